@@ -1,0 +1,42 @@
+"""The edge between invoke and the package: errors become one message and one exit code, results become JSON when asked."""
+
+import json
+import signal
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from litekiln.errors import LitekilnError
+from litekiln.report import Reporter
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False, debug: bool = False, **arguments: Any) -> None:
+    """Run a function of `commands`, print its result, and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    reporter = Reporter(json=as_json)
+    try:
+        result = command(reporter, **arguments)
+    except LitekilnError as error:
+        if debug:
+            traceback.print_exc()
+        if as_json:
+            print(json.dumps(error.as_dict(), indent=1))
+            raise Exit(code=error.exit_code) from None
+        reporter.failed("error:", str(error))
+        raise Exit(code=error.exit_code) from None
+    except KeyboardInterrupt:
+        reporter.failed("stopped", "nothing is lost: the same command goes on from here")
+        raise Exit(code=INTERRUPTED) from None
+    if as_json:
+        print(json.dumps(result, indent=1, default=str))
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    """Unwind as on Ctrl-C, so that containers and staging folders go."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,70 @@
+"""What `inv doctor` asks of Docker."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from litekiln.check import Check, Status
+from litekiln.engines.daemon import INSTALL, connect, daemon_address
+from litekiln.engines.images import image_tag, require_buildx
+from litekiln.errors import EngineError, LitekilnError
+from litekiln.paths import Project
+from litekiln.toolchains import select_toolchains
+
+BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
+
+
+def docker_checks(project: Project) -> Iterator[Check]:
+    yield _client()
+    try:
+        client = connect()
+    except EngineError as error:
+        yield Check("docker daemon", Status.WARN, error.what, error.remedy)
+    else:
+        version = client.version()
+        yield Check("docker daemon", Status.OK, f"{version['Version']} at {daemon_address()}")
+    yield _buildx()
+    yield _emulation()
+    try:
+        present = {tag for image in connect().images.list() for tag in image.tags}
+    except LitekilnError:
+        return
+    for toolchain in select_toolchains(project, []):
+        tag = image_tag(project, toolchain)
+        there = tag in present
+        detail = tag if there else "not built yet"
+        yield Check(
+            f"image {toolchain.name}", Status.OK if there else Status.WARN, detail, f"inv images --toolchain {toolchain.name}"
+        )
+
+
+def _client() -> Check:
+    if not shutil.which("docker"):
+        return Check("docker client", Status.WARN, "not installed", INSTALL)
+    answer = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=False)
+    return Check("docker client", Status.OK, answer.stdout.strip())
+
+
+def _buildx() -> Check:
+    try:
+        require_buildx()
+    except EngineError as error:
+        return Check("docker buildx", Status.WARN, error.what, error.remedy)
+    answer = subprocess.run(["docker", "buildx", "version"], capture_output=True, text=True, check=False)
+    return Check("docker buildx", Status.OK, answer.stdout.strip())
+
+
+def _emulation() -> Check:
+    """arm64 programs are run to test Pi images, never to build them."""
+    if sys.platform == "darwin":
+        return Check("arm64 emulation", Status.OK, "Docker Desktop brings it")
+    if subprocess.run(["uname", "-m"], capture_output=True, text=True, check=False).stdout.strip() in ("aarch64", "arm64"):
+        return Check("arm64 emulation", Status.OK, "not needed: this machine is arm64")
+    remedy = "sudo apt install qemu-user-static binfmt-support (needed only to test arm64 images here)"
+    if not BINFMT.exists():
+        return Check("arm64 emulation", Status.WARN, "qemu-aarch64 is not registered with binfmt_misc", remedy)
+    if "F" not in next((line for line in BINFMT.read_text(encoding="ascii").splitlines() if line.startswith("flags:")), ""):
+        return Check("arm64 emulation", Status.WARN, "registered without flag F: containers can't see the emulator", remedy)
+    return Check("arm64 emulation", Status.OK, "qemu-aarch64 is registered")

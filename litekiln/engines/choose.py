@@ -1,0 +1,58 @@
+"""Choose an engine by name, or the best one for this machine, and say why."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from litekiln.engines.base import Box, Engine, OnLine
+from litekiln.engines.docker import DockerEngine
+from litekiln.engines.here import HereEngine, toolchain_here
+from litekiln.engines.venv import VenvEngine
+from litekiln.errors import BaseUnreachable, BuildxMissing, DaemonUnreachable, DockerMissing, SocketForbidden
+from litekiln.lease import Lease
+from litekiln.paths import Project
+from litekiln.toolchains import Toolchain
+
+# Reasons to do without docker. Each is said aloud, and then an environment made from the same lock does the work.
+NOT_TO_BE_HAD = (DockerMissing, DaemonUnreachable, SocketForbidden, BuildxMissing, BaseUnreachable)
+
+
+class AutoEngine:
+    """docker when a daemon answers and its image is there or can be built, otherwise venv: the same lock either way."""
+
+    name = "auto"
+
+    def __init__(self, docker: Engine, venv: Engine) -> None:
+        self._docker = docker
+        self._venv = venv
+        self._no_docker = ""
+
+    @contextmanager
+    def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
+        with ExitStack() as stack:
+            yield self._try_docker(toolchain, say, stack) or stack.enter_context(self._venv.open(toolchain, say))
+
+    def _try_docker(self, toolchain: Toolchain, say: OnLine, stack: ExitStack) -> Box | None:
+        if self._no_docker:
+            return None
+        try:
+            box = stack.enter_context(self._docker.open(toolchain, say))
+        except NOT_TO_BE_HAD as error:
+            self._no_docker = error.what
+            say(f"engine venv, because {error.what}")
+            return None
+        say(f"engine docker for {toolchain.name}, because a daemon answers and the image is there")
+        return box
+
+
+def choose_engine(name: str, project: Project, lease: Lease, say: OnLine) -> Engine:
+    """The engine of that name; `auto` decides by where we are and what answers."""
+    makers: dict[str, Callable[[], Engine]] = {
+        "docker": lambda: DockerEngine(project, lease),
+        "venv": lambda: VenvEngine(project, lease),
+        "here": lambda: HereEngine(lease),
+        "auto": lambda: AutoEngine(DockerEngine(project, lease), VenvEngine(project, lease)),
+    }
+    if name == "auto" and toolchain_here():
+        say(f"engine here, because this is the {toolchain_here()} image")
+        name = "here"
+    return makers[name]()

@@ -1,0 +1,69 @@
+"""Reach the Docker daemon, or say in plain words why not."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litekiln.errors import DaemonUnreachable, DockerMissing, EngineError, SocketForbidden
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+INSTALL = "install Docker (Debian: `sudo apt install docker.io docker-buildx`), or work without it: --engine venv"
+# A step may run for hours without a word; the daemon itself is asked only short questions.
+PATIENCE = 24 * 3600
+PING_SECONDS = 10
+
+
+def daemon_address() -> str:
+    """DOCKER_HOST, else the usual socket, else what docker's own current context says (Docker Desktop, rootless, colima)."""
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return host
+    if not Path("/var/run/docker.sock").exists() and shutil.which("docker"):
+        ask = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+        answer = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+        if answer:
+            return answer
+    return "unix:///var/run/docker.sock"
+
+
+def is_elsewhere(address: str) -> bool:
+    """Whether the daemon sees other files than we do: then inputs and outputs are copied, not mounted."""
+    return not address.startswith(("unix:", "npipe:"))
+
+
+def connect() -> "DockerClient":
+    """A client whose daemon has answered."""
+    from docker import DockerClient
+    from docker.errors import DockerException
+
+    address = daemon_address()
+    try:
+        client = DockerClient.from_env(timeout=PING_SECONDS, environment={**os.environ, "DOCKER_HOST": address})
+        client.ping()
+    except DockerException as error:
+        raise _why_unreachable(address, str(error)) from None
+    except OSError as error:
+        raise _why_unreachable(address, str(error)) from None
+    client.api.timeout = PATIENCE
+    return client
+
+
+def _why_unreachable(address: str, reason: str) -> EngineError:
+    socket = Path(address.removeprefix("unix://"))
+    if "Permission denied" in reason or "PermissionError" in reason:
+        msg = f"no permission on the Docker socket {address}"
+        remedy = "`sudo usermod -aG docker $USER` and log in again, or use rootless Docker, or work without: --engine venv"
+        return SocketForbidden(msg, cause="your user is not in the group that may use Docker", remedy=remedy)
+    if not shutil.which("docker") and not is_elsewhere(address) and not socket.exists():
+        return DockerMissing("Docker is not installed", cause=f"no docker on PATH and no socket {socket}", remedy=INSTALL)
+    msg = f"the Docker daemon at {address} does not answer"
+    cause = (
+        "it is not running"
+        if not is_elsewhere(address)
+        else f"DOCKER_HOST points to a place that can't be reached: {reason[-120:]}"
+    )
+    return DaemonUnreachable(msg, cause=cause, remedy="start it (`sudo systemctl start docker`), or work without it: --engine venv")

@@ -1,0 +1,167 @@
+"""Engine `docker`: each step in a fresh container of its toolchain's image, without network, as the calling user."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from litekiln.engines import copying
+from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome
+from litekiln.engines.daemon import connect, daemon_address, is_elsewhere
+from litekiln.engines.images import ensure_image
+from litekiln.errors import EngineError
+from litekiln.hashing import sha256_value
+from litekiln.lease import Lease, held_if_dead
+from litekiln.lock import require_current
+from litekiln.paths import Project
+from litekiln.toolchains import Toolchain
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+LABEL_LEASE = "org.litekiln.lease"
+LABEL_STATE = "org.litekiln.state"
+LABEL_STEP = "org.litekiln.step"
+IMAGE_PYTHON = "/opt/toolchain/bin/python"
+IMAGE_PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
+BOX = "/box"
+PLATFORM = "linux/amd64"
+SIGNAL_BASE = 128
+
+
+class DockerEngine:
+    """Talks to the daemon by the SDK. A daemon elsewhere gets copies of the inputs and gives back a copy of the output."""
+
+    name = "docker"
+
+    def __init__(self, project: Project, lease: Lease) -> None:
+        self._project = project
+        self._lease = lease
+        self._client: DockerClient | None = None
+
+    @contextmanager
+    def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
+        require_current(toolchain)
+        client = self.client()
+        image = ensure_image(client, self._project, toolchain, say)
+        labels = {LABEL_LEASE: self._lease.name, LABEL_STATE: state_id(self._project)}
+        yield DockerBox(client, image, labels, copy=is_elsewhere(daemon_address()))
+
+    def client(self) -> "DockerClient":
+        """The daemon, asked once; what killed runs of this project left there is removed first."""
+        if self._client is None:
+            self._client = connect()
+            sweep(self._client, self._project)
+        return self._client
+
+
+class DockerBox:
+    """A toolchain image, ready to run jobs."""
+
+    engine = "docker"
+
+    def __init__(self, client: "DockerClient", image: str, labels: dict[str, str], *, copy: bool) -> None:
+        self._client = client
+        self._image = image
+        self._labels = labels
+        self._copy = copy
+
+    def run(self, job: Job, on_line: OnLine) -> Outcome:
+        from docker.errors import APIError
+
+        try:
+            with ExitStack() as cleanup, LineSink(job.log, on_line) as sink:
+                mounts = self._mounts(job, cleanup)
+                container = self._create(job, mounts)
+                cleanup.callback(container.remove, force=True, v=True)
+                outcome = self._watch(container, job, sink)
+                if self._copy and outcome.ok:
+                    copying.copy_out(container, f"{BOX}/out", job.output)
+                return outcome
+        except APIError as error:
+            msg = f"the Docker daemon refused to run {job.label}: {error.explanation or error}"
+            raise EngineError(
+                msg, cause="see `docker info`", remedy="`inv doctor`, or work without Docker: --engine venv"
+            ) from None
+
+    def _mounts(self, job: Job, cleanup: ExitStack) -> list[Any]:
+        from docker.types import Mount
+
+        if self._copy:
+            return copying.volumes(self._client, self._image, job, self._labels, cleanup)
+        mounts = [Mount(f"{BOX}/{name}", str(path.resolve()), type="bind", read_only=True) for name, path in job.files.items()]
+        return [*mounts, Mount(f"{BOX}/out", str(job.output.resolve()), type="bind")]
+
+    def _create(self, job: Job, mounts: list[Any]) -> "Container":
+        argv = [IMAGE_PYTHON if word == "python" else word for word in job.argv]
+        return self._client.containers.create(
+            self._image,
+            argv,
+            platform=PLATFORM,
+            user=self._user(),
+            working_dir=BOX,
+            environment={**STEP_ENVIRONMENT, "PATH": IMAGE_PATH, "HOME": "/tmp", "TMPDIR": "/tmp", **job.environment},  # noqa: S108
+            mounts=mounts,
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            read_only=True,
+            tmpfs={"/tmp": "exec,mode=1777"},  # noqa: S108 - the container's own
+            init=True,
+            mem_limit=job.memory,
+            memswap_limit=job.memory,
+            labels={**self._labels, LABEL_STEP: job.label},
+        )
+
+    def _user(self) -> str:
+        """The caller, so that files that come out are theirs. A rootless daemon maps its root to the caller."""
+        rootless = any("rootless" in option for option in self._client.info().get("SecurityOptions") or [])
+        return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+
+    def _watch(self, container: "Container", job: Job, sink: LineSink) -> Outcome:
+        """Run to the end or to the time limit, with every line passed on as it comes."""
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            container.kill()
+
+        stream = container.attach(stream=True, stdout=True, stderr=True)
+        timer = threading.Timer(job.timeout, expire)
+        try:
+            container.start()
+            timer.start()
+            for data in stream:
+                sink.feed(data)
+            code = int(container.wait()["StatusCode"])
+        finally:
+            timer.cancel()
+        container.reload()
+        out_of_memory = bool(container.attrs["State"].get("OOMKilled"))
+        signal = code - SIGNAL_BASE if code > SIGNAL_BASE else 0
+        return Outcome(exit_code=code, tail=sink.tail, signal=signal, timed_out=expired.is_set(), out_of_memory=out_of_memory)
+
+
+def state_id(project: Project) -> str:
+    """This project's folder on this machine, as a label: other people's containers are never touched."""
+    return sha256_value([socket.gethostname(), str(project.state.resolve())])[:16]
+
+
+def sweep(client: "DockerClient", project: Project) -> int:
+    """Remove containers and volumes of this project whose process is gone."""
+    ours: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
+    removed = 0
+    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
+        with held_if_dead(project.state, container.labels[LABEL_LEASE]) as dead:
+            if dead:
+                container.remove(force=True, v=True)
+                removed += 1
+    for volume in client.volumes.list(filters=ours):
+        with held_if_dead(project.state, volume.attrs["Labels"][LABEL_LEASE]) as dead:
+            if dead:
+                volume.remove(force=True)
+                removed += 1
+    return removed

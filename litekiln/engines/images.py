@@ -1,0 +1,252 @@
+"""Toolchain images: one Dockerfile.export, one image per toolchain, tagged by the hash of everything that goes into it."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from litekiln.clean import Removal
+from litekiln.engines.base import OnLine
+from litekiln.engines.bases import Base, debian_base_tag, make_bases
+from litekiln.engines.daemon import connect
+from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, EngineError, ImageBuildFailed, LitekilnError
+from litekiln.hashing import sha256_file, sha256_paths, sha256_value
+from litekiln.lock import require_current
+from litekiln.paths import Project
+from litekiln.report import Reporter
+from litekiln.store import FREE_SPACE
+from litekiln.toolchains import Toolchain, select_toolchains
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+REPOSITORY = "litekiln/toolchain"
+HOST_PYTHON = "3.11"
+BASE_KINDS = ("auto", "registry", "debian")
+CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX")
+BASE_SIGNS = (
+    "failed to resolve source metadata",
+    "failed to do request",
+    "pull access denied",
+    "manifest unknown",
+    "no such host",
+    "failed to load metadata",
+)
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that is there now."""
+
+    toolchain: str
+    tag: str
+    image_id: str
+    size: int
+    seconds: float
+    base: str
+
+
+def image_tag(project: Project, toolchain: Toolchain) -> str:
+    """Everything that decides what the image can do. Not in it: step programs, which are mounted, and the host package's code."""
+    code = project.code
+    smoke = sha256_paths([code / "steps" / "smoke.py", code / "steps" / "protocol.py"], root=code)
+    host = [
+        sha256_file(code / name)
+        for name in ("Dockerfile.export", "requirements.lock", "toolchains/build-env.sh", "toolchains/smoke.sh")
+    ]
+    content = sha256_value([toolchain.environment_hash, sha256_file(toolchain.folder / "toolchain.toml"), smoke, host])
+    return f"{REPOSITORY}:{toolchain.name}-{content[:12]}"
+
+
+def ensure_image(client: "DockerClient", project: Project, toolchain: Toolchain, say: OnLine) -> str:
+    """The image's tag, after building it if it isn't there."""
+    from docker.errors import ImageNotFound
+
+    tag = image_tag(project, toolchain)
+    with _building(project, toolchain):
+        try:
+            client.images.get(tag)
+        except ImageNotFound:
+            say(f"building the {toolchain.name} image, once: some minutes")
+            _build(client, project, toolchain, base_kind="auto", say=lambda _: None)
+    return tag
+
+
+def build_image(client: "DockerClient", project: Project, toolchain: Toolchain, *, base_kind: str, say: OnLine) -> BuiltImage:
+    """Build one image whether or not it is there; what has not changed comes from BuildKit's cache."""
+    require_current(toolchain)
+    with _building(project, toolchain):
+        return _build(client, project, toolchain, base_kind=base_kind, say=say)
+
+
+def require_buildx() -> None:
+    if not shutil.which("docker"):
+        msg = "the docker command is not installed"
+        raise DockerMissing(
+            msg, cause="images are built by it, with BuildKit", remedy="Debian: `sudo apt install docker.io docker-buildx`"
+        )
+    if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
+        msg = "docker has no buildx"
+        cause = "images are built by BuildKit, which the docker command reaches through its buildx plugin"
+        remedy = "install the plugin (Debian 13: `sudo apt install docker-buildx`; Docker's own packages: docker-buildx-plugin)"
+        raise BuildxMissing(msg, cause=cause, remedy=remedy)
+
+
+@contextmanager
+def _building(project: Project, toolchain: Toolchain) -> Iterator[None]:
+    """One build of a toolchain's image at a time."""
+    locks = project.state / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"image-{toolchain.name}.lock"):
+        yield
+
+
+def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, base_kind: str, say: OnLine) -> BuiltImage:
+    require_buildx()
+    tag = image_tag(project, toolchain)
+    base, host_base = _bases(client, toolchain, base_kind)
+    argv = ["docker", "buildx", "build", "--load", "--progress", "plain", "--platform", "linux/amd64"]
+    argv += ["--file", str(project.code / "Dockerfile.export"), "--tag", tag, "--build-arg", f"BASE={base}"]
+    argv += ["--build-arg", f"TOOLCHAIN={toolchain.name}", *(["--build-arg", f"HOST_BASE={host_base}"] if host_base else [])]
+    started = time.monotonic()
+    log = project.state / "logs" / f"image-{toolchain.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [*argv, *_secrets(Path(scratch)), str(project.code)]
+        code, tail = _stream(command, log, say)
+    if code:
+        raise _build_error(toolchain, base, log, tail)
+    image = client.images.get(tag)
+    size = int(image.attrs["Size"])
+    return BuiltImage(toolchain.name, tag, str(image.id), size, time.monotonic() - started, base)
+
+
+def _bases(client: "DockerClient", toolchain: Toolchain, base_kind: str) -> tuple[str, str]:
+    """The toolchain's base and the host Python's; '' leaves the Dockerfile's own digest-pinned default."""
+    from docker.errors import ImageNotFound
+
+    base, host = debian_base_tag(toolchain.spec.python), debian_base_tag(HOST_PYTHON)
+    if base_kind == "auto":
+        try:
+            client.images.get(base)
+            client.images.get(host)
+        except ImageNotFound:
+            base_kind = "registry"
+    return (toolchain.spec.base, "") if base_kind == "registry" else (base, host)
+
+
+def _secrets(scratch: Path) -> list[str]:
+    """The machine's CA bundle and package index, handed in for single RUNs: neither lands in a layer."""
+    options: list[str] = []
+    bundle = next((os.environ[name] for name in CA_VARIABLES if os.environ.get(name)), "")
+    if bundle:
+        options += ["--secret", f"id=ca,src={bundle}"]
+    index = [f"export {name}={shlex.quote(os.environ[name])}" for name in INDEX_VARIABLES if os.environ.get(name)]
+    if index:
+        (scratch / "index").write_text("\n".join(index) + "\n", encoding="utf-8")
+        options += ["--secret", f"id=index,src={scratch / 'index'}"]
+    return options
+
+
+def _stream(command: list[str], log: Path, say: OnLine) -> tuple[int, list[str]]:
+    """Run a build: everything into the log, BuildKit's step titles to the caller, the last lines kept for an error."""
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    try:
+        assert process.stdout
+        with log.open("w", encoding="utf-8") as stream:
+            for line in process.stdout:
+                stream.write(line)
+                tail.append(line.rstrip())
+                title = re.match(r"#\d+ (\[.*)", line)
+                if title:
+                    say(title[1])
+        return process.wait(), list(tail)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _build_error(toolchain: Toolchain, base: str, log: Path, tail: list[str]) -> LitekilnError:
+    text = "\n".join(tail)
+    if any(sign in text for sign in BASE_SIGNS):
+        msg = f"the base image of {toolchain.name} can't be reached: {base.partition('@')[0]}"
+        remedy = (
+            "check the network; where no registry is in reach: `inv images --base debian`; or work without Docker: --engine venv"
+        )
+        return BaseUnreachable(msg, cause="no container registry in reach, and the image is not on this machine", remedy=remedy)
+    if "no space left on device" in text.lower():
+        return DiskFull(
+            f"no space left while building the {toolchain.name} image", cause="an image takes up to 2 GB", remedy=FREE_SPACE
+        )
+    last = "\n".join(f"  | {line}" for line in tail[-12:])
+    msg = f"building the {toolchain.name} image failed\n{last}"
+    return ImageBuildFailed(
+        msg, cause=f"the whole output is in {log}", remedy="`inv doctor` checks the usual reasons: network, disk, CA set-up"
+    )
+
+
+def build_images(
+    project: Project, toolchains: list[Toolchain], *, base_kind: str, again: bool, reporter: Reporter
+) -> list[BuiltImage]:
+    """Build several images, with what they stand on."""
+    client = connect()
+    require_buildx()
+    if base_kind == "debian":
+        pythons = sorted({HOST_PYTHON, *(toolchain.spec.python for toolchain in toolchains)})
+        bases = [*(Base("amd64", python) for python in pythons), Base("arm64", HOST_PYTHON)]
+        scratch = project.state / "bases"
+        scratch.mkdir(parents=True, exist_ok=True)
+        make_bases(client, bases, scratch, reporter.note, again=again)
+    built = []
+    for toolchain in toolchains:
+        with reporter.step(f"image {toolchain.name}", "unchanged layers come from BuildKit's cache"):
+            image = build_image(client, project, toolchain, base_kind=base_kind, say=lambda _: None)
+        reporter.done(f"image {toolchain.name}", image.seconds, "buildx")
+        built.append(image)
+    return built
+
+
+def list_images(project: Project, toolchains: list[Toolchain]) -> list[BuiltImage]:
+    """What is there for each toolchain; an empty id where nothing is."""
+    from docker.errors import ImageNotFound
+
+    client = connect()
+    found = []
+    for toolchain in toolchains:
+        tag = image_tag(project, toolchain)
+        try:
+            image = client.images.get(tag)
+            found.append(BuiltImage(toolchain.name, tag, str(image.id), int(image.attrs["Size"]), 0.0, ""))
+        except ImageNotFound:
+            found.append(BuiltImage(toolchain.name, tag, "", 0, 0.0, ""))
+    return found
+
+
+def clean_images(project: Project, *, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:
+    """Containers of killed runs, and toolchain images that no lock asks for any more; with `everything` the current ones too."""
+    try:
+        client = connect()
+    except EngineError as error:
+        say(f"images were not looked at: {error.what}")
+        return
+    current = set() if everything else {image_tag(project, each) for each in select_toolchains(project, [])}
+    for image in client.images.list(REPOSITORY):
+        for tag in image.tags:
+            if tag not in current:
+                if not dry_run:
+                    client.images.remove(tag)
+                yield Removal(f"image {tag}", int(image.attrs["Size"]))

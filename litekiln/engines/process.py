@@ -1,0 +1,92 @@
+"""Run a job as a process of this machine: what engines `venv` and `here` share."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome
+
+LAUNCH = Path(__file__).with_name("launch.py")
+
+
+class ProcessBox:
+    """A toolchain whose Python lies on this machine."""
+
+    def __init__(self, engine: str, python: Path, scratch: Path) -> None:
+        self.engine = engine
+        self._python = python
+        self._scratch = scratch
+
+    def run(self, job: Job, on_line: OnLine) -> Outcome:
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="box-") as name:
+            box = Path(name)
+            _lay_out(box, job)
+            argv = [str(self._python) if word == "python" else word for word in job.argv]
+            with LineSink(job.log, on_line) as sink:
+                return _run(argv, box, self._environment(box, job), job.timeout, sink)
+
+    def _environment(self, box: Path, job: Job) -> dict[str, str]:
+        """Nothing of the caller's environment but what finding programs and libraries takes."""
+        path = os.pathsep.join([str(self._python.parent), "/usr/local/bin", "/usr/bin", "/bin"])
+        (box / "tmp").mkdir()
+        inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+        return {
+            **inherited,
+            **STEP_ENVIRONMENT,
+            "PATH": path,
+            "HOME": str(box / "tmp"),
+            "TMPDIR": str(box / "tmp"),
+            **job.environment,
+        }
+
+
+def _lay_out(box: Path, job: Job) -> None:
+    for name, source in {**job.files, "out": job.output}.items():
+        place = box / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(source.resolve())
+
+
+def _run(argv: list[str], box: Path, environment: dict[str, str], timeout: float, sink: LineSink) -> Outcome:
+    launcher = [sys.executable, "-I", "-S", str(LAUNCH)]
+    process = subprocess.Popen(
+        [*launcher, *argv],
+        cwd=box,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        _kill_group(process)
+
+    timer = threading.Timer(timeout, expire)
+    timer.start()
+    try:
+        assert process.stdout
+        descriptor = process.stdout.fileno()
+        while data := os.read(descriptor, 1 << 16):
+            sink.feed(data)
+        code = process.wait()
+    finally:
+        timer.cancel()
+        _kill_group(process)
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+    return Outcome(exit_code=code, tail=sink.tail, signal=max(0, -code), timed_out=expired.is_set())
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """The program and whatever it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

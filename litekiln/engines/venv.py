@@ -1,0 +1,95 @@
+"""Engine `venv`: one environment per toolchain, made by uv from the same lock that the images use. No Docker needed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from litekiln.engines.base import Box, OnLine
+from litekiln.engines.process import ProcessBox
+from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
+from litekiln.hashing import sha256_value
+from litekiln.lease import Lease
+from litekiln.lock import require_current
+from litekiln.paths import Project
+from litekiln.pythons import require_python, uv_binary
+from litekiln.store import FREE_SPACE, saying_disk_full
+from litekiln.toolchains import Toolchain
+
+NO_WHEEL = ("no wheels with a matching", "no usable wheels", "doesn't have a source distribution or wheel for the current platform")
+NO_NETWORK = ("Failed to fetch", "error sending request", "dns error", "Network is unreachable", "client error (Connect)")
+
+
+class VenvEngine:
+    """Environments live in `.litekiln/envs/<toolchain>-<hash>`, so a new lock makes a new one and never changes an old one."""
+
+    name = "venv"
+
+    def __init__(self, project: Project, lease: Lease) -> None:
+        self._project = project
+        self._lease = lease
+
+    @contextmanager
+    def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
+        environment = self.ensure(toolchain, say)
+        yield ProcessBox(self.name, environment / "bin" / "python", self._lease.staging)
+
+    def folder(self, toolchain: Toolchain) -> Path:
+        key = sha256_value([toolchain.environment_hash, sys.platform])[:12]
+        return self._project.state / "envs" / f"{toolchain.name}-{key}"
+
+    def ensure(self, toolchain: Toolchain, say: OnLine) -> Path:
+        """The environment, made if it isn't there. Of several processes one makes it and the others wait."""
+        folder = self.folder(toolchain)
+        ready = folder / "ready.json"
+        if ready.exists():
+            return folder
+        require_current(toolchain)
+        with saying_disk_full(self._project.state):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"waiting for another litekiln that makes the {toolchain.name} environment")
+            lock.acquire()
+        try:
+            if not ready.exists():
+                self._make(toolchain, folder, say)
+                ready.write_text(json.dumps({"toolchain": toolchain.name, "lock": toolchain.lock_hash}), encoding="utf-8")
+        finally:
+            lock.release()
+        return folder
+
+    def _make(self, toolchain: Toolchain, folder: Path, say: OnLine) -> None:
+        python = require_python(toolchain.spec.python)
+        say(f"making the {toolchain.name} environment from its lock, once: some hundred megabytes are fetched")
+        log = self._project.state / "logs" / f"env-{toolchain.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]
+        argv += ["--python", str(python), "--uv", str(uv_binary()), "--dest", str(folder)]
+        with log.open("wb") as stream:
+            code = subprocess.run(argv, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+        if code:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _install_error(toolchain, log)
+
+
+def _install_error(toolchain: Toolchain, log: Path) -> LitekilnError:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    last = "\n".join(line for line in text.splitlines()[-8:] if not line.startswith("+"))
+    what = f"could not make the {toolchain.name} environment\n{last}"
+    if any(sign in text for sign in NO_WHEEL):
+        cause = "a locked package has no build for this machine's system, processor or Python"
+        return WheelMissing(what, cause=cause, remedy="use Docker, whose images bring their own system: --engine docker")
+    if "No space left" in text:
+        return DiskFull(what, cause="an environment takes up to 1.5 GB", remedy=FREE_SPACE)
+    if any(sign in text for sign in NO_NETWORK):
+        cause = "the package index can't be reached"
+        return NetworkError(what, cause=cause, remedy="check the network, UV_INDEX_URL and the CA set-up: `inv doctor`")
+    return ToolchainError(what, cause=f"see {log}", remedy="`inv doctor` checks the usual reasons")

@@ -1,0 +1,47 @@
+"""Hashes of files, trees and values. Everything that decides whether work is done again goes through here."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256_value(value: object) -> str:
+    return sha256_bytes(canonical_json(value).encode())
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder in one order everywhere; Python's own leftovers are nobody's input."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted(names):
+            if not name.endswith(".pyc"):
+                yield Path(root) / name
+
+
+def sha256_paths(paths: Iterable[Path], *, root: Path) -> str:
+    """One hash over files by their path below `root` and their content."""
+    return sha256_value([[path.relative_to(root).as_posix(), sha256_file(path)] for path in sorted(paths)])
+
+
+def sha256_tree(path: Path) -> str:
+    """A file's hash, or one hash over a whole folder."""
+    return sha256_file(path) if path.is_file() else sha256_paths(files_below(path), root=path)

@@ -1,0 +1,68 @@
+"""A lease: the proof that a litekiln process is alive, so that what a killed one left behind can be told from work in progress.
+
+Each process that works holds a lock file under `.litekiln/leases/`. The system drops the lock when the process dies,
+however it dies. Whatever carries a lease's name (a staging folder, a container) and whose lock can be had belongs to nobody.
+"""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class Lease:
+    """This process's claim on its staging folder and its containers."""
+
+    def __init__(self, state: Path) -> None:
+        self.name = uuid.uuid4().hex[:16]
+        self.staging = state / "staging" / self.name
+        self._lock = FileLock(_lock_path(state, self.name))
+
+    def __enter__(self) -> "Lease":
+        self._lock.acquire()
+        self.staging.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.staging, ignore_errors=True)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _lock_path(state: Path, name: str) -> Path:
+    folder = state / "leases"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.lock"
+
+
+@contextmanager
+def held_if_dead(state: Path, name: str) -> Iterator[bool]:
+    """True, and held meanwhile, when the process behind a lease is gone."""
+    lock = FileLock(_lock_path(state, name))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def sweep_staging(state: Path) -> list[Path]:
+    """Remove the staging folders of processes that are gone."""
+    removed = []
+    for folder in sorted((state / "staging").glob("*")):
+        with held_if_dead(state, folder.name) as dead:
+            if dead:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
+    for lock in (state / "leases").glob("*.lock"):
+        with held_if_dead(state, lock.stem):
+            pass
+    return removed

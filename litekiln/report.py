@@ -1,0 +1,78 @@
+"""What a person sees while work goes on: a line per step with its reason and time, a live line on a terminal, a table at the end.
+
+Off a terminal there are no live lines and no colours; NO_COLOR is respected. With `--json` these lines go to stderr.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status as LiveLine
+from rich.table import Table
+
+from litekiln.check import Check, Status
+
+
+class Reporter:
+    """Prints progress. `json` keeps stdout free for the one JSON value."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.console = Console(stderr=json, highlight=False, soft_wrap=True)
+        self._live: LiveLine | None = None
+
+    def note(self, text: str) -> None:
+        self.console.print(escape(f"· {text}"), style="dim")
+
+    @contextmanager
+    def step(self, name: str, why: str) -> Iterator[None]:
+        """While a step runs. What it says is shown on one live line, on a terminal only."""
+        if self.console.is_terminal:
+            with self.console.status(escape(f"{name}  ({why})")) as live:
+                self._live = live
+                try:
+                    yield
+                finally:
+                    self._live = None
+            return
+        self.console.print(escape(f"→ {name}  ({why})"))
+        yield
+
+    def line(self, name: str, text: str) -> None:
+        """A line that a running step printed: only its progress is of interest here, the rest is in the log."""
+        if self._live and text.startswith("@progress "):
+            _, count, what = text.split(" ", 2)
+            self._live.update(escape(f"{name}  {count} {what}"))
+
+    def done(self, name: str, seconds: float, engine: str) -> None:
+        self.console.print(f"[green]✓[/] {escape(name)}  {seconds:.1f} s  [dim]{escape(engine)}[/]")
+
+    def up_to_date(self, name: str) -> None:
+        self.console.print(f"[green]✓[/] {escape(name)}  [dim]up to date[/]")
+
+    def failed(self, name: str, why: str) -> None:
+        self.console.print(f"[red]✗[/] {escape(name)}  {escape(why)}")
+
+    def check(self, check: Check) -> None:
+        mark = {Status.OK: "[green]✓[/]", Status.WARN: "[yellow]![/]", Status.FAIL: "[red]✗[/]"}[check.status]
+        self.console.print(f"{mark} {escape(check.name):<16} {escape(check.detail)}")
+        if check.status is not Status.OK:
+            self.console.print(f"  {'':<16} {escape(check.remedy)}", style="dim")
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            numeric = column in {"size", "time", "seconds"}
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self.console.print(table)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"

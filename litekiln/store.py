@@ -1,0 +1,181 @@
+"""The store: finished step outputs under `.litekiln/store/<key>`, staged, hashed and then renamed into place.
+
+An entry is there whole or not at all. It holds `files/` (the step's output), `result.json`, `log.txt` and `entry.json`, which names
+every file with its hash.
+"""
+
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from litekiln.errors import DiskFull, StoreCorrupt, StoreError
+from litekiln.hashing import canonical_json, files_below, sha256_file
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished step."""
+
+    key: str
+    folder: Path
+
+    @property
+    def files(self) -> Path:
+        return self.folder / "files"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    def result(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return value
+
+    def record(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads((self.folder / "entry.json").read_text(encoding="utf-8"))
+        return value
+
+
+class Store:
+    """Entries by key, with one lock per key."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.root = state / "store"
+
+    def get(self, key: str, *, thorough: bool = False) -> Entry | None:
+        """The entry, or None. Raises StoreCorrupt when it isn't what was stored."""
+        folder = self.root / key
+        if not folder.is_dir():
+            return None
+        entry = Entry(key=key, folder=folder)
+        _check(entry, thorough=thorough)
+        os.utime(folder)  # last use, for `inv clean`
+        return entry
+
+    def add(self, key: str, staged: Path, record: dict[str, Any]) -> Entry:
+        """Seal a staged folder (files/, result.json, log.txt) and rename it into place. The caller holds the key's lock."""
+        with saying_disk_full(self.state):
+            files = {path.relative_to(staged).as_posix(): _signature(path) for path in _sealed_files(staged)}
+            text = canonical_json({"format": FORMAT, "key": key, "files": files, **record})
+            (staged / "entry.json").write_text(text, encoding="utf-8")
+            self.root.mkdir(parents=True, exist_ok=True)
+            staged.rename(self.root / key)
+        return Entry(key=key, folder=self.root / key)
+
+    def discard(self, key: str) -> None:
+        """Remove an entry: renamed away first, so that nobody sees half of it."""
+        folder = self.root / key
+        if folder.exists():
+            doomed = self.root / f".{key}.{os.getpid()}"
+            folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def __iter__(self) -> Iterator[str]:
+        """All keys."""
+        return iter(self._keys())
+
+    def __contains__(self, key: str) -> bool:
+        return (self.root / key).is_dir()
+
+    def _keys(self) -> list[str]:
+        return sorted(path.name for path in self.root.glob("[!.]*") if path.is_dir())
+
+    @contextmanager
+    def lock(self, key: str, *, waiting: Any = None) -> Iterator[None]:
+        """Hold the key's lock. `waiting()` is called once when somebody else has it."""
+        lock = FileLock(self.lock_path(key))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting:
+                waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def lock_path(self, key: str) -> Path:
+        folder = self.state / "locks"
+        with saying_disk_full(self.state):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{key}.lock"
+
+
+@contextmanager
+def saying_disk_full(place: Path) -> Iterator[None]:
+    """Turn 'no space left' and 'not allowed' into errors that say where."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            msg = f"no space left on the disk of {place}"
+            raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
+        if error.errno in (errno.EACCES, errno.EROFS):
+            msg = f"can't write below {place}: {error.strerror}"
+            cause = "the folder belongs to somebody else (a container job that ran as root?) or is read-only"
+            raise StoreError(
+                msg, cause=cause, remedy="give it back to your user, or set LITEKILN_HOME to a folder of yours"
+            ) from None
+        raise
+
+
+FREE_SPACE = (
+    "free some: `inv clean --older-than 7` removes what was not used for a week, "
+    "`inv clean --all` everything that can be made again"
+)
+
+
+def _sealed_files(staged: Path) -> list[Path]:
+    """Every file of an entry; links and devices have no place in one."""
+    paths = list(files_below(staged))
+    for path in paths:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            msg = f"a step left something that is not a plain file: {path.relative_to(staged)}"
+            raise StoreError(msg, cause="a mistake in the step's program", remedy="report it, with the step's log")
+    return paths
+
+
+def _signature(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"sha256": sha256_file(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _check(entry: Entry, *, thorough: bool) -> None:
+    """Hold the entry to its record: sizes and times always, hashes when either differs or when asked to."""
+    try:
+        record = entry.record()
+        files = record["files"]
+    except (OSError, ValueError, KeyError) as error:
+        raise _corrupt(entry, f"entry.json can't be read ({error})") from None
+    for name, was in files.items():
+        path = entry.folder / name
+        try:
+            status = path.stat()
+        except OSError:
+            raise _corrupt(entry, f"{name} is missing") from None
+        if status.st_size != was["size"]:
+            raise _corrupt(entry, f"{name} has {status.st_size} bytes, was {was['size']}")
+        if (thorough or status.st_mtime_ns != was["mtime_ns"]) and sha256_file(path) != was["sha256"]:
+            raise _corrupt(entry, f"{name} has another content than when it was stored")
+    extra = {path.relative_to(entry.folder).as_posix() for path in files_below(entry.folder)} - set(files) - {"entry.json"}
+    if extra:
+        raise _corrupt(entry, f"{min(extra)} was added")
+
+
+def _corrupt(entry: Entry, what: str) -> StoreCorrupt:
+    msg = f"store entry {entry.key[:12]} is corrupt: {what}"
+    cause = "somebody edited the store, or the disk is failing"
+    return StoreCorrupt(msg, cause=cause, remedy="nothing: it is made again; `inv doctor --store` checks all entries")

@@ -1,0 +1,86 @@
+"""TOML files into frozen values: unknown and missing keys are errors with a path and a suggestion."""
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from litekiln.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib as toml
+else:
+    import tomli as toml
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A TOML table whose keys are all known. `__post_init__` may raise ValueError("key: what is wrong with it")."""
+
+
+T = TypeVar("T", bound=Table)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = toml.loads(text)
+    return value
+
+
+def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
+    """Read a TOML file into `shape`, or say what is wrong with it: every wrong key at once, then the first wrong value."""
+    try:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{shown_as}: no such file"
+        raise RecipeError(msg, remedy=f"check the name, or create {shown_as}") from None
+    except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{shown_as}: not valid TOML: {error}"
+        raise RecipeError(msg, remedy="mend the line it names") from None
+    problems = list(_wrong_keys(shape, data, ""))
+    if not problems:
+        try:
+            return msgspec.convert(data, shape)
+        except msgspec.ValidationError as error:
+            problems = [_wrong_value(str(error))]
+    raise RecipeError(
+        "\n".join(f"{shown_as}: {problem}" for problem in problems), remedy=f"mend {shown_as}; docs/files.md lists every key"
+    )
+
+
+def _wrong_keys(shape: type[Table], data: dict[str, Any], prefix: str) -> Iterator[str]:
+    fields = {field.name: field for field in msgspec.structs.fields(shape)}
+    for name in sorted(set(data) - set(fields)):
+        close = difflib.get_close_matches(name, fields, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(fields)}"
+        yield f"{prefix}{name}: unknown key, {hint}"
+    for name, field in fields.items():
+        if name not in data:
+            if field.required:
+                yield f"{prefix}{name}: missing"
+            continue
+        inner = _table_in(field.type)
+        if inner and isinstance(data[name], dict):
+            yield from _wrong_keys(inner, data[name], f"{prefix}{name}.")
+
+
+def _table_in(annotation: Any) -> type[Table] | None:
+    """The Table type inside `X` or `X | None`."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Table):
+            return candidate
+    return None
+
+
+def _wrong_value(message: str) -> str:
+    """msgspec's message, path first: "Expected `str`, got `int` - at `$.source.url`"."""
+    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message, re.DOTALL)
+    if not found:
+        return message
+    what, path = found[1].replace("`", ""), found[2]
+    inner, separator, problem = what.partition(": ")
+    if separator and inner.isidentifier():  # from a __post_init__, which knows the key that the path lacks
+        return f"{path}.{inner}: {problem}"
+    return f"{path}: {what[0].lower()}{what[1:]}"

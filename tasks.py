@@ -1,0 +1,120 @@
+"""litekiln's commands. Each parses its arguments and calls the package; `inv --list` shows them, `inv --help NAME` one."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from litekiln import commands
+from litekiln.cli import run_command
+
+COMMON = {
+    "as-json": "print one JSON value on stdout; progress goes to stderr",
+    "debug": "show a traceback with an error",
+    "engine": "auto, docker, venv or here",
+    "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
+    "force": "do the steps again even if the store has them",
+}
+
+
+@task(
+    iterable=["variant"],
+    help={
+        "model": "a folder below models/",
+        "variant": "a variant of the recipe; can be given more than once (default: all)",
+        "dry-run": "print the plan and run nothing",
+        **{name: COMMON[name] for name in ("engine", "force", "as-json", "debug")},
+    },
+)
+def build(
+    _: Context,
+    model: str,
+    variant: list[str],
+    engine: str = "auto",
+    force: bool = False,
+    dry_run: bool = False,
+    as_json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
+    arguments = {"model": model, "variants": variant, "engine": engine, "force": force, "dry_run": dry_run}
+    run_command(commands.build, as_json=as_json, debug=debug, **arguments)
+
+
+@task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "as-json", "debug")})
+def smoke(
+    _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, as_json: bool = False, debug: bool = False
+) -> None:
+    """Prove toolchains: exact versions, and a three-op model that converts, runs and answers 42."""
+    run_command(commands.smoke, as_json=as_json, debug=debug, toolchains=toolchain, engine=engine, force=force)
+
+
+@task(
+    iterable=["toolchain"],
+    help={
+        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, where no registry is in reach)",
+        "list": "show what is there, build nothing",
+        "again": "make Debian bases again even if they are there",
+        **{name: COMMON[name] for name in ("toolchain", "as-json", "debug")},
+    },
+)
+def images(
+    _: Context,
+    toolchain: list[str],
+    base: str = "auto",
+    list: bool = False,  # noqa: A002 - the flag's name
+    again: bool = False,
+    as_json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Build the toolchain images."""
+    run_command(commands.images, as_json=as_json, debug=debug, toolchains=toolchain, base=base, list_only=list, again=again)
+
+
+@task(
+    iterable=["toolchain"],
+    help={
+        "toolchain": "a folder below toolchains/, or 'host' for litekiln's own; can be given more than once (default: all)",
+        "check": "write nothing; fail when a lock does not say what its inputs ask for",
+        "upgrade": "take the newest versions that the inputs allow",
+        **{name: COMMON[name] for name in ("as-json", "debug")},
+    },
+)
+def lock(
+    _: Context, toolchain: list[str], check: bool = False, upgrade: bool = False, as_json: bool = False, debug: bool = False
+) -> None:
+    """Compile the hash-locked requirements and show what changes. The only command that resolves versions."""
+    run_command(commands.lock, as_json=as_json, debug=debug, toolchains=toolchain, check=check, upgrade=upgrade)
+
+
+@task(help={"store": "also hash every store entry again", **{name: COMMON[name] for name in ("as-json", "debug")}})
+def doctor(_: Context, store: bool = False, as_json: bool = False, debug: bool = False) -> None:
+    """Check this machine: what works, what doesn't, and what to do about it."""
+    run_command(commands.doctor, as_json=as_json, debug=debug, store=store)
+
+
+@task(help={name: COMMON[name] for name in ("as-json", "debug")})
+def models(_: Context, as_json: bool = False, debug: bool = False) -> None:
+    """List the recipes, and what of each is built."""
+    run_command(commands.models, as_json=as_json, debug=debug)
+
+
+@task(
+    help={
+        "older-than": "remove store entries not used for this many days",
+        "max-size": "then remove the least recently used until the store is below this many gigabytes",
+        "all": "remove everything that can be made again: store, environments of other locks, images of other locks",
+        "dry-run": "say what would go, remove nothing",
+        **{name: COMMON[name] for name in ("as-json", "debug")},
+    },
+)
+def clean(
+    _: Context,
+    older_than: float = -1.0,
+    max_size: float = -1.0,
+    all: bool = False,  # noqa: A002 - the flag's name
+    dry_run: bool = False,
+    as_json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Free disk space. What is in use is left alone; bundles in out/ are never touched."""
+    arguments = {"older_than": older_than, "max_size": max_size, "everything": all, "dry_run": dry_run}
+    run_command(commands.clean, as_json=as_json, debug=debug, **arguments)

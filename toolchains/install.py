@@ -1,0 +1,82 @@
+"""Make a toolchain's environment from its lock: the one way, for image builds and for the venv engine alike.
+
+    python install.py --toolchain toolchains/tf2.13 --python /usr/local/bin/python3.10 --uv /path/to/uv --dest /opt/toolchain
+
+Standard library only: it runs before anything is installed. Nothing is resolved here; every file is held to the lock's hashes.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def main() -> None:
+    options = _arguments()
+    spec = tomllib.loads((options.toolchain / "toolchain.toml").read_text(encoding="utf-8"))
+    lock = options.toolchain / "requirements.lock"
+    uv = [str(options.uv)]
+    _run([*uv, "venv", "--quiet", "--clear", "--python", str(options.python), str(options.dest)])
+    python = options.dest / "bin" / "python"
+    install = ["--quiet", "--python", str(python), "--require-hashes", "--no-build-isolation"]
+    build = spec.get("build", [])
+    if build:
+        # The source distribution in the lock is built with locked tools, in the environment itself.
+        with tempfile.TemporaryDirectory() as scratch:
+            tools = Path(scratch) / "build.lock"
+            tools.write_text(_only(lock.read_text(encoding="utf-8"), build), encoding="utf-8")
+            _run([*uv, "pip", "install", *install, "--no-deps", "-r", str(tools)])
+    _run([*uv, "pip", "sync", *install, *(["--compile-bytecode"] if options.compile else []), str(lock)])
+    _lay_out(_site_packages(python), spec)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--toolchain", type=Path, required=True)
+    parser.add_argument("--python", type=Path, required=True)
+    parser.add_argument("--uv", type=Path, required=True)
+    parser.add_argument("--dest", type=Path, required=True)
+    parser.add_argument("--compile", action="store_true", help="write bytecode now: for places that are read-only later")
+    return parser.parse_args()
+
+
+def _run(argv: list[str]) -> None:
+    print("+", " ".join(argv), flush=True)
+    code = subprocess.run(argv, check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def _only(lock: str, names: list[str]) -> str:
+    """The blocks of a lock that pin the named packages, their hashes included."""
+    blocks = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)
+    return "".join(block for block in blocks if re.split(r"==", block)[0] in names)
+
+
+def _site_packages(python: Path) -> Path:
+    ask = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    return Path(subprocess.run([str(python), "-c", ask], check=True, capture_output=True, text=True).stdout.strip())
+
+
+def _lay_out(packages: Path, spec: dict[str, Any]) -> None:
+    """Drop what nothing imports; link what is imported under another name. A path that isn't there is an error."""
+    for name in spec.get("prune", []):
+        shutil.rmtree(packages / name)
+    for name, target in spec.get("links", {}).items():
+        if not (packages / target).is_dir():
+            sys.exit(f"links.{name}: {target} is not in the environment")
+        (packages / name).symlink_to(os.path.relpath(packages / target, (packages / name).parent))
+
+
+if __name__ == "__main__":
+    main()
