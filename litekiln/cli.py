@@ -33,6 +33,13 @@ def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False
     except KeyboardInterrupt:
         reporter.failed("stopped", "nothing is lost: the same command goes on from here")
         raise Exit(code=INTERRUPTED) from None
+    except Exception as error:  # a mistake of litekiln's own: said as such, in one place
+        if debug:
+            raise
+        msg = f"{type(error).__name__}: {error}"
+        unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
+        reporter.failed("unexpected error:", str(unexpected))
+        raise Exit(code=unexpected.exit_code) from None
     if as_json:
         print(json.dumps(result, indent=1, default=str))
 

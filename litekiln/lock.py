@@ -119,7 +119,7 @@ def require_current(toolchain: Toolchain) -> None:
 
 def _blocks_for(body: str, python: str) -> Iterator[str]:
     """The pins that some machine would install with this Python: uv resolves for every newer Python as well."""
-    for block in re.split(r"^(?=[a-z0-9])", body, flags=re.MULTILINE):
+    for block in filter(None, re.split(r"^(?=[a-z0-9])", body, flags=re.MULTILINE)):
         requirement = re.sub(r"\s*\\?$", "", block.split("\n", 1)[0])
         _, _, marker = requirement.partition(";")
         if not marker or any(Marker(marker).evaluate(_machine(platform, python)) for platform in PLATFORMS):

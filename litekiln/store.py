@@ -123,9 +123,9 @@ def saying_disk_full(place: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             msg = f"no space left on the disk of {place}"
             raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
-        if error.errno in (errno.EACCES, errno.EROFS):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             msg = f"can't write below {place}: {error.strerror}"
-            cause = "the folder belongs to somebody else (a container job that ran as root?) or is read-only"
+            cause = "it belongs to somebody else (a container job that ran as root?), is read-only, or is no folder"
             raise StoreError(
                 msg, cause=cause, remedy="give it back to your user, or set LITEKILN_HOME to a folder of yours"
             ) from None

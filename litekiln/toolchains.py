@@ -26,6 +26,7 @@ class ToolchainFile(Table, frozen=True, kw_only=True):
     imports: list[str] = msgspec.field(default_factory=list)
     build: list[str] = msgspec.field(default_factory=list)
     prune: list[str] = msgspec.field(default_factory=list)
+    strip: list[str] = msgspec.field(default_factory=list)
     links: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

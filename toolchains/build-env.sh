@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC1091
 # Sourced by the image build's RUNs: the builder's own CA bundle and package index, where it has them, for this RUN alone.
 if [ -s /run/secrets/ca ]; then
     export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca REQUESTS_CA_BUNDLE=/run/secrets/ca

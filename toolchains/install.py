@@ -36,8 +36,12 @@ def main() -> None:
             tools = Path(scratch) / "build.lock"
             tools.write_text(_only(lock.read_text(encoding="utf-8"), build), encoding="utf-8")
             _run([*uv, "pip", "install", *install, "--no-deps", "-r", str(tools)])
-    _run([*uv, "pip", "sync", *install, *(["--compile-bytecode"] if options.compile else []), str(lock)])
-    _lay_out(_site_packages(python), spec)
+    _run([*uv, "pip", "sync", *install, *(["--compile-bytecode"] if options.for_image else []), str(lock)])
+    packages = _site_packages(python)
+    _lay_out(packages, spec)
+    if options.for_image:
+        # uv links an environment's files to its cache, so rewriting them saves room in images only.
+        _run(["strip", "--strip-unneeded", *(str(packages / name) for name in spec.get("strip", []))])
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,7 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--uv", type=Path, required=True)
     parser.add_argument("--dest", type=Path, required=True)
-    parser.add_argument("--compile", action="store_true", help="write bytecode now: for places that are read-only later")
+    parser.add_argument("--for-image", action="store_true", help="write bytecode now, strip libraries")
     return parser.parse_args()
 
 

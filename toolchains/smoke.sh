@@ -1,4 +1,6 @@
-# Sourced by the image build's last RUN: the smoke program, under the same protocol that engines use.
+#!/bin/sh
+# The image build's last RUN: the smoke program, under the same protocol that engines use.
+set -eu
 mkdir -p /tmp/box/out
 cd /tmp/box
 ln -s /run/smoke/steps steps

@@ -1,0 +1,44 @@
+# Each target sets up what it needs. `make help` lists them.
+INV := .litekiln/host/bin/inv
+PYTEST := .litekiln/host/bin/python -m pytest
+MODEL ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help host host-dev demo build test test-all lint bench images doctor clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+host:
+	@tools/host-env user
+
+host-dev:
+	@tools/host-env dev
+
+demo: host ## build the demo model in all its variants (no Docker needed)
+	@$(INV) build --model minimal $(ARGS)
+
+build: host ## build a model: make build MODEL=minimal [ARGS="--variant float32 --engine venv"]
+	@$(INV) build --model "$(MODEL)" $(ARGS)
+
+test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
+	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
+
+test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon
+	@$(PYTEST) --engines venv,docker --toolchains all $(ARGS)
+
+lint: host-dev ## style and types
+	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy
+
+bench: host-dev ## the benchmarks, which print ratios
+	@.litekiln/host/bin/python bench/up_to_date.py $(ARGS)
+
+images: host ## build the toolchain images
+	@$(INV) images $(ARGS)
+
+doctor: host ## check this machine
+	@$(INV) doctor $(ARGS)
+
+clean: host ## free disk space: make clean ARGS="--all"
+	@$(INV) clean $(ARGS)

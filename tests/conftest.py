@@ -1,0 +1,63 @@
+"""What all tests share: which engines and toolchains this run covers, and a list of what it does not, with the reason."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLCHAINS = sorted(path.parent.name for path in (ROOT / "toolchains").glob("*/toolchain.toml"))
+NOT_RUN: dict[str, list[str]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engines", default="venv", help="comma-separated: venv, docker")
+    parser.addoption("--toolchains", default="tf2.13", help="comma-separated names, or all")
+
+
+def chosen_engines(config: pytest.Config) -> list[str]:
+    return str(config.getoption("--engines")).split(",")
+
+
+def chosen_toolchains(config: pytest.Config) -> list[str]:
+    value = str(config.getoption("--toolchains"))
+    return TOOLCHAINS if value == "all" else value.split(",")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs an engine or a toolchain that was not chosen; what is left out is listed at the end."""
+    engines, toolchains = chosen_engines(config), chosen_toolchains(config)
+    kept, left_out = [], []
+    for item in items:
+        needs = {str(mark.args[0]) for mark in item.iter_markers("toolchain")} | _parameter(item, "toolchain")
+        wants = {"docker"} if any(item.iter_markers("docker")) else _parameter(item, "engine")
+        if wants - set(engines):
+            reason = f"engine {min(wants - set(engines))} was not chosen"
+        elif needs - set(toolchains):
+            reason = f"toolchain {min(needs - set(toolchains))} was not chosen"
+        else:
+            kept.append(item)
+            continue
+        left_out.append(item)
+        NOT_RUN.setdefault(reason, []).append(item.nodeid)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _parameter(item: pytest.Item, name: str) -> set[str]:
+    value = getattr(item, "callspec", None) and item.callspec.params.get(name)
+    return {value} if isinstance(value, str) else set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    if NOT_RUN:
+        terminalreporter.section("not run here (make test-all runs everything)")
+        for reason, names in sorted(NOT_RUN.items()):
+            terminalreporter.line(f"{len(names):4} tests: {reason}")
+    yield
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT

@@ -1,0 +1,75 @@
+from litekiln.hashing import sha256_tree
+from litekiln.paths import Project
+from litekiln.plan import Plan
+from litekiln.planner import plan_build
+from litekiln.recipes import load_recipe
+
+
+def _plan(project: Project, *variants: str) -> Plan:
+    return plan_build(project, load_recipe(project, "demo"), list(variants))
+
+
+def _keys(project: Project) -> dict[str, str]:
+    return {step.id: step.key for step in _plan(project).steps}
+
+
+def _append(path, text: str = "\n# changed\n") -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _changed(project: Project, path, text: str = "\n# changed\n") -> set[str]:
+    before = _keys(project)
+    _append(path, text)
+    after = _keys(project)
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_the_plan_of_a_recipe(project: Project) -> None:
+    plan = _plan(project)
+    assert [step.id for step in plan.steps] == ["export", "convert float32", "convert float16"]
+    assert plan.variants == {"float32": "convert float32", "float16": "convert float16"}
+    assert plan.steps[1].inputs["exported"].step == "export"
+    assert len({step.key for step in plan.steps}) == 3
+
+
+def test_asking_for_one_variant_plans_one(project: Project) -> None:
+    assert [step.id for step in _plan(project, "float16").steps] == ["export", "convert float16"]
+
+
+def test_a_plan_survives_its_journey_as_text(project: Project) -> None:
+    plan = _plan(project)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_keys_are_the_same_for_the_same_things(project: Project) -> None:
+    assert _keys(project) == _keys(project)
+
+
+def test_a_steps_own_program_changes_it_and_what_follows(project: Project) -> None:
+    everything = {"export", "convert float32", "convert float16"}
+    assert _changed(project, project.steps / "export_function.py") == everything
+    assert _changed(project, project.steps / "convert.py") == everything - {"export"}
+    assert _changed(project, project.steps / "smoke.py") == set()
+    assert _changed(project, project.steps / "protocol.py") == everything
+
+
+def test_the_source_and_the_lock_change_everything(project: Project) -> None:
+    everything = {"export", "convert float32", "convert float16"}
+    assert _changed(project, project.models / "demo" / "net.py") == everything
+    assert _changed(project, project.toolchains / "tiny" / "requirements.lock") == everything
+
+
+def test_what_no_step_reads_changes_nothing(project: Project) -> None:
+    assert _changed(project, project.models / "demo" / "model.toml", "# a comment\n") == set()
+    assert _changed(project, project.toolchains / "tiny" / "requirements.in") == set()
+
+
+def test_a_tree_hash_sees_names_and_content_but_no_bytecode(tmp_path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = sha256_tree(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("x")
+    assert sha256_tree(tmp_path) == first
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert sha256_tree(tmp_path) != first

@@ -1,0 +1,72 @@
+"""The rules of the structure, held by tests: who may import what."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = sorted((ROOT / "litekiln").rglob("*.py"))
+STEPS = sorted((ROOT / "steps").glob("*.py"))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", HOST, ids=lambda path: path.stem)
+def test_the_host_never_imports_tensorflow(path: Path) -> None:
+    assert not {"tensorflow", "numpy", "keras"} & set(_imports(path))
+
+
+@pytest.mark.parametrize("path", HOST, ids=lambda path: path.stem)
+def test_only_the_engines_import_docker(path: Path) -> None:
+    if path.parent.name != "engines":
+        assert "docker" not in set(_imports(path))
+
+
+@pytest.mark.parametrize("path", STEPS, ids=lambda path: path.stem)
+def test_a_step_imports_nothing_of_the_host_and_parses_on_3_7(path: Path) -> None:
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
+    siblings = {other.stem for other in STEPS} - {"protocol"}
+    assert not ({"litekiln"} | siblings) & set(_imports(path))
+
+
+@pytest.mark.parametrize("path", [*HOST, *STEPS, ROOT / "tasks.py"], ids=lambda path: path.stem)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") < 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 50, node.name
+
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "numpy"):
+            raise ImportError("blocked: " + name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def test_the_tool_runs_where_tensorflow_may_not_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKER)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    blocked = subprocess.run(
+        [sys.executable, "-c", "import tensorflow"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "blocked: tensorflow" in blocked.stderr
+    argv = [sys.executable, "-m", "invoke", "build", "--model", "minimal", "--dry-run"]
+    run = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "4 steps" in run.stdout

@@ -1,0 +1,97 @@
+"""The commands as a user meets them: output, exit codes, JSON. Run as real processes, in a project of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litekiln.paths import Project, find_project
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _inv(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    return subprocess.run(argv, cwd=project.work, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(project: Project) -> None:
+    run = _inv(project, "build", "--model", "demo", "--dry-run")
+    assert run.returncode == 0, run.stderr
+    assert [line.split("  ")[0] for line in run.stdout.splitlines()[1:4]] == ["export", "convert float32", "convert float16"]
+    assert "3 steps, 3 to do; nothing was run" in run.stdout
+    assert not project.state.exists()
+
+
+def test_json_has_stdout_to_itself(project: Project) -> None:
+    run = _inv(project, "build", "--model", "demo", "--dry-run", "--as-json")
+    assert [step["id"] for step in json.loads(run.stdout)["plan"]] == ["export", "convert float32", "convert float16"]
+    assert "3 steps" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["build", "--model", "dmeo"], 2, "unknown model 'dmeo', did you mean 'demo'?"),
+        (["build", "--model", "demo", "--variant", "int4"], 2, "models/demo/model.toml has no variant 'int4'"),
+        (["build", "--model", "demo", "--engine", "podman"], 2, "unknown engine 'podman'"),
+        (["build", "--model", "demo", "--engine", "venv"], 4, "toolchains/tiny/requirements.lock is out of date"),
+        (["build", "--model", "demo", "--engine", "here"], 5, "engine 'here' works inside a toolchain image only"),
+        (["smoke", "--toolchain", "tf9"], 2, "unknown toolchain 'tf9', known: tiny"),
+        (["images", "--base", "alpine"], 2, "unknown base 'alpine'"),
+    ],
+)
+def test_mistakes_have_a_message_and_an_exit_code(project: Project, arguments: list[str], code: int, message: str) -> None:
+    run = _inv(project, *arguments)
+    assert (run.returncode, "Traceback" in run.stderr + run.stdout) == (code, False), run.stdout + run.stderr
+    assert message in run.stderr + run.stdout
+    assert "What to do:" in run.stderr + run.stdout
+
+
+def test_an_error_in_json(project: Project) -> None:
+    run = _inv(project, "build", "--model", "dmeo", "--as-json")
+    assert run.returncode == 2
+    error = json.loads(run.stdout)
+    assert (error["error"], error["remedy"]) == ("UsageError", "inv models")
+
+
+def test_a_mistake_of_litekilns_own_is_said_as_one(project: Project) -> None:
+    (project.steps / "convert.py").unlink()
+    run = _inv(project, "build", "--model", "demo", "--dry-run")
+    assert run.returncode == 1
+    assert "unexpected error:  FileNotFoundError" in run.stdout
+    assert "run it again with --debug and report what it prints" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_debug_shows_a_traceback(project: Project) -> None:
+    assert "Traceback" in _inv(project, "build", "--model", "dmeo", "--debug").stderr
+
+
+def test_models_lists_what_is_there(project: Project) -> None:
+    run = _inv(project, "models", "--as-json")
+    expected = {"name": "demo", "kind": "function", "license": "Apache-2.0", "variants": ["float32", "float16"], "built": []}
+    assert json.loads(run.stdout)["models"] == [expected]
+
+
+def test_the_project_is_found_from_inside_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_project(project.models / "demo") == project
+
+
+def test_a_folder_that_cannot_be_written_is_said(project: Project) -> None:
+    (project.work / ".litekiln").write_text("a file where a folder belongs")
+    run = _inv(project, "build", "--model", "demo")
+    assert run.returncode == 7, run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_every_make_target_is_explained(root: Path) -> None:
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    run = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True)
+    phony = next(line for line in makefile.splitlines() if line.startswith(".PHONY:")).split()[1:]
+    for target in set(phony) - {"host", "host-dev"}:
+        assert f"make {target} " in run.stdout
