@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.engines.base import Box, Engine, Job, Outcome
-from litekiln.errors import LitekilnError, StepFailed, StepKilled, StepTimeout, StoreCorrupt
+from litekiln.errors import DiskFull, LitekilnError, StepFailed, StepKilled, StepTimeout, StoreCorrupt
 from litekiln.hashing import canonical_json
 from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.plan import Plan, Step
 from litekiln.report import Reporter
-from litekiln.store import Entry, Store, saying_disk_full
+from litekiln.store import FREE_SPACE, Entry, Store, saying_disk_full
 from litekiln.toolchains import load_toolchain
 
 REQUEST_FORMAT = 1
@@ -144,7 +144,7 @@ class Executor:
         return kept
 
 
-def step_error(step: Step, outcome: Outcome, log: Path) -> StepFailed:
+def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     """Why a step failed, in words."""
     refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
     if refused:
@@ -152,6 +152,8 @@ def step_error(step: Step, outcome: Outcome, log: Path) -> StepFailed:
             f"{step.id}: {refused}", cause=f"found by steps/{step.program} in toolchain {step.toolchain}", remedy=f"the log: {log}"
         )
     tail = "".join(f"\n  | {line}" for line in outcome.tail)
+    if any("No space left on device" in line for line in outcome.tail):
+        return DiskFull(f"{step.id} found no space left on the disk{tail}", remedy=FREE_SPACE)
     if outcome.timed_out:
         msg = f"{step.id} ran longer than its {step.timeout} s and was stopped{tail}"
         return StepTimeout(

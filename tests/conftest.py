@@ -1,6 +1,10 @@
 """What all tests share: which engines and toolchains this run covers, and a list of what it does not, with the reason."""
 
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,3 +65,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A work folder of its own, with this checkout's models; only the environments, which take minutes to make, are shared."""
+    folder = tmp_path / "a work folder"
+    shutil.copytree(ROOT / "models", folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    (ROOT / ".litekiln" / "envs").mkdir(parents=True, exist_ok=True)
+    (folder / ".litekiln").mkdir()
+    (folder / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
+    return folder
+
+
+@pytest.fixture
+def inv(work: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run a command of litekiln in the work folder, as a process."""
+
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            inv_argv(*arguments),
+            cwd=work,
+            env={**os.environ, "NO_COLOR": "1", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def inv_argv(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]

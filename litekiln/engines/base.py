@@ -90,9 +90,9 @@ class LineSink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._rest:
-            self.feed(b"\n")
         assert self._stream
+        if self._rest:
+            self._line(self._rest)
         self._stream.close()
 
     def feed(self, data: bytes) -> None:
@@ -101,9 +101,12 @@ class LineSink:
         self._stream.flush()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for raw in lines:
-            line = raw.decode("utf-8", "replace").rstrip("\r")
-            self._tail.append(line)
-            self._on_line(line)
+            self._line(raw)
+
+    def _line(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace").rstrip("\r")
+        self._tail.append(line)
+        self._on_line(line)
 
     @property
     def tail(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from litekiln.engines import copying
@@ -27,6 +27,8 @@ LABEL_STATE = "org.litekiln.state"
 LABEL_STEP = "org.litekiln.step"
 IMAGE_PYTHON = "/opt/toolchain/bin/python"
 IMAGE_PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
+# The daemon carries stdout and stderr apart and loses their order; a log needs it.
+ONE_STREAM = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 BOX = "/box"
 PLATFORM = "linux/amd64"
 SIGNAL_BASE = 128
@@ -40,22 +42,15 @@ class DockerEngine:
     def __init__(self, project: Project, lease: Lease) -> None:
         self._project = project
         self._lease = lease
-        self._client: DockerClient | None = None
 
     @contextmanager
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
         require_current(toolchain)
-        client = self.client()
-        image = ensure_image(client, self._project, toolchain, say)
-        labels = {LABEL_LEASE: self._lease.name, LABEL_STATE: state_id(self._project)}
-        yield DockerBox(client, image, labels, copy=is_elsewhere(daemon_address()))
-
-    def client(self) -> "DockerClient":
-        """The daemon, asked once; what killed runs of this project left there is removed first."""
-        if self._client is None:
-            self._client = connect()
-            sweep(self._client, self._project)
-        return self._client
+        with closing(connect()) as client:
+            sweep(client, self._project)
+            image = ensure_image(client, self._project, toolchain, say)
+            labels = {LABEL_LEASE: self._lease.name, LABEL_STATE: state_id(self._project)}
+            yield DockerBox(client, image, labels, copy=is_elsewhere(daemon_address()))
 
 
 class DockerBox:
@@ -99,7 +94,7 @@ class DockerBox:
         argv = [IMAGE_PYTHON if word == "python" else word for word in job.argv]
         return self._client.containers.create(
             self._image,
-            argv,
+            [*ONE_STREAM, *argv],
             platform=PLATFORM,
             user=self._user(),
             working_dir=BOX,
@@ -139,6 +134,7 @@ class DockerBox:
             code = int(container.wait()["StatusCode"])
         finally:
             timer.cancel()
+            stream.close()
         container.reload()
         out_of_memory = bool(container.attrs["State"].get("OOMKilled"))
         signal = code - SIGNAL_BASE if code > SIGNAL_BASE else 0

@@ -164,20 +164,20 @@ def _secrets(scratch: Path) -> list[str]:
 def _stream(command: list[str], log: Path, say: OnLine) -> tuple[int, list[str]]:
     """Run a build: everything into the log, BuildKit's step titles to the caller, the last lines kept for an error."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    try:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
         assert process.stdout
-        with log.open("w", encoding="utf-8") as stream:
-            for line in process.stdout:
-                stream.write(line)
-                tail.append(line.rstrip())
-                title = re.match(r"#\d+ (\[.*)", line)
-                if title:
-                    say(title[1])
-        return process.wait(), list(tail)
-    finally:
-        process.terminate()
-        process.wait()
+        try:
+            with log.open("w", encoding="utf-8") as stream:
+                for line in process.stdout:
+                    stream.write(line)
+                    tail.append(line.rstrip())
+                    title = re.match(r"#\d+ (\[.*)", line)
+                    if title:
+                        say(title[1])
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, list(tail)
 
 
 def _build_error(toolchain: Toolchain, base: str, log: Path, tail: list[str]) -> LitekilnError:

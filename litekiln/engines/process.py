@@ -23,24 +23,28 @@ class ProcessBox:
         self._scratch = scratch
 
     def run(self, job: Job, on_line: OnLine) -> Outcome:
-        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="box-") as name:
+        with self._temporary("box-") as name, self._temporary("tmp-") as tmp:
             box = Path(name)
             _lay_out(box, job)
             argv = [str(self._python) if word == "python" else word for word in job.argv]
             with LineSink(job.log, on_line) as sink:
-                return _run(argv, box, self._environment(box, job), job.timeout, sink)
+                return _run(argv, box, self._environment(tmp, job), job.timeout, sink)
 
-    def _environment(self, box: Path, job: Job) -> dict[str, str]:
+    def _temporary(self, prefix: str) -> "tempfile.TemporaryDirectory[str]":
+        """Beside the staging; elsewhere when that path has a space, which TensorFlow 1's converter can't take."""
+        place = None if " " in str(self._scratch) else self._scratch
+        return tempfile.TemporaryDirectory(dir=place, prefix=f"litekiln-{prefix}")
+
+    def _environment(self, tmp: str, job: Job) -> dict[str, str]:
         """Nothing of the caller's environment but what finding programs and libraries takes."""
         path = os.pathsep.join([str(self._python.parent), "/usr/local/bin", "/usr/bin", "/bin"])
-        (box / "tmp").mkdir()
         inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         return {
             **inherited,
             **STEP_ENVIRONMENT,
             "PATH": path,
-            "HOME": str(box / "tmp"),
-            "TMPDIR": str(box / "tmp"),
+            "HOME": tmp,
+            "TMPDIR": tmp,
             **job.environment,
         }
 

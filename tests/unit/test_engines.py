@@ -320,7 +320,7 @@ def test_lines_are_split_wherever_the_chunks_end(tmp_path: Path) -> None:
             sink.feed(chunk)
     assert lines == ["one", "two", "@progress 1/2 x", "\ufffd", "last"]
     assert sink.tail == ("one", "two", "\ufffd", "last")
-    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n@progress 1/2 x\n\xff\nlast\n"
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n@progress 1/2 x\n\xff\nlast"
 
 
 def test_a_launched_program_has_no_network() -> None:

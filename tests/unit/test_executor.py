@@ -131,7 +131,7 @@ def test_a_step_sees_a_clean_environment_and_relative_paths(project: Project, mo
     result = run(project, one_step(project))["work"].entry.result()
     assert "SECRET" not in result["names"]
     assert "PYTHONPATH" not in result["names"]
-    assert result["here"] == ["in", "out", "request.json", "steps", "tmp"]
+    assert result["here"] == ["in", "out", "request.json", "steps"]
     assert result["out"] == []
 
 

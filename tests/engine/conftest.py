@@ -1,0 +1,57 @@
+"""Engine tests: real programs in real toolchains, under each engine that this run covers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from litekiln.engines.base import Box, Job, Outcome
+from litekiln.engines.choose import choose_engine
+from litekiln.lease import Lease
+from litekiln.paths import Project
+from litekiln.toolchains import load_toolchain
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def project(work: Path) -> Project:
+    return Project(code=ROOT, work=work)
+
+
+@pytest.fixture
+def box(engine: str, project: Project) -> Iterator[Box]:
+    """The toolchain tf2.13, opened."""
+    with (
+        Lease(project.state) as lease,
+        choose_engine(engine, project, lease, print).open(load_toolchain(project, "tf2.13"), print) as opened,
+    ):
+        yield opened
+
+
+Runner = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(box: Box, tmp_path: Path) -> Runner:
+    """Run a program text in the box. Its output is in tmp_path/output, its log in tmp_path/log."""
+
+    def runner(
+        program: str, *, files: dict[str, Path] | None = None, timeout: float = 60, memory: int | None = None, **environment: str
+    ) -> Outcome:
+        script = tmp_path / "program.py"
+        script.write_text(program, encoding="utf-8")
+        output = tmp_path / "output"
+        output.mkdir(exist_ok=True)
+        job = Job(
+            argv=("python", "program.py"),
+            files={"program.py": script, **(files or {})},
+            output=output,
+            log=tmp_path / "log",
+            timeout=timeout,
+            label="test",
+            environment=environment,
+            memory=memory,
+        )
+        return box.run(job, lambda _: None)
+
+    return runner

@@ -1,0 +1,189 @@
+"""The engine interface at its edges: what every engine promises a step, and what it promises the caller."""
+
+import os
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from litekiln.engines.base import Box, Job
+from tests.engine.conftest import Runner
+
+pytestmark = pytest.mark.toolchain("tf2.13")
+both = pytest.mark.parametrize("engine", ["venv", "docker"])
+docker = pytest.mark.parametrize("engine", ["docker"])
+
+
+@both
+def test_inputs_go_in_and_an_output_comes_out(run: Runner, tmp_path: Path) -> None:
+    folder = tmp_path / "it's a folder with spaces, ünïcode"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "data.bin").write_bytes(bytes(range(256)))
+    program = """
+import os, sys
+data = open("in/the input/deep/data.bin", "rb").read()
+os.mkdir("out/sub")
+open("out/sub/copy.bin", "wb").write(data)
+print(sorted(os.listdir(".")), sys.version_info[:2])
+"""
+    outcome = run(program, files={"in/the input": folder})
+    assert outcome.ok, outcome
+    assert outcome.tail[-1].endswith("(3, 10)")
+    assert "in', 'out', 'program.py'" in outcome.tail[-1]
+    assert (tmp_path / "output" / "sub" / "copy.bin").read_bytes() == bytes(range(256))
+
+
+@both
+def test_exit_code_and_last_lines(run: Runner) -> None:
+    outcome = run("import sys\nfor n in range(100): print('line', n)\nsys.stderr.write('the end\\n')\nsys.exit(3)")
+    assert (outcome.exit_code, outcome.signal, outcome.ok) == (3, 0, False)
+    assert outcome.tail[-1] == "the end"
+    assert len(outcome.tail) == 15
+
+
+@both
+def test_there_is_no_network(run: Runner) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        address = socket.gethostbyname(socket.gethostname())
+        program = f"""
+import socket
+for host in ("127.0.0.1", {address!r}):
+    try:
+        socket.create_connection((host, {port}), timeout=3)
+        print("reached", host)
+    except OSError as error:
+        print("refused")
+"""
+        outcome = run(program)
+    assert outcome.tail == ("refused", "refused")
+
+
+@both
+def test_a_program_that_runs_too_long_is_stopped(run: Runner) -> None:
+    started = time.monotonic()
+    outcome = run("import time\nprint('begun', flush=True)\ntime.sleep(60)", timeout=2)
+    assert outcome.timed_out
+    assert not outcome.ok
+    assert outcome.tail == ("begun",)
+    assert time.monotonic() - started < 30
+
+
+@both
+def test_a_killed_program_is_known_as_killed(run: Runner) -> None:
+    outcome = run("import os\nos.kill(os.getpid(), 9)")
+    assert outcome.signal == 9
+    assert not outcome.timed_out
+
+
+@both
+def test_output_of_any_kind_and_size_reaches_the_log(run: Runner, tmp_path: Path) -> None:
+    program = "import sys\nblock = bytes(range(256)) * 4096\nfor _ in range(20): sys.stdout.buffer.write(block)"
+    assert run(program).ok
+    assert (tmp_path / "log").read_bytes() == bytes(range(256)) * 4096 * 20
+
+
+@both
+def test_the_environment_is_the_steps_own(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", "x")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    value = "a 'quoted' $value\nwith lines " + "x" * 100_000
+    outcome = run("import os\nprint([n for n in ('A_SECRET', 'PYTHONPATH') if n in os.environ], len(os.environ['BIG']))", BIG=value)
+    assert outcome.tail == (f"[] {len(value)}",)
+
+
+@both
+def test_the_toolchains_programs_are_on_path(run: Runner) -> None:
+    assert run("import shutil\nprint(shutil.which('tflite_convert') is not None)").tail == ("True",)
+
+
+@docker
+def test_inputs_and_the_root_are_read_only_and_tmp_is_not(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("kept")
+    program = """
+def attempt(path):
+    try:
+        open(path, "w").write("x")
+        return "written"
+    except OSError as error:
+        return error.strerror
+print([attempt(path) for path in ("in/data", "program.py", "/etc/x", "/opt/toolchain/x", "/tmp/x", "out/x")])
+"""
+    outcome = run(program, files={"in/data": tmp_path / "data"})
+    refused = "'Read-only file system'"
+    assert outcome.tail == (f"[{', '.join([refused] * 4)}, 'written', 'written']",)
+    assert (tmp_path / "data").read_text() == "kept"
+
+
+@docker
+def test_no_capabilities_and_no_way_to_get_any(run: Runner) -> None:
+    program = "print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapBnd', 'NoNewPrivs'))])"
+    assert run(program).tail == ("['0000000000000000', '0000000000000000', '1']",)
+
+
+@docker
+@pytest.mark.skipif(os.geteuid() != 0, reason="not run: giving the folder to another user takes root")
+def test_files_that_come_out_belong_to_the_caller(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "output").mkdir()
+    os.chown(tmp_path / "output", 1234, 1235)
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr("litekiln.engines.docker.os.getuid", lambda: 1234)
+    monkeypatch.setattr("litekiln.engines.docker.os.getgid", lambda: 1235)
+    outcome = run("import os\nopen('out/x', 'w')\nprint(os.getuid(), os.getgid())")
+    assert outcome.tail == ("1234 1235",)
+    status = (tmp_path / "output" / "x").stat()
+    assert (status.st_uid, status.st_gid) == (1234, 1235)
+
+
+@docker
+def test_running_out_of_memory_is_told_apart(run: Runner) -> None:
+    outcome = run("data = [bytearray(1 << 20) for _ in range(2000)]", memory=64 << 20)
+    assert outcome.out_of_memory
+    assert outcome.signal == 9
+
+
+def _containers() -> list[str]:
+    from litekiln.engines.daemon import connect
+
+    with closing(connect()) as client:
+        return [container.name for container in client.containers.list(all=True)]
+
+
+@docker
+def test_a_start_that_fails_leaves_nothing(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    job = Job(("no-such-program",), {}, tmp_path / "out", tmp_path / "log", 10, "test")
+    before = _containers()
+    outcome = box.run(job, print)
+    assert outcome.exit_code == 127
+    assert "no-such-program" in outcome.tail[-1]
+    assert _containers() == before
+
+
+@docker
+def test_a_missing_input_is_refused_and_leaves_nothing(box: Box, tmp_path: Path) -> None:
+    from litekiln.errors import EngineError
+
+    (tmp_path / "out").mkdir()
+    job = Job(("python", "-V"), {"in/x": tmp_path / "gone"}, tmp_path / "out", tmp_path / "log", 10, "test")
+    before = _containers()
+    with pytest.raises(EngineError, match="refused to run test"):
+        box.run(job, print)
+    assert _containers() == before
+
+
+@docker
+def test_an_interrupt_removes_the_container(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "program.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    job = Job(("python", "program.py"), {"program.py": tmp_path / "program.py"}, tmp_path / "out", tmp_path / "log", 60, "test")
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    before = _containers()
+    with pytest.raises(KeyboardInterrupt):
+        box.run(job, interrupt)
+    assert _containers() == before
