@@ -120,9 +120,11 @@ def require_current(toolchain: Toolchain) -> None:
 def _blocks_for(body: str, python: str) -> Iterator[str]:
     """The pins that some machine would install with this Python: uv resolves for every newer Python as well."""
     for block in filter(None, re.split(r"^(?=[a-z0-9])", body, flags=re.MULTILINE)):
-        requirement = re.sub(r"\s*\\?$", "", block.split("\n", 1)[0])
-        _, _, marker = requirement.partition(";")
-        if not marker or any(Marker(marker).evaluate(_machine(platform, python)) for platform in PLATFORMS):
+        pin, _, marker = block.split("\n", 1)[0].removesuffix("\\").partition(";")
+        fits = [not marker or Marker(marker.strip()).evaluate(_machine(platform, python)) for platform in PLATFORMS]
+        if all(fits):  # the marker said something about the Python only, which is settled here
+            yield block.replace(f"{pin};{marker}", f"{pin}", 1)
+        elif any(fits):
             yield block
 
 

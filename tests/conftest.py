@@ -16,6 +16,7 @@ NOT_RUN: dict[str, list[str]] = {}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engines", default="venv", help="comma-separated: venv, docker")
+    parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
     parser.addoption("--toolchains", default="tf2.13", help="comma-separated names, or all")
 
 
@@ -39,6 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             reason = f"engine {min(wants - set(engines))} was not chosen"
         elif needs - set(toolchains):
             reason = f"toolchain {min(needs - set(toolchains))} was not chosen"
+        elif any(item.iter_markers("debian_bases")) and config.getoption("--bases") != "debian":
+            reason = "the images stand on bases from a registry"
         else:
             kept.append(item)
             continue

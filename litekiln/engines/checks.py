@@ -9,7 +9,7 @@ from pathlib import Path
 from litekiln.check import Check, Status
 from litekiln.engines.daemon import INSTALL, connect, daemon_address
 from litekiln.engines.images import image_tag, require_buildx
-from litekiln.errors import EngineError, LitekilnError
+from litekiln.errors import EngineError
 from litekiln.paths import Project
 from litekiln.toolchains import select_toolchains
 
@@ -19,25 +19,20 @@ BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
 def docker_checks(project: Project) -> Iterator[Check]:
     yield _client()
     try:
-        client = connect()
+        with connect() as client:
+            version = client.version()["Version"]
+            present = {tag for image in client.images.list() for tag in image.tags}
     except EngineError as error:
         yield Check("docker daemon", Status.WARN, error.what, error.remedy)
-    else:
-        version = client.version()
-        yield Check("docker daemon", Status.OK, f"{version['Version']} at {daemon_address()}")
-    yield _buildx()
-    yield _emulation()
-    try:
-        present = {tag for image in connect().images.list() for tag in image.tags}
-    except LitekilnError:
+        yield from (_buildx(), _emulation())
         return
+    yield Check("docker daemon", Status.OK, f"{version} at {daemon_address()}")
+    yield from (_buildx(), _emulation())
     for toolchain in select_toolchains(project, []):
         tag = image_tag(project, toolchain)
-        there = tag in present
-        detail = tag if there else "not built yet"
-        yield Check(
-            f"image {toolchain.name}", Status.OK if there else Status.WARN, detail, f"inv images --toolchain {toolchain.name}"
-        )
+        status = Status.OK if tag in present else Status.WARN
+        detail = tag if tag in present else "not built yet"
+        yield Check(f"image {toolchain.name}", status, detail, f"inv images --toolchain {toolchain.name}")
 
 
 def _client() -> Check:

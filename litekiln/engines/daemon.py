@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,21 +37,26 @@ def is_elsewhere(address: str) -> bool:
     return not address.startswith(("unix:", "npipe:"))
 
 
-def connect() -> "DockerClient":
-    """A client whose daemon has answered."""
+@contextmanager
+def connect() -> Iterator["DockerClient"]:
+    """A client whose daemon has answered, closed at the end."""
     from docker import DockerClient
     from docker.errors import DockerException
 
     address = daemon_address()
+    client = None
     try:
         client = DockerClient.from_env(timeout=PING_SECONDS, environment={**os.environ, "DOCKER_HOST": address})
         client.ping()
-    except DockerException as error:
-        raise _why_unreachable(address, str(error)) from None
-    except OSError as error:
+    except (DockerException, OSError) as error:
+        if client:
+            client.close()
         raise _why_unreachable(address, str(error)) from None
     client.api.timeout = PATIENCE
-    return client
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def _why_unreachable(address: str, reason: str) -> EngineError:

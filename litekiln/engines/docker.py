@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from litekiln.engines import copying
@@ -46,7 +46,7 @@ class DockerEngine:
     @contextmanager
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
         require_current(toolchain)
-        with closing(connect()) as client:
+        with connect() as client:
             sweep(client, self._project)
             image = ensure_image(client, self._project, toolchain, say)
             labels = {LABEL_LEASE: self._lease.name, LABEL_STATE: state_id(self._project)}
@@ -146,18 +146,18 @@ def state_id(project: Project) -> str:
     return sha256_value([socket.gethostname(), str(project.state.resolve())])[:16]
 
 
-def sweep(client: "DockerClient", project: Project) -> int:
-    """Remove containers and volumes of this project whose process is gone."""
+def sweep(client: "DockerClient", project: Project) -> list[str]:
+    """Remove containers and volumes of this project whose process is gone, and name them."""
     ours: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
-    removed = 0
+    removed = []
     for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
         with held_if_dead(project.state, container.labels[LABEL_LEASE]) as dead:
             if dead:
                 container.remove(force=True, v=True)
-                removed += 1
+                removed.append(f"container {container.name}")
     for volume in client.volumes.list(filters=ours):
         with held_if_dead(project.state, volume.attrs["Labels"][LABEL_LEASE]) as dead:
             if dead:
                 volume.remove(force=True)
-                removed += 1
+                removed.append(f"volume {volume.name}")
     return removed

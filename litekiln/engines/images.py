@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from litekiln.clean import Removal
 from litekiln.engines.base import OnLine
 from litekiln.engines.bases import Base, debian_base_tag, make_bases
 from litekiln.engines.daemon import connect
-from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, EngineError, ImageBuildFailed, LitekilnError
+from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
 from litekiln.hashing import sha256_file, sha256_paths, sha256_value
 from litekiln.lock import require_current
 from litekiln.paths import Project
 from litekiln.report import Reporter
 from litekiln.store import FREE_SPACE
-from litekiln.toolchains import Toolchain, select_toolchains
+from litekiln.toolchains import Toolchain
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -203,50 +202,35 @@ def build_images(
     project: Project, toolchains: list[Toolchain], *, base_kind: str, again: bool, reporter: Reporter
 ) -> list[BuiltImage]:
     """Build several images, with what they stand on."""
-    client = connect()
-    require_buildx()
-    if base_kind == "debian":
-        pythons = sorted({HOST_PYTHON, *(toolchain.spec.python for toolchain in toolchains)})
-        bases = [*(Base("amd64", python) for python in pythons), Base("arm64", HOST_PYTHON)]
-        scratch = project.state / "bases"
-        scratch.mkdir(parents=True, exist_ok=True)
-        make_bases(client, bases, scratch, reporter.note, again=again)
     built = []
-    for toolchain in toolchains:
-        with reporter.step(f"image {toolchain.name}", "unchanged layers come from BuildKit's cache"):
-            image = build_image(client, project, toolchain, base_kind=base_kind, say=lambda _: None)
-        reporter.done(f"image {toolchain.name}", image.seconds, "buildx")
-        built.append(image)
+    with connect() as client:
+        require_buildx()
+        if base_kind == "debian":
+            _make_debian_bases(client, project, toolchains, again=again, say=reporter.note)
+        for toolchain in toolchains:
+            with reporter.step(f"image {toolchain.name}", "unchanged layers come from BuildKit's cache"):
+                image = build_image(client, project, toolchain, base_kind=base_kind, say=lambda _: None)
+            reporter.done(f"image {toolchain.name}", image.seconds, "buildx")
+            built.append(image)
     return built
+
+
+def _make_debian_bases(client: "DockerClient", project: Project, toolchains: list[Toolchain], *, again: bool, say: OnLine) -> None:
+    """A base for each Python in use, and the arm64 one that Pi images stand on."""
+    pythons = sorted({HOST_PYTHON, *(toolchain.spec.python for toolchain in toolchains)})
+    bases = [*(Base("amd64", python) for python in pythons), Base("arm64", HOST_PYTHON)]
+    scratch = project.state / "bases"
+    scratch.mkdir(parents=True, exist_ok=True)
+    make_bases(client, bases, scratch, say, again=again)
 
 
 def list_images(project: Project, toolchains: list[Toolchain]) -> list[BuiltImage]:
     """What is there for each toolchain; an empty id where nothing is."""
-    from docker.errors import ImageNotFound
-
-    client = connect()
+    tags = {toolchain.name: image_tag(project, toolchain) for toolchain in toolchains}
+    with connect() as client:
+        there = {tag: image for image in client.images.list(REPOSITORY) for tag in image.tags}
     found = []
-    for toolchain in toolchains:
-        tag = image_tag(project, toolchain)
-        try:
-            image = client.images.get(tag)
-            found.append(BuiltImage(toolchain.name, tag, str(image.id), int(image.attrs["Size"]), 0.0, ""))
-        except ImageNotFound:
-            found.append(BuiltImage(toolchain.name, tag, "", 0, 0.0, ""))
+    for name, tag in tags.items():
+        image = there.get(tag)
+        found.append(BuiltImage(name, tag, str(image.id) if image else "", int(image.attrs["Size"]) if image else 0, 0.0, ""))
     return found
-
-
-def clean_images(project: Project, *, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:
-    """Containers of killed runs, and toolchain images that no lock asks for any more; with `everything` the current ones too."""
-    try:
-        client = connect()
-    except EngineError as error:
-        say(f"images were not looked at: {error.what}")
-        return
-    current = set() if everything else {image_tag(project, each) for each in select_toolchains(project, [])}
-    for image in client.images.list(REPOSITORY):
-        for tag in image.tags:
-            if tag not in current:
-                if not dry_run:
-                    client.images.remove(tag)
-                yield Removal(f"image {tag}", int(image.attrs["Size"]))

@@ -3,7 +3,6 @@
 import os
 import socket
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -147,7 +146,7 @@ def test_running_out_of_memory_is_told_apart(run: Runner) -> None:
 def _containers() -> list[str]:
     from litekiln.engines.daemon import connect
 
-    with closing(connect()) as client:
+    with connect() as client:
         return [container.name for container in client.containers.list(all=True)]
 
 

@@ -76,8 +76,8 @@ def test_no_permission_on_the_socket() -> None:
 
 def test_a_docker_host_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "nonsense://x")
-    with pytest.raises(DaemonUnreachable) as caught:
-        connect()
+    with pytest.raises(DaemonUnreachable) as caught, connect():
+        pass
     assert "DOCKER_HOST points to a place that can't be reached" in caught.value.cause
 
 
@@ -165,8 +165,10 @@ def test_ca_and_index_go_in_as_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path
         ("sources.list", "# deb http://no/debian bookworm main\ndeb [signed-by=/k.gpg] http://mirror/debian bookworm main\n"),
         (
             "sources.list.d/debian.sources",
-            "Types: deb\nURIs: http://mirror/security\nSuites: bookworm-security\n\n"
-            "Types: deb\nURIs: http://mirror/debian\nSuites: bookworm bookworm-updates\n",
+            (
+                "Types: deb\nURIs: http://mirror/security\nSuites: bookworm-security\n\n"
+                "Types: deb\nURIs: http://mirror/debian\nSuites: bookworm bookworm-updates\n"
+            ),
         ),
     ],
 )

@@ -1,0 +1,34 @@
+"""What `inv clean` asks of Docker."""
+
+from collections.abc import Iterator
+
+from litekiln.clean import Removal
+from litekiln.engines.base import OnLine
+from litekiln.engines.daemon import connect
+from litekiln.engines.docker import sweep
+from litekiln.engines.images import REPOSITORY, image_tag
+from litekiln.errors import EngineError
+from litekiln.paths import Project
+from litekiln.toolchains import select_toolchains
+
+
+def clean_docker(project: Project, *, images: bool, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:
+    """Containers that killed runs left; with `images` the toolchain images that no lock here asks for, with `everything` all of them.
+
+    Images are shared by all checkouts on a machine, so they stay unless they are asked for.
+    """
+    current = set() if everything else {image_tag(project, each) for each in select_toolchains(project, [])}
+    try:
+        with connect() as client:
+            if not dry_run:
+                for name in sweep(client, project):
+                    yield Removal(name, 0)
+            if not images and not everything:
+                return
+            old = [(tag, image) for image in client.images.list(REPOSITORY) for tag in image.tags if tag not in current]
+            for tag, image in old:
+                if not dry_run:
+                    client.images.remove(tag)
+                yield Removal(f"image {tag}", int(image.attrs["Size"]))
+    except EngineError as error:
+        say(f"Docker was not looked at: {error.what}")

@@ -1,0 +1,311 @@
+"""Docker beyond the box: daemons elsewhere, killed runs, images, and litekiln running inside an image."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from litekiln.engines.base import Job
+from litekiln.engines.daemon import connect
+from litekiln.engines.docker import LABEL_STATE, DockerEngine, state_id
+from litekiln.engines.images import build_image, image_tag
+from litekiln.errors import BaseUnreachable, DaemonUnreachable, StoreError
+from litekiln.lease import Lease
+from litekiln.paths import Project
+from litekiln.store import Store
+from litekiln.toolchains import load_toolchain
+from tests.conftest import ROOT, inv_argv
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+pytestmark = [pytest.mark.docker, pytest.mark.toolchain("tf2.13")]
+Inv = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def client() -> Iterator["DockerClient"]:
+    with connect() as opened:
+        yield opened
+
+
+def _ours(client: "DockerClient", project: Project) -> tuple[list[str], list[str]]:
+    wanted: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
+    containers = [container.name or "" for container in client.containers.list(all=True, filters=wanted)]
+    return containers, [volume.name for volume in client.volumes.list(filters=wanted)]
+
+
+# --- a daemon elsewhere ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _daemon_behind_tcp() -> Iterator[str]:
+    """The same daemon, reached by TCP: it can't be told from one on another machine."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def serve() -> None:
+        while True:
+            try:
+                near, _ = server.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect("/var/run/docker.sock")
+            threads = [threading.Thread(target=pump, args=pair, daemon=True) for pair in ((near, far), (far, near))]
+            for thread in threads:
+                thread.start()
+            threading.Thread(target=_close_after, args=(threads, near, far), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def _close_after(threads: list[threading.Thread], *sockets: socket.socket) -> None:
+    for thread in threads:
+        thread.join()
+    for each in sockets:
+        each.close()
+
+
+def test_a_daemon_elsewhere_gets_copies_and_gives_back_copies(
+    project: Project, client: "DockerClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "an input"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "data.bin").write_bytes(b"\x00\xff" * 1_000_000)
+    (tmp_path / "program.py").write_text(
+        "import os\n"
+        "def attempt():\n"
+        "    try:\n        open('in/source/new', 'w')\n"
+        "    except OSError as error:\n        return error.strerror\n"
+        "print(attempt())\n"
+        "os.mkdir('out/sub')\n"
+        "open('out/sub/copy', 'wb').write(open('in/source/deep/data.bin', 'rb').read())\n"
+    )
+    output = tmp_path / "output"
+    output.mkdir()
+    with _daemon_behind_tcp() as address, Lease(project.state) as lease:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        with DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print) as box:
+            files = {"program.py": tmp_path / "program.py", "in/source": source}
+            outcome = box.run(Job(("python", "program.py"), files, output, tmp_path / "log", 60, "test"), print)
+            assert outcome.ok, outcome
+            assert outcome.tail == ("Read-only file system",)
+            assert (output / "sub" / "copy").read_bytes() == b"\x00\xff" * 1_000_000
+            assert (output / "sub" / "copy").stat().st_uid == os.getuid()
+            _refuses_links(box, tmp_path)
+        monkeypatch.delenv("DOCKER_HOST")
+        assert _ours(client, project) == ([], [])
+
+
+def _refuses_links(box, tmp_path: Path) -> None:
+    (tmp_path / "linker.py").write_text("import os\nos.symlink('/etc/passwd', 'out/link')\n")
+    (tmp_path / "other").mkdir()
+    job = Job(("python", "program.py"), {"program.py": tmp_path / "linker.py"}, tmp_path / "other", tmp_path / "log", 60, "test")
+    with pytest.raises(StoreError, match="not a plain file: out/link"):
+        box.run(job, print)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_whole_build_on_a_daemon_elsewhere_gives_the_same_bundle(work: Path, inv: Inv) -> None:
+    arguments = ("build", "--model", "minimal", "--variant", "dynamic", "--engine", "docker", "--as-json")
+    near = json.loads(inv(*arguments).stdout)
+    shutil.rmtree(work / ".litekiln" / "store")
+    with _daemon_behind_tcp() as address:
+        far = json.loads(inv(*arguments, DOCKER_HOST=address).stdout)
+    assert [step["reason"] for step in far["steps"]] == ["its result is no longer in the store"] * 2
+    assert near["bundles"] == far["bundles"]
+
+
+# --- killed runs ----------------------------------------------------------------------------------------------------------
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_kill_9_then_the_same_command_again(work: Path, project: Project, client: "DockerClient", inv: Inv) -> None:
+    arguments = ("build", "--model", "minimal", "--variant", "float32", "--engine", "docker")
+    process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL)
+    _wait(lambda: bool(_ours(client, project)[0]))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    orphans = _ours(client, project)[0]
+    assert len(orphans) == 1
+    assert list(Store(project.state)) == []
+    again = inv(*arguments)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert _ours(client, project) == ([], [])
+    assert list((project.state / "staging").iterdir()) == []
+    assert (work / "out" / "minimal" / "float32" / "manifest.json").exists()
+    for key in Store(project.state):
+        assert Store(project.state).get(key, thorough=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_a_build_leaves_nothing(work: Path, project: Project, client: "DockerClient", number: int, code: int) -> None:
+    arguments = ("build", "--model", "minimal", "--engine", "docker")
+    process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL)
+    _wait(lambda: bool(_ours(client, project)[0]))
+    process.send_signal(number)
+    assert process.wait(60) == code
+    assert _ours(client, project) == ([], [])
+    assert list((project.state / "staging").iterdir()) == []
+    assert list((project.state / "leases").iterdir()) == []
+
+
+def test_another_projects_containers_are_left_alone(project: Project, client: "DockerClient") -> None:
+    labels = {LABEL_STATE: "somebody else's", "org.litekiln.lease": "gone"}
+    container = client.containers.create(image_tag(project, load_toolchain(project, "tf2.13")), ["true"], labels=labels)
+    try:
+        with Lease(project.state) as lease, DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print):
+            container.reload()
+    finally:
+        container.remove(force=True)
+
+
+# --- absences -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_socket_without_a_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        with pytest.raises(DaemonUnreachable, match="does not answer"), connect():
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not run: becoming a user without permission takes root")
+def test_a_user_who_may_not_use_the_socket() -> None:
+    program = (
+        "import os, docker, docker.errors, litekiln.engines.daemon as daemon\n"
+        "from litekiln.errors import SocketForbidden\n"
+        "daemon.shutil.which('docker')\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try:\n    daemon.connect().__enter__()\n"
+        "except SocketForbidden as error:\n    print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "no permission on the Docker socket unix:///var/run/docker.sock" in run.stdout, run.stderr
+    assert "usermod -aG docker" in run.stdout
+
+
+def test_a_base_that_can_not_be_reached(project: Project, client: "DockerClient", tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(ROOT, code, ignore=shutil.ignore_patterns(".git", ".litekiln", "out", "__pycache__"))
+    path = code / "toolchains" / "tf2.13" / "toolchain.toml"
+    path.write_text(path.read_text().replace('"python:3.10', '"registry.invalid/python:3.10'))
+    elsewhere = Project(code=code, work=project.work)
+    with pytest.raises(BaseUnreachable) as caught:
+        build_image(client, elsewhere, load_toolchain(elsewhere, "tf2.13"), base_kind="registry", say=print)
+    assert caught.value.what == "the base image of tf2.13 can't be reached: registry.invalid/python:3.10-slim-bookworm"
+    assert "inv images --base debian" in caught.value.remedy
+
+
+# --- images ---------------------------------------------------------------------------------------------------------------
+
+
+def _in_image(
+    project: Project, *command: str, options: tuple[str, ...] = (), toolchain: str = "tf2.13"
+) -> "subprocess.CompletedProcess[str]":
+    tag = image_tag(project, load_toolchain(project, toolchain))
+    return subprocess.run(["docker", "run", "--rm", *options, tag, *command], capture_output=True, text=True, check=False)
+
+
+def test_neither_the_ca_bundle_nor_the_index_lands_in_an_image(project: Project) -> None:
+    tag = image_tag(project, load_toolchain(project, "tf2.13"))
+    history = subprocess.run(["docker", "history", "--no-trunc", tag], capture_output=True, text=True, check=True).stdout
+    bundle = os.environ.get("SSL_CERT_FILE", "a path that is not there")
+    assert bundle not in history
+    look = "ls -A /run/secrets 2>/dev/null; env | grep -iE 'cert|ca_bundle|index' || true; test ! -s /run/secrets/ca"
+    run = _in_image(project, "sh", "-c", look)
+    assert run.returncode == 0
+    assert [line for line in run.stdout.splitlines() if "CERT" in line or "INDEX" in line] == []
+
+
+def test_two_pythons_live_side_by_side(project: Project) -> None:
+    versions = "/opt/toolchain/bin/python -V; /opt/litekiln/host/bin/python -V; python -V"
+    run = _in_image(project, "sh", "-c", versions)
+    assert [line.rsplit(".", 1)[0] for line in run.stdout.splitlines()] == ["Python 3.10", "Python 3.11", "Python 3.10"]
+
+
+# --- here -----------------------------------------------------------------------------------------------------------------
+
+
+def _checkout(folder: Path) -> Path:
+    """This checkout's files, as a container job has them."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", ".litekiln", "out", "__pycache__", ".*_cache"))
+    return folder
+
+
+def test_here_builds_in_a_container_job(project: Project, tmp_path: Path, inv: Inv) -> None:
+    work = _checkout(tmp_path / "job")
+    options = ("-v", f"{work}:/work", "-w", "/work", "--network", "none")
+    run = _in_image(project, "invoke", "build", "--model", "minimal", "--as-json", options=options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "engine here, because this is the tf2.13 image" in run.stderr
+    inside = json.loads(run.stdout)["bundles"]
+    outside = json.loads(inv("build", "--model", "minimal", "--engine", "venv", "--as-json").stdout)["bundles"]
+    assert [bundle["sha256"] for bundle in inside] == [bundle["sha256"] for bundle in outside]
+    again = _in_image(project, "invoke", "build", "--model", "minimal", options=options)
+    assert again.stdout.count("up to date") == 4
+
+
+def test_here_without_a_checkout_uses_the_images_own_code(project: Project, work: Path) -> None:
+    (work / ".litekiln" / "envs").unlink()
+    options = ("-v", f"{work}:/work", "-w", "/work", "-u", f"{os.getuid()}:{os.getgid()}")
+    run = _in_image(project, "invoke", "build", "--model", "minimal", "--variant", "float32", options=options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (work / "out" / "minimal" / "float32" / "detect.tflite").exists()
+
+
+@pytest.mark.toolchain("tf1.15")
+def test_here_says_which_image_a_step_needs(project: Project, work: Path) -> None:
+    options = ("-v", f"{work}:/work", "-w", "/work")
+    run = _in_image(project, "invoke", "build", "--model", "minimal", options=options, toolchain="tf1.15")
+    assert run.returncode == 5, run.stdout + run.stderr
+    assert "this step needs toolchain 'tf2.13'; this image is 'tf1.15'" in run.stdout
+
+
+# --- bases ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.debian_bases
+def test_the_arm64_base_runs_under_emulation(client: "DockerClient") -> None:
+    tag = "litekiln/base:py3.11-arm64"
+    assert client.images.get(tag).attrs["Architecture"] == "arm64"
+    ask = "import platform, ssl, sqlite3; print(platform.machine(), platform.python_version()[:4])"
+    run = subprocess.run(
+        ["docker", "run", "--rm", "--platform", "linux/arm64", tag, "python3", "-c", ask],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.strip() == "aarch64 3.11", run.stderr
