@@ -101,7 +101,8 @@ def models(_: Context, as_json: bool = False, debug: bool = False) -> None:
     help={
         "older-than": "remove store entries not used for this many days",
         "max-size": "then remove the least recently used until the store is below this many gigabytes",
-        "all": "remove everything that can be made again: store, environments of other locks, images of other locks",
+        "images": "remove the toolchain images that no lock of this checkout asks for",
+        "all": "remove everything that can be made again: store, environments, images",
         "dry-run": "say what would go, remove nothing",
         **{name: COMMON[name] for name in ("as-json", "debug")},
     },
@@ -110,11 +111,12 @@ def clean(
     _: Context,
     older_than: float = -1.0,
     max_size: float = -1.0,
+    images: bool = False,
     all: bool = False,  # noqa: A002 - the flag's name
     dry_run: bool = False,
     as_json: bool = False,
     debug: bool = False,
 ) -> None:
     """Free disk space. What is in use is left alone; bundles in out/ are never touched."""
-    arguments = {"older_than": older_than, "max_size": max_size, "everything": all, "dry_run": dry_run}
+    arguments = {"older_than": older_than, "max_size": max_size, "images": images, "everything": all, "dry_run": dry_run}
     run_command(commands.clean, as_json=as_json, debug=debug, **arguments)

@@ -196,10 +196,12 @@ def doctor(reporter: Reporter, *, store: bool) -> dict[str, Any]:
     return value
 
 
-def clean(reporter: Reporter, *, older_than: float, max_size: float, everything: bool, dry_run: bool) -> dict[str, Any]:
-    """Free disk space within the limits given; without any, only what killed runs left and what no lock asks for."""
+def clean(
+    reporter: Reporter, *, older_than: float, max_size: float, images: bool, everything: bool, dry_run: bool
+) -> dict[str, Any]:
+    """Free disk space within the limits given; without any, what killed runs left and environments of other locks."""
     from litekiln.clean import clean_environments, clean_leftovers, clean_store
-    from litekiln.engines.images import clean_images
+    from litekiln.engines.cleaning import clean_docker
 
     project = find_project()
     age, size = (0.0, 0.0) if everything else (older_than if older_than >= 0 else None, max_size if max_size >= 0 else None)
@@ -208,7 +210,7 @@ def clean(reporter: Reporter, *, older_than: float, max_size: float, everything:
             *clean_leftovers(project, dry_run=dry_run),
             *clean_store(project, older_than_days=age, max_gigabytes=size, dry_run=dry_run),
             *clean_environments(project, lease, everything=everything, dry_run=dry_run),
-            *clean_images(project, everything=everything, dry_run=dry_run, say=reporter.note),
+            *clean_docker(project, images=images, everything=everything, dry_run=dry_run, say=reporter.note),
         ]
     reporter.table(("removed" if not dry_run else "would go", "size"), [(each.what, size_text(each.size)) for each in removals])
     total = sum(each.size for each in removals)

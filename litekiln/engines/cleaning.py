@@ -13,7 +13,7 @@ from litekiln.toolchains import select_toolchains
 
 
 def clean_docker(project: Project, *, images: bool, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:
-    """Containers that killed runs left; with `images` the toolchain images that no lock here asks for, with `everything` all of them.
+    """Containers that killed runs left; with `images` the toolchain images that no lock here asks for, with `everything` all.
 
     Images are shared by all checkouts on a machine, so they stay unless they are asked for.
     """
