@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from litekiln.engines.venv import VenvEngine
 from litekiln.hashing import files_below
-from litekiln.lease import Lease, sweep_staging
+from litekiln.lease import Lease, others_work_since, sweep_staging
 from litekiln.paths import Project
 from litekiln.store import Store
 from litekiln.toolchains import select_toolchains
@@ -32,14 +32,17 @@ def folder_size(folder: Path) -> int:
 
 
 def clean_store(
-    project: Project, *, older_than_days: float | None, max_gigabytes: float | None, dry_run: bool
+    project: Project, lease: Lease, *, older_than_days: float | None, max_gigabytes: float | None, dry_run: bool
 ) -> Iterator[Removal]:
-    """Entries not used for so long; then the least recently used until the rest fits. One that is being made or read is left."""
+    """Entries not used for so long; then the least recently used until the rest fits. What others may be using is left."""
     store = Store(project.state)
+    others_since = others_work_since(project.state, lease)
     oldest_first = sorted(((store.root / key).stat().st_mtime, key) for key in store)
     sizes = {key: folder_size(store.root / key) for _, key in oldest_first}
     total = sum(sizes.values())
     for used, key in oldest_first:
+        if others_since is not None and used >= others_since:
+            continue
         too_old = older_than_days is not None and time.time() - used > older_than_days * DAY
         too_much = max_gigabytes is not None and total > max_gigabytes * GIGABYTE
         if (too_old or too_much) and _remove_entry(store, key, dry_run=dry_run):
@@ -64,6 +67,8 @@ def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:
     """Environments that no toolchain's lock asks for any more; with `everything` the current ones too."""
+    if others_work_since(project.state, lease) is not None:
+        return  # one of them may be running a step in it
     engine = VenvEngine(project, lease)
     current = set() if everything else {engine.folder(each) for each in select_toolchains(project, [])}
     for folder in sorted((project.state / "envs").glob("*/")):

@@ -208,7 +208,7 @@ def clean(
     with Lease(project.state) as lease:
         removals = [
             *clean_leftovers(project, dry_run=dry_run),
-            *clean_store(project, older_than_days=age, max_gigabytes=size, dry_run=dry_run),
+            *clean_store(project, lease, older_than_days=age, max_gigabytes=size, dry_run=dry_run),
             *clean_environments(project, lease, everything=everything, dry_run=dry_run),
             *clean_docker(project, images=images, everything=everything, dry_run=dry_run, say=reporter.note),
         ]

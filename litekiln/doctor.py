@@ -12,12 +12,12 @@ from litekiln.engines.checks import docker_checks
 from litekiln.engines.here import toolchain_here
 from litekiln.engines.launch import __file__ as launch_file
 from litekiln.errors import LitekilnError, StoreCorrupt
+from litekiln.index import CA_VARIABLES, index_url
 from litekiln.paths import Project
 from litekiln.pythons import find_python, uv_binary
 from litekiln.store import FREE_SPACE, Store
 from litekiln.toolchains import select_toolchains
 
-CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 GIGABYTE = 1e9
 # One environment or image with room to work in, and all four of both.
 LEAST_FREE, COMFORTABLE_FREE = 3, 15
@@ -25,7 +25,7 @@ LEAST_FREE, COMFORTABLE_FREE = 3, 15
 
 def examine(project: Project, *, store: bool) -> list[Check]:
     """Every check. With `store`, each entry of the store is hashed again as well."""
-    checks = [_python(), _uv(), _disk(project), _ca(), _network_cut(), *_interpreters(project), *docker_checks(project)]
+    checks = [_python(), _uv(), _disk(project), _ca(), _index(), _network_cut(), *_interpreters(project), *docker_checks(project)]
     if store:
         checks += _store(project)
     return [*checks, _some_engine(checks)]
@@ -62,6 +62,11 @@ def _ca() -> Check:
         return Check("ca", Status.WARN, f"{', '.join(named)} name different bundles", "point them all to the same file")
     detail = f"own bundle: {next(iter(named.values()))}, handed to image builds as a secret" if named else "the system's"
     return Check("ca", Status.OK, detail)
+
+
+def _index() -> Check:
+    """Only whether there is one: its address may hold a password."""
+    return Check("index", Status.OK, "this machine's own package index" if index_url() else "the public package index")
 
 
 def _network_cut() -> Check:

@@ -66,3 +66,15 @@ def sweep_staging(state: Path) -> list[Path]:
         with held_if_dead(state, lock.stem):
             pass
     return removed
+
+
+def others_work_since(state: Path, lease: Lease) -> float | None:
+    """When the oldest other process that is at work began, or None: what it has used since may be in use."""
+    began = []
+    for lock in (state / "leases").glob("*.lock"):
+        if lock.stem != lease.name:
+            moment = lock.stat().st_mtime
+            with held_if_dead(state, lock.stem) as dead:
+                if not dead:
+                    began.append(moment)
+    return min(began, default=None)

@@ -12,6 +12,7 @@ from packaging.markers import Marker
 
 from litekiln.errors import LockOutOfDate, NetworkError, ToolchainError
 from litekiln.hashing import sha256_value
+from litekiln.index import package_environment
 from litekiln.paths import Project
 from litekiln.pythons import uv_binary
 from litekiln.tables import parse_toml
@@ -93,7 +94,7 @@ def compile_lock(lock: Lock, *, upgrade: bool = False) -> LockResult:
             target.write_text(old, encoding="utf-8")
         argv = [str(uv_binary()), "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"]
         argv += ["--python-version", lock.python, *lock.sources, "--output-file", str(target)]
-        run = subprocess.run(argv, cwd=lock.path.parent, capture_output=True, text=True, check=False)
+        run = subprocess.run(argv, cwd=lock.path.parent, env=package_environment(), capture_output=True, text=True, check=False)
         if run.returncode:
             raise _resolution_error(lock, run.stderr)
         body = target.read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """Toolchain images: one Dockerfile.export, one image per toolchain, tagged by the hash of everything that goes into it."""
 
-import os
 import re
 import shlex
 import shutil
@@ -21,6 +20,7 @@ from litekiln.engines.bases import Base, debian_base_tag, make_bases
 from litekiln.engines.daemon import connect
 from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
 from litekiln.hashing import sha256_file, sha256_paths, sha256_value
+from litekiln.index import ca_bundle, index_url
 from litekiln.lock import require_current
 from litekiln.paths import Project
 from litekiln.report import Reporter
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 REPOSITORY = "litekiln/toolchain"
 HOST_PYTHON = "3.11"
 BASE_KINDS = ("auto", "registry", "debian")
-CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
-INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX")
 BASE_SIGNS = (
     "failed to resolve source metadata",
     "failed to do request",
@@ -150,12 +148,12 @@ def _bases(client: "DockerClient", toolchain: Toolchain, base_kind: str) -> tupl
 def _secrets(scratch: Path) -> list[str]:
     """The machine's CA bundle and package index, handed in for single RUNs: neither lands in a layer."""
     options: list[str] = []
-    bundle = next((os.environ[name] for name in CA_VARIABLES if os.environ.get(name)), "")
+    bundle, index = ca_bundle(), index_url()
     if bundle:
         options += ["--secret", f"id=ca,src={bundle}"]
-    index = [f"export {name}={shlex.quote(os.environ[name])}" for name in INDEX_VARIABLES if os.environ.get(name)]
     if index:
-        (scratch / "index").write_text("\n".join(index) + "\n", encoding="utf-8")
+        lines = [f"export {name}={shlex.quote(index)}\n" for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")]
+        (scratch / "index").write_text("".join(lines), encoding="utf-8")
         options += ["--secret", f"id=index,src={scratch / 'index'}"]
     return options
 

@@ -14,6 +14,7 @@ from litekiln.engines.base import Box, OnLine
 from litekiln.engines.process import ProcessBox
 from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
 from litekiln.hashing import sha256_value
+from litekiln.index import package_environment
 from litekiln.lease import Lease
 from litekiln.lock import require_current
 from litekiln.paths import Project
@@ -74,7 +75,8 @@ class VenvEngine:
         argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]
         argv += ["--python", str(python), "--uv", str(uv_binary()), "--dest", str(folder)]
         with log.open("wb") as stream:
-            code = subprocess.run(argv, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+            environment = package_environment()
+            code = subprocess.run(argv, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False).returncode
         if code:
             shutil.rmtree(folder, ignore_errors=True)
             raise _install_error(toolchain, log)

@@ -61,20 +61,24 @@ def _age(project: Project, days: float) -> list[str]:
     return keys
 
 
+def _clean(project: Project, *, days: float | None = None, gigabytes: float | None = None, dry_run: bool = False) -> int:
+    with Lease(project.state) as lease:
+        return len(list(clean_store(project, lease, older_than_days=days, max_gigabytes=gigabytes, dry_run=dry_run)))
+
+
 def test_clean_by_age(project: Project) -> None:
     _build(project)
     keys = _age(project, days=9.5)
-    gone = list(clean_store(project, older_than_days=10, max_gigabytes=None, dry_run=True))
-    assert len(gone) == 2
+    assert _clean(project, days=10, dry_run=True) == 2
     assert len(list(Store(project.state))) == 3
-    assert len(list(clean_store(project, older_than_days=10, max_gigabytes=None, dry_run=False))) == 2
+    assert _clean(project, days=10) == 2
     assert list(Store(project.state)) == [keys[0]]
 
 
 def test_clean_by_size_takes_the_least_recently_used_first(project: Project) -> None:
     _build(project)
     keys = _age(project, days=0)
-    list(clean_store(project, older_than_days=None, max_gigabytes=1e-5, dry_run=False))
+    _clean(project, gigabytes=1e-5)
     left = list(Store(project.state))
     assert 0 < len(left) < 3
     assert left[0] == keys[0]
@@ -84,5 +88,15 @@ def test_clean_leaves_what_is_in_use(project: Project) -> None:
     _build(project)
     keys = _age(project, days=100)
     with Store(project.state).lock(keys[0]):
-        assert len(list(clean_store(project, older_than_days=1, max_gigabytes=None, dry_run=False))) == 2
+        assert _clean(project, days=1) == 2
     assert list(Store(project.state)) == [keys[0]]
+
+
+def test_clean_leaves_what_another_process_has_used_since_it_began(project: Project) -> None:
+    _build(project)
+    keys = _age(project, days=100)
+    with Lease(project.state):
+        Store(project.state).get(keys[1])
+        assert _clean(project, gigabytes=0) == 2
+    assert list(Store(project.state)) == [keys[1]]
+    assert _clean(project, gigabytes=0) == 1

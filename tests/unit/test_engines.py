@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from litekiln import index
 from litekiln.engines import images
 from litekiln.engines.base import LineSink
 from litekiln.engines.bases import debian_mirror
@@ -146,14 +147,39 @@ def test_changing_a_step_never_rebuilds_an_image(project: Project) -> None:
     assert image_tag(project, load_toolchain(project, "tiny")) == before
 
 
-def test_ca_and_index_go_in_as_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*images.CA_VARIABLES, *images.INDEX_VARIABLES):
+def _no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*index.CA_VARIABLES, *index.UV_INDEX_VARIABLES, "PIP_INDEX_URL", "PIP_CONFIG_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(index, "PIP_FILES", (str(tmp_path / "site.conf"), str(tmp_path / "user.conf")))
+
+
+def test_ca_and_index_go_in_as_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _no_index(monkeypatch, tmp_path)
     assert images._secrets(tmp_path) == []
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/ca.pem")
     monkeypatch.setenv("UV_INDEX_URL", "https://user:it's@mirror/simple")
     assert images._secrets(tmp_path) == ["--secret", "id=ca,src=/ca.pem", "--secret", f"id=index,src={tmp_path}/index"]
-    assert (tmp_path / "index").read_text() == "export UV_INDEX_URL='https://user:it'\"'\"'s@mirror/simple'\n"
+    quoted = "'https://user:it'\"'\"'s@mirror/simple'"
+    assert (tmp_path / "index").read_text() == f"export PIP_INDEX_URL={quoted}\nexport UV_DEFAULT_INDEX={quoted}\n"
+
+
+def test_uv_uses_what_pip_is_set_up_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _no_index(monkeypatch, tmp_path)
+    assert "UV_DEFAULT_INDEX" not in index.package_environment()
+    (tmp_path / "site.conf").write_text("[global]\nindex-url = https://site/simple\ncert = %(x)s\n")
+    assert index.package_environment()["UV_DEFAULT_INDEX"] == "https://site/simple"
+    (tmp_path / "user.conf").write_text("[global]\nindex-url = https://user/simple\n")
+    assert index.index_url() == "https://user/simple"
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip/simple")
+    assert index.index_url() == "https://pip/simple"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv/simple")
+    assert index.index_url() == "https://uv/simple"
+
+
+def test_a_broken_pip_file_is_pips_to_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _no_index(monkeypatch, tmp_path)
+    (tmp_path / "site.conf").write_text("no section\n")
+    assert index.index_url() == ""
 
 
 # --- bases ----------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,38 @@
+"""Where packages come from on this machine: its own index and CA bundle, wherever they are configured.
+
+uv reads its own variables only. Most machines behind a mirror are set up for pip, so what pip would use is handed on to uv.
+"""
+
+import configparser
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+UV_INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf", "~/Library/Application Support/pip/pip.conf")
+
+
+def ca_bundle(environment: Mapping[str, str] = os.environ) -> str:
+    """The machine's own CA bundle, or '' for the system's."""
+    return next((environment[name] for name in CA_VARIABLES if environment.get(name)), "")
+
+
+def index_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The machine's own package index, or '' for the public one: uv's variables, pip's variable, pip's files (the last wins)."""
+    for name in (*UV_INDEX_VARIABLES, "PIP_INDEX_URL"):
+        if environment.get(name):
+            return environment[name]
+    parser = configparser.RawConfigParser(strict=False)
+    files = [Path(name).expanduser() for name in (*PIP_FILES, environment.get("PIP_CONFIG_FILE") or os.devnull)]
+    try:
+        parser.read(files, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return ""  # pip itself will say what is wrong with it
+    return parser.get("global", "index-url", fallback="")
+
+
+def package_environment() -> dict[str, str]:
+    """The environment for uv, with what this machine uses for packages."""
+    found = {"UV_DEFAULT_INDEX": index_url(), "SSL_CERT_FILE": ca_bundle()}
+    return {**os.environ, **{name: value for name, value in found.items() if value}}
