@@ -7,7 +7,7 @@ from litekiln import commands
 from litekiln.cli import run_command
 
 COMMON = {
-    "as-json": "print one JSON value on stdout; progress goes to stderr",
+    "json": "print one JSON value on stdout; progress goes to stderr",
     "debug": "show a traceback with an error",
     "engine": "auto, docker, venv or here",
     "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
@@ -21,7 +21,7 @@ COMMON = {
         "model": "a folder below models/",
         "variant": "a variant of the recipe; can be given more than once (default: all)",
         "dry-run": "print the plan and run nothing",
-        **{name: COMMON[name] for name in ("engine", "force", "as-json", "debug")},
+        **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
     },
 )
 def build(
@@ -31,20 +31,20 @@ def build(
     engine: str = "auto",
     force: bool = False,
     dry_run: bool = False,
-    as_json: bool = False,
+    json: bool = False,
     debug: bool = False,
 ) -> None:
     """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
     arguments = {"model": model, "variants": variant, "engine": engine, "force": force, "dry_run": dry_run}
-    run_command(commands.build, as_json=as_json, debug=debug, **arguments)
+    run_command(commands.build, as_json=json, debug=debug, **arguments)
 
 
-@task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "as-json", "debug")})
+@task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
 def smoke(
-    _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, as_json: bool = False, debug: bool = False
+    _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False
 ) -> None:
     """Prove toolchains: exact versions, and a three-op model that converts, runs and answers 42."""
-    run_command(commands.smoke, as_json=as_json, debug=debug, toolchains=toolchain, engine=engine, force=force)
+    run_command(commands.smoke, as_json=json, debug=debug, toolchains=toolchain, engine=engine, force=force)
 
 
 @task(
@@ -53,7 +53,7 @@ def smoke(
         "base": "auto, registry (digest-pinned) or debian (made from Debian packages, where no registry is in reach)",
         "list": "show what is there, build nothing",
         "again": "make Debian bases again even if they are there",
-        **{name: COMMON[name] for name in ("toolchain", "as-json", "debug")},
+        **{name: COMMON[name] for name in ("toolchain", "json", "debug")},
     },
 )
 def images(
@@ -62,11 +62,11 @@ def images(
     base: str = "auto",
     list: bool = False,  # noqa: A002 - the flag's name
     again: bool = False,
-    as_json: bool = False,
+    json: bool = False,
     debug: bool = False,
 ) -> None:
     """Build the toolchain images."""
-    run_command(commands.images, as_json=as_json, debug=debug, toolchains=toolchain, base=base, list_only=list, again=again)
+    run_command(commands.images, as_json=json, debug=debug, toolchains=toolchain, base=base, list_only=list, again=again)
 
 
 @task(
@@ -75,26 +75,26 @@ def images(
         "toolchain": "a folder below toolchains/, or 'host' for litekiln's own; can be given more than once (default: all)",
         "check": "write nothing; fail when a lock does not say what its inputs ask for",
         "upgrade": "take the newest versions that the inputs allow",
-        **{name: COMMON[name] for name in ("as-json", "debug")},
+        **{name: COMMON[name] for name in ("json", "debug")},
     },
 )
 def lock(
-    _: Context, toolchain: list[str], check: bool = False, upgrade: bool = False, as_json: bool = False, debug: bool = False
+    _: Context, toolchain: list[str], check: bool = False, upgrade: bool = False, json: bool = False, debug: bool = False
 ) -> None:
     """Compile the hash-locked requirements and show what changes. The only command that resolves versions."""
-    run_command(commands.lock, as_json=as_json, debug=debug, toolchains=toolchain, check=check, upgrade=upgrade)
+    run_command(commands.lock, as_json=json, debug=debug, toolchains=toolchain, check=check, upgrade=upgrade)
 
 
-@task(help={"store": "also hash every store entry again", **{name: COMMON[name] for name in ("as-json", "debug")}})
-def doctor(_: Context, store: bool = False, as_json: bool = False, debug: bool = False) -> None:
+@task(help={"store": "also hash every store entry again", **{name: COMMON[name] for name in ("json", "debug")}})
+def doctor(_: Context, store: bool = False, json: bool = False, debug: bool = False) -> None:
     """Check this machine: what works, what doesn't, and what to do about it."""
-    run_command(commands.doctor, as_json=as_json, debug=debug, store=store)
+    run_command(commands.doctor, as_json=json, debug=debug, store=store)
 
 
-@task(help={name: COMMON[name] for name in ("as-json", "debug")})
-def models(_: Context, as_json: bool = False, debug: bool = False) -> None:
+@task(help={name: COMMON[name] for name in ("json", "debug")})
+def models(_: Context, json: bool = False, debug: bool = False) -> None:
     """List the recipes, and what of each is built."""
-    run_command(commands.models, as_json=as_json, debug=debug)
+    run_command(commands.models, as_json=json, debug=debug)
 
 
 @task(
@@ -104,7 +104,7 @@ def models(_: Context, as_json: bool = False, debug: bool = False) -> None:
         "images": "remove the toolchain images that no lock of this checkout asks for",
         "all": "remove everything that can be made again: store, environments, images",
         "dry-run": "say what would go, remove nothing",
-        **{name: COMMON[name] for name in ("as-json", "debug")},
+        **{name: COMMON[name] for name in ("json", "debug")},
     },
 )
 def clean(
@@ -114,9 +114,9 @@ def clean(
     images: bool = False,
     all: bool = False,  # noqa: A002 - the flag's name
     dry_run: bool = False,
-    as_json: bool = False,
+    json: bool = False,
     debug: bool = False,
 ) -> None:
     """Free disk space. What is in use is left alone; bundles in out/ are never touched."""
     arguments = {"older_than": older_than, "max_size": max_size, "images": images, "everything": all, "dry_run": dry_run}
-    run_command(commands.clean, as_json=as_json, debug=debug, **arguments)
+    run_command(commands.clean, as_json=json, debug=debug, **arguments)

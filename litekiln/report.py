@@ -40,9 +40,14 @@ class Reporter:
 
     def line(self, name: str, text: str) -> None:
         """A line that a running step printed: only its progress is of interest here, the rest is in the log."""
-        if self._live and text.startswith("@progress "):
+        if text.startswith("@progress "):
             _, count, what = text.split(" ", 2)
-            self._live.update(escape(f"{name}  {count} {what}"))
+            self.live(f"{name}  {count} {what}")
+
+    def live(self, text: str) -> None:
+        """Something that is only worth seeing while it lasts."""
+        if self._live:
+            self._live.update(escape(text))
 
     def done(self, name: str, seconds: float, engine: str) -> None:
         self.console.print(f"[green]✓[/] {escape(name)}  {seconds:.1f} s  [dim]{escape(engine)}[/]")

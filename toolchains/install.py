@@ -28,7 +28,7 @@ def main() -> None:
     uv = [str(options.uv)]
     _run([*uv, "venv", "--quiet", "--clear", "--python", str(options.python), str(options.dest)])
     python = options.dest / "bin" / "python"
-    install = ["--quiet", "--python", str(python), "--require-hashes", "--no-build-isolation"]
+    install = ["--python", str(python), "--require-hashes", "--no-build-isolation"]
     build = spec.get("build", [])
     if build:
         # The source distribution in the lock is built with locked tools, in the environment itself.

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from filelock import FileLock
 from litekiln.engines.base import OnLine
 from litekiln.engines.bases import Base, debian_base_tag, make_bases
 from litekiln.engines.daemon import connect
+from litekiln.engines.process import run_logged
 from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
 from litekiln.hashing import sha256_file, sha256_paths, sha256_value
 from litekiln.index import ca_bundle, index_url
@@ -42,6 +42,7 @@ BASE_SIGNS = (
     "failed to load metadata",
 )
 TAIL_LINES = 40
+TITLE_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def ensure_image(client: "DockerClient", project: Project, toolchain: Toolchain,
             client.images.get(tag)
         except ImageNotFound:
             say(f"building the {toolchain.name} image, once: some minutes")
-            _build(client, project, toolchain, base_kind="auto", say=lambda _: None)
+            _build(client, project, toolchain, base_kind="auto", say=say)
     return tag
 
 
@@ -120,12 +121,11 @@ def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, ba
     argv += ["--build-arg", f"TOOLCHAIN={toolchain.name}", *(["--build-arg", f"HOST_BASE={host_base}"] if host_base else [])]
     started = time.monotonic()
     log = project.state / "logs" / f"image-{toolchain.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         command = [*argv, *_secrets(Path(scratch)), str(project.code)]
-        code, tail = _stream(command, log, say)
+        code = run_logged(command, log, _titles(say))
     if code:
-        raise _build_error(toolchain, base, log, tail)
+        raise _build_error(toolchain, base, log)
     image = client.images.get(tag)
     size = int(image.attrs["Size"])
     return BuiltImage(toolchain.name, tag, str(image.id), size, time.monotonic() - started, base)
@@ -158,26 +158,21 @@ def _secrets(scratch: Path) -> list[str]:
     return options
 
 
-def _stream(command: list[str], log: Path, say: OnLine) -> tuple[int, list[str]]:
-    """Run a build: everything into the log, BuildKit's step titles to the caller, the last lines kept for an error."""
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
-        assert process.stdout
-        try:
-            with log.open("w", encoding="utf-8") as stream:
-                for line in process.stdout:
-                    stream.write(line)
-                    tail.append(line.rstrip())
-                    title = re.match(r"#\d+ (\[.*)", line)
-                    if title:
-                        say(title[1])
-        except BaseException:
-            process.terminate()
-            raise
-    return process.returncode, list(tail)
+def _titles(say: OnLine) -> OnLine:
+    """Of BuildKit's output, the title of each step once: `[toolchain 5/6] RUN …`."""
+    said: set[str] = set()
+
+    def on_line(line: str) -> None:
+        title = re.match(r"#\d+ (\[[a-z0-9-]+ +\d+/\d+\] .*)", line)
+        if title and title[1] not in said:
+            said.add(title[1])
+            say(title[1][:TITLE_LENGTH])
+
+    return on_line
 
 
-def _build_error(toolchain: Toolchain, base: str, log: Path, tail: list[str]) -> LitekilnError:
+def _build_error(toolchain: Toolchain, base: str, log: Path) -> LitekilnError:
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     text = "\n".join(tail)
     if any(sign in text for sign in BASE_SIGNS):
         msg = f"the base image of {toolchain.name} can't be reached: {base.partition('@')[0]}"
@@ -207,7 +202,7 @@ def build_images(
             _make_debian_bases(client, project, toolchains, again=again, say=reporter.note)
         for toolchain in toolchains:
             with reporter.step(f"image {toolchain.name}", "unchanged layers come from BuildKit's cache"):
-                image = build_image(client, project, toolchain, base_kind=base_kind, say=lambda _: None)
+                image = build_image(client, project, toolchain, base_kind=base_kind, say=reporter.live)
             reporter.done(f"image {toolchain.name}", image.seconds, "buildx")
             built.append(image)
     return built

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome
@@ -94,3 +95,23 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     """The program and whatever it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def run_logged(argv: list[str], log: Path, on_line: OnLine, environment: Mapping[str, str] | None = None) -> int:
+    """Run a program of this machine to its end: everything into a log, each line to the caller."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    with (
+        LineSink(log, on_line) as sink,
+        subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+        ) as process,
+    ):
+        try:
+            assert process.stdout
+            while data := os.read(process.stdout.fileno(), 1 << 16):
+                sink.feed(data)
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode

@@ -1,8 +1,8 @@
 """Engine `venv`: one environment per toolchain, made by uv from the same lock that the images use. No Docker needed."""
 
 import json
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from litekiln.engines.base import Box, OnLine
-from litekiln.engines.process import ProcessBox
+from litekiln.engines.process import ProcessBox, run_logged
 from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
 from litekiln.hashing import sha256_value
 from litekiln.index import package_environment
@@ -23,6 +23,8 @@ from litekiln.store import FREE_SPACE, saying_disk_full
 from litekiln.toolchains import Toolchain
 
 NO_WHEEL = ("no wheels with a matching", "no usable wheels", "doesn't have a source distribution or wheel for the current platform")
+# What uv prints of large packages, and at the end.
+WORTH_SAYING = re.compile(r"Downloading |Building |Installed \d{2,}")
 NO_NETWORK = ("Failed to fetch", "error sending request", "dns error", "Network is unreachable", "client error (Connect)")
 
 
@@ -71,13 +73,9 @@ class VenvEngine:
         python = require_python(toolchain.spec.python)
         say(f"making the {toolchain.name} environment from its lock, once: some hundred megabytes are fetched")
         log = self._project.state / "logs" / f"env-{toolchain.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]
         argv += ["--python", str(python), "--uv", str(uv_binary()), "--dest", str(folder)]
-        with log.open("wb") as stream:
-            environment = package_environment()
-            code = subprocess.run(argv, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False).returncode
-        if code:
+        if run_logged(argv, log, lambda line: say(line) if WORTH_SAYING.match(line) else None, package_environment()):
             shutil.rmtree(folder, ignore_errors=True)
             raise _install_error(toolchain, log)
 

@@ -36,7 +36,7 @@ def test_from_recipe_to_bundles_and_again(work: Path, inv: Inv) -> None:
     sizes = [(work / "out" / "minimal" / variant / "detect.tflite").stat().st_size for variant in VARIANTS]
     assert sizes[0] > 1.8 * sizes[1] > 3 * sizes[2]
 
-    again = json.loads(inv(*BUILD, "--as-json").stdout)
+    again = json.loads(inv(*BUILD, "--json").stdout)
     assert {step["reason"] for step in again["steps"]} == {""}
     errors = {step["result"]["variant"]: step["result"]["error"] for step in again["steps"][1:]}
     assert errors["float32"] < 1e-5 < errors["float16"] < errors["dynamic"] < 0.05
@@ -60,7 +60,7 @@ def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     store = Store(work / ".litekiln")
     assert len(list(store)) == 1
     assert not (work / "out").exists()
-    again = json.loads(inv(*BUILD, "--as-json").stdout)
+    again = json.loads(inv(*BUILD, "--json").stdout)
     assert [step["reason"] for step in again["steps"]] == ["", "new", "new", "new"]
     assert list((work / ".litekiln" / "staging").iterdir()) == []
     assert [bool(store.get(key, thorough=True)) for key in store] == [True] * 4
@@ -98,14 +98,14 @@ def test_docker_and_venv_give_the_same_bundles(work: Path, inv: Inv) -> None:
     before = _hashes(work)
     shutil.rmtree(work / "out")
     shutil.rmtree(work / ".litekiln" / "store")
-    run = inv("build", "--model", "minimal", "--as-json")
+    run = inv("build", "--model", "minimal", "--json")
     assert {step["engine"] for step in json.loads(run.stdout)["steps"]} == {"docker"}, "auto did not take docker"
     assert "engine docker for tf2.13, because a daemon answers and the image is there" in run.stderr
     assert _hashes(work) == before
 
 
 def test_doctor_finds_this_machine_able(inv: Inv) -> None:
-    run = inv("doctor", "--as-json")
+    run = inv("doctor", "--json")
     assert run.returncode == 0, run.stdout
     checks = {check["name"]: check for check in json.loads(run.stdout)["checks"]}
     assert checks["engine"]["status"] == "ok"

@@ -131,7 +131,7 @@ def _refuses_links(box, tmp_path: Path) -> None:
 
 
 def test_a_whole_build_on_a_daemon_elsewhere_gives_the_same_bundle(work: Path, inv: Inv) -> None:
-    arguments = ("build", "--model", "minimal", "--variant", "dynamic", "--engine", "docker", "--as-json")
+    arguments = ("build", "--model", "minimal", "--variant", "dynamic", "--engine", "docker", "--json")
     near = json.loads(inv(*arguments).stdout)
     shutil.rmtree(work / ".litekiln" / "store")
     with _daemon_behind_tcp() as address:
@@ -268,11 +268,11 @@ def _checkout(folder: Path) -> Path:
 def test_here_builds_in_a_container_job(project: Project, tmp_path: Path, inv: Inv) -> None:
     work = _checkout(tmp_path / "job")
     options = ("-v", f"{work}:/work", "-w", "/work", "--network", "none")
-    run = _in_image(project, "invoke", "build", "--model", "minimal", "--as-json", options=options)
+    run = _in_image(project, "invoke", "build", "--model", "minimal", "--json", options=options)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "engine here, because this is the tf2.13 image" in run.stderr
     inside = json.loads(run.stdout)["bundles"]
-    outside = json.loads(inv("build", "--model", "minimal", "--engine", "venv", "--as-json").stdout)["bundles"]
+    outside = json.loads(inv("build", "--model", "minimal", "--engine", "venv", "--json").stdout)["bundles"]
     assert [bundle["sha256"] for bundle in inside] == [bundle["sha256"] for bundle in outside]
     again = _in_image(project, "invoke", "build", "--model", "minimal", options=options)
     assert again.stdout.count("up to date") == 4

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from litekiln import doctor
+from litekiln import commands, doctor
 from litekiln.check import Check, Status
 from litekiln.engines import checks
-from litekiln.errors import DaemonUnreachable, ToolchainError
+from litekiln.errors import DaemonUnreachable, ToolchainError, Unhealthy
 from litekiln.paths import Project
+from litekiln.report import Reporter
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -86,3 +87,12 @@ def test_the_store_is_checked_thoroughly(project: Project) -> None:
     assert [check.status for check in found] == [Status.WARN]
     assert "files/x has another content" in found[0].detail
     assert len(list(Store(project.state))) == 1
+
+
+def test_a_failed_check_is_the_exit_code_and_the_json(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = [Check("disk", Status.FAIL, "full", "free some"), Check("uv", Status.OK, "there")]
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: bad)
+    with pytest.raises(Unhealthy, match="not ready: disk") as caught:
+        commands.doctor(Reporter(), store=False)
+    assert caught.value.exit_code == 9
+    assert caught.value.as_dict()["checks"][0] == {"name": "disk", "status": "fail", "detail": "full", "remedy": "free some"}

@@ -119,7 +119,8 @@ def test_no_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_failed_build_says_why(project: Project, line: str, kind: type[LitekilnError], message: str) -> None:
     tiny = load_toolchain(project, "tiny")
-    error = images._build_error(tiny, "python:3.11@sha256:0", Path("log"), ["#1 something", line])
+    (project.work / "log").write_text(f"#1 something\n{line}\n")
+    error = images._build_error(tiny, "python:3.11@sha256:0", project.work / "log")
     assert isinstance(error, kind)
     assert message in error.what.replace("#1 something\n  | ", "")
     assert error.remedy

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.errors import StepFailed, StepKilled, StepTimeout
+from litekiln.engines.base import Outcome
+from litekiln.errors import DiskFull, StepFailed, StepKilled, StepTimeout
+from litekiln.executor import step_error
 from litekiln.lease import sweep_staging
 from litekiln.paths import Project
-from litekiln.plan import PlanBuilder
+from litekiln.plan import PlanBuilder, Step
 from litekiln.store import Store
 from litekiln.toolchains import load_toolchain
 from tests.unit.running import one_step, run, write_program
@@ -191,3 +193,17 @@ def test_the_staging_of_a_living_process_is_left_alone(project: Project) -> None
         assert sweep_staging(project.state) == []
         assert lease.staging.is_dir()
     assert not lease.staging.exists()
+
+
+def test_a_container_at_its_memory_limit_is_told_apart() -> None:
+    step = Step("work", "work.py", "tiny", {}, {}, {}, 60)
+    error = step_error(step, Outcome(exit_code=137, tail=(), signal=9, out_of_memory=True), Path("log"))
+    assert isinstance(error, StepKilled)
+    assert error.cause == "the container's memory limit was reached"
+
+
+def test_a_step_without_disk_space_is_told_apart() -> None:
+    step = Step("work", "work.py", "tiny", {}, {}, {}, 60)
+    error = step_error(step, Outcome(exit_code=1, tail=("OSError: [Errno 28] No space left on device",)), Path("log"))
+    assert isinstance(error, DiskFull)
+    assert "inv clean" in error.remedy

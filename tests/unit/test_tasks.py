@@ -28,7 +28,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(project: Project) -> None:
 
 
 def test_json_has_stdout_to_itself(project: Project) -> None:
-    run = _inv(project, "build", "--model", "demo", "--dry-run", "--as-json")
+    run = _inv(project, "build", "--model", "demo", "--dry-run", "--json")
     assert [step["id"] for step in json.loads(run.stdout)["plan"]] == ["export", "convert float32", "convert float16"]
     assert "3 steps" in run.stderr
 
@@ -53,7 +53,7 @@ def test_mistakes_have_a_message_and_an_exit_code(project: Project, arguments: l
 
 
 def test_an_error_in_json(project: Project) -> None:
-    run = _inv(project, "build", "--model", "dmeo", "--as-json")
+    run = _inv(project, "build", "--model", "dmeo", "--json")
     assert run.returncode == 2
     error = json.loads(run.stdout)
     assert (error["error"], error["remedy"]) == ("UsageError", "inv models")
@@ -73,7 +73,7 @@ def test_debug_shows_a_traceback(project: Project) -> None:
 
 
 def test_models_lists_what_is_there(project: Project) -> None:
-    run = _inv(project, "models", "--as-json")
+    run = _inv(project, "models", "--json")
     expected = {"name": "demo", "kind": "function", "license": "Apache-2.0", "variants": ["float32", "float16"], "built": []}
     assert json.loads(run.stdout)["models"] == [expected]
 
