@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,19 +11,12 @@ from litekiln.engines.venv import VenvEngine
 from litekiln.hashing import files_below
 from litekiln.lease import Lease, others_work_since, sweep_staging
 from litekiln.paths import Project
+from litekiln.removal import Removal
 from litekiln.store import Store
 from litekiln.toolchains import select_toolchains
 
 DAY = 24 * 3600
 GIGABYTE = 1e9
-
-
-@dataclass(frozen=True)
-class Removal:
-    """Something that went (or, in a dry run, would go)."""
-
-    what: str
-    size: int
 
 
 def folder_size(folder: Path) -> int:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from litekiln.clean import Removal
 from litekiln.engines.base import OnLine
 from litekiln.engines.daemon import connect
 from litekiln.engines.docker import sweep
 from litekiln.engines.images import REPOSITORY, image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
+from litekiln.removal import Removal
 from litekiln.toolchains import select_toolchains
 
 
