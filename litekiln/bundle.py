@@ -33,9 +33,11 @@ class Bundle:
 
 
 def write_bundles(project: Project, plan: Plan, finished: dict[str, Finished], lease: Lease) -> list[Bundle]:
-    """One bundle per variant of the plan. A bundle that is already what it should be is left alone."""
+    """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
     bundles = []
     for variant, step_id in plan.variants.items():
+        if step_id not in finished:
+            continue
         made = finished[step_id]
         folder = project.out / plan.model / variant
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from litekiln.bundle import write_bundles
@@ -31,15 +31,12 @@ def _executor(project: Project, engine: str, reporter: Reporter) -> Iterator[tup
     if engine not in ENGINES:
         msg = f"unknown engine {engine!r}"
         raise UsageError(msg, remedy=f"choose among: {', '.join(ENGINES)}")
-    with saying_disk_full(project.state):
-        sweep_staging(project.state)
-        lease = Lease(project.state)
-        lease.__enter__()
-    try:
-        with Executor(project, lambda: _engine(engine, project, lease, reporter), lease, reporter) as executor:
-            yield executor, lease
-    finally:
-        lease.__exit__()
+    with ExitStack() as stack:
+        with saying_disk_full(project.state):
+            sweep_staging(project.state)
+            lease = stack.enter_context(Lease(project.state))
+        executor = Executor(project, lambda: _engine(engine, project, lease, reporter), lease, reporter)
+        yield stack.enter_context(executor), lease
 
 
 def _engine(name: str, project: Project, lease: Lease, reporter: Reporter) -> "Engine":
@@ -55,8 +52,8 @@ def build(reporter: Reporter, *, model: str, variants: list[str], engine: str, f
     if dry_run:
         return _show_plan(project, plan, reporter)
     with _executor(project, engine, reporter) as (executor, lease):
-        finished = executor.run(plan, force=force)
-        bundles = write_bundles(project, plan, finished, lease)
+        run = executor.run(plan, force=force)
+        bundles = write_bundles(project, plan, run.finished, lease)
     rows = [
         (b.variant, size_text(b.size), f"{b.seconds:.1f} s", b.input_type, b.sha256[:12], project.relative(b.folder))
         for b in bundles
@@ -64,7 +61,7 @@ def build(reporter: Reporter, *, model: str, variants: list[str], engine: str, f
     reporter.table(("variant", "size", "time", "input", "sha256", "path"), rows)
     return {
         "model": model,
-        "steps": _steps(finished),
+        "steps": _steps(run.complete()),
         "bundles": [
             {"variant": b.variant, "path": str(b.folder), "size": b.size, "sha256": b.sha256, "input_type": b.input_type}
             for b in bundles
@@ -104,7 +101,7 @@ def smoke(reporter: Reporter, *, toolchains: list[str], engine: str, force: bool
     with _executor(project, engine, reporter) as (executor, _):
         for toolchain in select_toolchains(project, toolchains):
             reporter.note(f"toolchain {toolchain.name}: TensorFlow {toolchain.spec.tensorflow}, Python {toolchain.spec.python}")
-            runs[toolchain.name] = _steps(executor.run(plan_smoke(project, toolchain), force=force))
+            runs[toolchain.name] = _steps(executor.run(plan_smoke(project, toolchain), force=force).complete())
     return {"toolchains": runs}
 
 

@@ -34,6 +34,20 @@ class Finished:
     engine: str
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a plan came to: the finished steps by id, and the error to end with when some failed."""
+
+    finished: dict[str, Finished]
+    error: LitekilnError | None
+
+    def complete(self) -> dict[str, Finished]:
+        """All steps, or the error."""
+        if self.error:
+            raise self.error
+        return self.finished
+
+
 class Executor:
     """Runs plans on one engine. Toolchains are opened when the first step needs them, and closed at the end."""
 
@@ -53,8 +67,8 @@ class Executor:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def run(self, plan: Plan, *, force: bool = False) -> dict[str, Finished]:
-        """Every step of the plan, by id. A failed step stops only what depends on it; what failed is raised at the end."""
+    def run(self, plan: Plan, *, force: bool = False) -> Run:
+        """Every step of the plan. A failed step stops only what depends on it."""
         finished: dict[str, Finished] = {}
         failures: list[tuple[Step, StepFailed]] = []
         for step in plan.steps:
@@ -67,9 +81,7 @@ class Executor:
             except StepFailed as error:
                 self._reporter.failed(step.id, error.what.partition("\n")[0])
                 failures.append((step, error))
-        if failures:
-            raise _summary(failures)
-        return finished
+        return Run(finished, _summary(failures))
 
     def _step(self, plan: Plan, step: Step, finished: dict[str, Finished], *, force: bool) -> Finished:
         entry = None if force else self._stored(step)
@@ -169,7 +181,9 @@ def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     return StepFailed(f"{step.id} failed with {how} in toolchain {step.toolchain}{tail}", remedy=f"the whole log: {log}")
 
 
-def _summary(failures: list[tuple[Step, StepFailed]]) -> LitekilnError:
+def _summary(failures: list[tuple[Step, StepFailed]]) -> LitekilnError | None:
+    if not failures:
+        return None
     if len(failures) == 1:
         return failures[0][1]
     names = ", ".join(step.id for step, _ in failures)

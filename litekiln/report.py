@@ -65,6 +65,8 @@ class Reporter:
             self.console.print(f"  {'':<16} {escape(check.remedy)}", style="dim")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        if not rows:
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             numeric = column in {"size", "time", "seconds"}

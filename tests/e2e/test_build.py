@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +52,6 @@ def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     assert process.stdout
     while "→ convert float32" not in process.stdout.readline():
         assert process.poll() is None
-    time.sleep(2)
     os.kill(process.pid, signal.SIGKILL)
     process.stdout.close()
     process.wait()

@@ -39,7 +39,7 @@ def _smoke(engine: str, toolchain: str, work: Path, known: dict[tuple[str, str],
             Lease(project.state) as lease,
             Executor(project, lambda: choose_engine(engine, project, lease, print), lease, Reporter()) as executor,
         ):
-            run = executor.run(plan, force=True)["smoke"]
+            run = executor.run(plan, force=True).complete()["smoke"]
         folder = run.entry.folder
         known[engine, toolchain] = Smoked(
             (folder / "result.json").read_bytes(), (folder / "files" / "smoke.tflite").read_bytes(), run.engine

@@ -45,4 +45,4 @@ def one_step(project: Project, *, args: dict[str, Any] | None = None, timeout: i
 
 def run(project: Project, plan: Plan, *, force: bool = False) -> dict[str, Finished]:
     with Lease(project.state) as lease, Executor(project, lambda: ThisPython(lease), lease, Reporter()) as executor:
-        return executor.run(plan, force=force)
+        return executor.run(plan, force=force).complete()

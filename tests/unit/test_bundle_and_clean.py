@@ -3,15 +3,20 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from litekiln.bundle import write_bundles
 from litekiln.clean import clean_store
+from litekiln.errors import StepFailed
+from litekiln.executor import Executor
 from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.plan import Plan
 from litekiln.planner import plan_build
 from litekiln.recipes import load_recipe
+from litekiln.report import Reporter
 from litekiln.store import Store
-from tests.unit.running import run, write_program
+from tests.unit.running import ThisPython, run, write_program
 
 EXPORT = "return {}"
 CONVERT = """
@@ -100,3 +105,15 @@ def test_clean_leaves_what_another_process_has_used_since_it_began(project: Proj
         assert _clean(project, gigabytes=0) == 2
     assert list(Store(project.state)) == [keys[1]]
     assert _clean(project, gigabytes=0) == 1
+
+
+def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Project) -> None:
+    write_program(project, EXPORT, "export_function.py")
+    write_program(project, "assert args['variant'] != 'float32'\n" + CONVERT.strip(), "convert.py")
+    plan = plan_build(project, load_recipe(project, "demo"), [])
+    with Lease(project.state) as lease, Executor(project, lambda: ThisPython(lease), lease, Reporter()) as executor:
+        result = executor.run(plan)
+        assert [bundle.variant for bundle in write_bundles(project, plan, result.finished, lease)] == ["float16"]
+    with pytest.raises(StepFailed, match="convert float32 failed with exit code 1"):
+        result.complete()
+    assert sorted(path.name for path in (project.out / "demo").iterdir()) == ["float16"]
