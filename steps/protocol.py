@@ -1,7 +1,8 @@
 """What every step program shares, and all it shares: the request it gets and the result it leaves.
 
-A program starts in a folder of its own with `request.json`, its inputs under `in/<name>` and an empty `out/`. It leaves files in `out/`
-and one `out/result.json`. Paths are relative, so that a step sees the same under every engine. It runs without network.
+A program starts in a folder of its own with `request.json`, its inputs under `in/<name>` and an empty `out/`. It leaves
+files in `out/` and one `out/result.json`. Paths are relative, so that a step sees the same under every engine.
+It runs without network.
 """
 
 import hashlib
