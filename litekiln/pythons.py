@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from litekiln.errors import InterpreterMissing, ToolchainError
@@ -30,20 +31,25 @@ def find_python(version: str) -> Path | None:
     return None
 
 
-def require_python(version: str) -> Path:
+def require_python(version: str, say: Callable[[str], None] = lambda _: None) -> Path:
     """An interpreter of this minor version; uv may download one."""
     found = find_python(version)
     if found:
         return found
-    uv = str(uv_binary())
-    run = subprocess.run([uv, "python", "install", "--quiet", version], capture_output=True, text=True, check=False)
+    say(f"Python {version} is not on this machine: uv tries to download one")
+    run = subprocess.run([str(uv_binary()), "python", "install", version], capture_output=True, text=True, check=False)
     found = find_python(version) if run.returncode == 0 else None
     if not found:
         msg = f"Python {version} is not on this machine"
-        last = run.stderr.strip().splitlines()[-1:] or ["no reason given"]
         remedy = f"`pyenv install {version}`, or your system's package python{version}; or use Docker: --engine docker"
-        raise InterpreterMissing(msg, cause=f"uv could not download it either: {last[0]}", remedy=remedy)
+        raise InterpreterMissing(msg, cause=f"uv could not download one: {_reason(run.stderr)}", remedy=remedy)
     return found
+
+
+def _reason(stderr: str) -> str:
+    """uv's first line, which names the thing, and its last, which names the cause."""
+    lines = [line.strip().removeprefix("error: ").removeprefix("cause: ") for line in stderr.splitlines() if line.strip()]
+    return "; ".join(dict.fromkeys([*lines[:1], *lines[-1:]])) or "no reason given"
 
 
 def _candidates(version: str) -> list[Path]:

@@ -70,7 +70,7 @@ class VenvEngine:
         return folder
 
     def _make(self, toolchain: Toolchain, folder: Path, say: OnLine) -> None:
-        python = require_python(toolchain.spec.python)
+        python = require_python(toolchain.spec.python, say)
         say(f"making the {toolchain.name} environment from its lock, once: some hundred megabytes are fetched")
         log = self._project.state / "logs" / f"env-{toolchain.name}.log"
         argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]

@@ -250,12 +250,14 @@ def test_a_lock_whose_inputs_were_edited_is_refused(project: Project) -> None:
 
 
 def test_no_interpreter_and_none_to_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _program(tmp_path / "bin", "stand-in", 'echo "no download available for 3.4" >&2; exit 2')
+    _program(tmp_path / "bin", "stand-in", 'printf "error: Failed to install 3.4\n  cause: x\n  cause: no network\n" >&2; exit 2')
     monkeypatch.setattr("litekiln.pythons.uv_binary", lambda: tmp_path / "bin" / "stand-in")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    said: list[str] = []
     with pytest.raises(InterpreterMissing, match=r"Python 3\.4 is not on this machine") as caught:
-        require_python("3.4")
-    assert caught.value.cause == "uv could not download it either: no download available for 3.4"
+        require_python("3.4", said.append)
+    assert said == ["Python 3.4 is not on this machine: uv tries to download one"]
+    assert caught.value.cause == "uv could not download one: Failed to install 3.4; no network"
     assert "--engine docker" in caught.value.remedy
 
 
