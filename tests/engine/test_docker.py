@@ -25,7 +25,7 @@ from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.store import Store
 from litekiln.toolchains import load_toolchain
-from tests.conftest import ROOT, inv_argv
+from tests.conftest import ROOT, TOOLCHAINS, inv_argv
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -171,7 +171,9 @@ def test_kill_9_then_the_same_command_again(work: Path, project: Project, client
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopping_a_build_leaves_nothing(work: Path, project: Project, client: "DockerClient", number: int, code: int) -> None:
     arguments = ("build", "--model", "minimal", "--engine", "docker")
-    process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL)
+    # Tests that run in a shell's background inherit an ignored SIGINT; a user's terminal doesn't.
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL, preexec_fn=listen)
     _wait(lambda: bool(_ours(client, project)[0]))
     process.send_signal(number)
     assert process.wait(60) == code
@@ -284,6 +286,15 @@ def test_here_without_a_checkout_uses_the_images_own_code(project: Project, work
     run = _in_image(project, "invoke", "build", "--model", "minimal", "--variant", "float32", options=options)
     assert run.returncode == 0, run.stdout + run.stderr
     assert (work / "out" / "minimal" / "float32" / "detect.tflite").exists()
+
+
+@pytest.mark.parametrize("toolchain", TOOLCHAINS)
+def test_here_runs_each_toolchains_smoke_program(project: Project, work: Path, toolchain: str) -> None:
+    options = ("-v", f"{work}:/work", "-w", "/work", "--network", "none")
+    run = _in_image(project, "invoke", "smoke", "--toolchain", toolchain, "--json", options=options, toolchain=toolchain)
+    assert run.returncode == 0, run.stdout + run.stderr
+    [step] = json.loads(run.stdout)["toolchains"][toolchain]
+    assert (step["engine"], step["result"]["answer"]) == ("here", 42.0)
 
 
 @pytest.mark.toolchain("tf1.15")
