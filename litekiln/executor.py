@@ -84,11 +84,11 @@ class Executor:
         return Run(finished, _summary(failures))
 
     def _step(self, plan: Plan, step: Step, finished: dict[str, Finished], *, force: bool) -> Finished:
-        entry = None if force else self._stored(step)
+        entry = None if force else self._stored(step, repair=False)
         if entry is None:
             waiting = f"waiting for another litekiln that makes {step.id}"
             with self._store.lock(step.key, waiting=lambda: self._reporter.note(waiting)):
-                entry = None if force else self._stored(step)  # somebody else may have made it meanwhile
+                entry = None if force else self._stored(step, repair=True)  # somebody else may have made it meanwhile
                 if entry is None:
                     self._store.discard(step.key)
                     return self._make(plan, step, finished, "forced" if force else reason_to_run(self._project, plan, step))
@@ -96,12 +96,14 @@ class Executor:
         remember(self._project, plan, step)
         return Finished(step, entry, "", 0.0, str(entry.record()["engine"]))
 
-    def _stored(self, step: Step) -> Entry | None:
+    def _stored(self, step: Step, *, repair: bool) -> Entry | None:
+        """The step's entry, if it is sound. Only who holds the key's lock may repair: the next one may be sound already."""
         try:
             return self._store.get(step.key)
         except StoreCorrupt as error:
-            self._reporter.note(f"{error.what}; making it again")
-            self._store.discard(step.key)
+            if repair:
+                self._reporter.note(f"{error.what}; making it again")
+                self._store.discard(step.key)
             return None
 
     def _make(self, plan: Plan, step: Step, finished: dict[str, Finished], why: str) -> Finished:
@@ -117,8 +119,13 @@ class Executor:
         seconds = time.monotonic() - started
         if not outcome.ok:
             raise step_error(step, outcome, self._keep_log(plan, step, staged))
-        with saying_disk_full(self._project.state):
-            (staged / "files" / "result.json").rename(staged / "result.json")
+        result = staged / "files" / "result.json"
+        if not result.is_file():
+            msg = f"{step.id} ended well but left no result.json"
+            raise StepFailed(
+                msg, cause=f"a mistake in steps/{step.program}", remedy=f"the log: {self._keep_log(plan, step, staged)}"
+            )
+        result.rename(staged / "result.json")
         entry = self._store.add(step.key, staged, {"step": _record(step), "engine": box.engine, "seconds": round(seconds, 2)})
         remember(self._project, plan, step)
         self._reporter.done(step.id, seconds, box.engine)

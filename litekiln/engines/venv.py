@@ -55,7 +55,7 @@ class VenvEngine:
         require_current(toolchain)
         with saying_disk_full(self._project.state):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_suffix(".lock"))
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -84,6 +84,8 @@ def test_four_processes_at_once_make_it_once(small: Project) -> None:
     processes = [subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     said = "".join(process.communicate(timeout=120)[0] for process in processes)
     assert [process.returncode for process in processes] == [0] * 4
+    [folder] = [path for path in (small.state / "envs").iterdir() if path.is_dir()]
+    assert (small.state / "envs" / f"{folder.name}.lock").exists()
     assert said.count("making the small environment") == 1
 
 

@@ -207,3 +207,23 @@ def test_a_step_without_disk_space_is_told_apart() -> None:
     error = step_error(step, Outcome(exit_code=1, tail=("OSError: [Errno 28] No space left on device",)), Path("log"))
     assert isinstance(error, DiskFull)
     assert "inv clean" in error.remedy
+
+
+def test_a_step_that_leaves_no_result_is_a_failure(project: Project) -> None:
+    (project.steps / "work.py").write_text("import protocol\nprint('all is well')\n")
+    with pytest.raises(StepFailed, match=r"work ended well but left no result\.json") as caught:
+        run(project, one_step(project))
+    assert caught.value.cause == "a mistake in steps/work.py"
+
+
+def test_several_at_once_repair_a_corrupt_entry_once(project: Project, root: Path) -> None:
+    tally = project.work / "tally"
+    write_program(
+        project, f"open({str(tally)!r}, 'a').write('x')\ntime.sleep(1)\nopen('out/made', 'w').write('sound')\nreturn {{}}"
+    )
+    entry = run(project, one_step(project))["work"].entry
+    (entry.files / "made").write_text("not sound")
+    processes = [_start(project, root) for _ in range(5)]
+    assert [process.wait(timeout=120) for process in processes] == [0] * 5
+    assert tally.read_text() == "xx"
+    assert (entry.files / "made").read_text() == "sound"
