@@ -4,14 +4,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from litekiln.engines import copying
 from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome
 from litekiln.engines.daemon import connect, daemon_address, is_elsewhere
 from litekiln.engines.images import ensure_image
-from litekiln.errors import EngineError
+from litekiln.errors import DaemonUnreachable, EngineError
 from litekiln.hashing import sha256_value
 from litekiln.lease import Lease, held_if_dead
 from litekiln.lock import require_current
@@ -66,6 +66,7 @@ class DockerBox:
 
     def run(self, job: Job, on_line: OnLine) -> Outcome:
         from docker.errors import APIError
+        from requests.exceptions import RequestException
 
         try:
             with ExitStack() as cleanup, LineSink(job.log, on_line) as sink:
@@ -81,6 +82,10 @@ class DockerBox:
             raise EngineError(
                 msg, cause="see `docker info`", remedy="`inv doctor`, or work without Docker: --engine venv"
             ) from None
+        except RequestException:
+            msg = f"the Docker daemon went away while {job.label} ran"
+            remedy = "start it and run the same command again: what was finished is kept"
+            raise DaemonUnreachable(msg, cause="it was stopped, or the connection broke", remedy=remedy) from None
 
     def _mounts(self, job: Job, cleanup: ExitStack) -> list[Any]:
         from docker.types import Mount
@@ -118,11 +123,14 @@ class DockerBox:
 
     def _watch(self, container: "Container", job: Job, sink: LineSink) -> Outcome:
         """Run to the end or to the time limit, with every line passed on as it comes."""
+        from docker.errors import APIError
+
         expired = threading.Event()
 
         def expire() -> None:
             expired.set()
-            container.kill()
+            with suppress(APIError):  # it has just ended by itself
+                container.kill()
 
         stream = container.attach(stream=True, stdout=True, stderr=True)
         timer = threading.Timer(job.timeout, expire)

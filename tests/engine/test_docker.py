@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +50,8 @@ def _ours(client: "DockerClient", project: Project) -> tuple[list[str], list[str
 
 
 @contextmanager
-def _daemon_behind_tcp() -> Iterator[str]:
-    """The same daemon, reached by TCP: it can't be told from one on another machine."""
+def _daemon_behind_tcp(connections: list[socket.socket] | None = None) -> Iterator[str]:
+    """The same daemon, reached by TCP: it can't be told from one on another machine. `connections` lets a test cut them."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def pump(source: socket.socket, target: socket.socket) -> None:
@@ -68,6 +68,8 @@ def _daemon_behind_tcp() -> Iterator[str]:
                 near, _ = server.accept()
             except OSError:
                 return
+            if connections is not None:
+                connections.extend([server, near])
             far = socket.socket(socket.AF_UNIX)
             far.connect("/var/run/docker.sock")
             threads = [threading.Thread(target=pump, args=pair, daemon=True) for pair in ((near, far), (far, near))]
@@ -79,8 +81,14 @@ def _daemon_behind_tcp() -> Iterator[str]:
     try:
         yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
     finally:
-        server.shutdown(socket.SHUT_RDWR)
+        _cut([server])
         server.close()
+
+
+def _cut(connections: list[socket.socket]) -> None:
+    for each in connections:
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def _close_after(threads: list[threading.Thread], *sockets: socket.socket) -> None:
@@ -128,6 +136,30 @@ def _refuses_links(box, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a plain file: out/link"):
         box.run(job, print)
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_daemon_that_goes_away_is_said(
+    project: Project, client: "DockerClient", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    (tmp_path / "output").mkdir()
+    job = Job(
+        ("python", "program.py"), {"program.py": tmp_path / "program.py"}, tmp_path / "output", tmp_path / "log", 60, "a step"
+    )
+    connections: list[socket.socket] = []
+    with _daemon_behind_tcp(connections) as address:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        with (
+            pytest.raises(DaemonUnreachable, match="the Docker daemon went away while a step ran") as caught,
+            Lease(project.state) as lease,
+            DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print) as box,
+        ):
+            box.run(job, lambda _: _cut(connections))
+        assert "what was finished is kept" in caught.value.remedy
+        monkeypatch.delenv("DOCKER_HOST")
+    assert len(_ours(client, project)[0]) == 1
+    with Lease(project.state) as lease, DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print):
+        assert _ours(client, project) == ([], [])
 
 
 def test_a_whole_build_on_a_daemon_elsewhere_gives_the_same_bundle(work: Path, inv: Inv) -> None:
