@@ -95,23 +95,30 @@ class Store:
     @contextmanager
     def lock(self, key: str, *, waiting: Any = None) -> Iterator[None]:
         """Hold the key's lock. `waiting()` is called once when somebody else has it."""
-        lock = FileLock(self.lock_path(key))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if waiting:
-                waiting()
-            lock.acquire()
-        try:
+        with waiting_lock(self.lock_path(key), waiting):
             yield
-        finally:
-            lock.release()
 
     def lock_path(self, key: str) -> Path:
         folder = self.state / "locks"
         with saying_disk_full(self.state):
             folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{key}.lock"
+
+
+@contextmanager
+def waiting_lock(path: Path, waiting: Any = None) -> Iterator[None]:
+    """Hold a lock file. `waiting()` is called once when somebody else has it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if waiting:
+            waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

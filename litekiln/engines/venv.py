@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from litekiln.engines.base import Box, OnLine
 from litekiln.engines.process import ProcessBox, run_logged
 from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
@@ -19,7 +17,7 @@ from litekiln.lease import Lease
 from litekiln.lock import require_current
 from litekiln.paths import Project
 from litekiln.pythons import require_python, uv_binary
-from litekiln.store import FREE_SPACE, saying_disk_full
+from litekiln.store import FREE_SPACE, saying_disk_full, waiting_lock
 from litekiln.toolchains import Toolchain
 
 NO_WHEEL = ("no wheels with a matching", "no usable wheels", "doesn't have a source distribution or wheel for the current platform")
@@ -55,18 +53,11 @@ class VenvEngine:
         require_current(toolchain)
         with saying_disk_full(self._project.state):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"waiting for another litekiln that makes the {toolchain.name} environment")
-            lock.acquire()
-        try:
+        waiting = f"waiting for another litekiln that makes the {toolchain.name} environment"
+        with waiting_lock(folder.with_name(f"{folder.name}.lock"), lambda: say(waiting)):
             if not ready.exists():
                 self._make(toolchain, folder, say)
                 ready.write_text(json.dumps({"toolchain": toolchain.name, "lock": toolchain.lock_hash}), encoding="utf-8")
-        finally:
-            lock.release()
         return folder
 
     def _make(self, toolchain: Toolchain, folder: Path, say: OnLine) -> None:
