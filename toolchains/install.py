@@ -73,13 +73,23 @@ def _site_packages(python: Path) -> Path:
 
 
 def _lay_out(packages: Path, spec: dict[str, Any]) -> None:
-    """Drop what nothing imports; link what is imported under another name. A path that isn't there is an error."""
+    """Drop what nothing imports; link what is looked for under another name.
+
+    A path that isn't there is an error, unless its whole package has no build for this system.
+    """
     for name in spec.get("prune", []):
-        shutil.rmtree(packages / name)
+        if _has_package(packages, name):
+            shutil.rmtree(packages / name)
     for name, target in spec.get("links", {}).items():
-        if not (packages / target).is_dir():
+        if not _has_package(packages, target):
+            continue
+        if not (packages / target).exists():
             sys.exit(f"links.{name}: {target} is not in the environment")
         (packages / name).symlink_to(os.path.relpath(packages / target, (packages / name).parent))
+
+
+def _has_package(packages: Path, path: str) -> bool:
+    return (packages / path.partition("/")[0]).exists()
 
 
 if __name__ == "__main__":
