@@ -106,6 +106,10 @@ class StepFailed(LitekilnError):
     exit_code = 6
 
 
+class StepRefused(StepFailed):
+    """A step's program found a reason not to do what was asked."""
+
+
 class StepKilled(StepFailed):
     """A step's program was killed, most often for want of memory."""
 
@@ -138,3 +142,43 @@ class Unhealthy(LitekilnError):
     """`inv doctor` found something that keeps every engine from working."""
 
     exit_code = 9
+
+
+class DownloadFailed(NetworkError):
+    """A file can't be fetched from its server."""
+
+
+class DownloadStalled(NetworkError):
+    """A server stopped sending in the middle."""
+
+
+class NotFoundOnServer(NetworkError):
+    """The server says that it has no such file."""
+
+
+class SourceError(LitekilnError):
+    """A model's source that can't be used as it is."""
+
+    exit_code = 10
+
+
+class HashMismatch(SourceError):
+    """An archive isn't the one that the recipe names."""
+
+
+class SizeMismatch(SourceError):
+    """An archive has another length than it should."""
+
+
+class UnsafeArchive(SourceError):
+    """An archive holds what must not be unpacked."""
+
+
+class BrokenArchive(SourceError):
+    """An archive that is cut off, damaged, locked by a password, or none at all."""
+
+
+class CalibrationError(LitekilnError):
+    """Pictures to calibrate with are missing or too few; what needs none is built all the same."""
+
+    exit_code = 11

@@ -1,0 +1,201 @@
+"""A model of the user's own, looked into before anything runs: is it whole, and do its parts belong together?"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from litekiln.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
+from litekiln.errors import SourceError
+from litekiln.labels import NO_NAME, Labels, read_labels
+from litekiln.pipeline import Pipeline, read_pipeline
+
+CONFIG = "pipeline.config"
+DEEPEST = 3  # folders between the one that was given and its pipeline.config
+WAY_OUT = f"give the folder that has {CONFIG} and {STATE_FILE}/ (ckpt-N.index, ckpt-N.data-00000-of-00001)"
+OTHER_FORMS = {
+    "saved_model.pb": "a SavedModel, which is what comes out of an export",
+    "frozen_inference_graph.pb": "a frozen graph, which is what comes out of an export",
+    "*.tar.gz": "an archive that is still packed",
+    "*.tflite": "a finished TFLite model",
+    "*.h5": "Keras weights",
+    "*.keras": "a Keras model",
+}
+OTHER_TRAINING = "the two are of different trainings: often one is the model zoo's and the other is yours"
+SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
+TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
+TF2_BIAS = r"/bias/\.ATTRIBUTES/VARIABLE_VALUE"
+TF1_SCOPE = r"(?:BoxPredictor_(\d+)|WeightSharedConvolutionalBoxPredictor)"
+# A class head's bias and its box head's: groups are the feature map, where each has its own predictor, and the layer in the head.
+HEADS = [
+    (
+        rf"model/_box_predictor/_prediction_heads/class_predictions_with_background/(?:(\d+)/)?_class_predictor_layers/(\d+){TF2_BIAS}",
+        r"model/_box_predictor/(?:_prediction_heads/box_encodings|_box_prediction_head)/(?:(\d+)/)?_box_encoder_layers/(\d+)"
+        + TF2_BIAS,
+    ),
+    (rf"{TF1_SCOPE}/ClassPredictor/biases", rf"{TF1_SCOPE}/(?:BoxEncodingPredictor|BoxPredictor)/biases"),
+]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A class head's bias: one value per anchor and class."""
+
+    name: str
+    length: int
+    anchors: int
+
+    @property
+    def slots(self) -> int:
+        return self.length // self.anchors
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What there is, and what the user should know about it."""
+
+    kind: str  # "tf1-detection" or "tf2-detection"
+    pipeline: Pipeline
+    pipeline_path: Path
+    prefix: Path
+    labels: Labels | None
+    notes: list[str]
+
+
+def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None = None) -> Findings:
+    """Look into a folder with a checkpoint and its pipeline.config, and refuse what could only fail later.
+
+    `prefix` names the checkpoint; without it the one that the folder's state file names is taken, or the newest.
+    """
+    pipeline_path = _find_config(folder)
+    pipeline = read_pipeline(pipeline_path)
+    prefix, notes = (prefix, []) if prefix else _find_prefix(folder, pipeline_path.parent)
+    variables = check_complete(prefix)
+    kind = _kind(variables, prefix)
+    _check_version(kind, pipeline, pipeline_path, prefix)
+    heads = find_heads(variables, pipeline.box_code_size)
+    if not heads:
+        notes.append(f"{prefix}: its class head has an unknown form; num_classes {pipeline.num_classes} is not checked against it")
+    _check_heads(heads, pipeline, pipeline_path, prefix)
+    found = read_labels(labels) if labels else None
+    if labels and found:
+        notes += _check_labels(found, labels, pipeline, pipeline_path)
+    return Findings(kind=kind, pipeline=pipeline, pipeline_path=pipeline_path, prefix=prefix, labels=found, notes=notes)
+
+
+def _find_config(folder: Path) -> Path:
+    if not folder.is_dir():
+        msg = f"{folder} is not a folder" if folder.exists() else f"{folder}: no such folder"
+        raise SourceError(msg, cause=_other_form(folder), remedy=WAY_OUT)
+    for depth in range(DEEPEST + 1):
+        found = sorted(folder.glob("*/" * depth + CONFIG))
+        if len(found) > 1:
+            msg = f"several {CONFIG} in {folder}: {', '.join(path.relative_to(folder).as_posix() for path in found)}"
+            raise SourceError(msg, cause="it holds more than one model", remedy="give the folder of one of them")
+        if found:
+            return found[0]
+    others = sorted(path.name for path in folder.glob("*.config"))
+    cause = _other_form(folder)
+    if (folder.parent / CONFIG).is_file():
+        cause = f"it is one folder up, in {folder.parent}"
+    elif others:
+        cause = f"there is {others[0]}: if that is the one, name it {CONFIG}"
+    raise SourceError(f"no {CONFIG} in {folder}", cause=cause, remedy=WAY_OUT)
+
+
+def _other_form(place: Path) -> str:
+    """Which other form of a model was given."""
+    for pattern, form in OTHER_FORMS.items():
+        found = (
+            [place] if place.match(pattern) else [path for depth in range(DEEPEST) for path in place.glob("*/" * depth + pattern)]
+        )
+        if found:
+            return f"{found[0].name} is {form}; the conversion starts from the checkpoint"
+    return ""
+
+
+def _find_prefix(folder: Path, beside_config: Path) -> tuple[Path, list[str]]:
+    """The checkpoint beside the configuration, or else in the folder; and what to note about the choice."""
+    places = [place for place in (beside_config, folder) if any(place.glob("*.index")) or any(place.glob(f"{STATE_FILE}/*.index"))]
+    if not places and (form := _other_form(folder)):
+        raise SourceError(f"no checkpoint in {folder}", cause=form, remedy=WAY_OUT)
+    prefix = find_checkpoint(places[0] if places else beside_config)
+    named = named_checkpoint(prefix.parent)
+    if named in (None, prefix.name):
+        return prefix, []
+    return prefix, [f"{prefix.parent / STATE_FILE} names {named}, which is not there: {prefix.name} is taken"]
+
+
+def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
+    if TF2_ROOT in variables and any(name.startswith("model/") for name in variables):
+        return "tf2-detection"
+    if any(re.match(rf"FeatureExtractor/|{TF1_SCOPE}/", name) for name in variables):
+        return "tf1-detection"
+    first = next((name for name in variables if name != TF2_ROOT), "nothing")
+    msg = f"{prefix} holds no model of the Object Detection API: it begins with {first!r}"
+    cause = "it is another program's checkpoint, or a classifier that only starts a training"
+    raise SourceError(msg, cause=cause, remedy="give the checkpoint that the API's training wrote")
+
+
+def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    """TF2 can only build an SSD whose feature extractor is a Keras one."""
+    extractor = pipeline.feature_extractor
+    if kind == "tf2-detection" and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
+        msg = f"{pipeline_path}: feature extractor {extractor!r} is TF1's, the checkpoint {prefix} is TF2's"
+        raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
+
+
+def find_heads(variables: Mapping[str, Variable], box_code_size: int) -> list[Head]:
+    """The class heads, in the order of their feature maps; none where one has a form that is not known here."""
+    for classes, boxes in HEADS:
+        box_biases = _biases(boxes, variables)
+        heads = []
+        for feature_map, (name, length) in _biases(classes, variables).items():
+            _, box_length = box_biases.get(feature_map, ("", 0))
+            anchors, rest = divmod(box_length, box_code_size)
+            if rest or not anchors or not length or length % anchors:
+                return []
+            heads.append(Head(name, length, anchors))
+        if heads:
+            return heads
+    return []
+
+
+def _biases(pattern: str, variables: Mapping[str, Variable]) -> dict[int, tuple[str, int]]:
+    """The heads' biases by feature map: name and length. Of a head's layers the last one is what predicts."""
+    found = []
+    for name, variable in variables.items():
+        match = re.fullmatch(pattern, name)
+        if match:
+            length = variable.shape[0] if len(variable.shape) == 1 else 0
+            found.append((tuple(int(group) for group in match.groups("0")), name, length))
+    return {position[0]: (name, length) for position, name, length in sorted(found)}
+
+
+def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    background = int(pipeline.background_class)
+    wanted = pipeline.num_classes + background
+    wrong = next((head for head in heads if head.slots != wanted), None)
+    if not wrong:
+        return
+    trained = f"the checkpoint {prefix} was trained with {wrong.slots - background}"
+    has = f"{wrong.name} has {wrong.length} values ({wrong.anchors} anchors x {wrong.slots})"
+    msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, {trained}: {has}, {wrong.anchors * wanted} were expected"
+    cause = OTHER_TRAINING
+    if wrong.slots == pipeline.num_classes + (not background):
+        cause = (
+            f"add_background_class is {str(pipeline.background_class).lower()} in {CONFIG}, and was the other way in the training"
+        )
+    raise SourceError(msg, cause=cause, remedy=SAME_TRAINING)
+
+
+def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path: Path) -> list[str]:
+    """What to note about a label map that fits."""
+    if labels.class_count != pipeline.num_classes:
+        msg = f"{path} counts {labels.class_count} classes, {pipeline_path} says num_classes {pipeline.num_classes}"
+        cause = "; ".join(["it is the label map of another model, or not all of it", *labels.warnings])
+        remedy = f"give the label map of the model's training; in a .txt a line {NO_NAME!r} counts a class without a name"
+        raise SourceError(msg, cause=cause, remedy=remedy)
+    holes = labels.class_count - len(labels.names)
+    unnamed = [f"{path}: {holes} of {labels.class_count} classes have no name and are shown as {NO_NAME!r}"] if holes else []
+    return labels.warnings + unnamed
