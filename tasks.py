@@ -20,6 +20,8 @@ COMMON = {
     help={
         "model": "a folder below models/",
         "variant": "a variant of the recipe; can be given more than once (default: all)",
+        "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
+        "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
         "dry-run": "print the plan and run nothing",
         **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
     },
@@ -29,14 +31,45 @@ def build(
     model: str,
     variant: list[str],
     engine: str = "auto",
+    calib: str = "",
+    jobs: int = 0,
     force: bool = False,
     dry_run: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
     """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
-    arguments = {"model": model, "variants": variant, "engine": engine, "force": force, "dry_run": dry_run}
-    run_command(commands.build, as_json=json, debug=debug, **arguments)
+    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
+    run_command(commands.build, as_json=json, debug=debug, model=model, variants=variant, **how)
+
+
+@task(
+    help={
+        "name": "what to call it: the folder below models/ that is made",
+        "source": "an archive, a folder with pipeline.config and checkpoint/, or one checkpoint of several: DIR/ckpt-12",
+        "labels": "its label map: a .pbtxt, or a .txt with one name a line",
+        "calib": "a folder of pictures to calibrate with, 100 or more; without it there are no integer variants",
+        "eval": "measure mAP on this folder: images/ and annotations.json (COCO), or pictures with an .xml for each (VOC)",
+        "format": "the form of --eval: coco or voc (default: found out by looking)",
+        "license": "the model's licence, as an SPDX name",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    },
+)
+def new(
+    _: Context,
+    name: str,
+    source: str,
+    labels: str,
+    calib: str = "",
+    eval: str = "",  # noqa: A002 - the flag's name
+    format: str = "",  # noqa: A002 - the flag's name
+    license: str = "",  # noqa: A002 - the flag's name
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Make models/<name>/ of a model of your own, and calib/<name>/ of its pictures."""
+    given = {"source": source, "labels": labels, "calib": calib, "evaluation": eval, "format": format, "license": license}
+    run_command(commands.new, as_json=json, debug=debug, name=name, **given)
 
 
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})

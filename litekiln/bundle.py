@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from litekiln import __version__
-from litekiln.executor import Finished
-from litekiln.hashing import files_below, sha256_file
+from litekiln.build_report import build_report, chosen_attempt
+from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
 from litekiln.lease import Lease
 from litekiln.paths import Project
-from litekiln.plan import Plan, Step
-from litekiln.store import Store, saying_disk_full
+from litekiln.plan import HOST, Plan, Step
+from litekiln.recipes import Recipe
+from litekiln.schedule import Run
+from litekiln.store import Entry, Store, saying_disk_full
 from litekiln.toolchains import load_toolchain
 
-FORMAT = 1
+FORMAT = 2
 MODEL_FILE = "detect.tflite"
+REPORT = "report.json"
 MANIFEST = "manifest.json"
 
 
@@ -30,67 +33,123 @@ class Bundle:
     sha256: str
     input_type: str
     seconds: float
+    report: dict[str, Any]
 
 
-def write_bundles(project: Project, plan: Plan, finished: dict[str, Finished], lease: Lease) -> list[Bundle]:
+@dataclass(frozen=True)
+class _Content:
+    """What a bundle is made of: files of store entries with their hashes, and texts."""
+
+    files: dict[str, tuple[Path, str]]
+    texts: dict[str, str]
+
+    def hashes(self) -> dict[str, str]:
+        stored = {name: digest for name, (_, digest) in self.files.items()}
+        return {**stored, **{name: sha256_bytes(text.encode()) for name, text in self.texts.items()}}
+
+
+def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease) -> list[Bundle]:
     """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
     bundles = []
-    for variant, step_id in plan.variants.items():
-        if step_id not in finished:
+    used = {step.toolchain for step in plan.steps} - {HOST}
+    locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
+    for variant in plan.bundled:
+        attempt = chosen_attempt(plan, run, variant)
+        if not attempt:
             continue
-        made = finished[step_id]
+        report = build_report(recipe, plan, run, variant)
+        annotated, verified = run.finished[attempt.annotate], run.finished[attempt.verify]
+        files = {**_stored_files(annotated.entry), **_stored_files(verified.entry)}
+        content = _Content(files, {REPORT: _pretty(report)})
+        manifest = _manifest(locks, plan, run, variant, attempt.verify, content)
         folder = project.out / plan.model / variant
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
-            _write(made.entry.files / MODEL_FILE, _manifest(project, plan, variant, step_id, made), folder, lease)
-        result = made.entry.result()
-        seconds = float(made.entry.record()["seconds"])
-        bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds))
+            _write(content, manifest, folder, lease)
+        result = annotated.entry.result()
+        seconds = sum(
+            float(run.finished[step].entry.record()["seconds"]) for step in (attempt.convert, attempt.annotate, attempt.verify)
+        )
+        bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
     return bundles
 
 
-def _manifest(project: Project, plan: Plan, variant: str, step_id: str, made: Finished) -> str:
-    """Every input by hash, every toolchain by its lock."""
-    steps = _ancestry(plan, plan.step(step_id))
-    locks = {step.toolchain: load_toolchain(project, step.toolchain).lock_hash for step in steps}
+def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
+    """What a step left, with the hashes of its store entry."""
+    recorded = {name.removeprefix("files/"): each["sha256"] for name, each in entry.record()["files"].items() if "files/" in name}
+    return {name: (entry.files / name, digest) for name, digest in recorded.items()}
+
+
+def _manifest(locks: dict[str, str], plan: Plan, run: Run, variant: str, last: str, content: _Content) -> str:
+    """Every input by hash, every toolchain by its lock, every step by what ran it."""
+    steps = plan.leading_to(last)
+    toolchains = {step.toolchain: {"lock_sha256": locks[step.toolchain]} for step in steps if step.toolchain != HOST}
     value: dict[str, Any] = {
         "format": FORMAT,
         "litekiln": __version__,
         "model": plan.model,
         "variant": variant,
-        "files": {MODEL_FILE: made.entry.result()["sha256"]},
-        "toolchains": {name: {"lock_sha256": digest} for name, digest in locks.items()},
-        "steps": [
-            {
-                "id": step.id,
-                "key": step.key,
-                "program": step.program,
-                "toolchain": step.toolchain,
-                "args": step.args,
-                "inputs": {name: {"path": i.path, "step": i.step, "sha256": i.sha256} for name, i in step.inputs.items()},
-            }
-            for step in steps
-        ],
+        "files": content.hashes(),
+        "toolchains": toolchains,
+        "steps": [_step(step) for step in steps],
+        "calibration": _calibration(run, steps),
+        "made_by": {step.id: _maker(run, step) for step in steps},
     }
+    return _pretty(value)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    inputs = {name: {"path": _portable(i.path), "step": i.step, "sha256": i.sha256} for name, i in step.inputs.items()}
+    return {
+        "id": step.id,
+        "key": step.key,
+        "program": step.program,
+        "toolchain": step.toolchain,
+        "args": step.args,
+        "inputs": inputs,
+    }
+
+
+def _portable(path: str) -> str:
+    """A folder elsewhere on this machine is told by its last name: the hash says which it is."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def _maker(run: Run, step: Step) -> dict[str, str]:
+    """The engine, and the image where there was one. The one part that differs between engines that make the same bytes."""
+    record = run.finished[step.id].entry.record()
+    return {"engine": record["engine"], "image": record["image"]}
+
+
+def _calibration(run: Run, steps: list[Step]) -> dict[str, Any]:
+    """The pictures with their hashes, and the seed."""
+    for step in steps:
+        if step.program == "calibrate.py":
+            result = run.finished[step.id].entry.result()
+            return {name: result[name] for name in ("pictures", "seed", "random")}
+    return {}
+
+
+def _pretty(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
-def _ancestry(plan: Plan, step: Step) -> list[Step]:
-    """The steps that lead to one, in the plan's order."""
-    wanted = {step.id}
-    for earlier in reversed(plan.steps):
-        if earlier.id in wanted:
-            wanted |= {value.step for value in earlier.inputs.values() if value.step}
-    return [earlier for earlier in plan.steps if earlier.id in wanted]
+def without_maker(manifest: str) -> str:
+    """A manifest in the form that is equal whichever engine made the bundle."""
+    value = json.loads(manifest)
+    value.pop("made_by")
+    return canonical_json(value)
 
 
-def _write(model: Path, manifest: str, folder: Path, lease: Lease) -> None:
+def _write(content: _Content, manifest: str, folder: Path, lease: Lease) -> None:
     if _is_current(folder, manifest):
         return
     staged = lease.staging / "bundle"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
-    shutil.copyfile(model, staged / MODEL_FILE)
-    (staged / MANIFEST).write_text(manifest, encoding="utf-8")
+    for name, (path, _) in content.files.items():
+        shutil.copyfile(path, staged / name)
+    for name, text in {**content.texts, MANIFEST: manifest}.items():
+        (staged / name).write_text(text, encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)
     old = lease.staging / "old-bundle"
     shutil.rmtree(old, ignore_errors=True)

@@ -1,123 +1,91 @@
 """What the tasks do: one function per command. Each returns plain data for `--json` and prints for people through the reporter."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from litekiln.bundle import write_bundles
+from litekiln import build as building
 from litekiln.check import Status
-from litekiln.errors import LockOutOfDate, Unhealthy, UsageError
-from litekiln.executor import Executor, Finished
-from litekiln.lease import Lease, sweep_staging
+from litekiln.errors import LitekilnError, LockOutOfDate, Unhealthy, UsageError
 from litekiln.paths import Project, find_project
-from litekiln.plan import Plan
-from litekiln.planner import plan_build, plan_smoke
-from litekiln.recipes import load_recipe, recipe_names
+from litekiln.planner import plan_smoke
+from litekiln.recipes import Recipe, load_recipe, recipe_names
 from litekiln.report import Reporter, size_text
-from litekiln.store import Store, saying_disk_full
 from litekiln.toolchains import select_toolchains
+from litekiln.working import open_executor
 
 if TYPE_CHECKING:
-    from litekiln.engines.base import Engine
     from litekiln.lock import Lock
 
 HOST = "host"
-ENGINES = ("auto", "docker", "venv", "here")
 
 
-@contextmanager
-def _executor(project: Project, engine: str, reporter: Reporter) -> Iterator[tuple[Executor, Lease]]:
-    if engine not in ENGINES:
-        msg = f"unknown engine {engine!r}"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(ENGINES)}")
-    with ExitStack() as stack:
-        with saying_disk_full(project.state):
-            sweep_staging(project.state)
-            lease = stack.enter_context(Lease(project.state))
-        executor = Executor(project, lambda: _engine(engine, project, lease, reporter), lease, reporter)
-        yield stack.enter_context(executor), lease
-
-
-def _engine(name: str, project: Project, lease: Lease, reporter: Reporter) -> "Engine":
-    from litekiln.engines.choose import choose_engine
-
-    return choose_engine(name, project, lease, reporter.note)
-
-
-def build(reporter: Reporter, *, model: str, variants: list[str], engine: str, force: bool, dry_run: bool) -> dict[str, Any]:
+def build(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     """recipe → plan → engine runs what the store lacks → bundles."""
-    project = find_project()
-    plan = plan_build(project, load_recipe(project, model), variants)
-    if dry_run:
-        return _show_plan(project, plan, reporter)
-    with _executor(project, engine, reporter) as (executor, lease):
-        run = executor.run(plan, force=force)
-        bundles = write_bundles(project, plan, run.finished, lease)
-    rows = [
-        (b.variant, size_text(b.size), f"{b.seconds:.1f} s", b.input_type, b.sha256[:12], project.relative(b.folder))
-        for b in bundles
-    ]
-    reporter.table(("variant", "size", "time", "input", "sha256", "path"), rows)
-    return {
-        "model": model,
-        "steps": _steps(run.complete()),
-        "bundles": [
-            {"variant": b.variant, "path": str(b.folder), "size": b.size, "sha256": b.sha256, "input_type": b.input_type}
-            for b in bundles
-        ],
-    }
+    return building.build(reporter, find_project(), **arguments)
 
 
-def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
-    store = Store(project.state)
-    stored = {step.id: step.key in store for step in plan.steps}
-    rows = [(step.id, step.toolchain, step.key[:12], "up to date" if stored[step.id] else "to do") for step in plan.steps]
-    reporter.table(("step", "toolchain", "key", "state"), rows)
-    reporter.note(f"{len(plan.steps)} steps, {sum(not there for there in stored.values())} to do; nothing was run")
-    steps = [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
-    return {"model": plan.model, "plan": steps}
+def new(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """A model of the user's own becomes models/<name>/."""
+    from litekiln.new_model import new_model
 
-
-def _steps(finished: dict[str, Finished]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": name,
-            "key": run.step.key,
-            "toolchain": run.step.toolchain,
-            "reason": run.reason,
-            "seconds": round(run.seconds, 2),
-            "engine": run.engine,
-            "result": run.entry.result(),
-        }
-        for name, run in finished.items()
-    ]
+    return new_model(reporter, find_project(), **arguments)
 
 
 def smoke(reporter: Reporter, *, toolchains: list[str], engine: str, force: bool) -> dict[str, Any]:
     """Each toolchain's smoke program, through the same plan, store and engine as everything else."""
     project = find_project()
     runs = {}
-    with _executor(project, engine, reporter) as (executor, _):
+    with open_executor(project, engine, reporter) as (executor, _):
         for toolchain in select_toolchains(project, toolchains):
             reporter.note(f"toolchain {toolchain.name}: TensorFlow {toolchain.spec.tensorflow}, Python {toolchain.spec.python}")
-            runs[toolchain.name] = _steps(executor.run(plan_smoke(project, toolchain), force=force).complete())
+            runs[toolchain.name] = building.steps_as_data(executor.run(plan_smoke(project, toolchain), force=force).complete())
     return {"toolchains": runs}
 
 
 def models(reporter: Reporter) -> dict[str, Any]:
     """The recipes there are, and what of each is built."""
     project = find_project()
-    found: list[dict[str, Any]] = []
-    for name in recipe_names(project):
-        recipe = load_recipe(project, name)
-        built = sorted(path.parent.name for path in (project.out / name).glob("*/manifest.json"))
-        source = recipe.spec.source
-        variants = list(recipe.spec.convert.variants)
-        found.append({"name": name, "kind": source.kind, "license": source.license, "variants": variants, "built": built})
-    rows = [(m["name"], m["kind"], m["license"], " ".join(m["variants"]), " ".join(m["built"]) or "-") for m in found]
-    reporter.table(("model", "kind", "licence", "variants", "built"), rows)
+    found = [_model(project, load_recipe(project, name)) for name in recipe_names(project)]
+    rows = [
+        (
+            each["name"],
+            each["kind"],
+            each["input"] or "after fetch",
+            str(each["published_map"] or "-"),
+            each["license"],
+            " ".join(each["variants"]),
+            " ".join(each["built"]) or "-",
+        )
+        for each in found
+    ]
+    reporter.table(("model", "kind", "input size", "mAP", "licence", "variants", "built"), rows)
     return {"models": found}
+
+
+def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
+    source = recipe.spec.source
+    return {
+        "name": recipe.name,
+        "kind": source.kind,
+        "input": _input_size(project, recipe),
+        "published_map": source.published_map,
+        "license": source.license,
+        "variants": list(recipe.spec.convert.variants),
+        "built": sorted(path.parent.name for path in (project.out / recipe.name).glob("*/manifest.json")),
+    }
+
+
+def _input_size(project: Project, recipe: Recipe) -> str:
+    """From pipeline.config, never from the recipe or a name; '' while the archive isn't here."""
+    from litekiln.pipeline import read_pipeline
+    from litekiln.planner import source_config
+
+    try:
+        config = source_config(project, recipe)
+        found = read_pipeline(config) if config else None
+    except LitekilnError:
+        return "unreadable"
+    return f"{found.width}x{found.height}" if found else ""
 
 
 def lock(reporter: Reporter, *, toolchains: list[str], check: bool, upgrade: bool) -> dict[str, Any]:
@@ -199,6 +167,7 @@ def clean(
     """Free disk space within the limits given; without any, what killed runs left and environments of other locks."""
     from litekiln.clean import clean_environments, clean_leftovers, clean_store
     from litekiln.engines.cleaning import clean_docker
+    from litekiln.lease import Lease
 
     project = find_project()
     age, size = (0.0, 0.0) if everything else (older_than if older_than >= 0 else None, max_size if max_size >= 0 else None)

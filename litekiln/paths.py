@@ -30,6 +30,15 @@ class Project:
         return self.work / "models"
 
     @property
+    def calib(self) -> Path:
+        return self.work / "calib"
+
+    @property
+    def downloads(self) -> Path:
+        """Archives as they came, so that they can be handed on."""
+        return self.state / "downloads"
+
+    @property
     def out(self) -> Path:
         return self.work / "out"
 

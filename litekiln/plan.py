@@ -5,6 +5,7 @@ another step makes counts with that step's key, so all keys are known before any
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from litekiln.hashing import canonical_json, sha256_paths, sha256_tree, sha256_v
 from litekiln.paths import Project
 from litekiln.toolchains import Toolchain
 
-FORMAT = 1
-PROTOCOL = "protocol.py"
+FORMAT = 2
+IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.MULTILINE)
+HOST = ""  # the toolchain of a step that litekiln does itself: only fetching, which needs the network
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Step:
-    """One program run in one toolchain. `id` is its name for people, unique in the plan; `key` its name in the store."""
+    """One program run in one toolchain. `id` is its name for people, unique in the plan; `key` its name in the store.
+
+    `memory` is what it takes at its peak, in MB. `keep_refusal` keeps a refusal in the store like a result: the same inputs would
+    be refused again, and another toolchain is tried instead.
+    """
 
     id: str
     program: str
@@ -38,19 +44,46 @@ class Step:
     inputs: dict[str, Input]
     ingredients: dict[str, str]
     timeout: int
+    memory: int
+    keep_refusal: bool = False
     key: str = ""
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One way to a variant: in which toolchain it is converted, and by which steps."""
+
+    toolchain: str
+    convert: str
+    annotate: str
+    verify: str
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which they can run, and which step makes which variant."""
+    """Steps in an order in which they can run; for each variant the ways to it, the preferred one first; and which to bundle."""
 
     model: str
     steps: tuple[Step, ...]
-    variants: dict[str, str] = field(default_factory=dict)
+    variants: dict[str, tuple[Attempt, ...]] = field(default_factory=dict)
+    bundled: tuple[str, ...] = ()
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
+
+    def goals(self) -> dict[str, tuple[str, ...]]:
+        """What has to be finished, by name: one step of each group, the first that can be."""
+        if not self.variants:
+            return {step.id: (step.id,) for step in self.steps}
+        return {name: tuple(attempt.verify for attempt in attempts) for name, attempts in self.variants.items()}
+
+    def leading_to(self, step_id: str) -> list[Step]:
+        """A step and all that it needs, in the plan's order."""
+        wanted = {step_id}
+        for step in reversed(self.steps):
+            if step.id in wanted:
+                wanted |= {value.step for value in step.inputs.values() if value.step}
+        return [step for step in self.steps if step.id in wanted]
 
     def to_json(self) -> str:
         return canonical_json({"format": FORMAT, **asdict(self)})
@@ -61,7 +94,8 @@ class Plan:
         steps = tuple(
             Step(**{**step, "inputs": {name: Input(**value) for name, value in step["inputs"].items()}}) for step in data["steps"]
         )
-        return Plan(model=data["model"], steps=steps, variants=data["variants"])
+        variants = {name: tuple(Attempt(**each) for each in attempts) for name, attempts in data["variants"].items()}
+        return Plan(model=data["model"], steps=steps, variants=variants, bundled=tuple(data["bundled"]))
 
 
 class PlanBuilder:
@@ -71,11 +105,17 @@ class PlanBuilder:
         self.project = project
         self.model = model
         self._steps: dict[str, Step] = {}
-        self._variants: dict[str, str] = {}
+        self._variants: dict[str, tuple[Attempt, ...]] = {}
+        self._codes: dict[str, str] = {}
 
-    def file(self, path: Path) -> Input:
-        """An input that lies in the project."""
-        return Input(path=path.relative_to(self.project.work).as_posix(), sha256=sha256_tree(path))
+    def __contains__(self, step_id: str) -> bool:
+        return step_id in self._steps
+
+    def file(self, path: Path, sha256: str = "") -> Input:
+        """An input that lies in the project, or elsewhere on this machine; its hash, if it is known already."""
+        work = self.project.work
+        shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
+        return Input(path=shown, sha256=sha256 or sha256_tree(path))
 
     def output(self, step_id: str, path: str = "") -> Input:
         """An input that an earlier step makes."""
@@ -85,32 +125,55 @@ class PlanBuilder:
         self,
         step_id: str,
         program: str,
-        toolchain: Toolchain,
+        toolchain: Toolchain | None,
         *,
         args: dict[str, Any],
         inputs: Mapping[str, Input],
         timeout: int = 3600,
+        memory: int = 1000,
+        keep_refusal: bool = False,
     ) -> None:
-        steps = self.project.steps
+        """A program of steps/ in a toolchain; without a toolchain, one of the host's own steps."""
         ingredients = {
-            "code": sha256_paths([steps / program, steps / PROTOCOL], root=steps),
+            "code": self._code(program) if toolchain else program,
             "arguments": sha256_value(args),
-            "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]),
+            "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]) if toolchain else HOST,
             **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
         }
         self._steps[step_id] = Step(
             id=step_id,
             program=program,
-            toolchain=toolchain.name,
+            toolchain=toolchain.name if toolchain else HOST,
             args=args,
             inputs=dict(inputs),
             ingredients=ingredients,
             timeout=timeout,
+            memory=memory,
+            keep_refusal=keep_refusal,
             key=sha256_value([FORMAT, program, ingredients]),
         )
 
-    def variant(self, name: str, step_id: str) -> None:
-        self._variants[name] = step_id
+    def _code(self, program: str) -> str:
+        if program not in self._codes:
+            steps = self.project.steps
+            self._codes[program] = sha256_paths(program_files(steps, program), root=steps)
+        return self._codes[program]
 
-    def plan(self) -> Plan:
-        return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants)
+    def variant(self, name: str, attempts: list[Attempt]) -> None:
+        self._variants[name] = tuple(attempts)
+
+    def plan(self, bundled: tuple[str, ...] = ()) -> Plan:
+        return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants, bundled=bundled)
+
+
+def program_files(steps: Path, program: str) -> list[Path]:
+    """A step program and the modules beside it that it imports, directly or not: what its result depends on."""
+    found: dict[Path, None] = {}
+    waiting = [steps / program]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = None
+            names = IMPORTED.findall(path.read_text(encoding="utf-8"))
+            waiting += [steps / f"{name}.py" for name in names if (steps / f"{name}.py").is_file()]
+    return list(found)

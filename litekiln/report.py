@@ -3,6 +3,7 @@
 Off a terminal there are no live lines and no colours; NO_COLOR is respected. With `--json` these lines go to stderr.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,41 +14,60 @@ from rich.table import Table
 
 from litekiln.check import Check, Status
 
+LOG_WIDTH = 250
+
 
 class Reporter:
-    """Prints progress. `json` keeps stdout free for the one JSON value."""
+    """Prints progress, from any thread. `json` keeps stdout free for the one JSON value."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.console = Console(stderr=json, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = LOG_WIDTH  # a log has no edge: nothing is cut off
+        self._lock = threading.RLock()
         self._live: LiveLine | None = None
+        self._running: dict[str, str] = {}
 
     def note(self, text: str) -> None:
         self.console.print(escape(f"· {text}"), style="dim")
 
     @contextmanager
     def step(self, name: str, why: str) -> Iterator[None]:
-        """While a step runs. What it says is shown on one live line, on a terminal only."""
-        if self.console.is_terminal:
-            with self.console.status(escape(f"{name}  ({why})")) as live:
-                self._live = live
-                try:
-                    yield
-                finally:
-                    self._live = None
-            return
-        self.console.print(escape(f"→ {name}  ({why})"))
-        yield
+        """While a step runs. On a terminal one live line shows all that run, with what they last said."""
+        if not self.console.is_terminal:
+            self.console.print(escape(f"→ {name}  ({why})"))
+        self.live(name, f"({why})")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.pop(name, None)
+                self._show()
 
     def line(self, name: str, text: str) -> None:
         """A line that a running step printed: only its progress is of interest here, the rest is in the log."""
         if text.startswith("@progress "):
             _, count, what = text.split(" ", 2)
-            self.live(f"{name}  {count} {what}")
+            self.live(name, f"{count} {what}")
 
-    def live(self, text: str) -> None:
+    def live(self, name: str, text: str) -> None:
         """Something that is only worth seeing while it lasts."""
-        if self._live:
-            self._live.update(escape(text))
+        with self._lock:
+            self._running[name] = text
+            self._show()
+
+    def _show(self) -> None:
+        if not self.console.is_terminal:
+            return
+        if self._live and not self._running:
+            self._live.stop()
+            self._live = None
+        elif self._running:
+            text = escape("   ".join(f"{name} {said}" for name, said in self._running.items()))
+            if not self._live:
+                self._live = self.console.status(text)
+                self._live.start()
+            self._live.update(text)
 
     def done(self, name: str, seconds: float, engine: str) -> None:
         self.console.print(f"[green]✓[/] {escape(name)}  {seconds:.1f} s  [dim]{escape(engine)}[/]")
@@ -64,13 +84,16 @@ class Reporter:
         if check.status is not Status.OK:
             self.console.print(f"  {'':<16} {escape(check.remedy)}", style="dim")
 
+    def warn(self, text: str) -> None:
+        self.console.print(f"[yellow]![/] {escape(text)}")
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if not rows:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            numeric = column in {"size", "time", "seconds"}
-            table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+            numeric = column in {"size", "time", "seconds", "mAP"}
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in {"variants", "built"})
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print(table)

@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from litekiln.errors import DiskFull, StoreCorrupt, StoreError
 from litekiln.hashing import canonical_json, files_below, sha256_file
@@ -93,9 +93,9 @@ class Store:
         return sorted(path.name for path in self.root.glob("[!.]*") if path.is_dir())
 
     @contextmanager
-    def lock(self, key: str, *, waiting: Any = None) -> Iterator[None]:
-        """Hold the key's lock. `waiting()` is called once when somebody else has it."""
-        with waiting_lock(self.lock_path(key), waiting):
+    def lock(self, key: str, *, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold the key's lock. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
+        with waiting_lock(self.lock_path(key), waiting, stopped):
             yield
 
     def lock_path(self, key: str) -> Path:
@@ -106,19 +106,30 @@ class Store:
 
 
 @contextmanager
-def waiting_lock(path: Path, waiting: Any = None) -> Iterator[None]:
-    """Hold a lock file. `waiting()` is called once when somebody else has it."""
+def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Hold a lock file. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         if waiting:
             waiting()
-        lock.acquire()
+        _keep_asking(lock, stopped)
     try:
         yield
     finally:
         lock.release()
+
+
+def _keep_asking(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
+    """In a thread that isn't the main one nothing interrupts a wait, so it is made of short ones."""
+    while not stopped():
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            continue
+        return
+    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -6,6 +6,8 @@ It runs without network.
 """
 
 import hashlib
+import importlib.machinery
+import importlib.util
 import json
 import os
 import sys
@@ -27,6 +29,25 @@ def output_path(name):
     return os.path.join("out", name)
 
 
+def read_json(path):
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def write_json(path, value):
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=1, sort_keys=True)
+        stream.write("\n")
+
+
+def load_module(path, name):
+    """A Python file given as an input, as a module."""
+    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, os.path.abspath(path)))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def progress(done, total, what):
     """Tell the host how far a long step is. One line; the host draws it."""
     print("@progress %d/%d %s" % (done, total, what), flush=True)
@@ -42,8 +63,7 @@ def sha256_file(path):
 
 def main(step):
     """Run `step(args)`, a function that returns its result as a dictionary, under the protocol."""
-    with open("request.json", encoding="utf-8") as stream:
-        request = json.load(stream)
+    request = read_json("request.json")
     if request["format"] != FORMAT:
         sys.exit("request format %r, this program knows %r" % (request["format"], FORMAT))
     try:
@@ -51,6 +71,4 @@ def main(step):
     except Refused as error:
         print("@refused %s" % error, flush=True)
         sys.exit(1)
-    with open(output_path("result.json"), "w", encoding="utf-8") as stream:
-        json.dump(dict(result, format=FORMAT), stream, indent=1, sort_keys=True)
-        stream.write("\n")
+    write_json(output_path("result.json"), dict(result, format=FORMAT))

@@ -1,8 +1,9 @@
 """The one interface of all engines: open a toolchain, run a job in it, and always clean up."""
 
+import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -58,12 +59,47 @@ class Outcome:
 OnLine = Callable[[str], None]
 
 
+class Stop:
+    """Ends whatever is running, from another thread: jobs say how to end them, and are told when it is time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[Callable[[], None]] = []
+        self._set = False
+
+    @property
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        with self._lock:
+            self._set = True
+            for end in self._running:
+                end()
+
+    @contextmanager
+    def ends(self, end: Callable[[], None]) -> Iterator[None]:
+        """While a job runs: `end` is called at most once, at once when it is too late already."""
+        with self._lock:
+            self._running.append(end)
+            if self._set:
+                end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.remove(end)
+
+
 class Box(Protocol):
-    """An opened toolchain, and the name of the engine that opened it."""
+    """An opened toolchain, the name of the engine that opened it, and the image that it is, where there is one."""
 
     engine: str
 
-    def run(self, job: Job, on_line: OnLine) -> Outcome: ...
+    @property
+    def image(self) -> str: ...
+
+    def run(self, job: Job, on_line: OnLine, stop: Stop | None = None) -> Outcome: ...
 
 
 class Engine(Protocol):

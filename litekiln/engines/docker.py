@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from litekiln.engines import copying
-from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome
+from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome, Stop
 from litekiln.engines.daemon import connect, daemon_address, is_elsewhere
 from litekiln.engines.images import ensure_image
 from litekiln.errors import DaemonUnreachable, EngineError
@@ -64,7 +64,11 @@ class DockerBox:
         self._labels = labels
         self._copy = copy
 
-    def run(self, job: Job, on_line: OnLine) -> Outcome:
+    @property
+    def image(self) -> str:
+        return self._image
+
+    def run(self, job: Job, on_line: OnLine, stop: Stop | None = None) -> Outcome:
         from docker.errors import APIError
         from requests.exceptions import RequestException
 
@@ -73,7 +77,7 @@ class DockerBox:
                 mounts = self._mounts(job, cleanup)
                 container = self._create(job, mounts)
                 cleanup.callback(container.remove, force=True, v=True)
-                outcome = self._watch(container, job, sink)
+                outcome = self._watch(container, job, sink, stop or Stop())
                 if self._copy and outcome.ok:
                     copying.copy_out(container, f"{BOX}/out", job.output)
                 return outcome
@@ -121,25 +125,29 @@ class DockerBox:
         rootless = any("rootless" in option for option in self._client.info().get("SecurityOptions") or [])
         return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
-    def _watch(self, container: "Container", job: Job, sink: LineSink) -> Outcome:
+    def _watch(self, container: "Container", job: Job, sink: LineSink, stop: Stop) -> Outcome:
         """Run to the end or to the time limit, with every line passed on as it comes."""
         from docker.errors import APIError
 
         expired = threading.Event()
 
-        def expire() -> None:
-            expired.set()
+        def kill() -> None:
             with suppress(APIError):  # it has just ended by itself
                 container.kill()
+
+        def expire() -> None:
+            expired.set()
+            kill()
 
         stream = container.attach(stream=True, stdout=True, stderr=True)
         timer = threading.Timer(job.timeout, expire)
         try:
             container.start()
             timer.start()
-            for data in stream:
-                sink.feed(data)
-            code = int(container.wait()["StatusCode"])
+            with stop.ends(kill):
+                for data in stream:
+                    sink.feed(data)
+                code = int(container.wait()["StatusCode"])
         finally:
             timer.cancel()
             stream.close()

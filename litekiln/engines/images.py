@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,9 +202,10 @@ def build_images(
         if base_kind == "debian":
             _make_debian_bases(client, project, toolchains, again=again, say=reporter.note)
         for toolchain in toolchains:
-            with reporter.step(f"image {toolchain.name}", "unchanged layers come from BuildKit's cache"):
-                image = build_image(client, project, toolchain, base_kind=base_kind, say=reporter.live)
-            reporter.done(f"image {toolchain.name}", image.seconds, "buildx")
+            name = f"image {toolchain.name}"
+            with reporter.step(name, "unchanged layers come from BuildKit's cache"):
+                image = build_image(client, project, toolchain, base_kind=base_kind, say=partial(reporter.live, name))
+            reporter.done(name, image.seconds, "buildx")
             built.append(image)
     return built
 

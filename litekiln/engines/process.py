@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome
+from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome, Stop
 
 LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -18,18 +18,20 @@ LAUNCH = Path(__file__).with_name("launch.py")
 class ProcessBox:
     """A toolchain whose Python lies on this machine."""
 
+    image = ""
+
     def __init__(self, engine: str, python: Path, scratch: Path) -> None:
         self.engine = engine
         self._python = python
         self._scratch = scratch
 
-    def run(self, job: Job, on_line: OnLine) -> Outcome:
+    def run(self, job: Job, on_line: OnLine, stop: Stop | None = None) -> Outcome:
         with self._temporary("box-") as name, self._temporary("tmp-") as tmp:
             box = Path(name)
             _lay_out(box, job)
             argv = [str(self._python) if word == "python" else word for word in job.argv]
             with LineSink(job.log, on_line) as sink:
-                return _run(argv, box, self._environment(tmp, job), job.timeout, sink)
+                return _run(argv, box, self._environment(tmp, job), job.timeout, sink, stop or Stop())
 
     def _temporary(self, prefix: str) -> "tempfile.TemporaryDirectory[str]":
         """Beside the staging; elsewhere when that path has a space, which TensorFlow 1's converter can't take."""
@@ -57,7 +59,7 @@ def _lay_out(box: Path, job: Job) -> None:
         place.symlink_to(source.resolve())
 
 
-def _run(argv: list[str], box: Path, environment: dict[str, str], timeout: float, sink: LineSink) -> Outcome:
+def _run(argv: list[str], box: Path, environment: dict[str, str], timeout: float, sink: LineSink, stop: Stop) -> Outcome:
     launcher = [sys.executable, "-I", "-S", str(LAUNCH)]
     process = subprocess.Popen(
         [*launcher, *argv],
@@ -79,9 +81,10 @@ def _run(argv: list[str], box: Path, environment: dict[str, str], timeout: float
     try:
         assert process.stdout
         descriptor = process.stdout.fileno()
-        while data := os.read(descriptor, 1 << 16):
-            sink.feed(data)
-        code = process.wait()
+        with stop.ends(lambda: _kill_group(process)):
+            while data := os.read(descriptor, 1 << 16):
+                sink.feed(data)
+            code = process.wait()
     finally:
         timer.cancel()
         _kill_group(process)

@@ -1,6 +1,7 @@
 """Unit tests touch no engine and no network: both are enforced, not hoped for."""
 
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from litekiln.paths import Project
+from tests.unit.checkpoints import shared_shapes, write_checkpoint
 
 REFUSED_PROGRAMS = ("docker", "dockerd", "uv", "debootstrap", "curl", "apt-get")
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,9 +38,7 @@ def _no_engine_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A project of its own: a toolchain and a model, small enough to edit in a test."""
-    (tmp_path / "steps").mkdir()
-    for name in ("protocol.py", "smoke.py", "convert.py", "export_function.py"):
-        (tmp_path / "steps" / name).write_bytes((ROOT / "steps" / name).read_bytes())
+    shutil.copytree(ROOT / "steps", tmp_path / "steps", ignore=shutil.ignore_patterns("__pycache__"))
     toolchain = tmp_path / "toolchains" / "tiny"
     toolchain.mkdir(parents=True)
     (tmp_path / "toolchains" / "install.py").write_text("# stands for the installer\n", encoding="utf-8")
@@ -48,7 +48,11 @@ def project(tmp_path: Path) -> Project:
     model = tmp_path / "models" / "demo"
     model.mkdir(parents=True)
     (model / "model.toml").write_text(RECIPE, encoding="utf-8")
+    (model / "labels.txt").write_text("cat\ndog\nbird\n", encoding="utf-8")
     (model / "net.py").write_text("class Net: ...\n", encoding="utf-8")
+    (model / "source").mkdir()
+    (model / "source" / "pipeline.config").write_text(CONFIG, encoding="utf-8")
+    write_checkpoint(model / "source" / "checkpoint" / "ckpt-0", shared_shapes(4))
     return Project(code=tmp_path, work=tmp_path)
 
 
@@ -61,12 +65,24 @@ base = "python:3.11-slim@sha256:{"0" * 64}"
 
 RECIPE = """
 [source]
-kind = "function"
-function = "net.py:Net"
+kind = "tf2-detection"
+folder = "source"
 license = "Apache-2.0"
 [export]
 toolchain = "tiny"
 [convert]
 toolchains = ["tiny"]
 variants = ["float32", "float16"]
+[labels]
+file = "labels.txt"
+"""
+
+CONFIG = """
+model {
+  ssd {
+    num_classes: 3
+    feature_extractor { type: "ssd_mobilenet_v2_fpn_keras" }
+    image_resizer { fixed_shape_resizer { height: 320 width: 256 } }
+  }
+}
 """

@@ -8,11 +8,12 @@ from typing import Any
 
 from litekiln.engines.base import Box, OnLine
 from litekiln.engines.process import ProcessBox
-from litekiln.executor import Executor, Finished
+from litekiln.executor import Executor
 from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.plan import Plan, PlanBuilder
 from litekiln.report import Reporter
+from litekiln.schedule import Finished, Run
 from litekiln.toolchains import Toolchain, load_toolchain
 
 
@@ -44,5 +45,9 @@ def one_step(project: Project, *, args: dict[str, Any] | None = None, timeout: i
 
 
 def run(project: Project, plan: Plan, *, force: bool = False) -> dict[str, Finished]:
-    with Lease(project.state) as lease, Executor(project, lambda: ThisPython(lease), lease, Reporter()) as executor:
-        return executor.run(plan, force=force).complete()
+    return run_to_end(project, plan, force=force).complete()
+
+
+def run_to_end(project: Project, plan: Plan, *, force: bool = False, jobs: int = 1) -> Run:
+    with Lease(project.state) as lease, Executor(project, lambda: ThisPython(lease), lease, Reporter(), jobs) as executor:
+        return executor.run(plan, force=force)

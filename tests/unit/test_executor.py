@@ -9,10 +9,10 @@ import pytest
 
 from litekiln.engines.base import Outcome
 from litekiln.errors import DiskFull, StepFailed, StepKilled, StepTimeout
-from litekiln.executor import step_error
 from litekiln.lease import sweep_staging
 from litekiln.paths import Project
 from litekiln.plan import PlanBuilder, Step
+from litekiln.step_errors import step_error
 from litekiln.store import Store
 from litekiln.toolchains import load_toolchain
 from tests.unit.running import one_step, run, write_program
@@ -121,7 +121,7 @@ def test_what_fails_stops_only_what_depends_on_it(project: Project, capfd: pytes
     with pytest.raises(StepFailed, match="2 steps failed: bad, bad too"):
         run(project, builder.plan())
     out = capfd.readouterr().out
-    assert "after bad  not run, because bad failed" in out
+    assert "after bad  not made, because bad failed" in out
     assert "✓ good" in out
     assert len(list(Store(project.state))) == 1
 
@@ -196,14 +196,14 @@ def test_the_staging_of_a_living_process_is_left_alone(project: Project) -> None
 
 
 def test_a_container_at_its_memory_limit_is_told_apart() -> None:
-    step = Step("work", "work.py", "tiny", {}, {}, {}, 60)
+    step = Step("work", "work.py", "tiny", {}, {}, {}, 60, 100)
     error = step_error(step, Outcome(exit_code=137, tail=(), signal=9, out_of_memory=True), Path("log"))
     assert isinstance(error, StepKilled)
     assert error.cause == "the container's memory limit was reached"
 
 
 def test_a_step_without_disk_space_is_told_apart() -> None:
-    step = Step("work", "work.py", "tiny", {}, {}, {}, 60)
+    step = Step("work", "work.py", "tiny", {}, {}, {}, 60, 100)
     error = step_error(step, Outcome(exit_code=1, tail=("OSError: [Errno 28] No space left on device",)), Path("log"))
     assert isinstance(error, DiskFull)
     assert "inv clean" in error.remedy

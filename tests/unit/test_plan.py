@@ -1,6 +1,6 @@
 from litekiln.hashing import sha256_tree
 from litekiln.paths import Project
-from litekiln.plan import Plan
+from litekiln.plan import Attempt, Plan
 from litekiln.planner import plan_build
 from litekiln.recipes import load_recipe
 
@@ -27,14 +27,20 @@ def _changed(project: Project, path, text: str = "\n# changed\n") -> set[str]:
 
 def test_the_plan_of_a_recipe(project: Project) -> None:
     plan = _plan(project)
-    assert [step.id for step in plan.steps] == ["export", "convert float32", "convert float16"]
-    assert plan.variants == {"float32": "convert float32", "float16": "convert float16"}
+    assert [step.id for step in plan.steps] == [
+        "export",
+        *("convert float32", "annotate float32", "verify float32"),
+        *("convert float16", "annotate float16", "verify float16"),
+    ]
+    way = Attempt("tiny", "convert float32", "annotate float32", "verify float32")
+    assert (plan.variants["float32"], plan.bundled) == ((way,), ("float32", "float16"))
     assert plan.steps[1].inputs["exported"].step == "export"
-    assert len({step.key for step in plan.steps}) == 3
+    assert len({step.key for step in plan.steps}) == 7
 
 
 def test_asking_for_one_variant_plans_one(project: Project) -> None:
-    assert [step.id for step in _plan(project, "float16").steps] == ["export", "convert float16"]
+    steps = [step.id for step in _plan(project, "float16").steps]
+    assert steps == ["export", "convert float16", "annotate float16", "verify float16"]
 
 
 def test_a_plan_survives_its_journey_as_text(project: Project) -> None:
@@ -47,16 +53,30 @@ def test_keys_are_the_same_for_the_same_things(project: Project) -> None:
 
 
 def test_a_steps_own_program_changes_it_and_what_follows(project: Project) -> None:
-    everything = {"export", "convert float32", "convert float16"}
-    assert _changed(project, project.steps / "export_function.py") == everything
-    assert _changed(project, project.steps / "convert.py") == everything - {"export"}
+    everything = set(_keys(project))
+    assert _changed(project, project.steps / "export_detection.py") == everything
+    assert _changed(project, project.steps / "convert_float.py") == everything - {"export"}
+    assert _changed(project, project.steps / "annotate.py") == _named(everything, "annotate", "verify")
+    assert _changed(project, project.steps / "verify.py") == _named(everything, "verify")
     assert _changed(project, project.steps / "smoke.py") == set()
+    assert _changed(project, project.steps / "convert_integer.py") == set()
     assert _changed(project, project.steps / "protocol.py") == everything
 
 
+def _named(steps: set[str], *programs: str) -> set[str]:
+    return {step for step in steps if step.startswith(programs)}
+
+
+def test_a_module_that_programs_import_counts_as_their_own(project: Project) -> None:
+    everything = set(_keys(project))
+    assert _changed(project, project.steps / "flat.py") == everything - {"export"}
+    assert _changed(project, project.steps / "detector.py") == _named(everything, "verify")
+
+
 def test_the_source_and_the_lock_change_everything(project: Project) -> None:
-    everything = {"export", "convert float32", "convert float16"}
-    assert _changed(project, project.models / "demo" / "net.py") == everything
+    everything = set(_keys(project))
+    assert _changed(project, project.models / "demo" / "source" / "pipeline.config") == everything
+    assert _changed(project, project.models / "demo" / "source" / "checkpoint" / "checkpoint") == everything
     assert _changed(project, project.toolchains / "tiny" / "requirements.lock") == everything
 
 

@@ -20,14 +20,28 @@ def _edit(path: Path, old: str, new: str) -> None:
     [
         ('license = "', 'licence = "', "models/demo/model.toml: source.licence: unknown key, did you mean 'license'?"),
         ('license = "Apache-2.0"', "", "models/demo/model.toml: source.license: missing"),
-        ("[export]", "[zzz]\n[export]", "models/demo/model.toml: zzz: unknown key, known here: source, export, convert"),
-        ('kind = "function"', 'kind = "onnx"', "models/demo/model.toml: source.kind: invalid enum value 'onnx'"),
+        (
+            "[export]",
+            "[zzz]\n[export]",
+            "models/demo/model.toml: zzz: unknown key, known here: source, export, convert, labels, calibration, eval",
+        ),
+        ('kind = "tf2-detection"', 'kind = "onnx"', "models/demo/model.toml: source.kind: invalid enum value 'onnx'"),
         ('toolchain = "tiny"', "toolchain = 3", "models/demo/model.toml: export.toolchain: expected str, got int"),
-        ('"net.py:Net"', '"net:Net"', "models/demo/model.toml: source.function: expected FILE.py:NAME, got 'net:Net'"),
+        ('folder = "source"', "", "models/demo/model.toml: source.url: give either url (an archive) or folder"),
+        ('folder = "source"', 'url = "http://x.org/a.zip"', "source.url: expected an https address, got 'http://x.org/a.zip'"),
+        (
+            'folder = "source"',
+            'url = "https://x.org/a.zip"',
+            "source.sha256: give sha256 or sha384 of the archive",
+        ),
+        ('folder = "source"', 'url = "https://x/a"\nsha256 = "12"', "source.sha256: expected 64 hex digits, got '12'"),
+        ('"float16"]', '"int8"]', "models/demo/model.toml: calibration: missing, and int8 needs pictures"),
+        ("[labels]", "[verify]\nmax_map_drop = -1\n[labels]", "verify.max_map_drop: expected float >= 0.0"),
         ('["float32", "float16"]', "[]", "models/demo/model.toml: convert.variants: expected array of length >= 1"),
         ('["float32", "float16"]', '["int9"]', "models/demo/model.toml: convert.variants[0]: invalid enum value 'int9'"),
         ("[source]", "[source", "models/demo/model.toml: not valid TOML: "),
-        ('"net.py:Net"', '"gone.py:Net"', "models/demo/model.toml: source.function: no file 'gone.py' in models/demo/"),
+        ('folder = "source"', 'folder = "gone"', "models/demo/model.toml: source.folder: no 'gone' in models/demo/"),
+        ('"labels.txt"', '"names.txt"', "models/demo/model.toml: labels.file: no 'names.txt' in models/demo/"),
     ],
 )
 def test_a_wrong_recipe_says_where_and_what(project: Project, old: str, new: str, message: str) -> None:

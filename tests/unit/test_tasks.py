@@ -22,15 +22,15 @@ def _inv(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]
 def test_a_dry_run_prints_the_plan_and_makes_nothing(project: Project) -> None:
     run = _inv(project, "build", "--model", "demo", "--dry-run")
     assert run.returncode == 0, run.stderr
-    assert [line.split("  ")[0] for line in run.stdout.splitlines()[1:4]] == ["export", "convert float32", "convert float16"]
-    assert "3 steps, 3 to do; nothing was run" in run.stdout
+    assert [line.split("  ")[0] for line in run.stdout.splitlines()[1:4]] == ["export", "convert float32", "annotate float32"]
+    assert "7 steps, 7 to do; nothing was run" in run.stdout
     assert not project.state.exists()
 
 
 def test_json_has_stdout_to_itself(project: Project) -> None:
     run = _inv(project, "build", "--model", "demo", "--dry-run", "--json")
-    assert [step["id"] for step in json.loads(run.stdout)["plan"]] == ["export", "convert float32", "convert float16"]
-    assert "3 steps" in run.stderr
+    assert [step["id"] for step in json.loads(run.stdout)["plan"]][:2] == ["export", "convert float32"]
+    assert "7 steps" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,8 @@ def test_json_has_stdout_to_itself(project: Project) -> None:
         (["build", "--model", "dmeo"], 2, "unknown model 'dmeo', did you mean 'demo'?"),
         (["build", "--model", "demo", "--variant", "int4"], 2, "models/demo/model.toml has no variant 'int4'"),
         (["build", "--model", "demo", "--engine", "podman"], 2, "unknown engine 'podman'"),
+        (["build", "--model", "demo", "--jobs", "-1"], 2, "--jobs -1: expected 1 or more"),
+        (["build", "--model", "demo", "--calib", "nowhere"], 2, "unknown picture set 'nowhere', there is: none"),
         (["build", "--model", "demo", "--engine", "venv"], 4, "toolchains/tiny/requirements.lock is out of date"),
         (["build", "--model", "demo", "--engine", "here"], 5, "engine 'here' works inside a toolchain image only"),
         (["smoke", "--toolchain", "tf9"], 2, "unknown toolchain 'tf9', known: tiny"),
@@ -60,7 +62,7 @@ def test_an_error_in_json(project: Project) -> None:
 
 
 def test_a_mistake_of_litekilns_own_is_said_as_one(project: Project) -> None:
-    (project.steps / "convert.py").unlink()
+    (project.steps / "convert_float.py").unlink()
     run = _inv(project, "build", "--model", "demo", "--dry-run")
     assert run.returncode == 1
     assert "unexpected error:  FileNotFoundError" in run.stdout
@@ -74,8 +76,17 @@ def test_debug_shows_a_traceback(project: Project) -> None:
 
 def test_models_lists_what_is_there(project: Project) -> None:
     run = _inv(project, "models", "--json")
-    expected = {"name": "demo", "kind": "function", "license": "Apache-2.0", "variants": ["float32", "float16"], "built": []}
-    assert json.loads(run.stdout)["models"] == [expected]
+    assert json.loads(run.stdout)["models"] == [
+        {
+            "name": "demo",
+            "kind": "tf2-detection",
+            "input": "256x320",
+            "published_map": None,
+            "license": "Apache-2.0",
+            "variants": ["float32", "float16"],
+            "built": [],
+        }
+    ]
 
 
 def test_the_project_is_found_from_inside_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

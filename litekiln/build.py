@@ -1,0 +1,162 @@
+"""`inv build`: recipe → plan → engine runs what the store lacks → bundles."""
+
+from pathlib import Path
+from typing import Any
+
+from litekiln.bundle import Bundle, write_bundles
+from litekiln.errors import LitekilnError, UsageError
+from litekiln.paths import Project
+from litekiln.picture_sets import RANDOM, PictureSet, from_folder, load_set, set_names
+from litekiln.pins import record_first_use
+from litekiln.plan import Plan
+from litekiln.planner import plan_build
+from litekiln.recipes import Recipe, load_recipe
+from litekiln.report import Reporter, size_text
+from litekiln.schedule import Finished, jobs_to_run
+from litekiln.store import Store
+from litekiln.working import open_executor
+
+
+def build(
+    reporter: Reporter,
+    project: Project,
+    *,
+    model: str,
+    variants: list[str],
+    engine: str,
+    calib: str,
+    jobs: int,
+    force: bool,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """Make a model's bundles."""
+    if jobs < 0:
+        msg = f"--jobs {jobs}: expected 1 or more"
+        raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
+    recipe = load_recipe(project, model)
+    pictures = _calibration_set(project, calib)
+    if not dry_run:
+        _record_first_use(project, recipe, reporter)
+    plan = plan_build(project, recipe, variants, calibration=pictures, noise=calib == RANDOM)
+    if dry_run:
+        return _show_plan(project, plan, reporter)
+    with open_executor(project, engine, reporter, jobs_to_run(jobs)) as (executor, lease):
+        run = executor.run(plan, force=force)
+        bundles = write_bundles(project, recipe, plan, run, lease)
+    _show(project, plan, bundles, reporter)
+    if run.error:
+        raise _with_what_was_made(run.error, plan, bundles)
+    return {"model": model, "steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
+
+
+def _calibration_set(project: Project, calib: str) -> PictureSet | None:
+    """What `--calib` names: a folder of pictures, or a set below calib/."""
+    if not calib or calib == RANDOM:
+        return None
+    if calib not in set_names(project) and Path(calib).is_dir():
+        return from_folder(Path(calib).resolve())
+    return load_set(project, calib)
+
+
+def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter) -> None:
+    """Fetch an archive that nobody published a hash of and record what it has: before the plan, since the hash is part of keys."""
+    source = recipe.spec.source
+    if not source.url or source.remote(recipe.folder).digest:
+        return
+    from litekiln.fetch import fetch
+
+    remote = source.remote(recipe.folder)
+    with reporter.step("fetch", "first use: no hash is published"):
+        archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter), note=reporter.note)
+    lock = record_first_use(recipe.folder, source.url, archive)
+    reporter.note(f"recorded sha256 {archive.sha256[:12]}… in {project.relative(lock)}; later downloads must match")
+
+
+def _bytes_shown(reporter: Reporter) -> Any:
+    def progress(done: int, total: int | None) -> None:
+        reporter.live("fetch", f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
+
+    return progress
+
+
+def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
+    store = Store(project.state)
+    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(attempts[0].verify)}
+    stored = {step.id: step.key in store for step in plan.steps}
+    shown = [step for step in plan.steps if step.id in first_ways or stored[step.id]]
+    states = {step.id: "up to date" if stored[step.id] else "to do" for step in shown}
+    reporter.table(
+        ("step", "toolchain", "key", "state"),
+        [(step.id, step.toolchain or "-", step.key[:12], states[step.id]) for step in shown],
+    )
+    others = len(plan.steps) - len(shown)
+    further = f"; {others} more in other toolchains, only for what these refuse" if others else ""
+    reporter.note(f"{len(shown)} steps, {list(states.values()).count('to do')} to do{further}; nothing was run")
+    steps = [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
+    return {"model": plan.model, "plan": steps}
+
+
+def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporter) -> None:
+    rows = [
+        (
+            bundle.variant,
+            size_text(bundle.size),
+            f"{bundle.seconds:.1f} s",
+            _accuracy_text(bundle),
+            bundle.input_type,
+            bundle.sha256[:12],
+            project.relative(bundle.folder),
+        )
+        for bundle in bundles
+    ]
+    reporter.table(("variant", "size", "time", "mAP", "input", "sha256", "path"), rows)
+    told = dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle))
+    for warning in told:
+        reporter.warn(warning)
+    made = {bundle.variant for bundle in bundles}
+    if missing := [variant for variant in plan.bundled if variant not in made]:
+        reporter.warn(f"not made: {', '.join(missing)}")
+    if shown := next((bundle.folder / "example.png" for bundle in bundles if (bundle.folder / "example.png").exists()), None):
+        reporter.note(f"what it sees: {project.relative(shown)}")
+
+
+def _accuracy_text(bundle: Bundle) -> str:
+    found = bundle.report["accuracy"]
+    return f"{found['map']:.3f}" if found else "-"
+
+
+def _warnings(bundle: Bundle) -> list[str]:
+    general = bundle.report["calibration"].get("warnings", [])
+    return [text if text in general else f"{bundle.variant} {text}" for text in bundle.report["warnings"]]
+
+
+def _with_what_was_made(error: LitekilnError, plan: Plan, bundles: list[Bundle]) -> LitekilnError:
+    """The error, saying for programs what there is all the same."""
+    made = [bundle.variant for bundle in bundles]
+    error.details = {"made": made, "not_made": [variant for variant in plan.bundled if variant not in made]}
+    return error
+
+
+def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:
+    names = ("variant", "size", "sha256", "input_type")
+    return {
+        **{name: getattr(bundle, name) for name in names},
+        "path": str(bundle.folder),
+        "verdict": bundle.report["verdict"],
+        "accuracy": bundle.report["accuracy"],
+    }
+
+
+def steps_as_data(finished: dict[str, Finished]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": name,
+            "key": run.step.key,
+            "toolchain": run.step.toolchain,
+            "reason": run.reason,
+            "seconds": round(run.seconds, 2),
+            "engine": run.engine,
+            "result": run.entry.result(),
+        }
+        for name, run in finished.items()
+    ]

@@ -1,0 +1,43 @@
+"""Why a step failed, in words, from how its program ended."""
+
+from pathlib import Path
+
+from litekiln.engines.base import Outcome
+from litekiln.errors import DiskFull, LitekilnError, StepFailed, StepKilled, StepRefused, StepTimeout
+from litekiln.plan import Step
+from litekiln.store import FREE_SPACE
+
+SIGKILL = 9
+
+
+def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
+    """The error that a step's outcome is."""
+    refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
+    if refused:
+        return StepRefused(
+            f"{step.id}: {refused}", cause=f"found by steps/{step.program} in toolchain {step.toolchain}", remedy=f"the log: {log}"
+        )
+    tail = "".join(f"\n  | {line}" for line in outcome.tail)
+    if any("No space left on device" in line for line in outcome.tail):
+        return DiskFull(f"{step.id} found no space left on the disk{tail}", remedy=FREE_SPACE)
+    if outcome.timed_out:
+        msg = f"{step.id} ran longer than its {step.timeout} s and was stopped{tail}"
+        return StepTimeout(
+            msg, cause="the machine is slow or busy, or the program hangs", remedy=f"try again on a quiet machine; the log: {log}"
+        )
+    if outcome.out_of_memory or outcome.signal == SIGKILL:
+        msg = f"{step.id} was killed{tail}"
+        cause = "the container's memory limit was reached" if outcome.out_of_memory else "most often the system ran out of memory"
+        remedy = f"close other programs, add memory (or swap), or try --jobs 1; then run the same command; the log: {log}"
+        return StepKilled(msg, cause=cause, remedy=remedy)
+    how = f"signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+    return StepFailed(f"{step.id} failed with {how} in toolchain {step.toolchain}{tail}", remedy=f"the whole log: {log}")
+
+
+def summary(failures: list[LitekilnError], names: list[str]) -> LitekilnError | None:
+    """The one error that a run ends with. Several of one kind are of that kind."""
+    if len(failures) < 2:
+        return failures[0] if failures else None
+    kinds = {type(error) for error in failures}
+    kind = kinds.pop() if len(kinds) == 1 else StepFailed
+    return kind("\n".join([f"{len(failures)} steps failed: {', '.join(names)}", *(str(error) for error in failures)]))

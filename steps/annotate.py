@@ -1,0 +1,149 @@
+"""Write into a converted model what it is: TFLite metadata with pixel normalisation, the meaning of each tensor and the label file.
+
+tflite-support writes it; what it wrote is read back and held against what was meant.
+"""
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+
+import protocol
+
+import flat
+
+sys.modules["tensorflow"] = None  # tflite-support would import it, seconds for nothing: only to open files with it
+try:
+    from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
+    from tensorflow_lite_support.metadata.python import metadata
+    from tensorflow_lite_support.metadata.python.metadata_writers import metadata_info, metadata_writer, object_detector
+except ImportError:
+    metadata = None
+
+LABELS = "labelmap.txt"
+LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can bear
+MEANINGS = ("location", "category", "score", "number of detections")
+EXTRA_FILES = ("anchors.npy", "postprocess.json")
+
+
+def annotate(args):
+    if metadata is None:
+        raise protocol.Refused(
+            "tflite-support, which writes metadata, has no build for this system; use the images: --engine docker"
+        )
+    converted = protocol.input_path("converted")
+    contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
+    labels = args["labels"]
+    if len(labels) != contract["classes"]:
+        raise protocol.Refused("the label map has %d classes, the model %d" % (len(labels), contract["classes"]))
+    with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
+        plain = stream.read()
+    with open(protocol.output_path(LABELS), "w", encoding="utf-8") as stream:
+        stream.write("".join(label + "\n" for label in labels))
+    raw = flat.postprocess(flat.read(bytearray(plain))) is None
+    writer = _raw_writer(plain, args, contract) if raw else _writer(plain, args, contract)
+    data = _timeless(bytes(writer.populate()))
+    _check(data, plain, labels, contract, raw)
+    with open(protocol.output_path("detect.tflite"), "wb") as stream:
+        stream.write(data)
+    for name in EXTRA_FILES:
+        if os.path.exists(os.path.join(converted, name)):
+            shutil.copyfile(os.path.join(converted, name), protocol.output_path(name))
+    described = flat.describe(flat.read(bytearray(data)))
+    return dict(
+        described,
+        size=len(data),
+        sha256=protocol.sha256_file(protocol.output_path("detect.tflite")),
+        input_type=described["inputs"][0]["type"],
+        labels=len(labels),
+    )
+
+
+def _general(args):
+    described = "SSD detector, variant %s" % args["variant"]
+    return metadata_info.GeneralMd(name=args["model"], description=described, licenses=args["license"])
+
+
+def _input(plain, contract):
+    return metadata_info.InputImageTensorMd(
+        name="image",
+        description="RGB, %d x %d, resized by %s" % (contract["width"], contract["height"], contract["resize"]),
+        norm_mean=contract["mean"],
+        norm_std=contract["std"],
+        color_space_type=metadata_schema.ColorSpaceType.RGB,
+        tensor_type=_input_type(plain),
+    )
+
+
+def _input_type(plain):
+    graph = flat.read(bytearray(plain)).subgraphs[0]
+    return graph.tensors[graph.inputs[0]].type
+
+
+def _writer(plain, args, contract):
+    category = metadata_info.CategoryTensorMd(
+        name="category",
+        description="The class of each box, a line of the label file.",
+        label_files=[metadata_info.LabelFileMd(file_path=protocol.output_path(LABELS))],
+    )
+    return object_detector.MetadataWriter.create_from_metadata_info(
+        bytearray(plain), general_md=_general(args), input_md=_input(plain, contract), output_category_md=category
+    )
+
+
+def _raw_writer(plain, args, contract):
+    """Without a PostProcess operator the outputs are no detections: they are called what they are."""
+    outputs = [
+        metadata_info.TensorMd(name="box_encodings", description="Encoded boxes, one per anchor; see postprocess.json."),
+        metadata_info.TensorMd(name="class_predictions", description="Scores per anchor and class, the background first."),
+    ]
+    return metadata_writer.MetadataWriter.create_from_metadata_info(
+        bytearray(plain),
+        general_md=_general(args),
+        input_md=[_input(plain, contract)],
+        output_md=outputs,
+        associated_files=[protocol.output_path(LABELS)],
+    )
+
+
+def _timeless(data):
+    """The same file without the time at which its labels were packed: the same build gives the same bytes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        entries = [(entry.filename, packed.read(entry)) for entry in packed.infolist()]
+        start = min(entry.header_offset for entry in packed.infolist())
+    stream = io.BytesIO()
+    stream.write(data[:start])
+    with zipfile.ZipFile(stream, "a") as packed:
+        for name, content in entries:
+            packed.writestr(zipfile.ZipInfo(name, LONG_AGO), content)
+    return stream.getvalue()
+
+
+def _check(data, plain, labels, contract, raw):
+    """Read it back: the graph untouched, the normalisation and the meanings right, the labels inside."""
+    before, after = flat.describe(flat.read(bytearray(plain))), flat.describe(flat.read(bytearray(data)))
+    if before != after:
+        raise protocol.Refused("tflite-support changed the graph while it wrote metadata")
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as stream:
+        stream.write(data)
+        stream.flush()
+        shown = metadata.MetadataDisplayer.with_model_file(stream.name)
+        read = metadata_schema.ModelMetadataT.InitFromObj(
+            metadata_schema.ModelMetadata.GetRootAsModelMetadata(shown.get_metadata_buffer(), 0)
+        )
+        packed = shown.get_associated_file_buffer(LABELS).decode("utf-8").splitlines()
+    subgraph = read.subgraphMetadata[0]
+    units = [unit.options for unit in subgraph.inputTensorMetadata[0].processUnits]
+    if [list(units[0].mean), list(units[0].std)] != [contract["mean"], contract["std"]]:
+        raise protocol.Refused("the metadata has mean %s and std %s" % (list(units[0].mean), list(units[0].std)))
+    meanings = tuple(each.name.decode() for each in subgraph.outputTensorMetadata)
+    if meanings != (flat.RAW_OUTPUTS if raw else MEANINGS):
+        raise protocol.Refused("the metadata names the outputs %s" % ", ".join(meanings))
+    if packed != labels:
+        raise protocol.Refused("the label file in the metadata is not the label map")
+
+
+if __name__ == "__main__":
+    protocol.main(annotate)

@@ -1,0 +1,140 @@
+"""Run pictures through the float model and note the range of every tensor: once, for all integer variants.
+
+Pictures are decoded one at a time, so a thousand take no more memory than a hundred.
+"""
+
+import os
+import shutil
+
+import numpy
+import protocol
+import tensorflow as tf
+
+import converted
+import pictures
+
+ENOUGH = 100
+TOO_FEW = 10
+
+
+class Summary:
+    """What was seen of the pictures, as they stream by."""
+
+    def __init__(self):
+        self.used, self.unreadable, self.constant, self.duplicates = [], [], [], []
+        self.low, self.high, self.total = numpy.full(3, numpy.inf), numpy.full(3, -numpy.inf), numpy.zeros(3)
+        self._by_hash = {}
+
+    def is_new(self, name, path):
+        digest = protocol.sha256_file(path)
+        if digest in self._by_hash:
+            self.duplicates.append({"name": name, "same_as": self._by_hash[digest]})
+            return False
+        self._by_hash[digest] = name
+        self.used.append({"name": name, "sha256": digest})
+        return True
+
+    def drop_last(self):
+        self.used.pop()
+
+    def note(self, batch):
+        flatly = batch.reshape(-1, 3).astype(numpy.float64)
+        self.low, self.high = numpy.minimum(self.low, flatly.min(0)), numpy.maximum(self.high, flatly.max(0))
+        self.total += flatly.mean(0)
+
+    def as_dict(self):
+        channels = [
+            {"min": round(float(low), 4), "max": round(float(high), 4), "mean": round(float(total) / max(1, len(self.used)), 4)}
+            for low, high, total in zip(self.low, self.high, self.total)
+        ]
+        return {
+            "pictures": self.used,
+            "count": len(self.used),
+            "unreadable": self.unreadable,
+            "constant": self.constant,
+            "duplicates": self.duplicates,
+            "channels": channels if self.used else [],
+        }
+
+
+def calibrate(args):
+    exported = protocol.input_path("exported")
+    contract, summary = converted.read_contract(exported), Summary()
+    feed = _noise(args, contract, summary) if args.get("random") else _pictures(args, contract, summary)
+    converter = tf.lite.TFLiteConverter.from_saved_model(os.path.join(exported, "saved_model"))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: feed
+    converter._experimental_calibrate_only = True
+    try:
+        calibrated = converted.attempt(converter.convert)
+    except protocol.Refused:
+        _refuse_too_few(summary)  # no pictures at all make the converter fail: say that, not this
+        raise
+    _refuse_too_few(summary)
+    with open(protocol.output_path("calibrated.tflite"), "wb") as stream:
+        stream.write(calibrated)
+    shutil.copyfile(os.path.join(exported, "contract.json"), protocol.output_path("contract.json"))
+    result = dict(summary.as_dict(), random=bool(args.get("random")), seed=args["seed"], tensorflow=tf.__version__)
+    return dict(result, warnings=_warnings(result))
+
+
+def _pictures(args, contract, summary):
+    folder = protocol.input_path("pictures")
+    names = args.get("pictures") or pictures.names_in(folder)
+    for place, name in enumerate(names):
+        path = os.path.join(folder, name)
+        try:
+            if not summary.is_new(name, path):
+                continue
+            picture = pictures.load(path)
+        except (pictures.Unreadable, OSError) as error:
+            summary.unreadable.append({"name": name, "why": str(error)})
+            if summary.used and summary.used[-1]["name"] == name:
+                summary.drop_last()
+            continue
+        pixels, _ = pictures.fit(picture, contract)
+        if pixels.min() == pixels.max():
+            summary.constant.append(name)
+        batch = pictures.normalise(pixels, contract)
+        summary.note(batch)
+        yield [batch]
+        protocol.progress(place + 1, len(names), "pictures")
+
+
+def _noise(args, contract, summary):
+    """Noise has the right range and nothing else: for trying things."""
+    draw = numpy.random.RandomState(args["seed"])
+    for place in range(args["random"]):
+        batch = draw.uniform(*contract["range"], size=(1, contract["height"], contract["width"], 3)).astype(numpy.float32)
+        summary.used.append({"name": "noise %d" % place, "sha256": ""})
+        summary.note(batch)
+        yield [batch]
+
+
+def _refuse_too_few(summary):
+    if len(summary.used) < TOO_FEW:
+        left_out = len(summary.unreadable) + len(summary.duplicates)
+        also = "; %d were unreadable or the same as others" % left_out if left_out else ""
+        first = "; the first: %s: %s" % tuple(summary.unreadable[0].values()) if summary.unreadable else ""
+        raise protocol.Refused("%d usable pictures, at least %d are needed%s%s" % (len(summary.used), TOO_FEW, also, first))
+
+
+def _warnings(result):
+    """What a person should know before they trust the numbers."""
+    found = []
+    if result["random"]:
+        found.append("calibrated with random noise: not for use")
+    elif result["count"] < ENOUGH:
+        found.append("calibrated with %d pictures, fewer than %d: accuracy may suffer" % (result["count"], ENOUGH))
+    for name, meaning in (
+        ("unreadable", "can't be read"),
+        ("duplicates", "are copies of others"),
+        ("constant", "have one colour only"),
+    ):
+        if result[name]:
+            found.append("%d pictures %s" % (len(result[name]), meaning))
+    return found
+
+
+if __name__ == "__main__":
+    protocol.main(calibrate)

@@ -1,0 +1,62 @@
+"""Quantize a calibrated model to a variant that computes in integers: int8, int8-io, int8-raw, int16x8.
+
+The calibration is done already, once for all of them; quantizing by itself takes a fraction of a second.
+"""
+
+import os
+
+import numpy
+import protocol
+import tensorflow as tf
+from tensorflow.lite.python.convert import deduplicate_readonly_buffers, mlir_quantize
+from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+import converted
+import flat
+
+# What goes in and what comes out.
+TYPES = {"int8": (tf.float32, tf.float32), "int8-io": (tf.uint8, tf.float32), "int8-raw": (tf.int8, tf.int8)}
+
+
+def convert(args):
+    calibrated = protocol.input_path("calibrated")
+    model, contract = _read(calibrated), converted.read_contract(calibrated)
+    _widen_input(model, contract["range"])
+    if args["variant"] == "int8-raw":
+        _write_anchors(flat.cut_postprocess(model), contract)
+    quantized = converted.attempt(lambda: _quantize(flat.write(model), args["variant"]))
+    return converted.finish(flat.read(bytearray(quantized)), args, contract)
+
+
+def _read(folder):
+    with open(os.path.join(folder, "calibrated.tflite"), "rb") as stream:
+        return flat.read(bytearray(stream.read()))
+
+
+def _widen_input(model, wanted):
+    """Give the input the whole pixel range: a set without one white pixel must not change what a byte means."""
+    graph = model.subgraphs[0]
+    stated = graph.tensors[graph.inputs[0]].quantization
+    stated.min, stated.max = ([numpy.float32(value)] for value in wanted)
+
+
+def _quantize(data, variant):
+    if variant == "int16x8":
+        # TensorFlow's older quantizer, the one that knows 16 bits. It is fed nothing: the ranges are in the model.
+        made = Calibrator(data).calibrate_and_quantize(
+            lambda: iter(()), tf.float32, tf.float32, True, activations_type=tf.int16, bias_type=tf.int64
+        )
+    else:
+        into, out_of = TYPES[variant]
+        made = mlir_quantize(data, input_data_type=into, output_data_type=out_of)
+    return deduplicate_readonly_buffers(made)
+
+
+def _write_anchors(anchors, contract):
+    """Without the PostProcess operator, boxes are for the caller to make: this is what that takes."""
+    numpy.save(protocol.output_path("anchors.npy"), anchors)
+    protocol.write_json(protocol.output_path("postprocess.json"), contract["postprocess"])
+
+
+if __name__ == "__main__":
+    protocol.main(convert)

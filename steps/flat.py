@@ -1,0 +1,141 @@
+"""Read and edit .tflite files as flatbuffers: outputs in the canonical order, static shapes, the contract of what was converted.
+
+The schema is the toolchain's own TensorFlow's, loaded by path: importing TensorFlow takes seconds and nothing here needs it.
+"""
+
+import importlib.util
+import os
+
+import flatbuffers
+import numpy
+import protocol
+
+POSTPROCESS = b"TFLite_Detection_PostProcess"
+DETECTION_OUTPUTS = ("boxes", "classes", "scores", "count")  # the ports of the PostProcess op, in its order
+RAW_OUTPUTS = ("box_encodings", "class_predictions")
+SIGNATURE = b"serving_default"
+FLEX = b"Flex"
+
+
+def _schema():
+    package = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
+    spec = importlib.util.spec_from_file_location("schema", os.path.join(package, "lite", "python", "schema_py_generated.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+schema = _schema()
+TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+
+
+def read(data):
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+
+
+def write(model):
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def operators(model):
+    """Each operator of the main graph with its name: a custom operator's own, else the built-in one's."""
+    builtin = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    for operator in model.subgraphs[0].operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        yield (bytes(code.customCode) if code.customCode else builtin[number].encode()), operator
+
+
+def postprocess(model):
+    """The PostProcess operator, or None."""
+    found = [operator for name, operator in operators(model) if name == POSTPROCESS]
+    if len(found) > 1:
+        raise protocol.Refused("the graph has %d PostProcess operators, expected one" % len(found))
+    return found[0] if found else None
+
+
+def cut_postprocess(model):
+    """Leave the PostProcess operator out: what went into it is what comes out, and its anchors are given back."""
+    graph, last = model.subgraphs[0], postprocess(model)
+    if last is None:
+        raise protocol.Refused("the graph has no PostProcess operator to leave out")
+    graph.operators.remove(last)
+    encodings, predictions, anchors = last.inputs
+    graph.outputs = [encodings, predictions]
+    _sign(model, RAW_OUTPUTS)
+    data = numpy.frombuffer(bytes(model.buffers[graph.tensors[anchors].buffer].data), numpy.float32)
+    return data.reshape(graph.tensors[anchors].shape)
+
+
+def order_outputs(model, max_detections):
+    """Outputs in the order boxes, classes, scores, count, whatever order the converter chose, with their shapes written down."""
+    graph, last = model.subgraphs[0], postprocess(model)
+    if last is None:
+        raise protocol.Refused("the graph has no PostProcess operator: nothing in it makes boxes of the predictions")
+    ports = [int(port) for port in last.outputs]
+    if len(ports) != len(DETECTION_OUTPUTS) or set(ports) != {int(each) for each in graph.outputs}:
+        raise protocol.Refused("the graph's outputs are not the PostProcess operator's four")
+    ports = _ascending(graph, last, ports)
+    graph.outputs = ports
+    for port, shape in zip(ports, detection_shapes(max_detections)):
+        stated = graph.tensors[port].shape
+        if stated is not None and 0 in list(stated):
+            raise protocol.Refused("output %s has shape %s: the converter is too old for this export" % (port, list(stated)))
+        graph.tensors[port].shape, graph.tensors[port].shapeSignature = shape, None
+    _sign(model, DETECTION_OUTPUTS)
+
+
+def _ascending(graph, last, ports):
+    """Number the outputs' tensors in the order of the ports: tools tell them apart by their numbers."""
+    tensors = [graph.tensors[port] for port in ports]
+    last.outputs = sorted(ports)
+    for number, tensor in zip(last.outputs, tensors):
+        graph.tensors[number] = tensor
+    return last.outputs
+
+
+def detection_shapes(max_detections):
+    return [[1, max_detections, 4], [1, max_detections], [1, max_detections], [1]]
+
+
+def _sign(model, names):
+    """One signature with these output names; the tensors bear them too, for programs that show names."""
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs = [_entry("image", graph.inputs[0])]
+    signature.outputs = [_entry(name, tensor) for name, tensor in zip(names, graph.outputs)]
+    model.signatureDefs = [signature]
+    for name, tensor in zip(("image",) + tuple(names), list(graph.inputs) + list(graph.outputs)):
+        graph.tensors[tensor].name = name.encode()
+
+
+def _entry(name, tensor):
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name.encode(), int(tensor)
+    return entry
+
+
+def describe(model):
+    """Inputs, outputs and operators as plain data: the contract of a converted file."""
+    graph = model.subgraphs[0]
+    names = [name.decode() for name, _ in operators(model)]
+    return {
+        "inputs": [_tensor(graph.tensors[each]) for each in graph.inputs],
+        "outputs": [_tensor(graph.tensors[each]) for each in graph.outputs],
+        "operators": {name: names.count(name) for name in sorted(set(names))},
+    }
+
+
+def _tensor(tensor):
+    quantization = tensor.quantization
+    scaled = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+    return {
+        "name": tensor.name.decode(),
+        "type": TYPES[tensor.type],
+        "shape": [int(size) for size in tensor.shape] if tensor.shape is not None else [],
+        "scale": float(quantization.scale[0]) if scaled else None,
+        "zero_point": int(quantization.zeroPoint[0]) if scaled else None,
+    }
