@@ -17,16 +17,16 @@ host-dev:
 	@tools/host-env dev
 
 demo: host ## build the demo model in all its variants (no Docker needed)
-	@$(INV) build --model minimal $(ARGS)
+	@$(INV) build --model shapes $(ARGS)
 
-build: host ## build a model: make build MODEL=minimal [ARGS="--variant float32 --engine venv"]
+build: host ## build a model: make build MODEL=shapes [ARGS="--variant float32 --engine venv"]
 	@$(INV) build --model "$(MODEL)" $(ARGS)
 
 test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
 
 test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon
-	@$(PYTEST) --engines venv,docker --toolchains all $(ARGS)
+	@$(PYTEST) --engines venv,docker --toolchains all --long $(ARGS)
 
 lint: host-dev ## style and types
 	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy

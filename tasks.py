@@ -135,7 +135,7 @@ def models(_: Context, json: bool = False, debug: bool = False) -> None:
         "older-than": "remove store entries not used for this many days",
         "max-size": "then remove the least recently used until the store is below this many gigabytes",
         "images": "remove the toolchain images that no lock of this checkout asks for",
-        "all": "remove everything that can be made again: store, environments, images",
+        "all": "remove everything that can be made or fetched again: store, downloads, environments, images",
         "dry-run": "say what would go, remove nothing",
         **{name: COMMON[name] for name in ("json", "debug")},
     },

@@ -82,7 +82,8 @@ def _accuracy(recipe: Recipe, plan: Plan, run: Run, verified: dict[str, Any]) ->
         return {}
     reference = chosen_attempt(plan, run, REFERENCE)
     if not reference:
-        return {**verified["accuracy"], "warnings": ["float32 could not be built: the loss against it is not known"]}
+        unknown = "is not compared with float32, which could not be built: what it lost is not known"
+        return {**verified["accuracy"], "warnings": [unknown]}
     against = run.finished[reference.verify].entry.result()["accuracy"]["map"]
     drop = round((against - verified["accuracy"]["map"]) * POINTS, 2)
     limit = recipe.spec.verify.max_map_drop

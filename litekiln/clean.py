@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from litekiln.engines.venv import VenvEngine
 from litekiln.hashing import files_below
 from litekiln.lease import Lease, others_work_since, sweep_staging
+from litekiln.new_folders import sweep_unfinished
 from litekiln.paths import Project
 from litekiln.removal import Removal
 from litekiln.store import Store
@@ -72,8 +73,19 @@ def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_
             yield Removal(f"environment {folder.name}", size)
 
 
+def clean_downloads(project: Project, *, dry_run: bool) -> Iterator[Removal]:
+    """Archives as they came; each can be fetched again."""
+    if project.downloads.is_dir():
+        for path in sorted(path for path in project.downloads.iterdir() if path.is_file()):
+            size = path.stat().st_size
+            if not dry_run:
+                path.unlink()
+            yield Removal(f"download {path.name}", size)
+
+
 def clean_leftovers(project: Project, *, dry_run: bool) -> Iterator[Removal]:
     """What killed runs left."""
     if not dry_run:
+        sweep_unfinished(project)
         for folder in sweep_staging(project.state):
             yield Removal(f"staging folder {folder.name}", 0)

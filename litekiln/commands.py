@@ -165,7 +165,7 @@ def clean(
     reporter: Reporter, *, older_than: float, max_size: float, images: bool, everything: bool, dry_run: bool
 ) -> dict[str, Any]:
     """Free disk space within the limits given; without any, what killed runs left and environments of other locks."""
-    from litekiln.clean import clean_environments, clean_leftovers, clean_store
+    from litekiln.clean import clean_downloads, clean_environments, clean_leftovers, clean_store
     from litekiln.engines.cleaning import clean_docker
     from litekiln.lease import Lease
 
@@ -174,6 +174,7 @@ def clean(
     with Lease(project.state) as lease:
         removals = [
             *clean_leftovers(project, dry_run=dry_run),
+            *(clean_downloads(project, dry_run=dry_run) if everything else []),
             *clean_store(project, lease, older_than_days=age, max_gigabytes=size, dry_run=dry_run),
             *clean_environments(project, lease, everything=everything, dry_run=dry_run),
             *clean_docker(project, images=images, everything=everything, dry_run=dry_run, say=reporter.note),

@@ -96,8 +96,12 @@ class Executor:
     def _on_host(self, step: Step, staged: Path, why: str) -> dict[str, str]:
         from litekiln.host_steps import PROGRAMS
 
+        def say(text: str) -> None:
+            if self._stop.is_set:  # a thread can't be killed as a program can
+                raise KeyboardInterrupt
+            self._reporter.live(step.id, text)
+
         with self._reporter.step(step.id, why), saying_disk_full(self._project.state):
-            say = lambda text: self._reporter.live(step.id, text)  # noqa: E731
             result = PROGRAMS[step.program](step.args, self._project.downloads, staged / "files", say, self._reporter.note)
         (staged / "result.json").write_text(canonical_json(result), encoding="utf-8")
         (staged / "log.txt").write_text("", encoding="utf-8")

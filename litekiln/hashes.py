@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from litekiln.hashing import sha256_file
 
@@ -18,10 +19,10 @@ class FileHashes:
 
     def _load(self) -> dict[str, list[int | str]]:
         try:
-            known: dict[str, list[int | str]] = json.loads(self._path.read_text(encoding="utf-8"))
+            known: Any = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return known
+        return known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
         status = path.stat()

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import CalibrationError, HashMismatch, LitekilnError, SourceError
+from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
 from litekiln.fetch import Archive, Remote, fetch
 from litekiln.hashing import canonical_json, sha256_file
-from litekiln.inspect_source import inspect_source
+from litekiln.new_source import inspect_archive
 from litekiln.report import size_text
-from litekiln.unpack import top_folder, unpack
+from litekiln.unpack import unpack
 
 CHECKPOINT = "ckpt-0"  # what the checkpoint is called here, whatever its name was
 Say = Callable[[str], None]
@@ -25,7 +25,7 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
     """A zoo archive: its checkpoint and configuration, checked."""
     archive = fetch_archive(args, downloads, say, note)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        found = inspect_source(top_folder(unpack(archive.path, Path(scratch) / "archive")))
+        found = inspect_archive(archive.path, Path(scratch) / "archive")
         lay_out(found.pipeline_path, found.prefix, out)
     for text in found.notes:
         note(text)
@@ -51,7 +51,7 @@ def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, n
             folder = unpack(archive.path, Path(scratch) / "archive")
             for picture in args["pictures"]:
                 _take(folder, picture, out)
-    except LitekilnError as error:
+    except (NetworkError, SourceError) as error:
         msg = f"the calibration pictures of {args['set']} can't be had: {error.what}"
         raise CalibrationError(msg, cause=error.cause, remedy=NO_PICTURES) from None
     names = [picture["path"] for picture in args["pictures"]]

@@ -20,8 +20,8 @@ def is_archive(source: Path) -> bool:
 def find_source(source: Path, labels: Path, scratch: Path) -> Findings:
     """What a user's source holds. An archive is unpacked to `scratch`, which must stay while the findings are used."""
     if is_archive(source):
-        findings = _from_archive(source, labels, scratch)
-    elif source.is_dir() or (source.is_file() and not _is_checkpoint(source)):
+        return inspect_archive(source, scratch, labels)
+    if source.is_dir() or (source.is_file() and not _is_checkpoint(source)):
         findings = inspect_source(source.parent if source.name == CONFIG else source, labels)
     else:
         findings = _named_checkpoint(source, labels)
@@ -29,7 +29,8 @@ def find_source(source: Path, labels: Path, scratch: Path) -> Findings:
     return findings
 
 
-def _from_archive(archive: Path, labels: Path, scratch: Path) -> Findings:
+def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) -> Findings:
+    """What an archive holds, unpacked to `scratch`, which must stay while the findings are used."""
     unpack(archive, scratch)
     try:
         findings = inspect_source(scratch, labels)
@@ -38,6 +39,7 @@ def _from_archive(archive: Path, labels: Path, scratch: Path) -> Findings:
             setattr(error, part, getattr(error, part).replace(str(scratch), archive.name))
         raise
     findings.notes[:] = [note.replace(str(scratch), archive.name) for note in findings.notes]
+    _check_kind(findings)
     return findings
 
 

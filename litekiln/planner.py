@@ -68,7 +68,8 @@ class _Builder:
         evaluation = self._evaluation(load_set(self._project, spec.evaluation.set)) if spec.evaluation else None
         calibration = None
         if any(variant in INTEGER_VARIANTS for variant in wanted) and spec.calibration and not self._noise:
-            calibration = self._pictures(self._calibration or load_set(self._project, spec.calibration.set))
+            self._calibration = self._calibration or load_set(self._project, spec.calibration.set)
+            calibration = self._pictures(self._calibration)
         made = wanted if not evaluation or REFERENCE in wanted else (*wanted, REFERENCE)
         for variant in made:
             attempts = []

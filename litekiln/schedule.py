@@ -118,9 +118,9 @@ class Schedule:
                 self._say_what_follows(step, goal, ways)
 
     def _say_what_follows(self, failed: Step, goal: str, ways: tuple[str, ...]) -> None:
-        """For each goal that this failure closes one way to: which way is tried instead, or that there is none."""
-        closed = [way for way in ways if failed.id in {step.id for step in self._plan.leading_to(way)}]
-        if not closed or goal == failed.id:
+        """For each goal whose way this failure closes: which way is tried instead, or that there is none."""
+        taken = next((way for way in ways if not set(self._blocked(way)) - {failed.id}), None)
+        if not taken or failed.id not in self._blocked(taken) or goal == failed.id:
             return
         other = next((way for way in ways if not self._blocked(way)), None)
         if other:

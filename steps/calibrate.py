@@ -61,12 +61,8 @@ def calibrate(args):
     exported = protocol.input_path("exported")
     contract, summary = converted.read_contract(exported), Summary()
     feed = _noise(args, contract, summary) if args.get("random") else _pictures(args, contract, summary)
-    converter = tf.lite.TFLiteConverter.from_saved_model(os.path.join(exported, "saved_model"))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: feed
-    converter._experimental_calibrate_only = True
     try:
-        calibrated = converted.attempt(converter.convert)
+        calibrated = converted.attempt(lambda: _calibrate(os.path.join(exported, "saved_model"), feed))
     except protocol.Refused:
         _refuse_too_few(summary)  # no pictures at all make the converter fail: say that, not this
         raise
@@ -76,6 +72,14 @@ def calibrate(args):
     shutil.copyfile(os.path.join(exported, "contract.json"), protocol.output_path("contract.json"))
     result = dict(summary.as_dict(), random=bool(args.get("random")), seed=args["seed"], tensorflow=tf.__version__)
     return dict(result, warnings=_warnings(result))
+
+
+def _calibrate(saved_model, feed):
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: feed
+    converter._experimental_calibrate_only = True
+    return converter.convert()
 
 
 def _pictures(args, contract, summary):

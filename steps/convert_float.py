@@ -11,13 +11,17 @@ import flat
 
 def convert(args):
     exported = protocol.input_path("exported")
-    converter = tf.lite.TFLiteConverter.from_saved_model(os.path.join(exported, "saved_model"))
-    if args["variant"] != "float32":
+    data = converted.attempt(lambda: _convert(os.path.join(exported, "saved_model"), args["variant"]))
+    return converted.finish(flat.read(bytearray(data)), args, converted.read_contract(exported))
+
+
+def _convert(saved_model, variant):
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    if variant != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if args["variant"] == "float16":
+    if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    model = flat.read(bytearray(converted.attempt(converter.convert)))
-    return converted.finish(model, args, converted.read_contract(exported))
+    return converter.convert()
 
 
 if __name__ == "__main__":

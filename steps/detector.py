@@ -58,7 +58,8 @@ class Detector:
 def make_detections(encodings, predictions, anchors, options):
     """What the PostProcess operator does: decode boxes at their anchors, then keep the best that don't overlap."""
     boxes = decode(encodings, anchors, options["scales"])
-    scores, classes = predictions[:, 1:].max(1), predictions[:, 1:].argmax(1)
+    predictions = predictions[:, options["background_classes"] :]
+    scores, classes = predictions.max(1), predictions.argmax(1)
     order = numpy.argsort(-scores, kind="stable")
     order = order[scores[order] > options["score_threshold"]]
     kept = []

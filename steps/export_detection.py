@@ -96,6 +96,7 @@ def _detections(ssd, args):
         "postprocess": {
             "max_detections": args["max_detections"],
             "scales": {"y": coder.y_scale, "x": coder.x_scale, "height": coder.height_scale, "width": coder.width_scale},
+            "background_classes": 1 if ssd.add_background_class else 0,  # columns before the first class
             "score_threshold": round(suppression.score_threshold, 10),
             "iou_threshold": round(suppression.iou_threshold, 6),
         },

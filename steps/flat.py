@@ -19,10 +19,7 @@ FLEX = b"Flex"
 
 def _schema():
     package = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
-    spec = importlib.util.spec_from_file_location("schema", os.path.join(package, "lite", "python", "schema_py_generated.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return protocol.load_module(os.path.join(package, "lite", "python", "schema_py_generated.py"), "schema")
 
 
 schema = _schema()

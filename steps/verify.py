@@ -50,6 +50,7 @@ def _evaluate(detector, labels, folder, contract):
             picture = pictures.load(os.path.join(folder, "images", image["file_name"]))
         except pictures.Unreadable as error:
             raise protocol.Refused("evaluation picture %s can't be read: %s" % (image["file_name"], error)) from None
+        _check_size(picture, image)
         for box, kind, score in zip(*detector.detect(picture)):
             if labels[kind] in categories:
                 found.append(_detection(image["id"], categories[labels[kind]], box, score, picture))
@@ -57,6 +58,15 @@ def _evaluate(detector, labels, folder, contract):
     scores = _coco_scores(truth, found)
     sized = {name: contract[name] for name in ("height", "width", "resize", "max_detections")}
     return dict(scores, protocol=dict(sized, pictures=len(images), score_threshold=0.0, tool="pycocotools"))
+
+
+def _check_size(picture, image):
+    """Boxes drawn on a picture that lay on its side would be silently wrong."""
+    stated = image.get("width", picture.width), image.get("height", picture.height)
+    if stated != picture.size:
+        turned = "; it has an EXIF turn that its annotations don't know" if stated == picture.size[::-1] else ""
+        sizes = "%dx%d, its annotations say %dx%d" % (picture.size + stated)
+        raise protocol.Refused("evaluation picture %s is %s%s" % (image["file_name"], sizes, turned))
 
 
 def _detection(image, category, box, score, picture):

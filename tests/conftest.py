@@ -17,6 +17,7 @@ NOT_RUN: dict[str, list[str]] = {}
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engines", default="venv", help="comma-separated: venv, docker")
     parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
+    parser.addoption("--long", action="store_true", help="also what takes many minutes: every recipe of the zoo")
     parser.addoption("--toolchains", default="tf2.13", help="comma-separated names, or all")
 
 
@@ -40,6 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             reason = f"engine {min(wants - set(engines))} was not chosen"
         elif needs - set(toolchains):
             reason = f"toolchain {min(needs - set(toolchains))} was not chosen"
+        elif any(item.iter_markers("long")) and not config.getoption("--long"):
+            reason = "it takes many minutes (--long)"
         elif any(item.iter_markers("debian_bases")) and config.getoption("--bases") != "debian":
             reason = "the images stand on bases from a registry"
         else:
@@ -74,11 +77,26 @@ def root() -> Path:
 def work(tmp_path: Path) -> Path:
     """A work folder of its own, with this checkout's models; only the environments, which take minutes to make, are shared."""
     folder = tmp_path / "a work folder"
-    shutil.copytree(ROOT / "models", folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("models", "calib"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    add_little(folder)
     (ROOT / ".litekiln" / "envs").mkdir(parents=True, exist_ok=True)
     (folder / ".litekiln").mkdir()
     (folder / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
     return folder
+
+
+def add_little(work: Path) -> None:
+    """The model `little`: the demo without pictures, for tests that want a whole build and not its numbers."""
+    shutil.copytree(work / "models" / "shapes", work / "models" / "little")
+    recipe = work / "models" / "little" / "model.toml"
+    kept, wanted = [], True
+    for line in recipe.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            wanted = line not in ("[calibration]", "[evaluation]")
+        if wanted:
+            kept.append('variants = ["float32", "float16", "dynamic"]' if line.startswith("variants") else line)
+    recipe.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.store import Store
 from litekiln.toolchains import load_toolchain
-from tests.conftest import ROOT, TOOLCHAINS, inv_argv
+from tests.conftest import ROOT, TOOLCHAINS, add_little, inv_argv
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -163,12 +163,12 @@ def test_a_daemon_that_goes_away_is_said(
 
 
 def test_a_whole_build_on_a_daemon_elsewhere_gives_the_same_bundle(work: Path, inv: Inv) -> None:
-    arguments = ("build", "--model", "minimal", "--variant", "dynamic", "--engine", "docker", "--json")
+    arguments = ("build", "--model", "little", "--variant", "dynamic", "--engine", "docker", "--json")
     near = json.loads(inv(*arguments).stdout)
     shutil.rmtree(work / ".litekiln" / "store")
     with _daemon_behind_tcp() as address:
         far = json.loads(inv(*arguments, DOCKER_HOST=address).stdout)
-    assert [step["reason"] for step in far["steps"]] == ["its result is no longer in the store"] * 2
+    assert [step["reason"] for step in far["steps"]] == ["its result is no longer in the store"] * 4
     assert near["bundles"] == far["bundles"]
 
 
@@ -183,7 +183,7 @@ def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_kill_9_then_the_same_command_again(work: Path, project: Project, client: "DockerClient", inv: Inv) -> None:
-    arguments = ("build", "--model", "minimal", "--variant", "float32", "--engine", "docker")
+    arguments = ("build", "--model", "little", "--variant", "float32", "--engine", "docker")
     process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL)
     _wait(lambda: bool(_ours(client, project)[0]))
     os.kill(process.pid, signal.SIGKILL)
@@ -195,14 +195,14 @@ def test_kill_9_then_the_same_command_again(work: Path, project: Project, client
     assert again.returncode == 0, again.stdout + again.stderr
     assert _ours(client, project) == ([], [])
     assert list((project.state / "staging").iterdir()) == []
-    assert (work / "out" / "minimal" / "float32" / "manifest.json").exists()
+    assert (work / "out" / "little" / "float32" / "manifest.json").exists()
     for key in Store(project.state):
         assert Store(project.state).get(key, thorough=True)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopping_a_build_leaves_nothing(work: Path, project: Project, client: "DockerClient", number: int, code: int) -> None:
-    arguments = ("build", "--model", "minimal", "--engine", "docker")
+    arguments = ("build", "--model", "little", "--engine", "docker")
     # Tests that run in a shell's background inherit an ignored SIGINT; a user's terminal doesn't.
     listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL, preexec_fn=listen)
@@ -296,28 +296,29 @@ def test_two_pythons_live_side_by_side(project: Project) -> None:
 def _checkout(folder: Path) -> Path:
     """This checkout's files, as a container job has them."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", ".litekiln", "out", "__pycache__", ".*_cache"))
+    add_little(folder)
     return folder
 
 
 def test_here_builds_in_a_container_job(project: Project, tmp_path: Path, inv: Inv) -> None:
     work = _checkout(tmp_path / "job")
     options = ("-v", f"{work}:/work", "-w", "/work", "--network", "none")
-    run = _in_image(project, "invoke", "build", "--model", "minimal", "--json", options=options)
+    run = _in_image(project, "invoke", "build", "--model", "little", "--json", options=options)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "engine here, because this is the tf2.13 image" in run.stderr
     inside = json.loads(run.stdout)["bundles"]
-    outside = json.loads(inv("build", "--model", "minimal", "--engine", "venv", "--json").stdout)["bundles"]
+    outside = json.loads(inv("build", "--model", "little", "--engine", "venv", "--json").stdout)["bundles"]
     assert [bundle["sha256"] for bundle in inside] == [bundle["sha256"] for bundle in outside]
-    again = _in_image(project, "invoke", "build", "--model", "minimal", options=options)
-    assert again.stdout.count("up to date") == 4
+    again = _in_image(project, "invoke", "build", "--model", "little", options=options)
+    assert again.stdout.count("up to date") == 10
 
 
 def test_here_without_a_checkout_uses_the_images_own_code(project: Project, work: Path) -> None:
     (work / ".litekiln" / "envs").unlink()
     options = ("-v", f"{work}:/work", "-w", "/work", "-u", f"{os.getuid()}:{os.getgid()}")
-    run = _in_image(project, "invoke", "build", "--model", "minimal", "--variant", "float32", options=options)
+    run = _in_image(project, "invoke", "build", "--model", "little", "--variant", "float32", options=options)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert (work / "out" / "minimal" / "float32" / "detect.tflite").exists()
+    assert (work / "out" / "little" / "float32" / "detect.tflite").exists()
 
 
 @pytest.mark.parametrize("toolchain", TOOLCHAINS)
@@ -332,7 +333,7 @@ def test_here_runs_each_toolchains_smoke_program(project: Project, work: Path, t
 @pytest.mark.toolchain("tf1.15")
 def test_here_says_which_image_a_step_needs(project: Project, work: Path) -> None:
     options = ("-v", f"{work}:/work", "-w", "/work")
-    run = _in_image(project, "invoke", "build", "--model", "minimal", options=options, toolchain="tf1.15")
+    run = _in_image(project, "invoke", "build", "--model", "little", options=options, toolchain="tf1.15")
     assert run.returncode == 5, run.stdout + run.stderr
     assert "this step needs toolchain 'tf2.13'; this image is 'tf1.15'" in run.stdout
 

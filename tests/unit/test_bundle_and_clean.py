@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.bundle import Bundle, without_maker, write_bundles
-from litekiln.clean import clean_store
+from litekiln.clean import clean_downloads, clean_store
 from litekiln.errors import StepFailed
 from litekiln.hashing import sha256_file
 from litekiln.lease import Lease
@@ -142,6 +142,14 @@ def test_clean_leaves_what_another_process_has_used_since_it_began(project: Proj
         assert _clean(project, gigabytes=0) == 6
     assert list(Store(project.state)) == [keys[1]]
     assert _clean(project, gigabytes=0) == 1
+
+
+def test_clean_takes_the_downloads_and_says_so(project: Project) -> None:
+    project.downloads.mkdir(parents=True)
+    (project.downloads / "zoo.tar.gz").write_bytes(b"12345")
+    assert [each.what for each in clean_downloads(project, dry_run=True)] == ["download zoo.tar.gz"]
+    assert [each.size for each in clean_downloads(project, dry_run=False)] == [5]
+    assert list(project.downloads.iterdir()) == []
 
 
 def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Project) -> None:

@@ -1,0 +1,390 @@
+"""litekiln beside a script that does the same by hand: wall time of all variants, and the memory that calibration takes.
+
+    .litekiln/host/bin/python bench/build.py [--model shapes|fpnlite|all] [--pictures N] [--quick]
+
+Both sides start from the same export, run in the same toolchain and write the same seven variants. litekiln's side is what
+`inv build` does for its calibrate and convert steps, its own start included. The other is bench/by_hand.py: one process per
+variant, one after the other, with TensorFlow compiled to bytecode as pip leaves it. Memory is RSS, read from /proc every 50 ms: of
+a process its peak (VmHWM), of several the highest sum, where a page that they share counts once for each. The table says whether a
+goal is met, and the exit code is 0 either way.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from litekiln.engines.base import STEP_ENVIRONMENT  # noqa: E402
+from litekiln.engines.venv import VenvEngine  # noqa: E402
+from litekiln.lease import Lease  # noqa: E402
+from litekiln.paths import Project  # noqa: E402
+from litekiln.picture_sets import PictureSet, SetFile  # noqa: E402
+from litekiln.plan import Plan  # noqa: E402
+from litekiln.planner import plan_build  # noqa: E402
+from litekiln.recipes import load_recipe  # noqa: E402
+from litekiln.report import Reporter, size_text  # noqa: E402
+from litekiln.schedule import jobs_to_run  # noqa: E402
+from litekiln.store import Store  # noqa: E402
+from litekiln.toolchains import load_toolchain  # noqa: E402
+from litekiln.working import open_executor  # noqa: E402
+
+TOOLCHAIN = "tf2.13"
+VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8")
+PICTURES, QUICK_PICTURES = 500, 100
+FEW, MANY_TIMES = 100, 10  # calibration with 1,000 pictures beside one with 100
+TIME_GOAL, MEMORY_GOAL, GROWTH_GOAL = 0.6, 0.3, 1.05
+SAMPLE_SECONDS = 0.05
+PATIENCE = 30  # seconds in which a process that is told to end cleans up
+RECIPE = f"""[source]
+kind = "tf2-detection"
+folder = "source"
+license = "none"
+
+[export]
+toolchain = "{TOOLCHAIN}"
+
+[convert]
+toolchains = ["{TOOLCHAIN}"]
+variants = [{", ".join(f'"{variant}"' for variant in VARIANTS)}]
+
+[calibration]
+set = "given by the benchmark"
+
+[labels]
+file = "labels.txt"
+"""
+
+
+class Sampler:
+    """The memory of a process and all below it, while the `with` lasts."""
+
+    def __init__(self, root: int) -> None:
+        self.together = 0
+        self._root = root
+        self._peaks: dict[int, int] = {}
+        self._commands: dict[int, str] = {}
+        self._parents: dict[int, int] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def alone(self, program: str) -> int:
+        """The peak of the process that ran a program."""
+        return max(peak for pid, peak in self._peaks.items() if program in self._commands[pid])
+
+    def _watch(self) -> None:
+        while not self._ended.wait(SAMPLE_SECONDS):
+            self.together = max(self.together, sum(map(self._resident, self._tree())))
+
+    def _tree(self) -> list[int]:
+        """Each process is asked for its parent once: asking all of them all the time would slow down what is measured."""
+        there = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - twenty times a second
+        self._parents = {pid: self._parents.get(pid) or _parent(pid) for pid in there}
+        found = [self._root]
+        for pid in found:
+            found += [child for child, parent in self._parents.items() if parent == pid]
+        return found
+
+    def _resident(self, pid: int) -> int:
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+            command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " ")
+        except OSError:
+            return 0
+        sizes = {name: int(text.split()[0]) * 1024 for name, _, text in (line.partition(":") for line in lines) if name[:2] == "Vm"}
+        if command and "VmHWM" in sizes:  # what has ended and was not waited for yet has neither
+            self._peaks[pid], self._commands[pid] = max(self._peaks.get(pid, 0), sizes["VmHWM"]), command
+        return sizes.get("VmRSS", 0)
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one process and all below it took."""
+
+    seconds: float
+    processor: float
+    memory: Sampler
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: two figures side by side, and the ratio that is wanted."""
+
+    what: str
+    litekiln: float
+    other: float
+    goal: float | None = None
+    seconds: bool = False
+    by_hand: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.goal is None or self.litekiln / self.other <= self.goal
+
+    def cells(self) -> tuple[str, ...]:
+        shown = [f"{value:.1f} s" if self.seconds else size_text(value) for value in (self.litekiln, self.other)]
+        if not self.by_hand:
+            shown = [f"{shown[0]} / {shown[1]}", "-"]
+        ratio = self.litekiln / self.other
+        goal = ("-", "-") if self.goal is None else (f"{self.goal:g}", "yes" if self.met else "NO")
+        return self.what, *shown, f"{ratio:.3f}", *goal
+
+
+class Case:
+    """A model of one size in a work folder of its own, exported: what both sides start from."""
+
+    def __init__(self, bench: "Bench", name: str, size: int) -> None:
+        self.name, self.size = name, size
+        self._bench = bench
+        self._work = bench.folder / name
+        self._home = self._work / "home"
+        self._home.mkdir(parents=True)
+        (self._home / "envs").symlink_to(bench.environments)
+        bench.make_model(name, size, self._work)
+        self.litekiln("export", min(FEW, bench.pictures))
+        self._saved_model = next(self._home.glob("store/*/files/saved_model"))
+
+    def litekiln(self, what: str, count: int) -> Run:
+        """`what` is export, calibrate or all; what went before is in the store."""
+        folder = self._bench.picture_folder(count)
+        argv = [sys.executable, str(Path(__file__).resolve()), "inside", str(self._work), self.name, str(folder), str(count), what]
+        return self._bench.run(argv, {**os.environ, "LITEKILN_HOME": str(self._home)})
+
+    def by_hand(self, variant: str, count: int) -> Run:
+        folder, out = self._bench.picture_folder(count), self._work / f"{variant}.tflite"
+        say(
+            f"→ by hand: {self.name} {variant}, {count} pictures"
+            if variant.startswith("int")
+            else f"→ by hand: {self.name} {variant}"
+        )
+        run = self._bench.toolchain("by_hand.py", variant, self._saved_model, folder, out, self.size)
+        say(f"✓ by hand: {self.name} {variant}  {run.seconds:.1f} s  {size_text(out.stat().st_size)}")
+        return run
+
+    def time(self, count: int) -> list[Row]:
+        """All variants, either way."""
+        title = f"{self.name}, {len(VARIANTS)} variants, {count} pictures"
+        ours, theirs = self.litekiln("all", count), {variant: self.by_hand(variant, count) for variant in VARIANTS}
+        most = max(run.memory.together for run in theirs.values())
+        wall, processor = (sum(getattr(run, name) for run in theirs.values()) for name in ("seconds", "processor"))
+        alone = ours.memory.alone("steps/calibrate.py"), theirs["int8"].memory.alone("by_hand.py")
+        return [
+            Row(f"{title}: wall time", ours.seconds, wall, TIME_GOAL, seconds=True),
+            Row(f"{title}: processor time", ours.processor, processor, seconds=True),
+            Row(f"{title}: memory of all processes at one moment", ours.memory.together, most),
+            Row(f"{title}: memory of the one that calibrates", *alone),
+        ]
+
+    def memory(self, count: int) -> Row:
+        ours = self.litekiln("calibrate", count).memory.alone("steps/calibrate.py")
+        theirs = self.by_hand("int8", count).memory.alone("by_hand.py")
+        return Row(f"{self.name}, calibration memory, {count} pictures", ours, theirs, MEMORY_GOAL)
+
+    def growth(self, few: int) -> Row:
+        many = few * MANY_TIMES
+        less, more = (self.litekiln("calibrate", count).memory.alone("steps/calibrate.py") for count in (few, many))
+        return Row(f"{self.name}, calibration memory, {many} / {few} pictures", more, less, GROWTH_GOAL, by_hand=False)
+
+
+class Bench:
+    """The folder that all goes into, the toolchain, and the pictures."""
+
+    def __init__(self, folder: Path, pictures: int, most: int) -> None:
+        self.folder = folder
+        self.pictures = pictures
+        project = Project(code=ROOT, work=ROOT)
+        self.environments = (project.state / "envs").resolve()
+        environment = VenvEngine(project, Lease(project.state)).ensure(load_toolchain(project, TOOLCHAIN), say)
+        self._python = environment / "bin" / "python"
+        (folder / "tmp").mkdir()
+        say(f"drawing {most} pictures")
+        self.toolchain("random_checkpoint.py", "pictures", most, folder / "pictures")
+        # An environment of one's own has TensorFlow compiled to bytecode. Here it is kept in the temporary folder, made by this.
+        warm = "import tensorflow, numpy, PIL.Image; tensorflow.lite"
+        self.run([str(self._python), "-c", warm], self._environment(), quiet=True)
+
+    def picture_folder(self, count: int) -> Path:
+        folder = self.folder / f"pictures-{count}"
+        if not folder.exists():
+            folder.mkdir()
+            for path in sorted((self.folder / "pictures").iterdir())[:count]:
+                os.link(path, folder / path.name)
+        return folder
+
+    def make_model(self, name: str, size: int, work: Path) -> None:
+        folder = work / "models" / name
+        if name == "shapes":
+            shutil.copytree(ROOT / "models" / name, folder)
+            shutil.copytree(ROOT / "calib" / name, work / "calib" / name)
+            return
+        folder.mkdir(parents=True)
+        say(f"making {name} with random weights")
+        self.toolchain("random_checkpoint.py", "checkpoint", size, folder / "source")
+        (folder / "model.toml").write_text(RECIPE, encoding="utf-8")
+        (folder / "labels.txt").write_text("".join(f"class {number}\n" for number in range(1, 91)), encoding="utf-8")
+
+    def toolchain(self, program: str, *arguments: object) -> Run:
+        return self.run([str(self._python), str(ROOT / "bench" / program), *map(str, arguments)], self._environment(), quiet=True)
+
+    def _environment(self) -> dict[str, str]:
+        tmp = str(self.folder / "tmp")
+        kept = {name: value for name, value in STEP_ENVIRONMENT.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {
+            **kept,
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": tmp,
+            "TMPDIR": tmp,
+            "PYTHONPYCACHEPREFIX": f"{tmp}/bytecode",
+        }
+
+    def run(self, argv: list[str], environment: dict[str, str], *, quiet: bool = False) -> Run:
+        """A process in a session of its own: it is told to end by this one, not by the terminal."""
+        log = self.folder / "log.txt"
+        started, used = time.perf_counter(), processor_seconds()
+        with log.open("wb") as stream:
+            output, errors = (stream, subprocess.STDOUT) if quiet else (None, None)
+            process = subprocess.Popen(
+                argv, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
+            )
+            try:
+                with Sampler(process.pid) as memory:
+                    code = process.wait()
+                    seconds = time.perf_counter() - started
+            finally:
+                _end(process)
+        if code:
+            sys.stderr.write("".join(log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-20:]))
+            raise SystemExit(f"{' '.join(argv[1:])}: exit code {code}")
+        return Run(seconds, processor_seconds() - used, memory)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def processor_seconds() -> float:
+    """Of all processes that have ended below this one: on a machine that others use too it says more than the clock."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def inside(work: str, model: str, pictures: str, count: str, what: str) -> None:
+    """litekiln's side, as a process of its own."""
+    project, folder, reporter = Project(code=ROOT, work=Path(work)), Path(pictures), Reporter()
+    given = PictureSet(folder.name, folder.parent, SetFile(folder=folder.name, count=int(count)))
+    goals = {"export": ["export"], "calibrate": ["calibrate"], "all": [f"convert {variant}" for variant in VARIANTS]}[what]
+    plan = cut(plan_build(project, load_recipe(project, model), [], calibration=given), goals)
+    for step in plan.steps:
+        if step.id != "export":
+            Store(project.state).discard(step.key)  # an earlier measurement's
+    with open_executor(project, "venv", reporter, jobs_to_run(0)) as (executor, _):
+        executor.run(plan).complete()
+
+
+def cut(plan: Plan, goals: list[str]) -> Plan:
+    """The steps that lead to some of them, and nothing else."""
+    wanted = {step.id for goal in goals for step in plan.leading_to(goal)}
+    return replace(plan, steps=tuple(step for step in plan.steps if step.id in wanted), variants={}, bundled=())
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("shapes", "fpnlite", "all"), help="default: all; with --quick: shapes")
+    parser.add_argument("--pictures", type=int, help=f"to calibrate with (default: {PICTURES}; with --quick: {QUICK_PICTURES})")
+    parser.add_argument("--quick", action="store_true", help="the demo model only, in a few minutes")
+    options = parser.parse_args()
+    if options.quick and options.model not in (None, "shapes"):
+        parser.error("--quick is for shapes only")
+    options.model = options.model or ("shapes" if options.quick else "all")
+    options.pictures = options.pictures or (QUICK_PICTURES if options.quick else PICTURES)
+    if options.pictures < 10:
+        parser.error("--pictures: 10 or more")
+    if not Path("/proc/self/status").exists():
+        parser.error("memory is read from /proc: this needs Linux")
+    return options
+
+
+def measure(options: argparse.Namespace, folder: Path, rows: list[Row]) -> None:
+    few = min(FEW, options.pictures)
+    bench = Bench(folder, options.pictures, max(options.pictures, few * MANY_TIMES))
+    if options.model in ("shapes", "all"):
+        shapes = Case(bench, "shapes", 160)
+        rows += shapes.time(options.pictures)
+        rows.append(shapes.growth(few))
+    if options.model in ("fpnlite", "all"):
+        rows += Case(bench, "fpnlite-320", 320).time(options.pictures)
+        large = Case(bench, "fpnlite-640", 640)
+        rows.append(large.memory(options.pictures))
+        rows.append(large.growth(few))
+
+
+def show(rows: list[Row]) -> None:
+    Reporter().table(("what", "litekiln", "by hand", "ratio", "goal", "met"), [row.cells() for row in rows])
+    missed = [row.what for row in rows if not row.met]
+    say(f"goals MISSED: {'; '.join(missed)}" if missed else "goals: all met")
+
+
+def stop(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, stop)
+    if sys.argv[1:2] == ["inside"]:
+        inside(*sys.argv[2:])
+        return
+    options, load, started = arguments(), os.getloadavg()[0], time.perf_counter()
+    rows: list[Row] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="litekiln-bench-") as folder:
+            measure(options, Path(folder), rows)
+    finally:
+        if rows:  # what was measured is shown, whatever ended it
+            show(rows)
+    minutes = (time.perf_counter() - started) / 60
+    loads = f"load {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end"
+    say(f"{os.cpu_count()} processors, {loads}; {minutes:.1f} min in all")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        say("stopped; nothing is left behind")
+        raise SystemExit(128 + signal.SIGINT) from None

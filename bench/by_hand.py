@@ -1,0 +1,50 @@
+"""Convert a SavedModel to one variant the way public notebooks do it: what bench/build.py holds litekiln against.
+
+    python bench/by_hand.py VARIANT SAVED_MODEL PICTURES_DIR OUT [SIZE]
+
+Runs in a toolchain's Python. Variants: float32 float16 dynamic int8 int8-io int8-raw int16x8. SIZE is the input's (default 320).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+OPS = tf.lite.OpsSet
+INTEGER_OPS = [OPS.TFLITE_BUILTINS_INT8, OPS.TFLITE_BUILTINS]
+WIDE_OPS = [OPS.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, OPS.TFLITE_BUILTINS]
+# int8-raw: nothing of the public API cuts the PostProcess operator off, so this one is int8-io with another input type and keeps
+# its float outputs. litekiln's has integers throughout; the work that is compared here is the same.
+INPUT_TYPES = {"int8-io": tf.uint8, "int8-raw": tf.int8}
+
+
+def main():
+    variant, saved_model, pictures, out = sys.argv[1:5]
+    size = int(sys.argv[5]) if len(sys.argv) > 5 else 320
+    batches = load(Path(pictures), size) if variant.startswith("int") else []
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converter.allow_custom_ops = True
+    if variant != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if variant.startswith("int"):
+        converter.representative_dataset = lambda: ([batch] for batch in batches)
+        converter.target_spec.supported_ops = WIDE_OPS if variant == "int16x8" else INTEGER_OPS
+        converter.inference_input_type = INPUT_TYPES.get(variant, tf.float32)
+    Path(out).write_bytes(converter.convert())
+
+
+def load(folder, size):
+    """All pictures at once, as the network takes them: from -1 to 1."""
+    batches = []
+    for path in sorted(folder.glob("*.jpg")):
+        picture = Image.open(path).convert("RGB").resize((size, size), Image.BILINEAR)
+        batches.append(np.asarray(picture, np.float32)[np.newaxis] / 127.5 - 1.0)
+    return batches
+
+
+if __name__ == "__main__":
+    main()

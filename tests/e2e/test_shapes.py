@@ -1,0 +1,224 @@
+"""The demo model through all variants: what comes out detects the shapes, in every interpreter, and nothing is done twice."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, inv_argv
+from tests.e2e.test_build import bundle_hashes
+
+pytestmark = pytest.mark.toolchain("tf2.13")
+VARIANTS = ["float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8"]
+BUILD = ("build", "--model", "shapes", "--engine", "venv")
+
+
+def _inv(work: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(inv_argv(*arguments), cwd=work, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A work folder in which the demo was built once, and what the command said."""
+    work = tmp_path_factory.mktemp("shapes") / "work"
+    for name in ("models", "calib"):
+        shutil.copytree(ROOT / name, work / name)
+    (work / ".litekiln").mkdir()
+    (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
+    run = _inv(work, *BUILD, "--json")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return work, json.loads(run.stdout)
+
+
+Built = tuple[Path, dict[str, Any]]
+
+
+def _report(built: Built, variant: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((built[0] / "out" / "shapes" / variant / "report.json").read_text())
+    return value
+
+
+def test_it_detects_for_real(built: Built) -> None:
+    assert _report(built, "float32")["accuracy"]["map"] >= 0.60
+    assert _report(built, "float32")["accuracy"]["protocol"]["pictures"] == 200
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_keeps_its_accuracy(built: Built, variant: str) -> None:
+    report = _report(built, variant)
+    assert report["accuracy"]["drop_points"] <= 1.5
+    assert report["verdict"] == "ok"
+    assert report["source"]["weights"]["equal"] is True
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_bundle_is_whole(built: Built, variant: str) -> None:
+    folder = built[0] / "out" / "shapes" / variant
+    extra = ["anchors.npy", "postprocess.json"] if variant == "int8-raw" else []
+    names = ["detect.tflite", "example.png", "labelmap.txt", "manifest.json", "report.json", *extra]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert (folder / "labelmap.txt").read_text().splitlines() == ["circle", "square", "triangle"]
+
+
+def test_integer_inputs_mean_the_pixel_range(built: Built) -> None:
+    [entry] = _report(built, "int8-io")["file"]["inputs"]
+    assert (entry["type"], entry["zero_point"]) == ("uint8", 127)
+    assert entry["scale"] == pytest.approx(2 / 255, rel=1e-4)
+    [raw] = _report(built, "int8-raw")["file"]["inputs"]
+    assert (raw["type"], raw["scale"]) == ("int8", pytest.approx(2 / 255, rel=1e-4))
+
+
+@pytest.mark.parametrize("variant", set(VARIANTS) - {"int8-raw"})
+def test_outputs_are_in_the_order_that_scripts_count_on(built: Built, variant: str) -> None:
+    outputs = _report(built, variant)["file"]["outputs"]
+    assert [each["name"] for each in outputs] == ["boxes", "classes", "scores", "count"]
+    assert [each["shape"] for each in outputs] == [[1, 10, 4], [1, 10], [1, 10], [1]]
+
+
+# Run in LiteRT by people who know nothing of litekiln: outputs by index, and by signature.
+LITERT = """
+import json, sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(sys.argv[1])
+interpreter.allocate_tensors()
+entry = interpreter.get_input_details()[0]
+picture = np.load(sys.argv[2])
+value = (picture / 127.5 - 1).astype(np.float32)
+if entry["dtype"] != np.float32:
+    scale, zero = entry["quantization"]
+    limits = np.iinfo(entry["dtype"])
+    value = np.clip(np.round(value / scale + zero), limits.min, limits.max).astype(entry["dtype"])
+interpreter.set_tensor(entry["index"], value[None])
+interpreter.invoke()
+found = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+named = interpreter.get_signature_runner()(image=value[None])
+print(json.dumps({"shapes": [list(each.shape) for each in found], "names": sorted(named),
+                  "classes": found[1].ravel().tolist()[:10], "scores": found[2].ravel().tolist()[:10] if len(found) == 4 else []}))
+"""
+PICTURE = """
+import sys; sys.path.insert(0, sys.argv[1])
+import draw, numpy as np
+from PIL import Image
+picture, boxes = draw.draw(500001)
+np.save(sys.argv[2], np.asarray(picture.resize((160, 160), Image.BILINEAR)).astype(np.float64))
+print(sorted(kind for kind, *_ in boxes))
+"""
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_file_loads_and_detects_in_litert(built: Built, variant: str, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.npy"
+    shapes = json.loads(in_toolchain(PICTURE, str(ROOT / "calib" / "shapes"), str(picture)))
+    model = built[0] / "out" / "shapes" / variant / "detect.tflite"
+    run = subprocess.run([sys.executable, "-c", LITERT, str(model), str(picture)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout.splitlines()[-1])
+    if variant == "int8-raw":
+        assert found["names"] == ["box_encodings", "class_predictions"]
+        return
+    assert found["names"] == ["boxes", "classes", "count", "scores"]
+    assert found["shapes"] == [[1, 10, 4], [1, 10], [1, 10], [1]]
+    sure = sorted(int(kind) for kind, score in zip(found["classes"], found["scores"], strict=True) if score > 0.6)
+    assert sure == shapes
+
+
+def in_toolchain(program: str, *arguments: str) -> str:
+    from litekiln.engines.venv import VenvEngine
+    from litekiln.lease import Lease
+    from litekiln.paths import Project
+    from litekiln.toolchains import load_toolchain
+
+    project = Project(code=ROOT, work=ROOT)
+    with Lease(project.state) as lease:
+        environment = VenvEngine(project, lease).ensure(load_toolchain(project, "tf2.13"), print)
+    argv = [str(environment / "bin" / "python"), "-c", program, *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+
+
+PUBLIC = """
+import sys; steps, exported, drawn, ours = sys.argv[1:]
+sys.path.insert(0, steps)
+import json, os, numpy as np, pictures, tensorflow as tf
+contract = json.load(open(os.path.join(exported, "contract.json")))
+batches = [pictures.normalise(pictures.fit(pictures.load(os.path.join(drawn, name)), contract)[0], contract)
+           for name in pictures.names_in(drawn)]
+converter = tf.lite.TFLiteConverter.from_saved_model(os.path.join(exported, "saved_model"))
+converter.optimizations = [tf.lite.Optimize.DEFAULT]
+converter.representative_dataset = lambda: ([batch] for batch in batches)
+def run(model):
+    interpreter = tf.lite.Interpreter(model_content=model)
+    interpreter.allocate_tensors()
+    found = []
+    for batch in batches[:20]:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
+        interpreter.invoke()
+        by_index = sorted(interpreter.get_output_details(), key=lambda each: each["index"])
+        found.append([interpreter.get_tensor(each["index"]).ravel() for each in by_index])
+    return [np.concatenate(each) for each in zip(*found)]
+pairs = zip(run(converter.convert()), run(open(ours, "rb").read()))
+print(max(float(np.abs(one - other).max()) for one, other in pairs))
+"""
+
+
+def test_calibrating_once_for_all_gives_what_the_public_converter_gives(built: Built) -> None:
+    store = built[0] / ".litekiln" / "store"
+    by_step = {step["id"]: store / step["key"] / "files" for step in built[1]["steps"]}
+    ours = built[0] / "out" / "shapes" / "int8" / "detect.tflite"
+    arguments = [str(ROOT / "steps"), str(by_step["export"]), str(by_step["draw shapes"]), str(ours)]
+    assert float(in_toolchain(PUBLIC, *arguments)) == 0.0
+
+
+def test_the_second_build_does_nothing_and_takes_under_a_second(built: Built) -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        run = _inv(built[0], *BUILD, "--json")
+        seconds.append(time.monotonic() - started)
+        assert {step["reason"] for step in json.loads(run.stdout)["steps"]} == {""}
+    print("an up-to-date build takes", min(seconds), "s")  # a figure for the log: bench/up_to_date.py measures it against a peer
+
+
+def test_touching_one_calibration_picture_re_runs_only_the_integer_variants(built: Built, tmp_path: Path) -> None:
+    work = built[0]
+    drawn = next(path for path in (work / ".litekiln" / "store").glob("*/files/images") if len(list(path.iterdir())) == 200)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for path in sorted(drawn.iterdir())[:12]:
+        shutil.copyfile(path, pictures / path.name)
+    arguments = (*BUILD, "--calib", str(pictures), "--variant", "float32", "--variant", "int8", "--json")
+    first = json.loads(_inv(work, *arguments).stdout)
+    assert "calibrated with 12 pictures, fewer than 100" in (work / "out/shapes/int8/report.json").read_text()
+    assert first["bundles"][0]["verdict"] == "ok"
+    (pictures / "00003.png").write_bytes((pictures / "00004.png").read_bytes() + b"\0")
+    again = json.loads(_inv(work, *arguments).stdout)
+    ran = {step["id"] for step in again["steps"] if step["reason"]}
+    assert ran == {"calibrate", "convert int8", "annotate int8", "verify int8"}
+    assert {step["reason"] for step in again["steps"] if step["id"] == "calibrate"} == {"changed: input pictures"}
+    assert _inv(work, *BUILD).returncode == 0  # the bundles of the recipe's own set again
+
+
+def test_random_calibration_marks_the_bundle(built: Built) -> None:
+    work = built[0]
+    run = _inv(work, *BUILD, "--variant", "int8", "--calib", "random")
+    assert "calibrated with random noise: not for use" in run.stdout
+    assert _report(built, "int8")["verdict"] == "not for use"
+    assert _inv(work, *BUILD).returncode == 0
+    assert _report(built, "int8")["verdict"] == "ok"
+
+
+@pytest.mark.docker
+def test_docker_and_venv_give_the_same_bundles(built: Built) -> None:
+    work = built[0]
+    before = bundle_hashes(work)
+    shutil.rmtree(work / "out")
+    shutil.rmtree(work / ".litekiln" / "store")
+    run = _inv(work, "build", "--model", "shapes", "--json")
+    assert {step["engine"] for step in json.loads(run.stdout)["steps"]} == {"docker"}, "auto did not take docker"
+    assert "engine docker for tf2.13, because a daemon answers and the image is there" in run.stderr
+    assert bundle_hashes(work) == before

@@ -1,0 +1,331 @@
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.exceptions import Exit
+
+from litekiln.build import build
+from litekiln.build_report import build_report, chosen_attempt
+from litekiln.cli import run_command
+from litekiln.commands import build as build_command
+from litekiln.errors import CalibrationError, DownloadFailed, LitekilnError, StepFailed, StepRefused
+from litekiln.fetch import Archive, Remote
+from litekiln.paths import Project
+from litekiln.plan import Plan, Step
+from litekiln.planner import plan_build
+from litekiln.recipes import load_recipe
+from litekiln.report import Reporter
+from litekiln.schedule import Finished, Run
+from tests.unit.running import ThisPython, write_program
+from tests.unit.test_bundle_and_clean import STEPS
+from tests.unit.test_picture_sets import draw, numbered, write_set
+from tests.unit.test_schedule import add_toolchain
+from tests.unit.user_files import write_coco
+
+CALIBRATE = """
+names = args.get("pictures") or protocol.read_json("in/pictures/index.json")["pictures"]
+seen = [{"name": name, "sha256": protocol.sha256_file(os.path.join("in/pictures", name))} for name in names]
+warnings = ["calibrated with %d pictures, fewer than 100: accuracy may suffer" % len(seen)]
+return {"pictures": seen, "seed": args["seed"], "random": False, "warnings": warnings, "tensorflow": "0"}
+"""
+
+
+def write_detection_steps(project: Project, **bodies: str) -> None:
+    """Programs that leave what the real ones leave, in no time."""
+    programs = {**STEPS, "calibrate.py": CALIBRATE, "convert_integer.py": STEPS["convert_float.py"]}
+    for name, body in programs.items():
+        write_program(project, bodies.get(name.removesuffix(".py"), body), name)
+
+
+def write_recipe(
+    project: Project,
+    *variants: str,
+    toolchains: list[str] | None = None,
+    source: str = 'folder = "source"',
+    calibration: str = "",
+    evaluation: str = "",
+    limit: float = 1.5,
+) -> None:
+    sets = {"calibration": calibration, "evaluation": evaluation}
+    lines = [
+        '[source]\nkind = "tf2-detection"\nlicense = "Apache-2.0"',
+        source,
+        '[export]\ntoolchain = "tiny"',
+        f"[convert]\ntoolchains = {json.dumps(toolchains or ['tiny'])}\nvariants = {json.dumps(variants)}",
+        '[labels]\nfile = "labels.txt"',
+        f"[verify]\nmax_map_drop = {limit}",
+        *(f'[{name}]\nset = "{value}"' for name, value in sets.items() if value),
+    ]
+    (project.models / "demo" / "model.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+# The report, of results that are made up
+
+
+class Entry:
+    """Stands for a store entry."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        self._result = result
+
+    def result(self) -> dict[str, Any]:
+        return self._result
+
+
+class Results:
+    """What a run of the demo's plan came to: all is well, but for what a test changes."""
+
+    def __init__(self, project: Project, *, limit: float = 1.5, evaluation: str = "boxes") -> None:
+        add_toolchain(project, "other")
+        draw(write_set(project, 'folder = "pictures"') / "pictures", *numbered(10))
+        write_coco(write_set(project, 'folder = "."', "boxes"))
+        write_recipe(
+            project, "float32", "int8", toolchains=["tiny", "other"], calibration="photos", evaluation=evaluation, limit=limit
+        )
+        self.recipe = load_recipe(project, "demo")
+        self.plan: Plan = plan_build(project, self.recipe, [])
+        self.calibration: dict[str, Any] = {"random": False, "warnings": [], "count": 100}
+        self.map = {"float32": 0.7, "int8": 0.69}
+        self.failed: dict[str, LitekilnError] = {}
+
+    def report(self, variant: str = "int8") -> dict[str, Any]:
+        return build_report(self.recipe, self.plan, self.run(), variant)
+
+    def run(self) -> Run:
+        """As a run would end: a way is taken where no step of the ways before could be made."""
+        made: dict[str, Finished] = {}
+        for attempts in self.plan.variants.values():
+            for attempt in attempts:
+                steps = self.plan.leading_to(attempt.verify)
+                made |= {step.id: self._finished(step) for step in steps if step.id not in self.failed}
+                if not any(step.id in self.failed for step in steps):
+                    break
+                for step in steps:
+                    if {each.id for each in self.plan.leading_to(step.id)} & set(self.failed):
+                        made.pop(step.id, None)
+        return Run(made, self.failed, None)
+
+    def _finished(self, step: Step) -> Finished:
+        return Finished(step, Entry(self._result(step)), "", 1.0, "this")  # type: ignore[arg-type]
+
+    def _result(self, step: Step) -> dict[str, Any]:
+        if step.program == "export_detection.py":
+            return {"contract": {"classes": 3}, "weights": {"equal": True}, "overrides": {"resizer": "fixed"}}
+        if step.program == "calibrate.py":
+            return {**self.calibration, "format": 1, "tensorflow": "0", "pictures": ["very", "many"]}
+        if step.program == "verify.py":
+            accuracy = {"map": self.map[step.args["variant"]]} if "evaluation" in step.args else None
+            return {"variant": step.args["variant"], "example": ["seen"], **({"accuracy": accuracy} if accuracy else {})}
+        return {"inputs": [1], "outputs": [2], "operators": {"CONV_2D": 3}, "tensorflow": f"of {step.toolchain}"}
+
+
+@pytest.fixture
+def results(project: Project) -> Results:
+    return Results(project)
+
+
+def test_all_is_well(results: Results) -> None:
+    report = results.report()
+    assert (report["verdict"], report["warnings"]) == ("ok", [])
+    assert report["accuracy"] == {
+        "map": 0.69,
+        "reference_map": 0.7,
+        "drop_points": 1.0,
+        "limit_points": 1.5,
+        "within_limit": True,
+        "warnings": [],
+    }
+    assert report["calibration"] == {"random": False, "warnings": [], "count": 100}
+    assert report["file"] == {"inputs": [1], "outputs": [2], "operators": {"CONV_2D": 3}}
+    assert report["source"] == {"license": "Apache-2.0", "weights": {"equal": True}, "overrides": {"resizer": "fixed"}}
+    assert (report["model"], report["variant"], report["example"]) == ("demo", "int8", ["seen"])
+
+
+def test_float32_is_held_against_itself_and_has_no_calibration(results: Results) -> None:
+    report = results.report("float32")
+    assert (report["verdict"], report["accuracy"]["drop_points"], report["calibration"]) == ("ok", 0.0, {})
+
+
+@pytest.mark.parametrize(
+    ("found", "limit", "drop", "verdict"),
+    [
+        (0.685, 1.5, 1.5, "ok"),
+        (0.6849, 1.5, 1.51, "over its limit"),
+        (0.6849, 2, 1.51, "ok"),
+        (0.72, 0, -2.0, "ok"),
+        (0.0, 1.5, 70.0, "over its limit"),
+        (0.6999, 0, 0.01, "over its limit"),
+    ],
+)
+def test_a_loss_is_counted_in_points_and_held_to_the_recipes_limit(
+    project: Project, found: float, limit: float, drop: float, verdict: str
+) -> None:
+    results = Results(project, limit=limit)
+    results.map["int8"] = found
+    report = results.report()
+    assert (report["verdict"], report["accuracy"]["drop_points"]) == (verdict, drop)
+    lost = f"loses {drop} points of mAP against float32, the limit is {float(limit)}"
+    assert report["warnings"] == ([lost] if verdict == "over its limit" else [])
+
+
+def test_a_warning_of_the_calibration_is_the_reports(results: Results) -> None:
+    results.calibration["warnings"] = ["3 pictures can't be read"]
+    assert (results.report()["verdict"], results.report()["warnings"]) == ("ok, with warnings", ["3 pictures can't be read"])
+    assert results.report("float32")["verdict"] == "ok"
+
+
+def test_a_loss_over_the_limit_is_worse_than_a_warning(results: Results) -> None:
+    results.calibration["warnings"] = ["3 pictures can't be read"]
+    results.map["int8"] = 0.1
+    report = results.report()
+    assert report["verdict"] == "over its limit"
+    assert report["warnings"][0] == "3 pictures can't be read"
+    assert report["warnings"][1].startswith("loses 60.0 points of mAP")
+
+
+def test_noise_is_not_for_use_however_well_it_scores(results: Results) -> None:
+    results.calibration |= {"random": True, "warnings": ["calibrated with random noise: not for use"]}
+    assert results.report()["verdict"] == "not for use"
+    results.map["int8"] = 0.1
+    assert results.report()["verdict"] == "not for use"
+
+
+def test_without_an_evaluation_set_nothing_is_claimed(project: Project) -> None:
+    results = Results(project, evaluation="")
+    assert (results.report()["accuracy"], results.report()["verdict"]) == ({}, "ok")
+
+
+def test_without_float32_the_loss_is_not_known(results: Results) -> None:
+    results.failed = {name: StepFailed(f"{name} failed") for name in ("convert float32", "convert float32 (other)")}
+    report = results.report()
+    assert report["accuracy"]["map"] == 0.69
+    assert "drop_points" not in report["accuracy"]
+    assert report["verdict"] == "ok, with warnings"
+    assert report["warnings"] == ["is not compared with float32, which could not be built: what it lost is not known"]
+
+
+def test_the_story_of_a_refusal(results: Results) -> None:
+    results.failed["convert int8"] = StepRefused("convert int8: no PostProcess op\n  | a traceback", cause="x")
+    report = results.report()
+    assert report["conversion"] == {
+        "toolchain": "other",
+        "tensorflow": "of other",
+        "attempts": [
+            {"toolchain": "tiny", "outcome": "convert int8: no PostProcess op"},
+            {"toolchain": "other", "outcome": "taken"},
+        ],
+    }
+    assert results.report("float32")["conversion"]["attempts"] == [{"toolchain": "tiny", "outcome": "taken"}]
+
+
+def test_a_story_may_begin_with_what_was_found_after_the_conversion(results: Results) -> None:
+    results.failed["verify int8"] = StepRefused("verify int8: an output of shape [0]")
+    assert results.report()["conversion"]["attempts"][0]["outcome"] == "verify int8: an output of shape [0]"
+
+
+def test_a_float32_of_the_next_toolchain_is_compared_with(results: Results) -> None:
+    results.failed["convert float32"] = StepRefused("convert float32: Flex ops")
+    assert results.report()["accuracy"]["drop_points"] == 1.0
+
+
+def test_what_was_made_in_no_way_has_no_attempt(results: Results) -> None:
+    results.failed = {"export": StepFailed("export failed")}
+    assert [chosen_attempt(results.plan, results.run(), variant) for variant in ("float32", "int8", "int4")] == [None] * 3
+
+
+# A whole build, of programs that take no time
+
+PIN = "0" * 64
+
+
+@pytest.fixture
+def kiln(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """float32 and int8, whose calibration pictures are on a server that doesn't answer."""
+    folder = write_set(
+        project, 'url = "https://litekiln.invalid/coco.zip"\nsha256 = "first-use"\npinned = "list"\nlicense = "x"', "coco"
+    )
+    (folder / "list").write_text(f"{PIN} 5 a.jpg\n")
+    write_recipe(project, "float32", "int8", calibration="coco")
+    write_detection_steps(project)
+
+    def fetch(remote: Remote, downloads: Path, **_: Callable[..., None]) -> Archive:
+        msg = f"{remote.url}: the connection failed: no route to host"
+        raise DownloadFailed(msg, cause="no network", remedy="check the network")
+
+    monkeypatch.setattr("litekiln.host_steps.fetch", fetch)
+    monkeypatch.setattr("litekiln.working._engine", lambda name, project, lease, reporter: ThisPython(lease))
+    monkeypatch.chdir(project.work)
+    return project
+
+
+def _build(project: Project, **changed: Any) -> dict[str, Any]:
+    options: dict[str, Any] = {"variants": [], "engine": "auto", "calib": "", "jobs": 2, "force": False, "dry_run": False}
+    return build(Reporter(), project, model="demo", **(options | changed))
+
+
+NOT_HAD = (
+    "the calibration pictures of coco can't be had: https://litekiln.invalid/coco.zip: the connection failed: no route to host"
+)
+
+
+def test_without_the_calibration_pictures_the_float_variants_are_built(kiln: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        _build(kiln)
+    assert (caught.value.what, caught.value.exit_code) == (NOT_HAD, 11)
+    assert caught.value.cause == "no network"
+    assert "give pictures of your own, 100 or more: --calib DIR" in caught.value.remedy
+    assert caught.value.details == {"made": ["float32"], "not_made": ["int8"]}
+    assert [path.name for path in (kiln.out / "demo").iterdir()] == ["float32"]
+    out = capfd.readouterr().out
+    assert "✗ int8  not made, because fetch coco failed\n" in out
+    assert "! not made: int8\n" in out
+
+    mine = draw(kiln.work / "mine", *numbered(12))
+    made = _build(kiln, calib=str(mine))
+    assert [bundle["variant"] for bundle in made["bundles"]] == ["float32", "int8"]
+    assert [bundle["verdict"] for bundle in made["bundles"]] == ["ok", "ok, with warnings"]
+    again = {step["id"] for step in made["steps"] if step["reason"]}
+    assert again == {"calibrate", "convert int8", "annotate int8", "verify int8"}
+    assert "! calibrated with 12 pictures, fewer than 100: accuracy may suffer\n" in capfd.readouterr().out
+
+
+@pytest.fixture
+def _sigterm() -> Iterator[None]:
+    """A command takes SIGTERM over; a test gives it back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_sigterm")
+def test_a_program_is_told_what_was_made_and_what_not(kiln: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    options = {"model": "demo", "variants": [], "engine": "auto", "calib": "", "jobs": 1, "force": False, "dry_run": False}
+    with pytest.raises(Exit) as caught:
+        run_command(build_command, as_json=True, **options)
+    assert caught.value.code == 11
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert (told["error"], told["exit_code"], told["what"]) == ("CalibrationError", 11, NOT_HAD)
+    assert (told["made"], told["not_made"]) == (["float32"], ["int8"])
+    assert "--calib DIR" in told["remedy"]
+    assert "! not made: int8\n" in err
+
+
+def test_a_loss_is_told_with_its_variant(kiln: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    write_coco(write_set(kiln, 'folder = "."', "boxes"))
+    draw(write_set(kiln, 'folder = "pictures"') / "pictures", *numbered(10))
+    write_recipe(kiln, "float32", "int8", calibration="photos", evaluation="boxes")
+    verify = 'found = {"float32": 0.7, "int8": 0.6}[args["variant"]]\nreturn {"accuracy": {"map": found, "map_50": found}}'
+    write_detection_steps(kiln, verify=verify)
+    made = _build(kiln, variants=["int8"])
+    assert [(bundle["variant"], bundle["verdict"]) for bundle in made["bundles"]] == [("int8", "over its limit")]
+    assert made["bundles"][0]["accuracy"]["drop_points"] == 10.0
+    out = capfd.readouterr().out
+    assert "! int8 loses 10.0 points of mAP against float32, the limit is 1.5\n" in out
+    assert "! calibrated with 10 pictures" in out
+    report = json.loads((kiln.out / "demo" / "int8" / "report.json").read_text())
+    assert (report["verdict"], report["accuracy"]["reference_map"]) == ("over its limit", 0.7)
+    assert [path.name for path in (kiln.out / "demo").iterdir()] == ["int8"]
