@@ -173,7 +173,16 @@ class Case:
     def litekiln(self, what: str, count: int) -> Run:
         """`what` is export, calibrate or all; what went before is in the store."""
         folder = self._bench.picture_folder(count)
-        argv = [sys.executable, str(Path(__file__).resolve()), "inside", str(self._work), self.name, str(folder), str(count), what]
+        argv = [
+            sys.executable,
+            str(self._bench.code / "bench" / "build.py"),
+            "inside",
+            str(self._work),
+            self.name,
+            str(folder),
+            str(count),
+            what,
+        ]
         return self._bench.run(argv, {**os.environ, "LITEKILN_HOME": str(self._home)})
 
     def by_hand(self, variant: str, count: int) -> Run:
@@ -223,6 +232,9 @@ class Bench:
         environment = VenvEngine(project, Lease(project.state)).ensure(load_toolchain(project, TOOLCHAIN), say)
         self._python = environment / "bin" / "python"
         (folder / "tmp").mkdir()
+        self.code = folder / "code"  # as it is now: an edit while this runs would change the steps' keys, and so what is measured
+        for name in ("bench", "litekiln", "steps", "toolchains"):
+            shutil.copytree(ROOT / name, self.code / name)
         say(f"drawing {most} pictures")
         self.toolchain("random_checkpoint.py", "pictures", most, folder / "pictures")
         # An environment of one's own has TensorFlow compiled to bytecode. Here it is kept in the temporary folder, made by this.
@@ -250,7 +262,9 @@ class Bench:
         (folder / "labels.txt").write_text("".join(f"class {number}\n" for number in range(1, 91)), encoding="utf-8")
 
     def toolchain(self, program: str, *arguments: object) -> Run:
-        return self.run([str(self._python), str(ROOT / "bench" / program), *map(str, arguments)], self._environment(), quiet=True)
+        return self.run(
+            [str(self._python), str(self.code / "bench" / program), *map(str, arguments)], self._environment(), quiet=True
+        )
 
     def _environment(self) -> dict[str, str]:
         tmp = str(self.folder / "tmp")

@@ -14,7 +14,7 @@ from litekiln.fetch import Archive, Remote, fetch
 from litekiln.hashing import canonical_json, sha256_file
 from litekiln.new_source import inspect_archive
 from litekiln.report import size_text
-from litekiln.unpack import unpack
+from litekiln.unpack import top_folder, unpack
 
 CHECKPOINT = "ckpt-0"  # what the checkpoint is called here, whatever its name was
 Say = Callable[[str], None]
@@ -49,8 +49,10 @@ def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, n
         archive = fetch_archive(args, downloads, say, note)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             folder = unpack(archive.path, Path(scratch) / "archive")
+            inner = top_folder(folder)  # the list names pictures as they lie in the archive, or in its one folder
+            root = inner if any((inner / picture["path"]).exists() for picture in args["pictures"]) else folder
             for picture in args["pictures"]:
-                _take(folder, picture, out)
+                _take(root, picture, out)
     except (NetworkError, SourceError) as error:
         msg = f"the calibration pictures of {args['set']} can't be had: {error.what}"
         raise CalibrationError(msg, cause=error.cause, remedy=NO_PICTURES) from None
