@@ -173,25 +173,14 @@ class Case:
     def litekiln(self, what: str, count: int) -> Run:
         """`what` is export, calibrate or all; what went before is in the store."""
         folder = self._bench.picture_folder(count)
-        argv = [
-            sys.executable,
-            str(self._bench.code / "bench" / "build.py"),
-            "inside",
-            str(self._work),
-            self.name,
-            str(folder),
-            str(count),
-            what,
-        ]
+        told = ["inside", str(self._work), self.name, str(folder), str(count), what]
+        argv = [sys.executable, str(self._bench.code / "bench" / "build.py"), *told]
         return self._bench.run(argv, {**os.environ, "LITEKILN_HOME": str(self._home)})
 
     def by_hand(self, variant: str, count: int) -> Run:
         folder, out = self._bench.picture_folder(count), self._work / f"{variant}.tflite"
-        say(
-            f"→ by hand: {self.name} {variant}, {count} pictures"
-            if variant.startswith("int")
-            else f"→ by hand: {self.name} {variant}"
-        )
+        pictures = f", {count} pictures" if variant.startswith("int") else ""
+        say(f"→ by hand: {self.name} {variant}{pictures}")
         run = self._bench.toolchain("by_hand.py", variant, self._saved_model, folder, out, self.size)
         say(f"✓ by hand: {self.name} {variant}  {run.seconds:.1f} s  {size_text(out.stat().st_size)}")
         return run

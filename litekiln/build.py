@@ -6,7 +6,7 @@ from typing import Any
 from litekiln.bundle import Bundle, write_bundles
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
-from litekiln.picture_sets import RANDOM, PictureSet, from_folder, load_set, set_names
+from litekiln.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
 from litekiln.pins import record_first_use
 from litekiln.plan import Plan
 from litekiln.planner import plan_build
@@ -53,8 +53,11 @@ def _calibration_set(project: Project, calib: str) -> PictureSet | None:
     """What `--calib` names: a folder of pictures, or a set below calib/."""
     if not calib or calib == RANDOM:
         return None
-    if calib not in set_names(project) and Path(calib).is_dir():
-        return from_folder(Path(calib).resolve())
+    folder = Path(calib).resolve()
+    if calib not in set_names(project) and folder.is_dir():
+        if (folder / SET).is_file() and folder.is_relative_to(project.calib.resolve()):
+            return load_set(project, folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
+        return from_folder(folder)
     return load_set(project, calib)
 
 

@@ -25,7 +25,7 @@ def find_source(source: Path, labels: Path, scratch: Path) -> Findings:
         findings = inspect_source(source.parent if source.name == CONFIG else source, labels)
     else:
         findings = _named_checkpoint(source, labels)
-    _check_kind(findings)
+    check_kind(findings)
     return findings
 
 
@@ -39,7 +39,7 @@ def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) ->
             setattr(error, part, getattr(error, part).replace(str(scratch), archive.name))
         raise
     findings.notes[:] = [note.replace(str(scratch), archive.name) for note in findings.notes]
-    _check_kind(findings)
+    check_kind(findings)
     return findings
 
 
@@ -62,7 +62,7 @@ def _named_checkpoint(source: Path, labels: Path) -> Findings:
     return inspect_source(folder, labels, prefix)
 
 
-def _check_kind(found: Findings) -> None:
+def check_kind(found: Findings) -> None:
     """What `inv build` can take on from here."""
     if found.kind != "tf2-detection":
         msg = f"{found.prefix.name} is a checkpoint of TF1's Object Detection API, which is not supported yet"

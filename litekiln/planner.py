@@ -10,6 +10,7 @@ from litekiln.hashing import files_below, sha256_value
 from litekiln.host_steps import CHECKPOINT, VERSION
 from litekiln.inspect_source import inspect_source
 from litekiln.labels import read_labels
+from litekiln.new_source import check_kind
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, load_set
 from litekiln.plan import Attempt, Input, Plan, PlanBuilder
@@ -86,6 +87,7 @@ class _Builder:
         source, steps = self._spec.source, self._steps
         if source.folder:
             found = inspect_source(self._recipe.folder / source.folder, self._recipe.labels)
+            check_kind(found)
             return {"config": steps.file(found.pipeline_path), "checkpoint": steps.file(found.prefix.parent)}, found.prefix.name
         remote = source.remote(self._recipe.folder)
         args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "version": VERSION}
