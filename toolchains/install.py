@@ -36,7 +36,8 @@ def main() -> None:
             tools = Path(scratch) / "build.lock"
             tools.write_text(_only(lock.read_text(encoding="utf-8"), build), encoding="utf-8")
             _run([*uv, "pip", "install", *install, "--no-deps", "-r", str(tools)])
-    _run([*uv, "pip", "sync", *install, *(["--compile-bytecode"] if options.for_image else []), str(lock)])
+    # Steps write no bytecode, so that engines see the same files; without it TensorFlow would be compiled anew in every step.
+    _run([*uv, "pip", "sync", *install, "--compile-bytecode", str(lock)])
     packages = _site_packages(python)
     _lay_out(packages, spec)
     if options.for_image:
@@ -50,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--uv", type=Path, required=True)
     parser.add_argument("--dest", type=Path, required=True)
-    parser.add_argument("--for-image", action="store_true", help="write bytecode now, strip libraries")
+    parser.add_argument("--for-image", action="store_true", help="strip libraries")
     return parser.parse_args()
 
 
