@@ -84,8 +84,9 @@ class Executor:
         shutil.rmtree(staged, ignore_errors=True)
         with saying_disk_full(self._project.state):
             (staged / "files").mkdir(parents=True)
+        box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes, which are not the step's
         started = time.monotonic()
-        made_by = self._on_host(step, staged, why) if step.toolchain == HOST else self._in_box(plan, step, staged, finished, why)
+        made_by = self._in_box(box, plan, step, staged, finished, why) if box else self._on_host(step, staged, why)
         seconds = time.monotonic() - started
         entry = self._store.add(step.key, staged, {"step": _record(step), "seconds": round(seconds, 2), **made_by})
         refuse_if_kept(step, entry)
@@ -107,8 +108,7 @@ class Executor:
         (staged / "log.txt").write_text("", encoding="utf-8")
         return {"engine": "host", "image": ""}
 
-    def _in_box(self, plan: Plan, step: Step, staged: Path, finished: dict[str, Finished], why: str) -> dict[str, str]:
-        box = self._box(step.toolchain)
+    def _in_box(self, box: Box, plan: Plan, step: Step, staged: Path, finished: dict[str, Finished], why: str) -> dict[str, str]:
         job = self._job(plan, step, staged, finished)
         with self._reporter.step(step.id, why):
             outcome = box.run(job, lambda line: self._reporter.line(step.id, line), self._stop)

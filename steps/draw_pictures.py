@@ -14,7 +14,7 @@ def draw_all(args):
         name = "%05d.png" % place
         picture.save(protocol.output_path(os.path.join("images", name)))
         images.append({"id": place, "file_name": name, "width": picture.width, "height": picture.height})
-        annotations += [_annotation(len(annotations) + number, place, box) for number, box in enumerate(boxes)]
+        annotations += [_annotation(len(annotations) + number, place, box) for number, box in enumerate(boxes, 1)]
         protocol.progress(place + 1, args["count"], "pictures drawn")
     categories = [{"id": number, "name": name} for number, name in enumerate(generator.CLASSES)]
     protocol.write_json(
@@ -25,6 +25,7 @@ def draw_all(args):
 
 
 def _annotation(number, picture, box):
+    """A box in COCO's form. Numbers count from 1: pycocotools takes 0 for no match."""
     kind, left, top, right, bottom = box
     width, height = right - left, bottom - top
     sides = [round(float(value), 3) for value in (left, top, width, height)]
