@@ -4,7 +4,7 @@
 
 Both sides start from the same export, run in the same toolchain and write the same seven variants. litekiln's side is what
 `inv build` does for its calibrate and convert steps, its own start included. The other is bench/by_hand.py: one process per
-variant, one after the other, with TensorFlow compiled to bytecode as pip leaves it. Memory is RSS, read from /proc every 50 ms: of
+variant, one after the other, in the same environment. Memory is RSS, read from /proc every 50 ms: of
 a process its peak (VmHWM), of several the highest sum, where a page that they share counts once for each. The table says whether a
 goal is met, and the exit code is 0 either way.
 """
@@ -181,7 +181,7 @@ class Case:
         folder, out = self._bench.picture_folder(count), self._work / f"{variant}.tflite"
         pictures = f", {count} pictures" if variant.startswith("int") else ""
         say(f"→ by hand: {self.name} {variant}{pictures}")
-        run = self._bench.toolchain("by_hand.py", variant, self._saved_model, folder, out, self.size)
+        run = self._bench.toolchain("bench/by_hand.py", variant, self._saved_model, folder, out, self.size)
         say(f"✓ by hand: {self.name} {variant}  {run.seconds:.1f} s  {size_text(out.stat().st_size)}")
         return run
 
@@ -222,13 +222,10 @@ class Bench:
         self._python = environment / "bin" / "python"
         (folder / "tmp").mkdir()
         self.code = folder / "code"  # as it is now: an edit while this runs would change the steps' keys, and so what is measured
-        for name in ("bench", "litekiln", "steps", "toolchains"):
+        for name in ("bench", "litekiln", "steps", "toolchains", "tests/zoo"):
             shutil.copytree(ROOT / name, self.code / name)
         say(f"drawing {most} pictures")
-        self.toolchain("random_checkpoint.py", "pictures", most, folder / "pictures")
-        # An environment of one's own has TensorFlow compiled to bytecode. Here it is kept in the temporary folder, made by this.
-        warm = "import tensorflow, numpy, PIL.Image; tensorflow.lite"
-        self.run([str(self._python), "-c", warm], self._environment(), quiet=True)
+        self.toolchain("bench/noise_pictures.py", most, folder / "pictures")
 
     def picture_folder(self, count: int) -> Path:
         folder = self.folder / f"pictures-{count}"
@@ -246,24 +243,23 @@ class Bench:
             return
         folder.mkdir(parents=True)
         say(f"making {name} with random weights")
-        self.toolchain("random_checkpoint.py", "checkpoint", size, folder / "source")
+        config = folder / "zoo.config"
+        text = (self.code / "tests" / "zoo" / "ssd_mobilenet_v2_fpnlite.config").read_text(encoding="utf-8")
+        config.write_text(text.replace("SIZE", str(size)), encoding="utf-8")
+        self.toolchain("tests/zoo/random_checkpoint.py", config, folder / "source")
         (folder / "model.toml").write_text(RECIPE, encoding="utf-8")
         (folder / "labels.txt").write_text("".join(f"class {number}\n" for number in range(1, 91)), encoding="utf-8")
 
     def toolchain(self, program: str, *arguments: object) -> Run:
-        return self.run(
-            [str(self._python), str(self.code / "bench" / program), *map(str, arguments)], self._environment(), quiet=True
-        )
+        return self.run([str(self._python), str(self.code / program), *map(str, arguments)], self._environment(), quiet=True)
 
     def _environment(self) -> dict[str, str]:
         tmp = str(self.folder / "tmp")
-        kept = {name: value for name, value in STEP_ENVIRONMENT.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {
-            **kept,
+            **STEP_ENVIRONMENT,
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": tmp,
             "TMPDIR": tmp,
-            "PYTHONPYCACHEPREFIX": f"{tmp}/bytecode",
         }
 
     def run(self, argv: list[str], environment: dict[str, str], *, quiet: bool = False) -> Run:
