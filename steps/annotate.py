@@ -10,6 +10,7 @@ import sys
 import tempfile
 import zipfile
 
+import numpy
 import protocol
 
 import flat
@@ -136,7 +137,7 @@ def _check(data, plain, labels, contract, raw):
         packed = shown.get_associated_file_buffer(LABELS).decode("utf-8").splitlines()
     subgraph = read.subgraphMetadata[0]
     units = [unit.options for unit in subgraph.inputTensorMetadata[0].processUnits]
-    if [list(units[0].mean), list(units[0].std)] != [contract["mean"], contract["std"]]:
+    if not numpy.allclose([units[0].mean, units[0].std], [contract["mean"], contract["std"]], rtol=1e-6):  # it keeps 32 bits
         raise protocol.Refused("the metadata has mean %s and std %s" % (list(units[0].mean), list(units[0].std)))
     meanings = tuple(each.name.decode() for each in subgraph.outputTensorMetadata)
     if meanings != (flat.RAW_OUTPUTS if raw else MEANINGS):
