@@ -32,7 +32,7 @@ lint: host-dev ## style and types
 	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy
 
 bench: host-dev ## the benchmarks, which print ratios
-	@.litekiln/host/bin/python bench/up_to_date.py $(ARGS)
+	@.litekiln/host/bin/python bench/up_to_date.py && .litekiln/host/bin/python bench/build.py --quick --pictures 20 $(ARGS)
 
 images: host ## build the toolchain images
 	@$(INV) images $(ARGS)
