@@ -163,17 +163,24 @@ def state_id(project: Project) -> str:
 
 
 def sweep(client: "DockerClient", project: Project) -> list[str]:
-    """Remove containers and volumes of this project whose process is gone, and name them."""
+    """Remove containers and volumes of this project whose process is gone, and name them.
+
+    Another process may be sweeping too: what it removed between our look and our turn is gone, and no error.
+    """
+    from docker.errors import NotFound
+
     ours: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
     removed = []
     for container in client.containers.list(all=True, filters=ours, ignore_removed=True):
         with held_if_dead(project.state, container.labels[LABEL_LEASE]) as dead:
             if dead:
-                container.remove(force=True, v=True)
-                removed.append(f"container {container.name}")
+                with suppress(NotFound):
+                    container.remove(force=True, v=True)
+                    removed.append(f"container {container.name}")
     for volume in client.volumes.list(filters=ours):
         with held_if_dead(project.state, volume.attrs["Labels"][LABEL_LEASE]) as dead:
             if dead:
-                volume.remove(force=True)
-                removed.append(f"volume {volume.name}")
+                with suppress(NotFound):
+                    volume.remove(force=True)
+                    removed.append(f"volume {volume.name}")
     return removed

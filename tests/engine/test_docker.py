@@ -42,7 +42,7 @@ def client() -> Iterator["DockerClient"]:
 
 def _ours(client: "DockerClient", project: Project) -> tuple[list[str], list[str]]:
     wanted: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
-    containers = [container.name or "" for container in client.containers.list(all=True, filters=wanted)]
+    containers = [container.name or "" for container in client.containers.list(all=True, filters=wanted, ignore_removed=True)]
     return containers, [volume.name for volume in client.volumes.list(filters=wanted)]
 
 
