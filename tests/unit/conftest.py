@@ -11,6 +11,7 @@ import pytest
 
 from litekiln.paths import Project
 from tests.unit.checkpoints import shared_shapes, write_checkpoint
+from tests.unit.user_files import empty_project, write_theirs
 
 REFUSED_PROGRAMS = ("docker", "dockerd", "uv", "debootstrap", "curl", "apt-get")
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,3 +87,15 @@ model {
   }
 }
 """
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Project:
+    """A project without a model, for `inv new`."""
+    return empty_project(tmp_path)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """What a user brings to it."""
+    return write_theirs(tmp_path / "theirs")

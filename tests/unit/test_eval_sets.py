@@ -9,18 +9,7 @@ import pytest
 from litekiln.errors import SourceError, UsageError
 from litekiln.paths import Project
 from litekiln.picture_sets import load_set
-from tests.unit.user_files import annotation, coco, empty_project, new, picture, refusal, thing, voc, write_theirs
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Project:
-    return empty_project(tmp_path)
-
-
-@pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    return write_theirs(tmp_path / "theirs")
-
+from tests.unit.user_files import annotation, coco, new, picture, refusal, thing, voc
 
 # COCO
 

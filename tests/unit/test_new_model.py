@@ -24,20 +24,10 @@ from litekiln.recipes import load_recipe
 from tests.unit.checkpoints import OBJECT_GRAPH, VALUE, ssd_shapes, tf1_shapes, write_checkpoint
 from tests.unit.conftest import ROOT
 from tests.unit.test_inspect_source import config, write_model
-from tests.unit.user_files import below, empty_project, new, refusal, tree, write_pictures, write_theirs
+from tests.unit.user_files import below, new, refusal, tree, write_pictures
 
 INTEGER = ["int8", "int8-io", "int8-raw", "int16x8"]
 FLOAT = ["float32", "float16", "dynamic"]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Project:
-    return empty_project(tmp_path)
-
-
-@pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    return write_theirs(tmp_path / "theirs")
 
 
 # What is made
