@@ -23,6 +23,7 @@ COMMON = {
         "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
         "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
         "dry-run": "print the plan and run nothing",
+        "allow-flex": "take operators that only full TensorFlow can run; the Pi's runtime can't",
         **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
     },
 )
@@ -35,12 +36,46 @@ def build(
     jobs: int = 0,
     force: bool = False,
     dry_run: bool = False,
+    allow_flex: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
     """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
-    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
+    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run, "allow_flex": allow_flex}
     run_command(commands.build, as_json=json, debug=debug, model=model, variants=variant, **how)
+
+
+@task(
+    iterable=["variant"],
+    help={
+        "model": "a folder below models/ whose source is TF1's",
+        "variant": "a variant of the recipe; can be given more than once (default: all)",
+        "raw": "leave the PostProcess operator out: raw_outputs/box_encodings and raw_outputs/class_predictions come out",
+        "force-export": "export from the checkpoint even where the archive has a finished tflite_graph.pb",
+        "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
+        "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
+        "dry-run": "print the plan and run nothing",
+        **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
+    },
+)
+def legacy(
+    _: Context,
+    model: str,
+    variant: list[str],
+    raw: bool = False,
+    force_export: bool = False,
+    engine: str = "auto",
+    calib: str = "",
+    jobs: int = 0,
+    force: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Make the bundles of a model of TF1's: frozen graph, float and quantization-aware variants."""
+    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
+    tf1 = {"raw": raw, "force_export": force_export}
+    run_command(commands.legacy, as_json=json, debug=debug, model=model, variants=variant, **tf1, **how)
 
 
 @task(

@@ -32,7 +32,7 @@ from litekiln.lease import Lease  # noqa: E402
 from litekiln.paths import Project  # noqa: E402
 from litekiln.picture_sets import PictureSet, SetFile  # noqa: E402
 from litekiln.plan import Plan  # noqa: E402
-from litekiln.planner import plan_build  # noqa: E402
+from litekiln.planner import Choices, plan_build  # noqa: E402
 from litekiln.recipes import load_recipe  # noqa: E402
 from litekiln.report import Reporter, size_text  # noqa: E402
 from litekiln.schedule import jobs_to_run  # noqa: E402
@@ -308,7 +308,7 @@ def inside(work: str, model: str, pictures: str, count: str, what: str) -> None:
     project, folder, reporter = Project(code=ROOT, work=Path(work)), Path(pictures), Reporter()
     given = PictureSet(folder.name, folder.parent, SetFile(folder=folder.name, count=int(count)))
     goals = {"export": ["export"], "calibrate": ["calibrate"], "all": [f"convert {variant}" for variant in VARIANTS]}[what]
-    plan = cut(plan_build(project, load_recipe(project, model), [], calibration=given), goals)
+    plan = cut(plan_build(project, load_recipe(project, model), Choices(calibration=given)), goals)
     for step in plan.steps:
         if step.id != "export":
             Store(project.state).discard(step.key)  # an earlier measurement's

@@ -1,5 +1,6 @@
 """`inv build`: recipe → plan → engine runs what the store lacks → bundles."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,20 @@ from litekiln.paths import Project
 from litekiln.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
 from litekiln.pins import record_first_use
 from litekiln.plan import Plan
-from litekiln.planner import plan_build
-from litekiln.recipes import Recipe, load_recipe
+from litekiln.planner import Choices, plan_build
+from litekiln.recipes import TF1_KINDS, Recipe, load_recipe
 from litekiln.report import Reporter, size_text
 from litekiln.schedule import Finished, jobs_to_run
 from litekiln.store import Store
 from litekiln.working import open_executor
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What only TF1's models can be asked for."""
+
+    raw: bool  # leave the PostProcess operator out
+    force_export: bool  # even where the archive has a finished graph
 
 
 def build(
@@ -28,16 +37,22 @@ def build(
     jobs: int,
     force: bool,
     dry_run: bool,
+    allow_flex: bool = False,
+    legacy: Legacy | None = None,
 ) -> dict[str, Any]:
     """Make a model's bundles."""
     if jobs < 0:
         msg = f"--jobs {jobs}: expected 1 or more"
         raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
     recipe = load_recipe(project, model)
+    if legacy:
+        _check_legacy(recipe)
     pictures = _calibration_set(project, calib)
     if not dry_run:
         _record_first_use(project, recipe, reporter)
-    plan = plan_build(project, recipe, variants, calibration=pictures, noise=calib == RANDOM)
+    wish = legacy or Legacy(raw=False, force_export=False)
+    choices = Choices(tuple(variants), pictures, calib == RANDOM, wish.raw, wish.force_export, allow_flex)
+    plan = plan_build(project, recipe, choices)
     if dry_run:
         return _show_plan(project, plan, reporter)
     with open_executor(project, engine, reporter, jobs_to_run(jobs)) as (executor, lease):
@@ -47,6 +62,13 @@ def build(
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
     return {"model": model, "steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
+
+
+def _check_legacy(recipe: Recipe) -> None:
+    kind = recipe.spec.source.kind
+    if kind not in TF1_KINDS:
+        msg = f"{recipe.name} is a model of kind {kind!r}, `inv legacy` is for TF1's: {' and '.join(TF1_KINDS)}"
+        raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
 
 
 def _calibration_set(project: Project, calib: str) -> PictureSet | None:

@@ -21,12 +21,12 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str
     """Everything a person needs to trust a bundle, or not to."""
     attempt = chosen_attempt(plan, run, variant)
     assert attempt
-    exported = run.finished["export"].entry.result()
+    exported = run.finished[attempt.exported].entry.result()
     converted = run.finished[attempt.convert].entry.result()
     verified = run.finished[attempt.verify].entry.result()
     calibration = _calibration(plan, run, attempt)
     accuracy = _accuracy(recipe, plan, run, verified)
-    warnings = [*calibration.get("warnings", []), *accuracy.get("warnings", [])]
+    warnings = [text for part in (exported, converted, calibration, accuracy) for text in part.get("warnings", [])]
     return {
         "format": FORMAT,
         "litekiln": __version__,
@@ -34,7 +34,7 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str
         "variant": variant,
         "verdict": _verdict(calibration, accuracy, warnings),
         "warnings": warnings,
-        "source": {"license": recipe.spec.source.license, "weights": exported["weights"], "overrides": exported["overrides"]},
+        "source": {"license": recipe.spec.source.license, **_source(exported)},
         "contract": exported["contract"],
         "file": {name: converted[name] for name in ("inputs", "outputs", "operators")},
         "conversion": {
@@ -46,6 +46,11 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str
         "accuracy": accuracy,
         "example": verified.get("example", []),
     }
+
+
+def _source(exported: dict[str, Any]) -> dict[str, Any]:
+    """What was proven of the source's weights, and what of it was overridden."""
+    return {name: exported.get(name, {}) for name in ("weights", "overrides")}
 
 
 def _verdict(calibration: dict[str, Any], accuracy: dict[str, Any], warnings: list[str]) -> str:

@@ -1,5 +1,6 @@
 """What the tasks do: one function per command. Each returns plain data for `--json` and prints for people through the reporter."""
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,12 @@ HOST = "host"
 def build(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     """recipe → plan → engine runs what the store lacks → bundles."""
     return building.build(reporter, find_project(), **arguments)
+
+
+def legacy(reporter: Reporter, *, raw: bool, force_export: bool, **arguments: Any) -> dict[str, Any]:
+    """The same for a model of TF1's, with what only those can be asked for."""
+    wish = building.Legacy(raw=raw, force_export=force_export)
+    return building.build(reporter, find_project(), legacy=wish, **arguments)
 
 
 def new(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
@@ -77,6 +84,8 @@ def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
 
 def _input_size(project: Project, recipe: Recipe) -> str:
     """From pipeline.config, never from the recipe or a name; '' while the archive isn't here."""
+    if recipe.spec.source.kind not in ("tf1-detection", "tf2-detection"):
+        return _input_size_of_bundle(project, recipe)
     from litekiln.pipeline import read_pipeline
     from litekiln.planner import source_config
 
@@ -86,6 +95,14 @@ def _input_size(project: Project, recipe: Recipe) -> str:
     except LitekilnError:
         return "unreadable"
     return f"{found.width}x{found.height}" if found else ""
+
+
+def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
+    """Where the source has no pipeline.config, what was built tells; '' before that."""
+    for path in sorted((project.out / recipe.name).glob("*/report.json")):
+        contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
+        return f"{contract['width']}x{contract['height']}"
+    return ""
 
 
 def lock(reporter: Reporter, *, toolchains: list[str], check: bool, upgrade: bool) -> dict[str, Any]:

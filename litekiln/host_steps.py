@@ -11,32 +11,81 @@ from typing import Any
 
 from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
 from litekiln.fetch import Archive, Remote, fetch
-from litekiln.hashing import canonical_json, sha256_file
-from litekiln.new_source import inspect_archive
+from litekiln.hashing import canonical_json, files_below, sha256_file
+from litekiln.new_source import inspect_archive, is_archive
 from litekiln.report import size_text
 from litekiln.unpack import top_folder, unpack
 
 CHECKPOINT = "ckpt-0"  # what the checkpoint is called here, whatever its name was
+READY = "tflite_graph.pb"  # what TF1's exporter writes; some archives have it
+SOURCE = "source"  # what a source of one file or folder is called here
+PATTERNS = {"tflite": "*.tflite", "tf1-frozen": READY, "keras": "*.keras", "saved-model": "saved_model.pb"}
+DEEPEST = 4  # folders of an archive above what is looked for
+SHOWN = 8  # names of what an archive holds, in a message
 Say = Callable[[str], None]
 NO_PICTURES = "give pictures of your own, 100 or more: --calib DIR; or put the archive into a folder and set LITEKILN_MIRROR to it"
 
 
 def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note: Say) -> dict[str, Any]:
-    """A zoo archive: its checkpoint and configuration, checked."""
+    """A model's archive or file, looked into and laid out as later steps expect it."""
     archive = fetch_archive(args, downloads, say, note)
+    told = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
+    if not is_archive(archive.path):
+        shutil.copyfile(archive.path, out / SOURCE)
+        return told
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        if args["kind"] not in ("tf1-detection", "tf2-detection"):
+            unpacked = unpack(archive.path, Path(scratch) / "archive")
+            shutil.move(_member(unpacked, archive.path.name, args), out / SOURCE)
+            return told
         found = inspect_archive(archive.path, Path(scratch) / "archive")
+        if found.kind != args["kind"]:
+            msg = f"{archive.path.name} holds a model of kind {found.kind!r}, the recipe says {args['kind']!r}"
+            raise SourceError(
+                msg, cause="the address is of another model", remedy=f'write kind = "{found.kind}" into its model.toml'
+            )
         lay_out(found.pipeline_path, found.prefix, out)
+    if found.kind == "tf1-detection":
+        (out / "ready").mkdir(exist_ok=True)  # empty where the archive has no finished graph
     for text in found.notes:
         note(text)
-    return {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": found.kind, "notes": found.notes}
+    return {**told, "notes": found.notes}
+
+
+def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
+    """What of an archive is meant: what the recipe names, or the one thing of its kind."""
+    if args["member"]:
+        named: Path | None = next(
+            (root / args["member"] for root in (unpacked, top_folder(unpacked)) if (root / args["member"]).exists()), None
+        )
+        if named:
+            return named
+        raise SourceError(
+            f"{archive} has no {args['member']!r}", cause=_holds(unpacked), remedy="mend source.member in its model.toml"
+        )
+    pattern = PATTERNS[args["kind"]]
+    found = [path for depth in range(DEEPEST) for path in sorted(unpacked.glob("*/" * depth + pattern))]
+    if len(found) != 1:
+        problem = f"has {len(found)} {pattern}, one was expected" if found else f"has no {pattern}"
+        raise SourceError(
+            f"{archive} {problem}", cause=_holds(unpacked), remedy='name the one: member = "FOLDER/FILE" in its model.toml'
+        )
+    return found[0].parent if args["kind"] == "saved-model" else found[0]
+
+
+def _holds(folder: Path) -> str:
+    names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
+    return f"it holds: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
 
 
 def lay_out(config: Path, prefix: Path, out: Path) -> None:
-    """A model's source as later steps expect it: pipeline.config and checkpoint/ckpt-0."""
+    """A model's source as later steps expect it: pipeline.config, checkpoint/ckpt-0, ready/ (with TF1's finished graph, if any)."""
     target = out / "checkpoint"
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(config, out / "pipeline.config")
+    if (config.parent / READY).is_file():
+        (out / "ready").mkdir(exist_ok=True)
+        shutil.copyfile(config.parent / READY, out / "ready" / READY)
     for path in sorted(prefix.parent.iterdir()):
         if path.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
             shutil.copyfile(path, target / (CHECKPOINT + path.name[len(prefix.name) :]))
@@ -81,4 +130,4 @@ def fetch_archive(args: dict[str, Any], downloads: Path, say: Say, note: Say) ->
 
 
 PROGRAMS = {"fetch model": fetch_model, "fetch pictures": fetch_pictures}
-VERSION = 1  # counts what they leave: part of their steps' keys
+VERSION = 2  # counts what they leave: part of their steps' keys

@@ -10,7 +10,6 @@ from litekiln.inspect_source import CONFIG, WAY_OUT, Findings, inspect_source
 from litekiln.unpack import unpack
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
-TAKEN = "give an SSD trained with TF2's Object Detection API: SSD MobileNet, FPNLite or EfficientDet"
 
 
 def is_archive(source: Path) -> bool:
@@ -64,12 +63,6 @@ def _named_checkpoint(source: Path, labels: Path) -> Findings:
 
 def check_kind(found: Findings) -> None:
     """What `inv build` can take on from here."""
-    if found.kind != "tf2-detection":
-        msg = f"{found.prefix.name} is a checkpoint of TF1's Object Detection API, which is not supported yet"
-        raise SourceError(msg, cause=f"its feature extractor is {found.pipeline.feature_extractor!r}", remedy=TAKEN)
-    if found.pipeline.architecture != "ssd":
-        msg = f"the model is a {found.pipeline.architecture}, which is not supported yet"
-        raise SourceError(msg, cause=f"{CONFIG} says so", remedy=TAKEN)
     if found.pipeline.channels == 1:
         msg = "the model takes grey pictures, which is not supported"
         raise SourceError(msg, cause=f"{CONFIG} sets convert_to_grayscale", remedy="train it on pictures in colour")

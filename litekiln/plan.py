@@ -15,7 +15,7 @@ from litekiln.hashing import canonical_json, sha256_paths, sha256_tree, sha256_v
 from litekiln.paths import Project
 from litekiln.toolchains import Toolchain
 
-FORMAT = 2
+FORMAT = 3
 IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.MULTILINE)
 HOST = ""  # the toolchain of a step that litekiln does itself: only fetching, which needs the network
 
@@ -51,9 +51,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to a variant: in which toolchain it is converted, and by which steps."""
+    """One way to a variant: in which toolchain it is converted, from which step's output, and by which steps."""
 
     toolchain: str
+    exported: str
     convert: str
     annotate: str
     verify: str

@@ -7,21 +7,20 @@ from typing import Any
 from litekiln.errors import UsageError
 from litekiln.hashes import FileHashes
 from litekiln.hashing import files_below, sha256_value
-from litekiln.host_steps import CHECKPOINT, VERSION
-from litekiln.inspect_source import inspect_source
+from litekiln.host_steps import VERSION
 from litekiln.labels import read_labels
-from litekiln.new_source import check_kind
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, load_set
 from litekiln.plan import Attempt, Input, Plan, PlanBuilder
-from litekiln.recipes import INTEGER_VARIANTS, Recipe
+from litekiln.plan_sources import TF1, SourceSteps
+from litekiln.recipes import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
 from litekiln.store import Store
 from litekiln.toolchains import Toolchain, load_toolchain
 
 REFERENCE = "float32"  # what the other variants' accuracy is held against
 RANDOM_PICTURES = 100
 # At their peak, in MB, measured on the 640x640 FPNLite.
-MEMORY = {"export": 2200, "calibrate": 1600, "convert": 1600, "annotate": 600, "verify": 900, "draw": 200}
+MEMORY = {"calibrate": 1600, "convert": 1600, "annotate": 600, "verify": 900, "draw": 200}
 
 
 @dataclass(frozen=True)
@@ -35,46 +34,61 @@ class Pictures:
         return {name: list(self.names)} if self.names else {}
 
 
-def plan_build(
-    project: Project, recipe: Recipe, variants: list[str], *, calibration: PictureSet | None = None, noise: bool = False
-) -> Plan:
+@dataclass(frozen=True)
+class Choices:
+    """What the command line asks of a build, beside the recipe."""
+
+    variants: tuple[str, ...] = ()  # all of the recipe's, where none is named
+    calibration: PictureSet | None = None  # instead of the recipe's
+    noise: bool = False  # calibrate with random noise
+    raw: bool = False  # without the PostProcess operator
+    force_export: bool = False  # even where the source has a finished graph
+    allow_flex: bool = False  # operators that only full TensorFlow can run
+
+
+def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices()) -> Plan:
     """The steps that make the named variants of a model, or all that its recipe lists."""
-    spec = recipe.spec
-    unknown = sorted(set(variants) - set(spec.convert.variants))
+    listed = recipe.spec.convert.variants
+    unknown = sorted(set(choices.variants) - set(listed))
     if unknown:
         msg = f"models/{recipe.name}/model.toml has no variant {unknown[0]!r}"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(spec.convert.variants)}; or add it to convert.variants")
-    wanted = tuple(variant for variant in spec.convert.variants if variant in variants or not variants)
-    return _Builder(project, recipe, calibration, noise=noise).plan(wanted)
+        raise UsageError(msg, remedy=f"choose among: {', '.join(listed)}; or add it to convert.variants")
+    wanted: tuple[str, ...] = tuple(variant for variant in listed if variant in choices.variants or not choices.variants)
+    if choices.raw:
+        wanted = tuple(dict.fromkeys(RAW_FORMS[variant] for variant in wanted if variant in RAW_FORMS))
+    if not wanted:
+        msg = f"none of the variants that were named has a form without the PostProcess operator: {', '.join(choices.variants)}"
+        raise UsageError(msg, remedy=f"--raw goes with: {', '.join(RAW_FORMS)}")
+    return _Builder(project, recipe, choices).plan(wanted)
 
 
 class _Builder:
     """One plan in the making."""
 
-    def __init__(self, project: Project, recipe: Recipe, calibration: PictureSet | None, *, noise: bool) -> None:
+    def __init__(self, project: Project, recipe: Recipe, choices: Choices) -> None:
         self._project = project
         self._recipe = recipe
         self._spec = recipe.spec
+        self._choices = choices
         self._steps = PlanBuilder(project, recipe.name)
+        self._sources = SourceSteps(project, recipe, self._steps, force_export=choices.force_export)
         self._hashes = FileHashes(project.state)
-        self._calibration = calibration
-        self._noise = noise
-        self._exporter = load_toolchain(project, self._spec.export.toolchain)
-        self._converters = [load_toolchain(project, name) for name in self._spec.convert.toolchains]
-        self._labels = read_labels(recipe.labels).as_lines()
+        self._calibration = choices.calibration
+        self._finisher = self._sources.finisher
+        self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
 
     def plan(self, wanted: tuple[str, ...]) -> Plan:
         spec = self._spec
-        self._export()
+        self._sources.exported(raw=all(_leaves_out_postprocess(variant) for variant in wanted))
         evaluation = self._evaluation(load_set(self._project, spec.evaluation.set)) if spec.evaluation else None
         calibration = None
-        if any(variant in INTEGER_VARIANTS for variant in wanted) and spec.calibration and not self._noise:
+        if any(variant in INTEGER_VARIANTS for variant in wanted) and spec.calibration and not self._choices.noise:
             self._calibration = self._calibration or load_set(self._project, spec.calibration.set)
             calibration = self._pictures(self._calibration)
-        made = wanted if not evaluation or REFERENCE in wanted else (*wanted, REFERENCE)
-        for variant in made:
+        compared = evaluation and REFERENCE in spec.convert.variants and REFERENCE not in wanted
+        for variant in (*wanted, REFERENCE) if compared else wanted:
             attempts = []
-            for place, toolchain in enumerate(self._converters):
+            for place, toolchain in enumerate(self._converters(variant)):
                 suffix = f" ({toolchain.name})" if place else ""
                 convert = self._convert(variant, toolchain, suffix, calibration)
                 attempts.append(self._finish(variant, toolchain.name, convert, suffix, evaluation, calibration))
@@ -82,22 +96,13 @@ class _Builder:
         self._hashes.save()
         return self._steps.plan(wanted)
 
-    def export_inputs(self) -> tuple[dict[str, Input], str]:
-        """The configuration, the checkpoint's folder, and the checkpoint's name in it."""
-        source, steps = self._spec.source, self._steps
-        if source.folder:
-            found = inspect_source(self._recipe.folder / source.folder, self._recipe.labels)
-            check_kind(found)
-            return {"config": steps.file(found.pipeline_path), "checkpoint": steps.file(found.prefix.parent)}, found.prefix.name
-        remote = source.remote(self._recipe.folder)
-        args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "version": VERSION}
-        steps.add("fetch", "fetch model", None, args=args, inputs={}, memory=100)
-        return {"config": steps.output("fetch", "pipeline.config"), "checkpoint": steps.output("fetch", "checkpoint")}, CHECKPOINT
-
-    def _export(self) -> None:
-        steps, (inputs, prefix) = self._steps, self.export_inputs()
-        options = {"prefix": prefix, "max_detections": self._spec.export.max_detections, "nms": self._spec.export.nms}
-        steps.add("export", "export_detection.py", self._exporter, args=options, inputs=inputs, memory=MEMORY["export"])
+    def _converters(self, variant: str) -> list[Toolchain]:
+        """The toolchains to try, in order. What TF1's converter makes and what is finished already has one way only."""
+        if variant in TF1_VARIANTS:
+            return [load_toolchain(self._project, TF1)]
+        if self._spec.source.kind == "tflite":
+            return [self._finisher]
+        return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
 
     def _pictures(self, pictures: PictureSet) -> Pictures:
         """A set as an input: its folder, or what a step draws or fetches."""
@@ -109,7 +114,7 @@ class _Builder:
             step = f"draw {pictures.name}"
             args: dict[str, Any] = {"count": spec.count, "seed": spec.seed}
             inputs = {"generator": steps.file(pictures.folder / spec.generator)}
-            steps.add(step, "draw_pictures.py", self._exporter, args=args, inputs=inputs, memory=MEMORY["draw"])
+            steps.add(step, "draw_pictures.py", self._finisher, args=args, inputs=inputs, memory=MEMORY["draw"])
         else:
             step, remote = f"fetch {pictures.name}", spec.remote(pictures.folder)
             listed = [asdict(picture) for picture in pictures.pinned()]
@@ -130,22 +135,48 @@ class _Builder:
 
     def _convert(self, variant: str, toolchain: Toolchain, suffix: str, calibration: Pictures | None) -> str:
         step, steps = f"convert {variant}{suffix}", self._steps
-        args = {"variant": variant, "max_detections": self._spec.export.max_detections}
-        if variant in INTEGER_VARIANTS:
+        exported = self._exported(variant)
+        if variant in TF1_VARIANTS:
+            return self._convert_by_tf1(step, variant, toolchain)
+        args = {"variant": variant, "max_detections": self._spec.export.max_detections, **self._flex()}
+        if self._spec.source.kind == "tflite":
+            program, inputs = "take_tflite.py", {"exported": exported}
+        elif variant in INTEGER_VARIANTS:
             self._calibrate(toolchain, suffix, calibration)
             program, inputs = "convert_integer.py", {"calibrated": steps.output(f"calibrate{suffix}")}
         else:
-            program, inputs = "convert_float.py", {"exported": steps.output("export")}
+            program, inputs = "convert_float.py", {"exported": exported}
         steps.add(step, program, toolchain, args=args, inputs=inputs, memory=MEMORY["convert"], keep_refusal=True)
         return step
+
+    def _convert_by_tf1(self, step: str, variant: str, toolchain: Toolchain) -> str:
+        """By TF1's own converter; what it made is held to its name in the toolchain that finishes."""
+        steps, exported = self._steps, self._exported(variant)
+        made = f"{step} in TF1"
+        qat = self._spec.qat
+        args = {"variant": variant, "mean": qat.mean, "std": qat.std}
+        steps.add(
+            made, "convert_tf1.py", toolchain, args=args, inputs={"exported": exported}, memory=MEMORY["convert"], keep_refusal=True
+        )
+        args = {"variant": variant, "max_detections": self._spec.export.max_detections}
+        inputs = {"exported": exported, "made": steps.output(made)}
+        steps.add(step, "take_tflite.py", self._finisher, args=args, inputs=inputs, memory=MEMORY["convert"], keep_refusal=True)
+        return step
+
+    def _flex(self) -> dict[str, Any]:
+        return {"allow_flex": True} if self._choices.allow_flex else {}
+
+    def _exported(self, variant: str) -> Input:
+        """What the variant is converted from. int8-raw is cut after the conversion, so it starts from the whole graph."""
+        return self._steps.output(self._sources.exported(raw=_leaves_out_postprocess(variant)))
 
     def _calibrate(self, toolchain: Toolchain, suffix: str, calibration: Pictures | None) -> None:
         """Once per toolchain, for all its integer variants."""
         steps, step = self._steps, f"calibrate{suffix}"
         if step in steps:
             return
-        args: dict[str, Any] = {"seed": self._calibration_seed()}
-        inputs = {"exported": steps.output("export")}
+        args: dict[str, Any] = {"seed": self._calibration_seed(), **self._flex()}
+        inputs = {"exported": steps.output(self._sources.exported())}
         if calibration:
             args |= calibration.args("pictures")
             inputs["pictures"] = calibration.input
@@ -159,13 +190,13 @@ class _Builder:
     def _finish(
         self, variant: str, toolchain: str, convert: str, suffix: str, evaluation: Input | None, calibration: Pictures | None
     ) -> Attempt:
-        """Annotate and verify what was converted, in the toolchain that exports."""
-        steps, exported = self._steps, self._steps.output("export")
+        """Annotate and verify what was converted, in one toolchain whatever made it."""
+        steps, exported = self._steps, self._exported(variant)
         annotate, verify = f"annotate {variant}{suffix}", f"verify {variant}{suffix}"
         described = {"model": self._recipe.name, "license": self._spec.source.license, "labels": self._labels}
         inputs = {"converted": steps.output(convert), "exported": exported}
         args = {"variant": variant, **described}
-        steps.add(annotate, "annotate.py", self._exporter, args=args, inputs=inputs, memory=MEMORY["annotate"], keep_refusal=True)
+        steps.add(annotate, "annotate.py", self._finisher, args=args, inputs=inputs, memory=MEMORY["annotate"], keep_refusal=True)
         inputs = {"bundle": steps.output(annotate), "exported": exported}
         checked: dict[str, Any] = {"variant": variant}
         if evaluation:
@@ -174,14 +205,19 @@ class _Builder:
         elif calibration and variant in INTEGER_VARIANTS:  # float variants depend on no picture, not even to show something
             inputs["pictures"] = calibration.input
             checked |= {"show": True, **calibration.args("pictures")}
-        steps.add(verify, "verify.py", self._exporter, args=checked, inputs=inputs, memory=MEMORY["verify"], keep_refusal=True)
-        return Attempt(toolchain, convert, annotate, verify)
+        steps.add(verify, "verify.py", self._finisher, args=checked, inputs=inputs, memory=MEMORY["verify"], keep_refusal=True)
+        return Attempt(toolchain, exported.step, convert, annotate, verify)
+
+
+def _leaves_out_postprocess(variant: str) -> bool:
+    """Whether its graph is exported without the PostProcess operator. int8-raw's is cut when it is quantized."""
+    return variant in RAW_FORMS.values() and variant not in INTEGER_VARIANTS
 
 
 def source_config(project: Project, recipe: Recipe) -> Path | None:
     """A model's pipeline.config, where it is here already."""
-    builder = _Builder(project, recipe, None, noise=True)
-    config = builder.export_inputs()[0]["config"]
+    sources = SourceSteps(project, recipe, PlanBuilder(project, recipe.name), force_export=False)
+    config = sources.detection()[0]["config"]
     if not config.step:
         return project.work / config.path
     entry = Store(project.state).get(config.sha256)

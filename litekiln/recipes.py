@@ -1,41 +1,101 @@
 """Recipes: what a model folder's model.toml says. Adding a model is adding its folder."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from litekiln.errors import RecipeError, UsageError
 from litekiln.paths import Project
 from litekiln.pins import Pinned
 from litekiln.tables import Table, load_table
 
-Variant = Literal["float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8"]
-INTEGER_VARIANTS = ("int8", "int8-io", "int8-raw", "int16x8")
+Kind = Literal["tf2-detection", "tf1-detection", "tf1-frozen", "keras", "saved-model", "function", "tflite"]
+Variant = Literal[
+    "float32", "float32-raw", "float32-tf1", "float32-tf1-raw", "float16", "dynamic",
+    "int8", "int8-io", "int8-raw", "int16x8", "uint8-qat", "uint8-qat-raw",
+]  # fmt: skip
+INTEGER_VARIANTS = ("int8", "int8-io", "int8-raw", "int16x8")  # those that need pictures to calibrate with
+TF1_VARIANTS = ("float32-tf1", "float32-tf1-raw", "uint8-qat", "uint8-qat-raw")  # those that TF1's own converter makes
+# The same numbers without the PostProcess operator.
+RAW_FORMS = {"float32": "float32-raw", "float32-tf1": "float32-tf1-raw", "int8": "int8-raw", "uint8-qat": "uint8-qat-raw"}
+DETECTION_KINDS = ("tf2-detection", "tf1-detection", "tf1-frozen")
+TF1_KINDS = ("tf1-detection", "tf1-frozen")
+TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
 RECIPE = "model.toml"
 
 
-class Source(Pinned, frozen=True, kw_only=True):
-    """Where the model comes from: an archive at a url, or a folder beside the recipe."""
+CHANNELS = 3
+TELL_PIXELS = "[input] mean = 127.5, std = 127.5 for pixels from -1 to 1; 0 and 255 for 0 to 1; 0 and 1 for 0 to 255"
 
-    kind: Literal["tf2-detection"]
+
+class Source(Pinned, frozen=True, kw_only=True):
+    """Where the model comes from: an archive or file at a url, or a folder or file beside the recipe."""
+
+    kind: Kind
     license: str
     folder: str = ""
+    file: str = ""
+    member: str = ""  # what of an archive is meant, where it holds more than one thing
+    signature: str = ""  # of a SavedModel
+    function: str = ""  # package.module:attribute, in the folder
+    custom: str = ""  # a Python file beside the recipe with a Keras file's own classes
+    outputs: list[Literal["boxes", "classes", "scores", "count"]] = field(default_factory=list)  # of a .tflite, in its order
     published_map: Annotated[float, Meta(ge=0, le=100)] | None = None
 
     def __post_init__(self) -> None:
         self.check_pin()
-        if bool(self.url) == bool(self.folder):
-            msg = "url: give either url (an archive) or folder (below the model's own)"
+        if [bool(self.url), bool(self.folder), bool(self.file)].count(True) != 1:
+            msg = "url: give one of url (an archive or file), folder and file (below the model's own)"
             raise ValueError(msg)
+        if self.member and not self.url:
+            msg = "member: names a part of an archive, and there is no url"
+            raise ValueError(msg)
+        for key, kind in (("signature", "saved-model"), ("function", "function"), ("custom", "keras"), ("outputs", "tflite")):
+            if getattr(self, key) and self.kind != kind:
+                msg = f"{key}: only a source of kind {kind!r} has one, this is {self.kind!r}"
+                raise ValueError(msg)
+        if self.kind == "function" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.function):
+            msg = 'function: expected "package.module:attribute"'
+            raise ValueError(msg)
+
+
+class InputPixels(Table, frozen=True, kw_only=True):
+    """What the network takes: (pixel - mean) / std, of RGB pixels from 0 to 255. One number, or one per channel."""
+
+    mean: float | list[float]
+    std: float | list[float]
+    resize: Literal["stretch", "letterbox"] = "stretch"
+
+    def __post_init__(self) -> None:
+        for key in ("mean", "std"):
+            value = getattr(self, key)
+            if isinstance(value, list) and len(value) != CHANNELS:
+                msg = f"{key}: expected one number, or three: red, green, blue"
+                raise ValueError(msg)
+        if 0 in self.channels("std"):
+            msg = "std: can't be 0, it is divided by"
+            raise ValueError(msg)
+
+    def channels(self, name: Literal["mean", "std"]) -> list[float]:
+        value = getattr(self, name)
+        return list(value) if isinstance(value, list) else [value] * CHANNELS
+
+
+class Qat(Table, frozen=True, kw_only=True):
+    """What an input byte means to a quantization-aware model: (byte - mean) / std. TF1's converter is told, it can't know."""
+
+    mean: int = 128
+    std: Annotated[float, Meta(gt=0)] = 127.5
 
 
 class Export(Table, frozen=True, kw_only=True):
     """How its graph is written."""
 
-    toolchain: str
+    toolchain: str = "tf2.13"
     max_detections: Annotated[int, Meta(ge=1, le=1000)] = 10
     nms: Literal["fast", "regular"] = "fast"
 
@@ -69,17 +129,33 @@ class RecipeFile(Table, frozen=True, kw_only=True):
     """model.toml"""
 
     source: Source
-    export: Export
+    export: Export = Export()
     convert: Convert
-    labels: Labels
+    labels: Labels | None = None
+    input: InputPixels | None = None
+    qat: Qat = Qat()
     calibration: PictureSet | None = None
     evaluation: PictureSet | None = None
     verify: Verify = Verify()
 
     def __post_init__(self) -> None:
-        integer = [variant for variant in self.convert.variants if variant in INTEGER_VARIANTS]
-        if integer and not self.calibration:
+        kind, variants = self.source.kind, self.convert.variants
+        integer = [variant for variant in variants if variant in INTEGER_VARIANTS]
+        if integer and not self.calibration and kind != "tflite":
             msg = f'calibration: missing, and {integer[0]} needs pictures: [calibration] set = "a folder below calib/"'
+            raise ValueError(msg)
+        if kind in DETECTION_KINDS and not self.labels:
+            msg = 'labels: missing, and a detector\'s classes have names: [labels] file = "labels.pbtxt"'
+            raise ValueError(msg)
+        if kind in TOLD_KINDS and not self.input:
+            msg = f"input: missing, and a source of kind {kind!r} does not say what its pixels are: {TELL_PIXELS}"
+            raise ValueError(msg)
+        for variant in variants:
+            if variant in TF1_VARIANTS and kind not in TF1_KINDS:
+                msg = f"convert.variants: {variant} is made by TF1's converter, from a source of kind {' or '.join(TF1_KINDS)}"
+                raise ValueError(msg)
+        if kind == "tflite" and len(variants) != 1:
+            msg = "convert.variants: a finished .tflite is of one variant, name that one"
             raise ValueError(msg)
 
 
@@ -92,8 +168,8 @@ class Recipe:
     spec: RecipeFile
 
     @property
-    def labels(self) -> Path:
-        return self.folder / self.spec.labels.file
+    def labels(self) -> Path | None:
+        return self.folder / self.spec.labels.file if self.spec.labels else None
 
 
 def recipe_names(project: Project) -> list[str]:
@@ -110,7 +186,10 @@ def load_recipe(project: Project, name: str) -> Recipe:
     folder = project.models / name
     shown_as = f"models/{name}/{RECIPE}"
     spec = load_table(folder / RECIPE, RecipeFile, shown_as=shown_as)
-    for key, value in (("source.folder", spec.source.folder), ("labels.file", spec.labels.file)):
+    labels = spec.labels.file if spec.labels else ""
+    source = spec.source
+    named = {"source.folder": source.folder, "source.file": source.file, "source.custom": source.custom, "labels.file": labels}
+    for key, value in named.items():
         if value and not (folder / value).exists():
             msg = f"{shown_as}: {key}: no {value!r} in models/{name}/"
             raise RecipeError(msg, remedy="write the path as it is seen from the model's folder")

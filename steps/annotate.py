@@ -26,6 +26,10 @@ except ImportError:
 LABELS = "labelmap.txt"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can bear
 MEANINGS = ("location", "category", "score", "number of detections")
+DESCRIPTIONS = {
+    "box_encodings": "Encoded boxes, one per anchor; see postprocess.json.",
+    "class_predictions": "Scores per anchor and class, the background first.",
+}
 EXTRA_FILES = ("anchors.npy", "postprocess.json")
 
 
@@ -37,16 +41,17 @@ def annotate(args):
     converted = protocol.input_path("converted")
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
     labels = args["labels"]
-    if len(labels) != contract["classes"]:
+    if contract["classes"] and len(labels) != contract["classes"]:
         raise protocol.Refused("the label map has %d classes, the model %d" % (len(labels), contract["classes"]))
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
         plain = stream.read()
     with open(protocol.output_path(LABELS), "w", encoding="utf-8") as stream:
         stream.write("".join(label + "\n" for label in labels))
-    raw = flat.postprocess(flat.read(bytearray(plain))) is None
-    writer = _raw_writer(plain, args, contract) if raw else _writer(plain, args, contract)
+    names = tuple(each["name"] for each in flat.describe(flat.read(bytearray(plain)))["outputs"])
+    detects = names == flat.DETECTION_OUTPUTS
+    writer = _writer(plain, args, contract) if detects else _tensor_writer(plain, args, contract, names)
     data = _timeless(bytes(writer.populate()))
-    _check(data, plain, labels, contract, raw)
+    _check(data, plain, labels, contract, MEANINGS if detects else names)
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
         stream.write(data)
     for name in EXTRA_FILES:
@@ -94,12 +99,9 @@ def _writer(plain, args, contract):
     )
 
 
-def _raw_writer(plain, args, contract):
-    """Without a PostProcess operator the outputs are no detections: they are called what they are."""
-    outputs = [
-        metadata_info.TensorMd(name="box_encodings", description="Encoded boxes, one per anchor; see postprocess.json."),
-        metadata_info.TensorMd(name="class_predictions", description="Scores per anchor and class, the background first."),
-    ]
+def _tensor_writer(plain, args, contract, names):
+    """Outputs that are no detections are called what they are."""
+    outputs = [metadata_info.TensorMd(name=name, description=DESCRIPTIONS.get(name, "")) for name in names]
     return metadata_writer.MetadataWriter.create_from_metadata_info(
         bytearray(plain),
         general_md=_general(args),
@@ -122,7 +124,7 @@ def _timeless(data):
     return stream.getvalue()
 
 
-def _check(data, plain, labels, contract, raw):
+def _check(data, plain, labels, contract, wanted):
     """Read it back: the graph untouched, the normalisation and the meanings right, the labels inside."""
     before, after = flat.describe(flat.read(bytearray(plain))), flat.describe(flat.read(bytearray(data)))
     if before != after:
@@ -140,7 +142,7 @@ def _check(data, plain, labels, contract, raw):
     if not numpy.allclose([units[0].mean, units[0].std], [contract["mean"], contract["std"]], rtol=1e-6):  # it keeps 32 bits
         raise protocol.Refused("the metadata has mean %s and std %s" % (list(units[0].mean), list(units[0].std)))
     meanings = tuple(each.name.decode() for each in subgraph.outputTensorMetadata)
-    if meanings != (flat.RAW_OUTPUTS if raw else MEANINGS):
+    if meanings != wanted:
         raise protocol.Refused("the metadata names the outputs %s" % ", ".join(meanings))
     if packed != labels:
         raise protocol.Refused("the label file in the metadata is not the label map")

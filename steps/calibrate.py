@@ -62,7 +62,7 @@ def calibrate(args):
     contract, summary = converted.read_contract(exported), Summary()
     feed = _noise(args, contract, summary) if args.get("random") else _pictures(args, contract, summary)
     try:
-        calibrated = converted.attempt(lambda: _calibrate(os.path.join(exported, "saved_model"), feed))
+        calibrated = converted.attempt(lambda: _calibrate(os.path.join(exported, "saved_model"), feed, args))
     except protocol.Refused:
         _refuse_too_few(summary)  # no pictures at all make the converter fail: say that, not this
         raise
@@ -74,8 +74,9 @@ def calibrate(args):
     return dict(result, warnings=_warnings(result))
 
 
-def _calibrate(saved_model, feed):
+def _calibrate(saved_model, feed, args):
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converted.allow(converter, args)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: feed
     converter._experimental_calibrate_only = True

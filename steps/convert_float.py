@@ -11,13 +11,17 @@ import flat
 
 def convert(args):
     exported = protocol.input_path("exported")
-    data = converted.attempt(lambda: _convert(os.path.join(exported, "saved_model"), args["variant"]))
-    return converted.finish(flat.read(bytearray(data)), args, converted.read_contract(exported))
+    contract = converted.read_contract(exported)
+    data = converted.attempt(lambda: _convert(os.path.join(exported, "saved_model"), args))
+    converted.keep_anchors(exported, contract)
+    return converted.finish(flat.read(bytearray(data)), args, contract)
 
 
-def _convert(saved_model, variant):
+def _convert(saved_model, args):
+    variant = args["variant"]
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    if variant != "float32":
+    converted.allow(converter, args)
+    if not variant.startswith("float32"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]

@@ -22,10 +22,12 @@ def convert(args):
     calibrated = protocol.input_path("calibrated")
     model, contract = _read(calibrated), converted.read_contract(calibrated)
     _widen_input(model, contract["range"])
-    if args["variant"] == "int8-raw":
-        _write_anchors(flat.cut_postprocess(model), contract)
-    quantized = converted.attempt(lambda: _quantize(flat.write(model), args["variant"]))
-    return converted.finish(flat.read(bytearray(quantized)), args, contract)
+    if args["variant"] == "int8-raw" and contract["outputs"] == "postprocess":
+        converted.write_anchors(flat.cut_postprocess(model), contract)
+    names = flat.signed_outputs(model)
+    quantized = flat.read(bytearray(converted.attempt(lambda: _quantize(flat.write(model), args["variant"]))))
+    flat.sign(quantized, names)  # the quantizer keeps the outputs' order, not always their signature
+    return converted.finish(quantized, args, contract)
 
 
 def _read(folder):
@@ -50,12 +52,6 @@ def _quantize(data, variant):
         into, out_of = TYPES[variant]
         made = mlir_quantize(data, input_data_type=into, output_data_type=out_of)
     return deduplicate_readonly_buffers(made)
-
-
-def _write_anchors(anchors, contract):
-    """Without the PostProcess operator, boxes are for the caller to make: this is what that takes."""
-    numpy.save(protocol.output_path("anchors.npy"), anchors)
-    protocol.write_json(protocol.output_path("postprocess.json"), contract["postprocess"])
 
 
 if __name__ == "__main__":

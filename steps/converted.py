@@ -1,6 +1,7 @@
 """What every conversion ends with: the outputs put in order, the contract held, the file run once."""
 
 import os
+import re
 
 import numpy
 import protocol
@@ -14,13 +15,19 @@ ARITHMETIC = {
     "float16": {("float32", "float16", "float32")},
     "dynamic": {("float32", "int8", "float32"), ("float32", "float32", "float32")},  # tiny weights stay as they are
     "int8": {("int8", "int8", "int8")},
-    "int8-io": {("int8", "int8", "int8")},
-    "int8-raw": {("int8", "int8", "int8")},
     "int16x8": {("int16", "int8", "int16")},
+    "uint8-qat": {("uint8", "uint8", "uint8")},
 }
 # Beside the arithmetic of its name a float variant has nothing; a dynamic one has at least some int8 weights.
 REQUIRED = {"dynamic": ("float32", "int8", "float32")}
-INPUT_TYPE = {"int8-io": "uint8", "int8-raw": "int8"}
+# What goes in and what comes out, where it isn't float32.
+INPUT_TYPE = {"int8-io": "uint8", "int8-raw": "int8", "uint8-qat": "uint8", "uint8-qat-raw": "uint8"}
+OUTPUT_TYPE = {"int8-raw": "int8", "uint8-qat-raw": "uint8"}
+SAME_NUMBERS = ("-raw", "-tf1", "-io")  # parts of a name that say nothing of how the inside computes
+NEEDS_FLEX = (
+    "the graph has operators that only full TensorFlow can run: %s; the Pi's runtime can't. "
+    "For another runtime: --allow-flex; else train or export the model without them"
+)
 CONVOLUTIONS = (b"CONV_2D", b"DEPTHWISE_CONV_2D")
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 SCALE_TOLERANCE = 0.02
@@ -29,16 +36,12 @@ SCALE_TOLERANCE = 0.02
 def finish(model, args, contract):
     """Hold a converted model to what its variant's name says, write it, run it once, and describe it."""
     variant = args["variant"]
-    if variant == "int8-raw":
-        if flat.postprocess(model) is not None:
-            raise protocol.Refused("int8-raw still has its PostProcess operator")
-    else:
-        flat.order_outputs(model, args["max_detections"])
+    names = _order_outputs(model, args, contract)
     described = flat.describe(model)
-    _check_operators(described["operators"])
+    flex = _check_operators(described["operators"], args.get("allow_flex"))
     _check_arithmetic(variant, _arithmetic(model))
     _check_input(variant, described["inputs"], contract, model)
-    _check_outputs(variant, described["outputs"])
+    _check_outputs(variant, described["outputs"], names)
     data = flat.write(model)
     _run_once(data, described)
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
@@ -48,8 +51,22 @@ def finish(model, args, contract):
         "size": len(data),
         "sha256": protocol.sha256_file(protocol.output_path("detect.tflite")),
         "tensorflow": tf.__version__,
+        "warnings": ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else [],
         **described,
     }
+
+
+def _order_outputs(model, args, contract):
+    """Put the outputs in the canonical order and name them; which they are, the contract says."""
+    made_by = contract["outputs"]
+    if made_by == "postprocess" and not args["variant"].endswith("-raw"):
+        flat.order_outputs(model, args["max_detections"])
+        return flat.DETECTION_OUTPUTS
+    if flat.postprocess(model) is not None:
+        raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])
+    names = {"detections": flat.DETECTION_OUTPUTS, "tensors": tuple(contract.get("names", ()))}.get(made_by, flat.RAW_OUTPUTS)
+    flat.order_by_signature(model, names)
+    return names
 
 
 def attempt(convert):
@@ -57,14 +74,25 @@ def attempt(convert):
     try:
         return convert()
     except Exception as error:
+        missing = sorted(set(re.findall(r"^\s*tf\.(\w+)\(", str(error), re.MULTILINE)))
+        if "Select TF ops" in str(error) or "SELECT_TF_OPS" in str(error):
+            raise protocol.Refused(NEEDS_FLEX % (", ".join(missing) or "the converter doesn't name them")) from error
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise protocol.Refused("the converter of TensorFlow %s fails: %s" % (tf.__version__, lines[0][:300])) from error
 
 
-def _check_operators(operators):
+def allow(converter, args):
+    """Let a converter fall back to full TensorFlow's operators, where that was asked for."""
+    if args.get("allow_flex"):
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+
+
+def _check_operators(operators, allow_flex):
+    """The operators of full TensorFlow, where they are allowed."""
     flex = sorted(name for name in operators if name.startswith("Flex"))
-    if flex:
-        raise protocol.Refused("the graph has operators that only full TensorFlow can run: %s" % ", ".join(flex))
+    if flex and not allow_flex:
+        raise protocol.Refused(NEEDS_FLEX % ", ".join(flex))
+    return flex
 
 
 def _arithmetic(model):
@@ -81,7 +109,10 @@ def _arithmetic(model):
 
 
 def _check_arithmetic(variant, found):
-    wrong = sorted(found - ARITHMETIC[variant])
+    inside = variant
+    for part in SAME_NUMBERS:
+        inside = inside.replace(part, "")
+    wrong = sorted(found - ARITHMETIC[inside])
     if wrong:
         raise protocol.Refused(
             "%s computes with %s, which its name does not say" % (variant, " and ".join("/".join(each) for each in wrong))
@@ -95,7 +126,7 @@ def _check_input(variant, inputs, contract, model):
     if len(inputs) != 1 or inputs[0]["type"] != expected or inputs[0]["shape"] != shape:
         stated = ", ".join("%s %s" % (each["type"], each["shape"]) for each in inputs)
         raise protocol.Refused("%s has input %s, expected %s %s" % (variant, stated, expected, shape))
-    if variant.startswith("int"):
+    if "int" in variant:
         _check_scale(variant, _first_quantized(model), contract["range"])
 
 
@@ -124,12 +155,13 @@ def _check_scale(variant, tensor, wanted):
         )
 
 
-def _check_outputs(variant, outputs):
+def _check_outputs(variant, outputs, wanted):
     names, types = [each["name"] for each in outputs], {each["type"] for each in outputs}
-    wanted = flat.RAW_OUTPUTS if variant == "int8-raw" else flat.DETECTION_OUTPUTS
-    expected = {"int8"} if variant == "int8-raw" else {"float32"}
-    if tuple(names) != wanted or types != expected:
+    if tuple(names) != tuple(wanted) or types != {OUTPUT_TYPE.get(variant, "float32")}:
         raise protocol.Refused("%s gives %s as %s" % (variant, ", ".join(names), " and ".join(sorted(types))))
+    hollow = [each["name"] for each in outputs if 0 in each["shape"] or not each["shape"]]
+    if hollow:
+        raise protocol.Refused("output %s has no size: the converter is too old for this export" % ", ".join(hollow))
 
 
 def _run_once(data, described):
@@ -150,3 +182,15 @@ def _run_once(data, described):
 
 def read_contract(folder):
     return protocol.read_json(os.path.join(folder, "contract.json"))
+
+
+def write_anchors(anchors, contract):
+    """Without the PostProcess operator, boxes are for the caller to make: this is what that takes."""
+    numpy.save(protocol.output_path("anchors.npy"), anchors)
+    protocol.write_json(protocol.output_path("postprocess.json"), contract["postprocess"])
+
+
+def keep_anchors(exported, contract):
+    """The same for a graph that was exported without the operator."""
+    if contract["outputs"] == "raw":
+        write_anchors(numpy.load(os.path.join(exported, "anchors.npy")), contract)

@@ -91,6 +91,7 @@ def _detections(ssd, args):
     """What comes out, and how boxes are made of it where the PostProcess operator is left out."""
     coder, suppression = ssd.box_coder.faster_rcnn_box_coder, ssd.post_processing.batch_non_max_suppression
     return {
+        "outputs": "postprocess",
         "classes": ssd.num_classes,
         "max_detections": args["max_detections"],
         "postprocess": {

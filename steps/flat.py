@@ -61,7 +61,7 @@ def cut_postprocess(model):
     graph.operators.remove(last)
     encodings, predictions, anchors = last.inputs
     graph.outputs = [encodings, predictions]
-    _sign(model, RAW_OUTPUTS)
+    sign(model, RAW_OUTPUTS)
     data = numpy.frombuffer(bytes(model.buffers[graph.tensors[anchors].buffer].data), numpy.float32)
     return data.reshape(graph.tensors[anchors].shape)
 
@@ -81,7 +81,31 @@ def order_outputs(model, max_detections):
         if stated is not None and 0 in list(stated):
             raise protocol.Refused("output %s has shape %s: the converter is too old for this export" % (port, list(stated)))
         graph.tensors[port].shape, graph.tensors[port].shapeSignature = shape, None
-    _sign(model, DETECTION_OUTPUTS)
+    sign(model, DETECTION_OUTPUTS)
+
+
+def signed_outputs(model):
+    """The names that the file's signature gives to its outputs, in the outputs' order."""
+    if not model.signatureDefs or len(model.signatureDefs) != 1:
+        raise protocol.Refused("the file has %d signatures, one was expected" % len(model.signatureDefs or []))
+    named = {int(entry.tensorIndex): entry.name.decode() for entry in model.signatureDefs[0].outputs}
+    return [named.get(int(tensor), "") for tensor in model.subgraphs[0].outputs]
+
+
+def sign_by_names(model, names):
+    """A signature for a file without one, whose output tensors bear these names after a scope: raw_outputs/box_encodings."""
+    graph = model.subgraphs[0]
+    sign(model, [graph.tensors[each].name.decode().rpartition("/")[2] for each in graph.outputs])
+    order_by_signature(model, names)
+
+
+def order_by_signature(model, names):
+    """Outputs in the order of these names, which the file's signature gives them."""
+    graph, found = model.subgraphs[0], signed_outputs(model)
+    if sorted(found) != sorted(names):
+        raise protocol.Refused("the outputs are %s, expected %s" % (", ".join(sorted(found)), ", ".join(sorted(names))))
+    graph.outputs = [graph.outputs[found.index(name)] for name in names]
+    sign(model, names)
 
 
 def _ascending(graph, last, ports):
@@ -97,7 +121,7 @@ def detection_shapes(max_detections):
     return [[1, max_detections, 4], [1, max_detections], [1, max_detections], [1]]
 
 
-def _sign(model, names):
+def sign(model, names):
     """One signature with these output names; the tensors bear them too, for programs that show names."""
     graph = model.subgraphs[0]
     signature = schema.SignatureDefT()

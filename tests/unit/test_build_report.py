@@ -86,7 +86,7 @@ class Results:
             project, "float32", "int8", toolchains=["tiny", "other"], calibration="photos", evaluation=evaluation, limit=limit
         )
         self.recipe = load_recipe(project, "demo")
-        self.plan: Plan = plan_build(project, self.recipe, [])
+        self.plan: Plan = plan_build(project, self.recipe)
         self.calibration: dict[str, Any] = {"random": False, "warnings": [], "count": 100}
         self.map = {"float32": 0.7, "int8": 0.69}
         self.failed: dict[str, LitekilnError] = {}

@@ -45,7 +45,7 @@ def _write_steps(project: Project, **others: str) -> None:
 
 def _bundles(project: Project) -> tuple[list[Bundle], Run]:
     recipe = load_recipe(project, "demo")
-    plan = plan_build(project, recipe, [])
+    plan = plan_build(project, recipe)
     result = run_to_end(project, plan)
     with Lease(project.state) as lease:
         return write_bundles(project, recipe, plan, result, lease), result

@@ -84,7 +84,8 @@ class Run:
         self.noted: list[str] = []
 
     def __call__(self, step: Callable[..., dict[str, Any]], **args: Any) -> dict[str, Any]:
-        given = {"url": URL, "digest": f"sha256:{'a' * 64}", "size": 12, "version": 1, **args}
+        what = {"version": 1, "kind": "tf2-detection", "member": ""}
+        given = {"url": URL, "digest": f"sha256:{'a' * 64}", "size": 12, **what, **args}
         try:
             return step(given, self.staged.parent / "downloads", self.out, self.said.append, self.noted.append)
         finally:
@@ -180,7 +181,7 @@ def test_what_there_is_to_note_names_the_archive(tmp_path: Path, server: Server,
         (
             config(3, "ssd_mobilenet_v2"),
             tf1_shapes(4),
-            "ckpt-0 is a checkpoint of TF1's Object Detection API, which is not supported yet",
+            "zoo.tar.gz holds a model of kind 'tf1-detection', the recipe says 'tf2-detection'",
         ),
     ],
 )
@@ -233,7 +234,7 @@ def test_the_export_finds_what_was_fetched(
     write_program(project, EXPORT, "export_detection.py")
     write_program(project, 'raise protocol.Refused("that is enough")', "convert_float.py")
     for _ in range(2):
-        plan = plan_build(project, load_recipe(project, "demo"), [])
+        plan = plan_build(project, load_recipe(project, "demo"))
         finished = run_to_end(project, plan).finished
     assert finished["export"].entry.result()["files"] == [
         "in/checkpoint/checkpoint",

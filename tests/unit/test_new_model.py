@@ -21,7 +21,7 @@ from litekiln.new_folders import MARK, sweep_unfinished
 from litekiln.paths import Project
 from litekiln.picture_sets import load_set
 from litekiln.recipes import load_recipe
-from tests.unit.checkpoints import OBJECT_GRAPH, VALUE, ssd_shapes, tf1_shapes, write_checkpoint
+from tests.unit.checkpoints import VALUE, ssd_shapes, write_checkpoint
 from tests.unit.conftest import ROOT
 from tests.unit.test_inspect_source import config, write_model
 from tests.unit.user_files import below, new, refusal, tree, write_pictures
@@ -217,22 +217,15 @@ def test_another_form_of_a_model_is_named(home: Project, theirs: Path) -> None:
 
 
 GREY = config(3).replace("height: 320", "convert_to_grayscale: true height: 320")
-CENTER = config(3).replace("ssd {", "center_net {")
 
 
 @pytest.mark.parametrize(
     ("text", "shapes", "what"),
     [
-        (
-            config(3, "ssd_mobilenet_v2"),
-            tf1_shapes(4),
-            "ckpt-12 is a checkpoint of TF1's Object Detection API, which is not supported yet",
-        ),
-        (CENTER, {OBJECT_GRAPH: (), f"model/head/bias{VALUE}": (3,)}, "the model is a center_net, which is not supported yet"),
         (GREY, ssd_shapes(4), "the model takes grey pictures, which is not supported"),
         (config(3), ssd_shapes(3), "{trained}/pipeline.config says num_classes 3, the checkpoint {trained}/checkpoint/ckpt-12 was"),
     ],
-    ids=["tf1", "center_net", "grey", "another head"],
+    ids=["grey", "another head"],
 )
 def test_a_model_that_cannot_be_built_is_refused(
     home: Project, theirs: Path, text: str, shapes: dict[str, tuple[int, ...]], what: str

@@ -1,12 +1,12 @@
 from litekiln.hashing import sha256_tree
 from litekiln.paths import Project
 from litekiln.plan import Attempt, Plan
-from litekiln.planner import plan_build
+from litekiln.planner import Choices, plan_build
 from litekiln.recipes import load_recipe
 
 
 def _plan(project: Project, *variants: str) -> Plan:
-    return plan_build(project, load_recipe(project, "demo"), list(variants))
+    return plan_build(project, load_recipe(project, "demo"), Choices(variants))
 
 
 def _keys(project: Project) -> dict[str, str]:
@@ -32,7 +32,7 @@ def test_the_plan_of_a_recipe(project: Project) -> None:
         *("convert float32", "annotate float32", "verify float32"),
         *("convert float16", "annotate float16", "verify float16"),
     ]
-    way = Attempt("tiny", "convert float32", "annotate float32", "verify float32")
+    way = Attempt("tiny", "export", "convert float32", "annotate float32", "verify float32")
     assert (plan.variants["float32"], plan.bundled) == ((way,), ("float32", "float16"))
     assert plan.steps[1].inputs["exported"].step == "export"
     assert len({step.key for step in plan.steps}) == 7

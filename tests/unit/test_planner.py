@@ -13,7 +13,7 @@ from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, from_folder
 from litekiln.plan import Plan, Step
-from litekiln.planner import plan_build, source_config
+from litekiln.planner import Choices, plan_build, source_config
 from litekiln.recipes import load_recipe
 from litekiln.toolchains import load_toolchain
 from tests.unit.running import run_to_end
@@ -33,7 +33,7 @@ def photos(project: Project) -> Path:
 
 
 def _plan(project: Project, *variants: str, calibration: PictureSet | None = None, noise: bool = False) -> Plan:
-    return plan_build(project, load_recipe(project, "demo"), list(variants), calibration=calibration, noise=noise)
+    return plan_build(project, load_recipe(project, "demo"), Choices(variants, calibration, noise))
 
 
 def _ids(plan: Plan, *programs: str) -> list[str]:
@@ -285,7 +285,8 @@ def test_an_archive_is_fetched_by_a_step_of_the_hosts(project: Project) -> None:
     fetch, export = plan.steps[:2]
     url = "https://litekiln.invalid/zoo.tar.gz"
     assert (fetch.id, fetch.program, fetch.toolchain) == ("fetch", "fetch model", "")
-    assert fetch.args == {"url": url, "digest": f"sha256:{'a' * 64}", "size": 12, "version": VERSION}
+    what = {"kind": "tf2-detection", "member": ""}
+    assert fetch.args == {"url": url, "digest": f"sha256:{'a' * 64}", "size": 12, "version": VERSION, **what}
     assert {name: (value.step, value.path) for name, value in export.inputs.items()} == {
         "config": ("fetch", "pipeline.config"),
         "checkpoint": ("fetch", "checkpoint"),

@@ -59,7 +59,7 @@ def _ways(project: Project, **programs: list[str]) -> Plan:
             step = variant if toolchain == "tiny" else f"{variant} ({toolchain})"
             used = load_toolchain(project, toolchain)
             builder.add(f"convert {step}", program, used, args={"variant": variant}, inputs={}, keep_refusal=True)
-            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 3))
+            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 4))
         builder.variant(variant, attempts)
     return builder.plan(tuple(programs))
 
@@ -118,7 +118,7 @@ def _calibrated(project: Project, **programs: str) -> Plan:
             program = programs.get(step.replace(" ", "_"), WORKS)
             builder.add(step, program, load_toolchain(project, toolchain), args={"variant": name}, inputs=inputs)
             if name != "calibrate":
-                attempts[name].append(Attempt(toolchain, step, step, step))
+                attempts[name].append(Attempt(toolchain, step, step, step, step))
     for name, ways in attempts.items():
         builder.variant(name, ways)
     return builder.plan(tuple(attempts))

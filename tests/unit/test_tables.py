@@ -23,11 +23,11 @@ def _edit(path: Path, old: str, new: str) -> None:
         (
             "[export]",
             "[zzz]\n[export]",
-            "models/demo/model.toml: zzz: unknown key, known here: source, export, convert, labels, calibration, eval",
+            "models/demo/model.toml: zzz: unknown key, known here: source, export, convert, labels, input, qat, calibration, eval",
         ),
         ('kind = "tf2-detection"', 'kind = "onnx"', "models/demo/model.toml: source.kind: invalid enum value 'onnx'"),
         ('toolchain = "tiny"', "toolchain = 3", "models/demo/model.toml: export.toolchain: expected str, got int"),
-        ('folder = "source"', "", "models/demo/model.toml: source.url: give either url (an archive) or folder"),
+        ('folder = "source"', "", "models/demo/model.toml: source.url: give one of url (an archive or file), folder and file"),
         ('folder = "source"', 'url = "http://x.org/a.zip"', "source.url: expected an https address, got 'http://x.org/a.zip'"),
         (
             'folder = "source"',

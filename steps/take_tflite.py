@@ -1,0 +1,28 @@
+"""Take a .tflite that was made elsewhere, by TF1's converter or by a model's publisher: hold it to its variant's name, and finish it."""
+
+import os
+
+import protocol
+
+import converted
+import flat
+
+MADE = "detect.tflite"  # by TF1's converter
+FINISHED = "model.tflite"  # by a publisher; its outputs were named when it was read
+
+
+def take(args):
+    exported = protocol.input_path("exported")
+    contract = converted.read_contract(exported)
+    made = os.path.join(protocol.input_path("made"), MADE)
+    by_tf1 = os.path.exists(made)
+    with open(made if by_tf1 else os.path.join(exported, FINISHED), "rb") as stream:
+        model = flat.read(bytearray(stream.read()))
+    if by_tf1 and args["variant"].endswith("-raw"):
+        flat.sign_by_names(model, flat.RAW_OUTPUTS)
+        converted.keep_anchors(exported, contract)
+    return converted.finish(model, args, contract)
+
+
+if __name__ == "__main__":
+    protocol.main(take)
