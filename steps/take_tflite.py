@@ -1,4 +1,4 @@
-"""Take a .tflite that was made elsewhere, by TF1's converter or by a model's publisher: hold it to its variant's name, and finish it."""
+"""Take a .tflite that was made elsewhere, by TF1's converter or its publisher: hold it to its variant's name, and finish it."""
 
 import os
 
