@@ -30,7 +30,7 @@ DESCRIPTIONS = {
     "box_encodings": "Encoded boxes, one per anchor; see postprocess.json.",
     "class_predictions": "Scores per anchor and class, the background first.",
 }
-EXTRA_FILES = ("anchors.npy", "postprocess.json")
+EXTRA_FILES = ("anchors.npy", "postprocess.json", "graph-tf1.dot")
 
 
 def annotate(args):

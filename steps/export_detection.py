@@ -12,17 +12,17 @@ import tempfile
 import numpy
 import protocol
 import tensorflow as tf
-from google.protobuf import text_format
 from object_detection import export_tflite_graph_lib_tf2
 from object_detection.builders import model_builder
-from object_detection.protos import pipeline_pb2
+
+import api_config
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 SHOWN = 3
 
 
 def export(args):
-    config, overrides = _pipeline(protocol.input_path("config"))
+    config, overrides = api_config.read(protocol.input_path("config"))
     prefix = os.path.join(protocol.input_path("checkpoint"), args["prefix"])
     model = model_builder.build(config.model, is_training=False)
     module = export_tflite_graph_lib_tf2.SSDModule(config, model, args["max_detections"], args["nms"] == "regular")
@@ -32,7 +32,8 @@ def export(args):
     target = protocol.output_path("saved_model")
     _save(function, target)
     proof = _compare_weights(prefix, model, target)
-    contract = dict(_contract(model, shape, overrides), **_detections(config.model.ssd, args))
+    pixels = api_config.contract(_preprocess(model, shape), shape, overrides)
+    contract = dict(pixels, **api_config.detections(config.model.ssd, args))
     protocol.write_json(protocol.output_path("contract.json"), contract)
     return {"contract": contract, "overrides": overrides, "weights": proof, "max_detections": args["max_detections"]}
 
@@ -44,64 +45,8 @@ def _save(function, target):
     tf.saved_model.save(plain, target, signatures=function)
 
 
-def _pipeline(path):
-    """The configuration, with a resizer that the exporter takes; what was overridden is recorded."""
-    config = pipeline_pb2.TrainEvalPipelineConfig()
-    with open(path, encoding="utf-8") as stream:
-        try:
-            text_format.Parse(stream.read(), config, allow_unknown_field=False)
-        except text_format.ParseError as error:
-            raise protocol.Refused("pipeline.config can't be read: %s" % error) from None
-    if config.model.WhichOneof("model") != "ssd":
-        raise protocol.Refused("this exports SSD models, the config is of a %s" % config.model.WhichOneof("model"))
-    resizer = config.model.ssd.image_resizer
-    kind = resizer.WhichOneof("image_resizer_oneof")
-    if kind == "fixed_shape_resizer":
-        return config, {}
-    if kind != "keep_aspect_ratio_resizer" or not resizer.keep_aspect_ratio_resizer.pad_to_max_dimension:
-        raise protocol.Refused("%s gives no fixed input size, which TFLite needs" % kind)
-    kept = resizer.keep_aspect_ratio_resizer
-    size, padding = kept.max_dimension, list(kept.per_channel_pad_value) or [0.0, 0.0, 0.0]
-    resizer.fixed_shape_resizer.height = resizer.fixed_shape_resizer.width = size
-    override = {"from": "keep_aspect_ratio_resizer", "to": "fixed_shape_resizer", "size": size, "padding": padding}
-    return config, {"image_resizer": override}
-
-
-def _contract(model, shape, overrides):
-    """What turns pixels into what the network takes: (pixel - mean) / std per channel, found by asking the model's own code."""
-    black, grey, white = (
-        model._feature_extractor.preprocess(tf.fill(shape, value)).numpy()[0, 0, 0] for value in (0.0, 100.0, 255.0)
-    )
-    scale = (white - black) / 255.0
-    if not numpy.allclose(black + scale * 100.0, grey, atol=1e-4):
-        raise protocol.Refused("the model's preprocessing is not (pixel - mean) / std: a way to calibrate it is not known")
-    letterbox = overrides.get("image_resizer")
-    return {
-        "height": shape[1],
-        "width": shape[2],
-        "mean": [round(float(value), 4) for value in -black / scale],
-        "std": [round(float(value), 4) for value in 1.0 / scale],
-        "range": [float(min(black.min(), white.min())), float(max(black.max(), white.max()))],
-        "resize": "letterbox" if letterbox else "stretch",
-        "padding": letterbox["padding"] if letterbox else [],
-    }
-
-
-def _detections(ssd, args):
-    """What comes out, and how boxes are made of it where the PostProcess operator is left out."""
-    coder, suppression = ssd.box_coder.faster_rcnn_box_coder, ssd.post_processing.batch_non_max_suppression
-    return {
-        "outputs": "postprocess",
-        "classes": ssd.num_classes,
-        "max_detections": args["max_detections"],
-        "postprocess": {
-            "max_detections": args["max_detections"],
-            "scales": {"y": coder.y_scale, "x": coder.x_scale, "height": coder.height_scale, "width": coder.width_scale},
-            "background_classes": 1 if ssd.add_background_class else 0,  # columns before the first class
-            "score_threshold": round(suppression.score_threshold, 10),
-            "iou_threshold": round(suppression.iou_threshold, 6),
-        },
-    }
+def _preprocess(model, shape):
+    return lambda value: model._feature_extractor.preprocess(tf.fill(shape, value)).numpy()
 
 
 def _compare_weights(prefix, model, exported):

@@ -1,6 +1,7 @@
 """Take a .tflite that was made elsewhere, by TF1's converter or its publisher: hold it to its variant's name, and finish it."""
 
 import os
+import shutil
 
 import protocol
 
@@ -8,6 +9,7 @@ import converted
 import flat
 
 MADE = "detect.tflite"  # by TF1's converter
+PICTURE = "graph-tf1.dot"  # as TF1's converter draws it
 FINISHED = "model.tflite"  # by a publisher; its outputs were named when it was read
 
 
@@ -16,6 +18,8 @@ def take(args):
     contract = converted.read_contract(exported)
     made = os.path.join(protocol.input_path("made"), MADE)
     by_tf1 = os.path.exists(made)
+    if by_tf1:
+        shutil.copyfile(os.path.join(protocol.input_path("made"), PICTURE), protocol.output_path(PICTURE))
     with open(made if by_tf1 else os.path.join(exported, FINISHED), "rb") as stream:
         model = flat.read(bytearray(stream.read()))
     if by_tf1 and args["variant"].endswith("-raw"):

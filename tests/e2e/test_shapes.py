@@ -128,7 +128,8 @@ def test_each_file_loads_and_detects_in_litert(built: Built, variant: str, tmp_p
     assert sure == shapes
 
 
-def in_toolchain(program: str, *arguments: str) -> str:
+def in_toolchain(program: str, *arguments: str, toolchain: str = "tf2.13") -> str:
+    """Run a program in a toolchain's Python; its last line."""
     from litekiln.engines.venv import VenvEngine
     from litekiln.lease import Lease
     from litekiln.paths import Project
@@ -136,7 +137,7 @@ def in_toolchain(program: str, *arguments: str) -> str:
 
     project = Project(code=ROOT, work=ROOT)
     with Lease(project.state) as lease:
-        environment = VenvEngine(project, lease).ensure(load_toolchain(project, "tf2.13"), print)
+        environment = VenvEngine(project, lease).ensure(load_toolchain(project, toolchain), print)
     argv = [str(environment / "bin" / "python"), "-c", program, *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
 

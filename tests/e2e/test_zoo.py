@@ -45,7 +45,7 @@ def _archive(mirror: Path, name: str, config: str, size: int) -> Path:
     return folder / "checkpoint" / "ckpt-0"
 
 
-def _pictures(folder: Path) -> Path:
+def draw_pictures(folder: Path) -> Path:
     folder.mkdir()
     in_toolchain(DRAW, str(ROOT / "calib" / "shapes"), str(folder))
     return folder
@@ -58,7 +58,7 @@ def test_a_zoo_recipe_goes_through_all_variants(work: Path, inv: Inv, tmp_path: 
     mirror.mkdir()
     checkpoint = _archive(mirror, name, config, size)
     _compare_with_the_real_one(checkpoint, name)
-    pictures = _pictures(tmp_path / "pictures")
+    pictures = draw_pictures(tmp_path / "pictures")
     run = inv("build", "--model", model, "--engine", "venv", "--calib", str(pictures), "--json", LITEKILN_MIRROR=str(mirror))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "recorded sha256" in run.stderr
@@ -99,7 +99,7 @@ def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tm
     shutil.copytree(tmp_path / "unpacked" / "efficientdet_d0_coco17_tpu-32", model / "source")
     shutil.copyfile(work / "models" / "ssd_mobilenet_v2_320" / "labels.pbtxt", model / "labels.pbtxt")
     (model / "model.toml").write_text(EFFICIENTDET)
-    pictures = _pictures(tmp_path / "pictures")
+    pictures = draw_pictures(tmp_path / "pictures")
     arguments = ("build", "--model", "efficientdet_d0", "--engine", "venv", "--calib", str(pictures))
     run = inv(*arguments)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,212 @@
+"""Make of a frozen graph what modern converters take: a SavedModel whose PostProcess operator is their own, and a contract.
+
+The graph is TF1's tflite_graph.pb, exported by the step before or given as it is. Its input and outputs are found in it. Fake-quant
+nodes stay in the copy for TF1's converter and go from the SavedModel: what is quantized from that is calibrated anew.
+"""
+
+import os
+import shutil
+
+import numpy
+import protocol
+import tensorflow as tf
+
+GRAPH = "tflite_graph.pb"
+POSTPROCESS = "TFLite_Detection_PostProcess"
+ENCODINGS, PREDICTIONS = "raw_outputs/box_encodings", "raw_outputs/class_predictions"
+ANCHORS = "anchors"
+FAKE_QUANT = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVarsPerChannel")
+IMAGE_TENSORS = ("image_tensor", "encoded_image_string_tensor", "tf_example")
+BOX_SIDES = 4
+
+
+def lift(args):
+    folder = protocol.input_path("frozen")
+    path = os.path.join(folder, GRAPH) if os.path.isdir(folder) else protocol.input_path("graph")
+    graph = _read(path)
+    last = _postprocess(graph)
+    facts = protocol.read_json(os.path.join(folder, "facts.json")) if os.path.isdir(folder) else {}
+    image, shape = _image(graph)
+    pixels = facts.get("contract") or _told(args)
+    encodings, predictions, anchors = _heads(graph, last)
+    contract = dict(pixels, height=shape[1], width=shape[2], outputs="postprocess" if last and not args["raw"] else "raw")
+    quantized = sorted({node.op for node in graph.node if node.op in FAKE_QUANT})
+    network = _network(graph, image, encodings, predictions)
+    slots = network.structured_outputs[1].shape[2]
+    contract.update(_detections(last, slots, facts))
+    contract["tf1"] = {"image": image, "encodings": encodings, "predictions": predictions, "fake_quant": bool(quantized)}
+    _check_range(contract)
+    _save(network, anchors, contract, shape)
+    numpy.save(protocol.output_path("anchors.npy"), anchors)
+    shutil.copyfile(path, protocol.output_path(GRAPH))
+    protocol.write_json(protocol.output_path("contract.json"), contract)
+    kept = {name: facts[name] for name in ("overrides", "weights", "ready", "warnings", "quantization_aware") if name in facts}
+    return dict(kept, contract=contract)
+
+
+def _read(path):
+    graph = tf.compat.v1.GraphDef()
+    with open(path, "rb") as stream:
+        try:
+            graph.ParseFromString(stream.read())
+        except Exception as error:  # protobuf's own DecodeError, which differs between its implementations
+            raise protocol.Refused("the frozen graph can't be read: it is damaged or no GraphDef (%s)" % error) from None
+    if not graph.node:
+        raise protocol.Refused("the frozen graph is empty")
+    return graph
+
+
+def _postprocess(graph):
+    found = [node for node in graph.node if node.op == POSTPROCESS]
+    if len(found) > 1:
+        raise protocol.Refused("the graph has %d PostProcess operators, expected one" % len(found))
+    return found[0] if found else None
+
+
+def _image(graph):
+    """The one input, and its size."""
+    found = [node for node in graph.node if node.op == "Placeholder"]
+    names = [node.name for node in found]
+    if any(name in IMAGE_TENSORS for name in names):
+        raise protocol.Refused(
+            "the graph takes %s: it is a frozen_inference_graph.pb, which TFLite can't run; give the checkpoint beside it"
+            % ", ".join(names)
+        )
+    if len(found) != 1:
+        raise protocol.Refused("the graph has %d inputs (%s), expected one picture" % (len(found), ", ".join(names) or "none"))
+    shape = [each.size for each in found[0].attr["shape"].shape.dim]
+    if len(shape) != 4 or shape[0] not in (1, -1) or shape[3] != 3 or min(shape[1:]) < 1:
+        raise protocol.Refused("the graph's input %s has shape %s, expected [1, height, width, 3]" % (names[0], shape))
+    return names[0], [1] + shape[1:]
+
+
+def _heads(graph, last):
+    """What goes into the PostProcess operator; without one, what the exporter calls so."""
+    nodes = {node.name: node for node in graph.node}
+    if last:
+        encodings, predictions, anchors = (name.partition(":")[0].lstrip("^") for name in last.input[:3])
+    else:
+        encodings, predictions, anchors = ENCODINGS, PREDICTIONS, ANCHORS
+    missing = [name for name in (encodings, predictions, anchors) if name not in nodes]
+    if missing:
+        raise protocol.Refused(
+            "the graph has neither a PostProcess operator nor %s: it was not written by export_tflite_ssd_graph"
+            % " and ".join(missing)
+        )
+    return encodings, predictions, _constant(nodes, anchors)
+
+
+def _constant(nodes, name):
+    """A constant's value, also behind identities."""
+    node = nodes[name]
+    while node.op == "Identity":
+        node = nodes[node.input[0].partition(":")[0]]
+    if node.op != "Const":
+        raise protocol.Refused("the graph's anchors are no constant (%s)" % node.op)
+    value = tf.make_ndarray(node.attr["value"].tensor).astype(numpy.float32)
+    if value.ndim != 2 or value.shape[1] != BOX_SIDES:
+        raise protocol.Refused("the graph's anchors have shape %s, expected [number, 4]" % list(value.shape))
+    return value
+
+
+def _told(args):
+    """The pixels as the recipe states them: a frozen graph says nothing of them."""
+    mean, std = numpy.array(args["mean"]), numpy.array(args["std"])
+    low, high = (0 - mean) / std, (255 - mean) / std
+    bounds = [float(min(low.min(), high.min())), float(max(low.max(), high.max()))]
+    return {"mean": args["mean"], "std": args["std"], "range": bounds, "resize": args["resize"], "padding": []}
+
+
+def _detections(last, slots, facts):
+    """How boxes are made: what the operator's attributes say; without one, what the configuration said."""
+    if not last:
+        return facts["detections"] if "detections" in facts else {"classes": 0, "max_detections": 0}
+    attr = last.attr
+    scales = {"y": attr["y_scale"].f, "x": attr["x_scale"].f, "height": attr["h_scale"].f, "width": attr["w_scale"].f}
+    classes, most = attr["num_classes"].i, attr["max_detections"].i
+    return {
+        "classes": classes,
+        "max_detections": most,
+        "postprocess": {
+            "max_detections": most,
+            "scales": scales,
+            "background_classes": slots - classes,
+            "score_threshold": round(attr["nms_score_threshold"].f, 10),
+            "iou_threshold": round(attr["nms_iou_threshold"].f, 6),
+            "regular": attr["use_regular_nms"].b,
+        },
+    }
+
+
+def _check_range(contract):
+    if contract["range"][0] == contract["range"][1]:
+        raise protocol.Refused("mean %s and std %s leave no range of pixels" % (contract["mean"], contract["std"]))
+
+
+def _network(graph, image, encodings, predictions):
+    """The graph up to its raw outputs, without fake quantization, as a function."""
+    plain = tf.compat.v1.GraphDef()
+    for node in graph.node:
+        if node.op == POSTPROCESS:
+            continue
+        kept = plain.node.add()
+        kept.CopyFrom(node)
+        if node.op in FAKE_QUANT:
+            kept.Clear()
+            kept.name, kept.op = node.name, "Identity"
+            kept.input.append(node.input[0])
+            kept.attr["T"].type = tf.float32.as_datatype_enum
+    plain = tf.compat.v1.graph_util.extract_sub_graph(plain, [image, encodings, predictions])
+    try:
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(plain, name=""), [])
+        elements = [wrapped.graph.as_graph_element(name + ":0") for name in (image, encodings, predictions)]
+    except (ValueError, KeyError) as error:
+        raise protocol.Refused("TensorFlow %s can't take the graph in: %s" % (tf.__version__, error)) from None
+    return wrapped.prune(elements[0], elements[1:])
+
+
+def _save(network, anchors, contract, shape):
+    """A SavedModel in the form that TF2's exporter writes: the operator is an empty function that the converter knows by name."""
+    module = tf.Module()
+
+    def raw(image):
+        encodings, predictions = network(image)
+        return {"box_encodings": tf.identity(encodings), "class_predictions": tf.identity(predictions)}
+
+    def detect(image):
+        found = raw(image)
+        made = _postprocess_function(contract)(found["box_encodings"], found["class_predictions"], tf.constant(anchors))
+        return dict(zip(("boxes", "classes", "scores", "count"), made))
+
+    chosen = detect if contract["outputs"] == "postprocess" else raw
+    module.function = tf.function(chosen, input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])
+    tf.saved_model.save(module, protocol.output_path("saved_model"), signatures=module.function)
+
+
+def _postprocess_function(contract):
+    options = contract["postprocess"]
+    scales = options["scales"]
+    numbers = {
+        "max_detections": "i: %d" % options["max_detections"],
+        "max_classes_per_detection": "i: 1",
+        "use_regular_nms": "b: %s" % str(options["regular"]).lower(),
+        "nms_score_threshold": "f: %f" % options["score_threshold"],
+        "nms_iou_threshold": "f: %f" % options["iou_threshold"],
+        "y_scale": "f: %f" % scales["y"],
+        "x_scale": "f: %f" % scales["x"],
+        "h_scale": "f: %f" % scales["height"],
+        "w_scale": "f: %f" % scales["width"],
+        "num_classes": "i: %d" % contract["classes"],
+    }
+    attributes = " ".join('attr { key: "%s" value { %s } }' % item for item in numbers.items())
+
+    @tf.function(experimental_implements='name: "%s" %s' % (POSTPROCESS, attributes))
+    def detections(encodings, predictions, anchors):
+        zero = tf.constant(0.0)
+        return zero, tf.identity(zero), tf.identity(zero), tf.identity(zero)
+
+    return detections
+
+
+if __name__ == "__main__":
+    protocol.main(lift)
