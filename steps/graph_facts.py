@@ -110,9 +110,10 @@ def _check_size(model):
 def _graph(model, place):
     graph = model.subgraphs[place]
     tensors = [_tensor(model, number, each) for number, each in enumerate(graph.tensors)]
-    ends = [_indices(each, len(tensors), what) for each, what in ((graph.inputs, "an input"), (graph.outputs, "an output"))]
+    inputs = _indices(graph.inputs, len(tensors), "an input of the graph")
+    outputs = _indices(graph.outputs, len(tensors), "an output of the graph")
     operators = [_operator(model, tensors, number, each) for number, each in enumerate(graph.operators or ())]
-    return Graph(text(graph.name) or "graph %d" % place, tensors, operators, *ends)
+    return Graph(text(graph.name) or "graph %d" % place, tensors, operators, inputs, outputs)
 
 
 def _tensor(model, number, tensor):
@@ -150,8 +151,8 @@ def _operator(model, tensors, number, operator):
         raise protocol.Refused("operator %d is of kind %d, there are %d" % (number, operator.opcodeIndex, len(model.operatorCodes)))
     code = model.operatorCodes[operator.opcodeIndex]
     what = "operator %d" % number
-    inputs = _indices(operator.inputs, len(tensors), what, optional=True)
-    outputs = _indices(operator.outputs, len(tensors), what)
+    inputs = _indices(operator.inputs, len(tensors), "an input of " + what, optional=True)
+    outputs = _indices(operator.outputs, len(tensors), "an output of " + what)
     kind = max(code.builtinCode, code.deprecatedBuiltinCode)
     name, standing = BUILTIN.get(kind, "BUILTIN %d" % kind), ""  # a file of a newer TensorFlow may know more
     if name == "CUSTOM" or code.customCode:

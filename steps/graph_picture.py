@@ -33,6 +33,9 @@ LINE = 46  # characters: longer attributes are broken, longer names cut
 PORTS = 8  # outputs of one operator that get a place of their own at its lower edge
 SHOWN_VALUES = 8
 GROUP = re.compile(r'<title>[^<]*</title>\n<g id="a_[^"]*"><a xlink:title="([^"]*)">\n(.*?)</a>\n</g>\n', re.DOTALL)
+# For Graphviz a backslash begins an order, here and there with other rules: of names it gets this character of private use instead.
+STAND_IN = "\uf05c"
+BLANK = re.compile(r"<text [^>]*>(?:&#160;| )*</text>\n")  # what keeps texts apart: their places are settled
 PROLOGUE = re.compile(r"\A.*?(?=<svg )", re.DOTALL)
 
 
@@ -44,6 +47,7 @@ def draw(file):
 
 def _finished(svg, file):
     """What browsers and screen readers want: no document type to look up, a title, and names as titles of the elements."""
+    svg = BLANK.sub("", svg).replace(STAND_IN, "\\")
     svg = GROUP.sub(r"<title>\1</title>\n\2", PROLOGUE.sub("", svg))
     svg = svg.replace("<title>model</title>\n", "", 1).replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "", 1)
     head = '<title>%s</title>\n<desc>%s</desc>\n<g id="graph0"' % (_quoted(_headline(file)), _quoted(_summary(file)))
@@ -261,9 +265,9 @@ def _cut(name, length=LINE):
 
 
 def _quoted(text):
-    return escape(text, quote=True)
+    return escape(text.replace(STAND_IN, "\ufffd").replace("\\", STAND_IN), quote=True)
 
 
 def _string(text):
-    """Inside quotes of the DOT language, where backslashes and HTML's entities mean something as well."""
-    return _quoted(text).replace("\\", "\\\\").replace("\n", "\\n")
+    """Inside quotes of the DOT language; the only backslash is that of a new line."""
+    return _quoted(text).replace("\n", "\\n")
