@@ -107,6 +107,21 @@ def new(
     run_command(commands.new, as_json=json, debug=debug, name=name, **given)
 
 
+@task(
+    help={
+        "file": "the .tflite file",
+        "out": "where the picture goes (default: its name with .svg, in the folder you are in)",
+        "dot": "also write the graph as Graphviz's text, beside the picture",
+        **{name: COMMON[name] for name in ("engine", "json", "debug")},
+    }
+)
+def graph(
+    _: Context, file: str, out: str = "", dot: bool = False, engine: str = "auto", json: bool = False, debug: bool = False
+) -> None:
+    """Draw a .tflite file's graph as SVG: operators, shapes, types, quantisation."""
+    run_command(commands.graph, as_json=json, debug=debug, file=file, out=out, dot=dot, engine=engine)
+
+
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
 def smoke(
     _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False

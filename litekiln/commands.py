@@ -49,6 +49,13 @@ def smoke(reporter: Reporter, *, toolchains: list[str], engine: str, force: bool
     return {"toolchains": runs}
 
 
+def graph(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """A picture of a .tflite file's graph."""
+    from litekiln.graph import draw_graph
+
+    return draw_graph(reporter, find_project(), **arguments)
+
+
 def models(reporter: Reporter) -> dict[str, Any]:
     """The recipes there are, and what of each is built."""
     project = find_project()

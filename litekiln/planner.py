@@ -231,3 +231,10 @@ def plan_smoke(project: Project, toolchain: Toolchain) -> Plan:
     args = {"python": spec.python, "tensorflow": spec.tensorflow, "imports": spec.imports}
     builder.add("smoke", "smoke.py", toolchain, args=args, inputs={}, timeout=900)
     return builder.plan()
+
+
+def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
+    """One step: the picture of a .tflite file's graph."""
+    builder = PlanBuilder(project, "graph")
+    builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
+    return builder.plan()

@@ -1,6 +1,7 @@
 """Write into a converted model what it is: TFLite metadata with pixel normalisation, the meaning of each tensor and the label file.
+Draw its graph beside it.
 
-tflite-support writes it; what it wrote is read back and held against what was meant.
+tflite-support writes the metadata; what it wrote is read back and held against what was meant.
 """
 
 import io
@@ -14,6 +15,8 @@ import numpy
 import protocol
 
 import flat
+import graph_facts
+import graph_picture
 
 sys.modules["tensorflow"] = None  # tflite-support would import it, seconds for nothing: only to open files with it
 try:
@@ -54,6 +57,8 @@ def annotate(args):
     _check(data, plain, labels, contract, MEANINGS if detects else names)
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
         stream.write(data)
+    with open(protocol.output_path("graph.svg"), "w", encoding="utf-8") as stream:
+        stream.write(graph_picture.draw(graph_facts.read(data))[1])
     for name in EXTRA_FILES:
         if os.path.exists(os.path.join(converted, name)):
             shutil.copyfile(os.path.join(converted, name), protocol.output_path(name))

@@ -80,13 +80,24 @@ def _lay_out(packages: Path, spec: dict[str, Any]) -> None:
     """
     for name in spec.get("prune", []):
         if _has_package(packages, name):
-            shutil.rmtree(packages / name)
+            _drop(packages, name)
     for name, target in spec.get("links", {}).items():
         if not _has_package(packages, target):
             continue
         if not (packages / target).exists():
             sys.exit(f"links.{name}: {target} is not in the environment")
         (packages / name).symlink_to(os.path.relpath(packages / target, (packages / name).parent))
+
+
+def _drop(packages: Path, pattern: str) -> None:
+    found = sorted(packages.glob(pattern))
+    if not found:
+        sys.exit(f"prune: {pattern} is not in the environment")
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _has_package(packages: Path, path: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, inv_argv
+from tests.e2e.svg import read_svg
 from tests.e2e.test_build import bundle_hashes
 
 pytestmark = pytest.mark.toolchain("tf2.13")
@@ -60,9 +61,37 @@ def test_each_variant_keeps_its_accuracy(built: Built, variant: str) -> None:
 def test_a_bundle_is_whole(built: Built, variant: str) -> None:
     folder = built[0] / "out" / "shapes" / variant
     extra = ["anchors.npy", "postprocess.json"] if variant == "int8-raw" else []
-    names = ["detect.tflite", "example.png", "labelmap.txt", "manifest.json", "report.json", *extra]
+    names = ["detect.tflite", "example.png", "graph.svg", "labelmap.txt", "manifest.json", "report.json", *extra]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert (folder / "labelmap.txt").read_text().splitlines() == ["circle", "square", "triangle"]
+
+
+OPERATORS = """
+import sys; sys.path.insert(0, sys.argv[1])
+import json, flat, graph_picture
+model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
+tensors = model.subgraphs[0].tensors
+given = [flat.TYPES[tensors[operator.outputs[0]].type] for _, operator in flat.operators(model)]
+print(json.dumps([(name.decode(), graph_picture.COLOURS[kind][0]) for (name, _), kind in zip(flat.operators(model), given)]))
+"""
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_graph_shows_every_operator_once_in_the_colour_of_its_type(built: Built, variant: str) -> None:
+    bundle = built[0] / "out" / "shapes" / variant
+    text = (bundle / "graph.svg").read_text(encoding="utf-8")
+    wanted = json.loads(in_toolchain(OPERATORS, str(ROOT / "steps"), str(bundle / "detect.tflite")))
+    operators = read_svg(text).operators()
+    assert [each.texts[:2] for each in operators] == [(name, f"#{number}") for number, (name, _) in enumerate(wanted)]
+    assert [colour in each.fills for each, (_, colour) in zip(operators, wanted, strict=True)] == [True] * len(wanted)
+    assert ("TFLite_Detection_PostProcess" in text) == (variant != "int8-raw")
+
+
+def test_the_command_draws_what_the_bundle_has(built: Built) -> None:
+    bundle = built[0] / "out" / "shapes" / "int8"
+    run = _inv(built[0], "graph", "--file", "out/shapes/int8/detect.tflite", "--engine", "venv")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (built[0] / "detect.svg").read_bytes() == (bundle / "graph.svg").read_bytes()
 
 
 def test_integer_inputs_mean_the_pixel_range(built: Built) -> None:

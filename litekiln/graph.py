@@ -1,0 +1,143 @@
+"""`inv graph`: the picture of a .tflite file's graph, put where the user wants it."""
+
+import errno
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import SourceError, UsageError
+from litekiln.paths import Project
+from litekiln.planner import plan_graph
+from litekiln.report import Reporter, size_text
+from litekiln.store import saying_disk_full
+from litekiln.toolchains import load_toolchain
+from litekiln.working import open_executor
+
+TOOLCHAIN = "tf2.13"  # the one that carries Graphviz
+MAGIC = b"TFL3"
+LARGEST = 2**31 - 1  # its own offsets reach no further
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is drawn, and where each file of the picture goes."""
+
+    model: Path
+    files: dict[str, Path]
+
+
+def draw_graph(reporter: Reporter, project: Project, *, file: str, out: str, dot: bool, engine: str) -> dict[str, Any]:
+    """Draw it in its toolchain, through the store like every step; write the picture, say what is in the graph."""
+    wanted = check_arguments(file, out, dot=dot)
+    plan = plan_graph(project, load_toolchain(project, TOOLCHAIN), wanted.model)
+    with open_executor(project, engine, reporter) as (executor, _):
+        finished = executor.run(plan).complete()["graph"]
+    for name, target in wanted.files.items():
+        _write(finished.entry.files / name, target)
+    result = finished.entry.result()
+    _show(reporter, result)
+    for target in wanted.files.values():
+        reporter.note(f"wrote {target} ({size_text(target.stat().st_size)})")
+    graph = {name: value for name, value in result.items() if name != "format"}
+    return {"file": str(wanted.model), "written": [str(target) for target in wanted.files.values()], "graph": graph}
+
+
+def check_arguments(file: str, out: str, *, dot: bool) -> Wanted:
+    """Everything that can be known before anything is run."""
+    model = _model(file)
+    picture = Path(out or f"{Path(file).stem}.svg").resolve()
+    targets = {"graph.svg": picture}
+    if dot:
+        if picture.suffix == ".dot":
+            msg = f"--out {out}: it names the picture, and --dot would write its text over it"
+            raise UsageError(msg, remedy="name the picture: --out NAME.svg; NAME.dot is written beside it")
+        targets["graph.dot"] = picture.with_suffix(".dot")
+    for target in targets.values():
+        _check_target(target, model)
+    return Wanted(model, targets)
+
+
+def _model(file: str) -> Path:
+    model = Path(file)
+    if model.is_dir():
+        msg = f"--file {file}: that is a folder"
+        raise UsageError(msg, cause="a bundle's folder was named", remedy=f"name the file in it: --file {model / 'detect.tflite'}")
+    if not model.is_file():
+        msg = f"--file {file}: there is no such file"
+        raise UsageError(msg, remedy="name a .tflite file, as in: --file out/shapes/int8/detect.tflite")
+    try:
+        with model.open("rb") as stream:
+            start = stream.read(8)
+        size = model.stat().st_size
+    except OSError as error:
+        msg = f"--file {file}: it can't be read: {error.strerror}"
+        raise UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
+    if start[4:] != MAGIC:
+        msg = f"{file} is no TFLite model: its bytes 4 to 7 don't say TFL3"
+        cause = "it is another kind of file, such as a SavedModel's graph or a page that was downloaded in its place"
+        raise SourceError(msg, cause=cause, remedy="name a .tflite file")
+    if size > LARGEST:
+        msg = f"{file} has {size_text(size)}: a TFLite model ends at 2.15 GB"
+        raise SourceError(msg, cause="something else follows the model in the file", remedy="name a .tflite file")
+    return model.resolve()
+
+
+def _check_target(target: Path, model: Path) -> None:
+    if target.is_dir():
+        msg = f"--out {target}: that is a folder"
+        raise UsageError(msg, remedy=f"name a file in it: --out {target / 'graph.svg'}")
+    if not target.parent.is_dir():
+        msg = f"--out {target}: there is no folder {target.parent}"
+        raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
+    if target.exists() and not target.is_file():
+        msg = f"--out {target}: that is no plain file"
+        raise UsageError(msg, remedy="name a file of its own; its folder gets it by renaming, which a device can't do")
+    if target == model:
+        msg = f"--out {target}: that is the model itself"
+        raise UsageError(msg, remedy="name another file")
+
+
+def _write(source: Path, target: Path) -> None:
+    """Whole or not at all: written beside its place, then renamed."""
+    with saying_disk_full(target.parent):
+        try:
+            handle, beside = tempfile.mkstemp(prefix=".graph.", dir=target.parent)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            msg = f"--out {target}: nothing may be written in the folder {target.parent}"
+            raise UsageError(msg, remedy="name a file elsewhere with --out") from None
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(source.read_bytes())
+            Path(beside).chmod(_default_mode())
+            Path(beside).replace(target)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+
+
+def _default_mode() -> int:
+    """What a new file gets: tempfile keeps its own to their owner."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _show(reporter: Reporter, graph: dict[str, Any]) -> None:
+    operators = sorted(graph["operators"].items(), key=lambda each: (-each[1], each[0]))
+    reporter.table(("operator", "count"), [(name, str(count)) for name, count in operators])
+    reporter.note("tensors: " + ", ".join(f"{count} {kind}" for kind, count in graph["types"].items()))
+    ends = [(what, each) for what in ("input", "output") for each in graph[f"{what}s"]]
+    rows = [(what, each["name"], each["type"], _shape(each["shape"]), _scale(each)) for what, each in ends]
+    reporter.table(("", "name", "type", "shape", "scale"), rows)
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join("?" if size == -1 else str(size) for size in shape) or "-"
+
+
+def _scale(tensor: dict[str, Any]) -> str:
+    return "-" if tensor["scale"] is None else f"{tensor['scale']:.6g} at zero point {tensor['zero_point']}"
