@@ -5,20 +5,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = sorted(path.parent.name for path in (ROOT / "toolchains").glob("*/toolchain.toml"))
+DEFAULT_ENGINE, DEFAULT_TOOLCHAIN = "venv", "tf2.13"  # what `make test` covers
 NOT_RUN: dict[str, list[str]] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--engines", default="venv", help="comma-separated: venv, docker")
+    parser.addoption("--engines", default=DEFAULT_ENGINE, help="comma-separated: venv, docker")
     parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
     parser.addoption("--long", action="store_true", help="also what takes many minutes: every recipe of the zoo")
-    parser.addoption("--toolchains", default="tf2.13", help="comma-separated names, or all")
+    parser.addoption("--toolchains", default=DEFAULT_TOOLCHAIN, help="comma-separated names, or all")
+    parser.addoption("--rest", action="store_true", help="leave out what `make test` runs, where that has run already")
 
 
 def chosen_engines(config: pytest.Config) -> list[str]:
@@ -32,26 +35,45 @@ def chosen_toolchains(config: pytest.Config) -> list[str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs an engine or a toolchain that was not chosen; what is left out is listed at the end."""
-    engines, toolchains = chosen_engines(config), chosen_toolchains(config)
+    engines, toolchains = set(chosen_engines(config)), set(chosen_toolchains(config))
+    chosen = _Choice(engines, toolchains, bool(config.getoption("--long")), str(config.getoption("--bases")))
+    default = _Choice({DEFAULT_ENGINE}, {DEFAULT_TOOLCHAIN}, long=False, bases=chosen.bases)
     kept, left_out = [], []
     for item in items:
-        needs = {str(mark.args[0]) for mark in item.iter_markers("toolchain")} | _parameter(item, "toolchain")
-        wants = {"docker"} if any(item.iter_markers("docker")) else _parameter(item, "engine")
-        if wants - set(engines):
-            reason = f"engine {min(wants - set(engines))} was not chosen"
-        elif needs - set(toolchains):
-            reason = f"toolchain {min(needs - set(toolchains))} was not chosen"
-        elif any(item.iter_markers("long")) and not config.getoption("--long"):
-            reason = "it takes many minutes (--long)"
-        elif any(item.iter_markers("debian_bases")) and config.getoption("--bases") != "debian":
-            reason = "the images stand on bases from a registry"
-        else:
+        reason = chosen.why_not(item)
+        if not reason and config.getoption("--rest") and not default.why_not(item):
+            reason = "`make test` runs them (--rest)"
+        if not reason:
             kept.append(item)
             continue
         left_out.append(item)
         NOT_RUN.setdefault(reason, []).append(item.nodeid)
     items[:] = kept
     config.hook.pytest_deselected(items=left_out)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a run covers."""
+
+    engines: set[str]
+    toolchains: set[str]
+    long: bool
+    bases: str
+
+    def why_not(self, item: pytest.Item) -> str:
+        """Why a test is left out; "" where it isn't."""
+        needs = {str(mark.args[0]) for mark in item.iter_markers("toolchain")} | _parameter(item, "toolchain")
+        wants = {"docker"} if any(item.iter_markers("docker")) else _parameter(item, "engine")
+        if wants - self.engines:
+            return f"engine {min(wants - self.engines)} was not chosen"
+        if needs - self.toolchains:
+            return f"toolchain {min(needs - self.toolchains)} was not chosen"
+        if any(item.iter_markers("long")) and not self.long:
+            return "it takes many minutes (--long)"
+        if any(item.iter_markers("debian_bases")) and self.bases != "debian":
+            return "the images stand on bases from a registry"
+        return ""
 
 
 def _parameter(item: pytest.Item, name: str) -> set[str]:
