@@ -54,12 +54,13 @@ class _File:
     def _unpack(self, form: str, start: int) -> tuple[int, ...]:
         return struct.unpack(form, self._cut(start, struct.calcsize(form)))
 
-    def _messages(self, header: int) -> "list[tuple[int, int, int, int]]":
+    def _messages(self, header: int) -> list[tuple[int, int, int, int]]:
         """Kind, flags, place and size of each message of an object header, which may go on elsewhere."""
         version, _, count, _, size = self._unpack("<BBHII", header)
         if version != 1 or count > MOST_MESSAGES:
             raise ValueError(ANOTHER_FORM)
-        blocks, found = [(header + 16, size)], []
+        blocks = [(header + 16, size)]
+        found: list[tuple[int, int, int, int]] = []
         for start, length in blocks:
             position = start
             while position + 8 <= start + length and len(found) < count:

@@ -6,6 +6,7 @@ from pathlib import Path
 from litekiln.errors import SourceError
 from litekiln.inspect_saved_model import Tensor, fixed_picture
 from litekiln.protowire import DTYPES, Message, read_message, shape_of
+from litekiln.reading import reading
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 RAW = {"raw_outputs/box_encodings", "raw_outputs/class_predictions"}
@@ -32,8 +33,13 @@ def is_graph(path: Path) -> bool:
 
 
 def read_graph(path: Path) -> Graph:
-    nodes = _nodes(path)
-    ops = {node.text(2) for node in nodes}
+    with reading(path, "a frozen graph", EXPORT_AGAIN):
+        return _looked_into(path, read_message(path.read_bytes()).children(1))
+
+
+def _looked_into(path: Path, nodes: list[Message]) -> Graph:
+    if not nodes or not all(node.text(1) and node.text(2) for node in nodes):
+        raise ValueError("its nodes have no names" if nodes else "it has no nodes")
     inputs = [node for node in nodes if node.text(2) == "Placeholder"]
     finish = next((node for node in nodes if node.text(2) == POSTPROCESS), None)
     if any(node.text(1) == SERVER_INPUT for node in inputs):
@@ -51,24 +57,8 @@ def read_graph(path: Path) -> Graph:
     height, width = fixed_picture(tensors[0], takes, EXPORT_AGAIN)
     attributes = finish.map(5) if finish else {}
     classes, most = (attributes[key].number(3) if key in attributes else 0 for key in ("num_classes", "max_detections"))
-    aware = any(op.startswith("FakeQuant") for op in ops)
+    aware = any(node.text(2).startswith("FakeQuant") for node in nodes)
     return Graph(height, width, bool(finish), classes, most, aware)
-
-
-def _nodes(path: Path) -> list[Message]:
-    try:
-        nodes = read_message(path.read_bytes()).children(1)
-        if not nodes or not all(node.text(1) and node.text(2) for node in nodes):
-            raise ValueError("its nodes have no names" if nodes else "it has no nodes")
-    except OSError as error:
-        raise SourceError(
-            f"{path} can't be read: {error.strerror}", remedy="check the path, and that the file may be read"
-        ) from None
-    except (IndexError, ValueError) as error:
-        problem = "it ends too early" if isinstance(error, IndexError) else error
-        cause = "the download or the copy was cut off, or it is another kind of file"
-        raise SourceError(f"{path} is no frozen graph, or is damaged: {problem}", cause=cause, remedy=EXPORT_AGAIN) from None
-    return nodes
 
 
 def _placeholder(node: Message) -> Tensor:
@@ -85,7 +75,8 @@ def _for_servers(path: Path) -> SourceError:
     if beside and config:
         remedy = f"give the checkpoint beside it: --source {beside.with_suffix('')}"
     elif beside:
-        remedy = f"its checkpoint {beside.with_suffix('').name} is beside it: copy the training's pipeline.config there and give the folder"
+        there = f"its checkpoint {beside.with_suffix('').name} is beside it"
+        remedy = f"{there}: copy the training's pipeline.config there and give the folder"
     return SourceError(
         f"{path} is a frozen graph for servers (its input is {SERVER_INPUT}): it has no TFLite form",
         cause="export_inference_graph.py wrote it, with the detections made by TensorFlow's own operators",

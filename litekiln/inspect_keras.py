@@ -12,6 +12,7 @@ from litekiln import hdf5
 from litekiln.errors import SourceError
 from litekiln.inspect_saved_model import Tensor, fixed_picture
 from litekiln.keras_names import KNOWN
+from litekiln.reading import reading
 
 CONFIG, METADATA = "config.json", "metadata.json"
 SAVE_WHOLE = "save the whole model: model.save('model.keras')"
@@ -49,8 +50,13 @@ def is_keras(path: Path) -> bool:
 
 
 def read_keras(path: Path) -> KerasModel:
-    old = _reading(path, lambda: hdf5.is_hdf5(path))
-    version, config = _reading(path, lambda: _from_hdf5(path) if old else _from_zip(path))
+    with reading(path, "a Keras model", SAVE_WHOLE):
+        old = hdf5.is_hdf5(path)
+        version, config = _from_hdf5(path) if old else _from_zip(path)
+        return _looked_into(path, version, config, old=old)
+
+
+def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool) -> KerasModel:
     if not re.match(r"[23]\.\d", version):
         cause = "the file says another version, or none" if version else "the file does not say which Keras wrote it"
         raise SourceError(f"{path} was written by Keras {version or '?'}: 2 and 3 are known", cause=cause, remedy=SAVE_WHOLE)
@@ -64,32 +70,16 @@ def read_keras(path: Path) -> KerasModel:
     return KerasModel(version, ".h5" if old else ".keras", height, width, custom, lambdas)
 
 
-def _reading(path: Path, read: Any) -> Any:
-    try:
-        return read()
-    except OSError as error:
-        raise SourceError(
-            f"{path} can't be read: {error.strerror}", remedy="check the path, and that the file may be read"
-        ) from None
-    except (IndexError, KeyError, ValueError, NotImplementedError, RecursionError, zipfile.BadZipFile) as error:
-        problem = error if isinstance(error, (ValueError, zipfile.BadZipFile)) else type(error).__name__
-        cause = "the download or the copy was cut off, or it is another kind of file"
-        raise SourceError(f"{path} is no Keras model, or is damaged: {problem}", cause=cause, remedy=SAVE_WHOLE) from None
-    except _WeightsOnly:
-        cause = "save_weights() wrote it, or a checkpoint that saves weights only"
-        raise SourceError(
-            f"{path} holds weights and no model", cause=cause, remedy=f"build the model, load the weights, then {SAVE_WHOLE}"
-        ) from None
-
-
-class _WeightsOnly(Exception):
-    pass
+def _weights_only(path: Path) -> SourceError:
+    cause = "save_weights() wrote it, or a checkpoint that saves weights only"
+    remedy = f"build the model, load the weights, then {SAVE_WHOLE}"
+    return SourceError(f"{path} holds weights and no model", cause=cause, remedy=remedy)
 
 
 def _from_hdf5(path: Path) -> tuple[str, dict[str, Any]]:
     texts = hdf5.root_texts(path)
     if "model_config" not in texts:
-        raise _WeightsOnly
+        raise _weights_only(path)
     return texts.get("keras_version", ""), _as_object(json.loads(texts["model_config"]))
 
 
@@ -98,7 +88,7 @@ def _from_zip(path: Path) -> tuple[str, dict[str, Any]]:
         names = package.namelist()
         if CONFIG not in names:
             if any(name.endswith(".weights.h5") for name in names):
-                raise _WeightsOnly
+                raise _weights_only(path)
             raise ValueError(f"it has no {CONFIG}")
         if max(package.getinfo(name).file_size for name in (CONFIG, METADATA)) > MOST_CONFIG:
             raise ValueError(f"its {CONFIG} is far too long")

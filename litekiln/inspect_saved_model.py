@@ -6,6 +6,7 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.protowire import DTYPES, Message, read_message, shape_of
+from litekiln.reading import reading
 
 FILE = "saved_model.pb"
 DEFAULT = "serving_default"
@@ -15,7 +16,8 @@ TRAINING_EXPORT = {"detection_boxes", "detection_classes", "detection_scores", "
 GIVE_CHECKPOINT = "give the training's checkpoint and its pipeline.config: the folder that has both"
 SAVE_FIXED = (
     "save it with one signature for one picture: "
-    "tf.saved_model.save(model, DIR, signatures=tf.function(model).get_concrete_function(tf.TensorSpec([1, 320, 320, 3], tf.float32)))"
+    "tf.saved_model.save(model, DIR, signatures=tf.function(model).get_concrete_function("
+    "tf.TensorSpec([1, HEIGHT, WIDTH, 3], tf.float32)))"
 )
 
 
@@ -28,7 +30,9 @@ class Tensor:
     shape: tuple[int, ...] | None
 
     def __str__(self) -> str:
-        sizes = "of unknown shape" if self.shape is None else f"[{', '.join('?' if each < 0 else str(each) for each in self.shape)}]"
+        sizes = (
+            "of unknown shape" if self.shape is None else f"[{', '.join('?' if each < 0 else str(each) for each in self.shape)}]"
+        )
         return f"{self.name} {self.dtype} {sizes}"
 
 
@@ -43,7 +47,7 @@ class Signature:
     @property
     def from_training(self) -> bool:
         """Whether it is what the Object Detection API's own exporter writes."""
-        return TRAINING_EXPORT <= {each.name for each in self.outputs}
+        return {each.name for each in self.outputs} >= TRAINING_EXPORT
 
 
 @dataclass(frozen=True)
@@ -57,24 +61,13 @@ class SavedModel:
 def read_saved_model(folder: Path) -> SavedModel:
     """A SavedModel's first graph for serving."""
     path = folder / FILE
-    try:
+    with reading(path, "a SavedModel", f"copy the whole folder again: {FILE}, variables/, assets/"):
         graphs = read_message(path.read_bytes()).children(2)
         if not graphs:
             raise ValueError("it holds no graph")
         graph = next((each for each in graphs if b"serve" in each.child(1).fields.get(4, [])), graphs[0])
         found = {name: _signature(name, entry) for name, entry in graph.map(5).items() if not name.startswith("__")}
         return SavedModel(graph.child(1).text(5), found)
-    except OSError as error:
-        raise SourceError(
-            f"{path} can't be read: {error.strerror}", remedy="check the path, and that the file may be read"
-        ) from None
-    except (IndexError, ValueError) as error:
-        problem = "it ends too early" if isinstance(error, IndexError) else error
-        raise SourceError(
-            f"{path} is no SavedModel, or is damaged: {problem}",
-            cause="the download or the copy was cut off, or it is another kind of file",
-            remedy=f"copy the whole folder again: {FILE}, variables/, assets/",
-        ) from None
 
 
 def _signature(name: str, message: Message) -> Signature:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.inspect_saved_model import Tensor, fixed_picture
+from litekiln.reading import reading
 
 MAGIC = b"TFL3"
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -37,7 +38,7 @@ def is_tflite(path: Path) -> bool:
 
 
 class Table:
-    """A flatbuffer's table. Offsets that lead out of the file raise struct.error."""
+    """A flatbuffer's table. Offsets that lead out of the file raise struct.error or ValueError."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data, self._position = data, position
@@ -88,24 +89,17 @@ class Table:
 
 
 def read_tflite(path: Path) -> TfliteModel:
-    try:
+    with reading(path, "a .tflite", "copy or download it again"):
         data = path.read_bytes()
         if data[4:8] != MAGIC:
             raise ValueError("it does not begin as one")
-        model = Table(data, struct.unpack_from("<I", data)[0])
-        graph = model.tables(2)[0]
-        operators = _operators(model, graph)
-        tensors = graph.tables(0)
-        inputs, outputs = ([_tensor(tensors[each]) for each in graph.numbers(field)] for field in (1, 2))
-        types, options = _arithmetic(tensors, operators), _options(operators, graph)
-    except OSError as error:
-        raise SourceError(
-            f"{path} can't be read: {error.strerror}", remedy="check the path, and that the file may be read"
-        ) from None
-    except (IndexError, ValueError, struct.error) as error:
-        problem = error if isinstance(error, ValueError) else "it ends too early"
-        cause = "the download or the copy was cut off, or it is another kind of file"
-        raise SourceError(f"{path} is no .tflite, or is damaged: {problem}", cause=cause, remedy="copy or download it again") from None
+        return _looked_into(path, Table(data, struct.unpack_from("<I", data)[0]))
+
+
+def _looked_into(path: Path, model: Table) -> TfliteModel:
+    graph = model.tables(2)[0]
+    operators, tensors = _operators(model, graph), graph.tables(0)
+    inputs, outputs = ([_tensor(tensors[each]) for each in graph.numbers(field)] for field in (1, 2))
     takes = f"{path} takes {', '.join(map(str, inputs)) or 'nothing'}"
     if len(inputs) != 1:
         raise SourceError(f"{takes}: one picture is expected", cause="the model has several inputs, or none", remedy=CONVERT_AGAIN)
@@ -113,8 +107,8 @@ def read_tflite(path: Path) -> TfliteModel:
     if entry.dtype not in ("float32", "uint8", "int8"):
         raise SourceError(f"{takes}: expected float32, uint8 or int8 pixels", remedy=CONVERT_AGAIN)
     height, width = fixed_picture(Tensor(entry.name, "float32", entry.shape), takes, CONVERT_AGAIN)
-    postprocess = any(name == POSTPROCESS for name, _, _ in operators)
-    variant = _variant(path, entry.dtype, {each.dtype for each in outputs}, types)
+    variant = _variant(path, entry.dtype, {each.dtype for each in outputs}, _arithmetic(tensors, operators))
+    options, postprocess = _options(operators, graph), any(name == POSTPROCESS for name, _, _ in operators)
     classes, most = options.get("num_classes", 0), options.get("max_detections", 0)
     return TfliteModel(height, width, entry.dtype, outputs, postprocess, variant, _packed(path), classes, most)
 

@@ -3,8 +3,7 @@
 Made of both toolchains' `keras.layers`; tests/engine/test_source_forms.py holds it to them.
 """
 
-LAYERS = frozenset(
-    """
+_LAYERS = """
 AbstractRNNCell Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
 AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention AugMix
 AutoContrast Average AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D BatchNormalization
@@ -25,11 +24,9 @@ Resizing ReversibleEmbedding STFTSpectrogram SeparableConv1D SeparableConv2D Sep
 SimpleRNN SimpleRNNCell Softmax Solarization SpatialDropout1D SpatialDropout2D SpatialDropout3D SpectralNormalization
 StackedRNNCells StringLookup Subtract TFSMLayer TextVectorization ThresholdedReLU TimeDistributed TorchModuleWrapper
 UnitNormalization UpSampling1D UpSampling2D UpSampling3D Wrapper ZeroPadding1D ZeroPadding2D ZeroPadding3D
-""".split()
-)
+"""
+LAYERS = frozenset(_LAYERS.split())
 MODELS = frozenset(["Functional", "Model", "Sequential"])
 # What Keras 2 makes of TensorFlow's functions between layers.
-OPERATIONS = frozenset(
-    ["ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"]
-)
+OPERATIONS = frozenset(["ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"])
 KNOWN = LAYERS | MODELS | OPERATIONS

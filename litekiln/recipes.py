@@ -26,6 +26,7 @@ DETECTION_KINDS = ("tf2-detection", "tf1-detection", "tf1-frozen")
 TF1_KINDS = ("tf1-detection", "tf1-frozen")
 TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
 RECIPE = "model.toml"
+FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
 
 
 CHANNELS = 3
@@ -58,7 +59,7 @@ class Source(Pinned, frozen=True, kw_only=True):
             if getattr(self, key) and self.kind != kind:
                 msg = f"{key}: only a source of kind {kind!r} has one, this is {self.kind!r}"
                 raise ValueError(msg)
-        if self.kind == "function" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.function):
+        if self.kind == "function" and not re.fullmatch(FUNCTION, self.function):
             msg = 'function: expected "package.module:attribute"'
             raise ValueError(msg)
 
