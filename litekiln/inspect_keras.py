@@ -127,7 +127,10 @@ def _layers(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
-    """Classes and functions of the user's own. `named`: the file says which module each object comes from."""
+    """Classes and functions of the user's own. `named`: the file says which module each object comes from.
+
+    A .h5 does not, and Keras 3 does not find its own operations (`half[..., :4]`) there again: they count as not known.
+    """
     for each in _objects(config):
         if "module" in each:
             module = str(each["module"] or "")

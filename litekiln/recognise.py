@@ -25,6 +25,7 @@ KNOWN = (
     f"give a checkpoint with its {CONFIG}, a SavedModel, a tflite_graph.pb, a whole Keras model (.keras, .h5), a .tflite, "
     "or code: --function package.module:attribute"
 )
+SAVE_NEW = "; if they are none of yours: model.save('model.keras'), which tells Keras's own from others'"
 SEVERAL = "give one of them alone; out of an archive, unpack it first"
 
 
@@ -204,7 +205,7 @@ def _keras(path: Path, named: Named) -> Found:
         raise SourceError(
             f"{path} is made of what Keras does not have: {', '.join(model.custom)}",
             cause="the file holds their names, not their code",
-            remedy="give the Python file that defines them: --custom FILE.py",
+            remedy=f"give the Python file that defines them: --custom FILE.py{SAVE_NEW if model.suffix == '.h5' else ''}",
         )
     if named.custom:
         _check_custom(model.custom, named.custom)

@@ -191,6 +191,10 @@ def test_a_keras_model_with_classes_of_its_own_needs_their_code(home: Project, t
     error = refusal(SourceError, home, theirs, source=source, **PIXELS)
     assert error.what == f"{source} is made of what Keras does not have: mine>Scale"
     assert error.remedy == "give the Python file that defines them: --custom FILE.py"
+    old = refusal(SourceError, home, theirs, source=write_h5(theirs / "net.h5", keras_config(SCALE)), **PIXELS)
+    assert (
+        old.remedy == f"{error.remedy}; if they are none of yours: model.save('model.keras'), which tells Keras's own from others'"
+    )
     code = theirs / "layers.py"
     code.write_text("class Scaling: ...\n", encoding="utf-8")
     error = refusal(SourceError, home, theirs, source=source, custom=code, **PIXELS)
