@@ -121,17 +121,13 @@ def _copy_source(found: Found, model: Path) -> None:
         target.mkdir()
         for path in (found.path / name for name in SAVED_MODEL_PARTS):
             if path.is_dir():
-                _copy_folder(path, target / path.name)
+                shutil.copytree(path, target / path.name, copy_function=_copy_file)
             elif path.is_file():
                 _copy_file(path, target / path.name)
     elif found.kind == "function":
-        _copy_folder(found.path, target)
+        shutil.copytree(found.path, target, copy_function=_copy_file, ignore=NOT_CODE)
     else:
         _copy_file(found.path, target)
-
-
-def _copy_folder(folder: Path, target: Path) -> None:
-    shutil.copytree(folder, target, copy_function=_copy_file, ignore=NOT_CODE)
 
 
 def _copy_file(path: Path | str, target: Path | str) -> None:

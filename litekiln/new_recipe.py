@@ -73,10 +73,10 @@ def recipe_text(found: Found, told: Told) -> str:
     """A recipe for a source beside it."""
     sections = [
         f"# Made by `inv new` from {one_line(told.origin)}.\n{_section('source', _source(found, told))}",
-        _section("export", _export(found)),
-        _section("convert", _convert(found, told)),
         _section("input", _input(told.pixels)),
         _section("qat", _qat(found, told.pixels)),
+        _section("export", _export(found)),
+        _section("convert", _convert(found, told)),
     ]
     integer = sorted(set(INTEGER_VARIANTS) & set(variants(found, calibrated=True)), key=INTEGER_VARIANTS.index)
     text = "\n".join(section for section in sections if section)

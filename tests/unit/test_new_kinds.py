@@ -82,6 +82,15 @@ def test_a_saved_model(home: Project, theirs: Path, capsys: pytest.CaptureFixtur
     assert (spec.export.toolchain, spec.convert.toolchains) == ("tf2.13", ["tf2.13", "tf2.21", "nightly"])
     assert spec.convert.variants == ["float32", "float16", "dynamic", *INTEGER]
     assert spec.labels is None
+    text = (home.models / "mine" / "model.toml").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("[")] == [
+        "[source]",
+        "[input]",
+        "[export]",
+        "[convert]",
+        "[calibration]",
+    ]
+    assert "\n\n\n" not in text
     assert below(home.models / "mine") == [
         "model.toml",
         "source/assets/words.txt",
