@@ -31,7 +31,7 @@ class KerasModel:
     height: int
     width: int
     custom: list[str]  # classes and functions that Keras does not know
-    lambdas: int  # layers whose code is stored as bytecode
+    packed: list[str]  # layers whose code is in the file, as bytecode of one Python
 
     @property
     def major(self) -> int:
@@ -66,8 +66,7 @@ def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool)
         raise SourceError(f"{takes}: one picture is expected", cause="the model has several inputs, or none", remedy=GIVE_FIXED)
     height, width = fixed_picture(tensors[0], takes, GIVE_FIXED)
     custom = sorted(set(_custom(config, named=not old)))
-    lambdas = sum(_is_bytecode(each) for each in _objects(config))
-    return KerasModel(version, ".h5" if old else ".keras", height, width, custom, lambdas)
+    return KerasModel(version, ".h5" if old else ".keras", height, width, custom, sorted(set(_packed(config))))
 
 
 def _weights_only(path: Path) -> SourceError:
@@ -145,10 +144,17 @@ def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
                 yield name
 
 
-def _is_bytecode(each: dict[str, Any]) -> bool:
-    inner = each.get("config")
-    function = inner.get("function") if each["class_name"] == "Lambda" and isinstance(inner, dict) else None
-    return each["class_name"] == "__lambda__" or isinstance(function, list)
+def _packed(value: Any, layer: str = "") -> Iterator[str]:
+    """The names of layers with code packed into them: Keras 3 says so, Keras 2 has a list where a function is meant."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _packed(each, layer)
+    elif isinstance(value, dict):
+        layer = value["name"] if isinstance(value.get("name"), str) else layer
+        if value.get("class_name") == "__lambda__" or value.get("function_type") == "lambda":
+            yield layer
+        for each in value.values():
+            yield from _packed(each, layer)
 
 
 def _inputs(config: dict[str, Any]) -> list[Tensor]:

@@ -201,6 +201,12 @@ def _graph(path: Path, _: Named) -> Found:
 
 def _keras(path: Path, named: Named) -> Found:
     model = read_keras(path)
+    if model.packed:
+        raise SourceError(
+            f"{path} has code packed into it, in {', '.join(model.packed)}: a Lambda layer with a lambda",
+            cause="that is bytecode of the Python that saved it: others can't read it, and it could be anything",
+            remedy="write it as a class with call(), build the model with that, load its weights, save it; then --custom FILE.py",
+        )
     if model.custom and not named.custom:
         raise SourceError(
             f"{path} is made of what Keras does not have: {', '.join(model.custom)}",
@@ -209,14 +215,12 @@ def _keras(path: Path, named: Named) -> Found:
         )
     if named.custom:
         _check_custom(model.custom, named.custom)
-    notes = [f"{path}: {model.lambdas} of its layers carry code as bytecode, which only the Python that saved it reads"]
     return Found(
         kind="keras",
         what=f"a model of Keras {model.version}, input {model.width}x{model.height}",
         path=path,
         height=model.height,
         width=model.width,
-        notes=notes if model.lambdas else [],
         toolchain=OLD if model.major == 2 else NEW,
         suffix=model.suffix,
     )

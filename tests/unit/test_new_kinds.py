@@ -214,13 +214,6 @@ def test_a_keras_model_with_classes_of_its_own_needs_their_code(home: Project, t
     assert (home.models / "mine" / "custom.py").read_text(encoding="utf-8") == "class Scale: ...\n"
 
 
-def test_code_in_bytes_is_spoken_of(home: Project, theirs: Path) -> None:
-    source = write_keras(theirs / "net.keras", keras_config(layer("Lambda", function=["4wEA", None, None])))
-    assert new(home, theirs, source=source, **PIXELS)["notes"] == [
-        f"{source}: 1 of its layers carry code as bytecode, which only the Python that saved it reads"
-    ]
-
-
 # .tflite
 
 
@@ -430,6 +423,7 @@ MASKS = "second_stage_box_predictor { mask_rcnn_box_predictor { predict_instance
 EFFICIENTDET = config(3).replace(
     "fixed_shape_resizer { height: 320 width: 320 }", "keep_aspect_ratio_resizer { max_dimension: 512 }"
 )
+PACKED = layer("Lambda", name="plus", function=["4wEAAAA", None, None], function_type="lambda")
 Write = Callable[[Path], Path]
 
 
@@ -476,6 +470,11 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
         lambda folder: write_keras(folder / "net.keras", keras_config(SCALE)),
         "is made of what Keras does not have: mine>Scale",
         "give the Python file that defines them: --custom FILE.py",
+    ),
+    "code packed into it": (
+        lambda folder: write_keras(folder / "net.keras", keras_config(PACKED)),
+        "has code packed into it, in plus: a Lambda layer with a lambda",
+        "write it as a class with call(), build the model with that",
     ),
     "weights only": (lambda folder: write_h5(folder / "w.h5", None), "holds weights and no model", "build the model, load"),
     "training's export": (

@@ -235,7 +235,8 @@ def test_another_graph_is_refused(tmp_path: Path, nodes: list[bytes], what: str)
 SCALE = layer("Scale", None, "mine>Scale", name="scale")
 SWISH = layer("Activation", activation={"module": "builtins", "class_name": "function", "config": "my_swish"})
 NESTED = layer("Sequential", "keras", layers=[layer("TimeDistributed", layer=layer("Bare", "training.nets", "Bare"))])
-LAMBDA = layer("Lambda", name="plus", function=["4wEAAAA", None, None])
+OLD_LAMBDA = layer("Lambda", name="plus", function=["4wEAAAA", None, None], function_type="lambda")
+NEW_LAMBDA = layer("Lambda", name="minus", function={"class_name": "__lambda__", "config": {"value": "4wEAAAA"}})
 
 
 @pytest.mark.parametrize("version", ["2.13.1", "2.4.0", "3.15.1", "3.0.0-dev"])
@@ -248,7 +249,7 @@ def test_a_whole_keras_model_is_read(tmp_path: Path, form: str, version: str) ->
     else:
         write_h5(path, config, version, fixed=form == "old h5")
     assert is_keras(path)
-    assert read_keras(path) == KerasModel(version, ".keras" if form == "keras" else ".h5", 48, 64, [], 0)
+    assert read_keras(path) == KerasModel(version, ".keras" if form == "keras" else ".h5", 48, 64, [], [])
 
 
 @pytest.mark.parametrize(
@@ -271,8 +272,10 @@ def test_classes_of_the_user_s_own_are_found(
     assert read_keras(write_h5(tmp_path / "m.h5", config)).custom == in_h5
 
 
-def test_code_in_bytes_is_counted(tmp_path: Path) -> None:
-    assert read_keras(write_keras(tmp_path / "m.keras", keras_config(LAMBDA, layer("ReLU")))).lambdas == 1
+def test_layers_with_code_in_bytes_are_named(tmp_path: Path) -> None:
+    config = keras_config(OLD_LAMBDA, layer("ReLU", name="relu"), NEW_LAMBDA)
+    for path in (write_keras(tmp_path / "m.keras", config), write_h5(tmp_path / "m.h5", config)):
+        assert read_keras(path).packed == ["minus", "plus"]
 
 
 def test_a_sequential_model_without_an_input_layer_has_the_shape_it_was_built_with(tmp_path: Path) -> None:
