@@ -81,12 +81,19 @@ def legacy(
 @task(
     help={
         "name": "what to call it: the folder below models/ that is made",
-        "source": "an archive, a folder with pipeline.config and checkpoint/, or one checkpoint of several: DIR/ckpt-12",
-        "labels": "its label map: a .pbtxt, or a .txt with one name a line",
+        "source": "a checkpoint's folder with pipeline.config, one of several (DIR/ckpt-12), a SavedModel, .pb, .keras, .h5 or "
+        ".tflite, an archive of any of these, or a folder of code",
+        "labels": "its label map: a .pbtxt, or a .txt with one name a line; detectors need one",
         "calib": "a folder of pictures to calibrate with, 100 or more; without it there are no integer variants",
         "eval": "measure mAP on this folder: images/ and annotations.json (COCO), or pictures with an .xml for each (VOC)",
         "format": "the form of --eval: coco or voc (default: found out by looking)",
         "license": "the model's licence, as an SPDX name",
+        "signature": "of a SavedModel: which one, where none is called serving_default",
+        "custom": "of a Keras file: the Python file that defines its own classes",
+        "function": "package.module:attribute, code that makes the model; --source is the folder that holds the package",
+        "mean": "the network takes (pixel - mean) / std: one number, or three as RED,GREEN,BLUE; needed where no file says it",
+        "std": "see --mean",
+        "resize": "stretch (default) or letterbox, as the training did",
         **{name: COMMON[name] for name in ("json", "debug")},
     },
 )
@@ -94,17 +101,24 @@ def new(
     _: Context,
     name: str,
     source: str,
-    labels: str,
+    labels: str = "",
     calib: str = "",
     eval: str = "",  # noqa: A002 - the flag's name
     format: str = "",  # noqa: A002 - the flag's name
     license: str = "",  # noqa: A002 - the flag's name
+    signature: str = "",
+    custom: str = "",
+    function: str = "",
+    mean: str = "",
+    std: str = "",
+    resize: str = "",
     json: bool = False,
     debug: bool = False,
 ) -> None:
     """Make models/<name>/ of a model of your own, and calib/<name>/ of its pictures."""
     given = {"source": source, "labels": labels, "calib": calib, "evaluation": eval, "format": format, "license": license}
-    run_command(commands.new, as_json=json, debug=debug, name=name, **given)
+    told = {"signature": signature, "custom": custom, "function": function, "mean": mean, "std": std, "resize": resize}
+    run_command(commands.new, as_json=json, debug=debug, name=name, **given, **told)
 
 
 @task(

@@ -9,20 +9,15 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from litekiln.errors import SourceError
+from litekiln.protowire import DTYPES, cut, read_message, varint
 from litekiln.textproto import TextprotoError, parse
 
 STATE_FILE = "checkpoint"
 TABLE_MAGIC = 0xDB4775248B80FB57
 FOOTER_SIZE = 48
 STORED, SNAPPY = 0, 1  # a block's type byte; TensorFlow on Google's own machines wrote the zoo's TF2 indexes with snappy
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf's wire types
-DTYPES = (  # by number, as in tensorflow/core/framework/types.proto
-    {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 9: "int64"}
-    | {10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64"}
-)
 
 
 def _crc_row(value: int) -> int:
@@ -32,7 +27,6 @@ def _crc_row(value: int) -> int:
 
 
 CRC_TABLE = [_crc_row(value) for value in range(256)]
-T = TypeVar("T", int, bytes)
 
 
 @dataclass(frozen=True)
@@ -157,7 +151,7 @@ def _decoded(data: bytes) -> tuple[int, dict[str, Variable]]:
     entries = dict(_table(data))
     if b"" not in entries:
         raise ValueError("it has no header")
-    shards = _field(_fields(entries.pop(b"")), 1, 0)
+    shards = read_message(entries.pop(b"")).number(1)
     variables = {key.decode("utf-8", "backslashreplace"): value for key, value in entries.items()}
     found = {name: _variable(name, value) for name, value in variables.items()}
     if not 0 < shards < 100_000 or any(variable.shard >= shards for variable in found.values()):
@@ -167,38 +161,10 @@ def _decoded(data: bytes) -> tuple[int, dict[str, Variable]]:
 
 def _variable(name: str, message: bytes) -> Variable:
     """A BundleEntryProto."""
-    fields = _fields(message)
-    dtype, shard, offset, size = (_field(fields, number, 0) for number in (1, 3, 4, 5))
-    dimensions = _fields(_field(fields, 2, b"")).get(2, [])
-    shape = tuple(_field(_fields(part), 1, 0) for part in dimensions if isinstance(part, bytes))
+    entry = read_message(message)
+    dtype, shard, offset, size = (entry.number(number) for number in (1, 3, 4, 5))
+    shape = tuple(dimension.number(1) for dimension in entry.child(2).children(2))
     return Variable(name, DTYPES.get(dtype, f"type {dtype}"), shape, shard, offset, size)
-
-
-def _field(fields: dict[int, list[int | bytes]], number: int, absent: T) -> T:
-    """A field's last value, which must be of the same kind as what stands for its absence."""
-    value = fields.get(number, [absent])[-1]
-    if not isinstance(value, type(absent)):
-        raise ValueError(f"field {number} of an entry is of another kind")
-    return value
-
-
-def _fields(message: bytes) -> dict[int, list[int | bytes]]:
-    """A protobuf message's fields by number."""
-    fields: dict[int, list[int | bytes]] = {}
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        wire = tag & 7
-        value: int | bytes
-        if wire == VARINT:
-            value, position = _varint(message, position)
-        elif wire in (BYTES, FIXED64, FIXED32):
-            size, position = _varint(message, position) if wire == BYTES else ({FIXED64: 8, FIXED32: 4}[wire], position)
-            value, position = _slice(message, position, size), position + size
-        else:
-            raise ValueError(f"an entry with wire type {wire}")
-        fields.setdefault(tag >> 3, []).append(value)
-    return fields
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -208,17 +174,17 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("it does not end as one")
     position = 0
     for _ in ("offset", "size"):  # of the metaindex block, which TensorFlow leaves empty
-        _, position = _varint(footer, position)
+        _, position = varint(footer, position)
     for _, handle in _entries(_block(data, footer[position:])):
         yield from _entries(_block(data, handle))
 
 
 def _block(data: bytes, handle: bytes) -> bytes:
     """A block's content: checked, and unpacked."""
-    offset, position = _varint(handle, 0)
-    size, _ = _varint(handle, position)
-    block = _slice(data, offset, size + 1)
-    (stored,) = struct.unpack("<I", _slice(data, offset + size + 1, 4))
+    offset, position = varint(handle, 0)
+    size, _ = varint(handle, position)
+    block = cut(data, offset, size + 1)
+    (stored,) = struct.unpack("<I", cut(data, offset + size + 1, 4))
     if stored != masked_crc(block):
         raise ValueError(f"the block at byte {offset} fails its checksum")
     if block[-1] not in (STORED, SNAPPY):
@@ -228,38 +194,38 @@ def _block(data: bytes, handle: bytes) -> bytes:
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """A block's entries; each key leaves out what it shares with the one before."""
-    (restarts,) = struct.unpack("<I", _slice(block, len(block) - 4, 4))
+    (restarts,) = struct.unpack("<I", cut(block, len(block) - 4, 4))
     end = len(block) - 4 - 4 * restarts
     if end < 0:
         raise ValueError("a block shorter than it says")
     key, position = b"", 0
     while position < end:
-        shared, position = _varint(block, position)
-        more, position = _varint(block, position)
-        size, position = _varint(block, position)
-        key = _slice(key, 0, shared) + _slice(block, position, more)
-        yield key, _slice(block, position + more, size)
+        shared, position = varint(block, position)
+        more, position = varint(block, position)
+        size, position = varint(block, position)
+        key = cut(key, 0, shared) + cut(block, position, more)
+        yield key, cut(block, position + more, size)
         position += more + size
 
 
 def _unsnapped(packed: bytes) -> bytes:
     """Snappy's raw format: literals, and copies of what came before."""
-    size, position = _varint(packed, 0)
+    size, position = varint(packed, 0)
     out = bytearray()
     while position < len(packed):
         tag, position = packed[position], position + 1
         kind, length = tag & 3, (tag >> 2) + 1
         if kind == 0:
             width = max(0, length - 60)  # lengths over 60 follow in 1 to 4 bytes
-            length = int.from_bytes(_slice(packed, position, width), "little") + 1 if width else length
-            out += _slice(packed, position + width, length)
+            length = int.from_bytes(cut(packed, position, width), "little") + 1 if width else length
+            out += cut(packed, position + width, length)
             position += width + length
             continue
         if kind == 1:
             width, length, offset = 1, (tag >> 2 & 7) + 4, (tag >> 5) << 8 | packed[position]
         else:
             width = 2 if kind == 2 else 4
-            offset = int.from_bytes(_slice(packed, position, width), "little")
+            offset = int.from_bytes(cut(packed, position, width), "little")
         position += width
         if not 0 < offset <= len(out):
             raise ValueError("a packed block that copies from before its start")
@@ -268,25 +234,6 @@ def _unsnapped(packed: bytes) -> bytes:
     if len(out) != size:
         raise ValueError(f"a packed block of {len(out)} bytes, {size} announced")
     return bytes(out)
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
-
-
-def _slice(data: bytes, start: int, size: int) -> bytes:
-    """Exactly so many bytes: Python's own slices are silently shorter at the end."""
-    if start < 0 or start + size > len(data):
-        raise ValueError("it ends too early")
-    return data[start : start + size]
 
 
 def masked_crc(data: bytes) -> int:

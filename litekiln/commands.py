@@ -90,9 +90,9 @@ def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
 
 
 def _input_size(project: Project, recipe: Recipe) -> str:
-    """From pipeline.config, never from the recipe or a name; '' while the archive isn't here."""
+    """From the source, never from the recipe or a name; '' while it isn't here and nothing is built."""
     if recipe.spec.source.kind not in ("tf1-detection", "tf2-detection"):
-        return _input_size_of_bundle(project, recipe)
+        return _input_size_of_file(recipe) or _input_size_of_bundle(project, recipe)
     from litekiln.pipeline import read_pipeline
     from litekiln.planner import source_config
 
@@ -104,8 +104,22 @@ def _input_size(project: Project, recipe: Recipe) -> str:
     return f"{found.width}x{found.height}" if found else ""
 
 
+def _input_size_of_file(recipe: Recipe) -> str:
+    """Where the source has no pipeline.config but lies beside its recipe: its own word. A function has to be run for it."""
+    from litekiln.recognise import Named, recognise
+
+    source = recipe.spec.source
+    if source.url or source.kind == "function":
+        return ""
+    custom = recipe.folder / source.custom if source.custom else None
+    try:
+        return recognise(recipe.folder / (source.file or source.folder), Named(source.signature, custom)).size
+    except LitekilnError:
+        return "unreadable"
+
+
 def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
-    """Where the source has no pipeline.config, what was built tells; '' before that."""
+    """Where only running the source tells, or fetching it, what was built tells; '' before that."""
     for path in sorted((project.out / recipe.name).glob("*/report.json")):
         contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
         return f"{contract['width']}x{contract['height']}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from litekiln.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
 from litekiln.errors import SourceError
 from litekiln.labels import NO_NAME, Labels, read_labels
-from litekiln.pipeline import Pipeline, read_pipeline
+from litekiln.pipeline import TRAINED_WITH, Pipeline, read_pipeline
 
 CONFIG = "pipeline.config"
 DEEPEST = 3  # folders between the one that was given and its pipeline.config
@@ -25,6 +25,9 @@ OTHER_TRAINING = "the two are of different trainings: often one is the model zoo
 SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
 TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
 TF2_BIAS = r"/bias/\.ATTRIBUTES/VARIABLE_VALUE"
+CENTER_BIAS = rf"model/_prediction_head_dict/object_center/(\d+)/layer_with_weights-(\d+){TF2_BIAS}"
+RANGE = r".*(?:act|weights)_quant/(?:.*/)?(?:min|max)"  # what quantization-aware training learns
+AVERAGE = "/ExponentialMovingAverage"
 TF1_SCOPE = r"(?:BoxPredictor_(\d+)|WeightSharedConvolutionalBoxPredictor)"
 # A class head's bias and its box head's: groups are the feature map, where each has its own predictor, and the layer in the head.
 HEADS = [
@@ -73,6 +76,10 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     variables = check_complete(prefix)
     kind = _kind(variables, prefix)
     _check_version(kind, pipeline, pipeline_path, prefix)
+    if kind == "tf1-detection":
+        _check_averages(variables, pipeline, pipeline_path, prefix)
+        _check_ranges(variables, pipeline, pipeline_path, prefix)
+    notes += _center_net_notes(pipeline, pipeline_path)
     heads = find_heads(variables, pipeline.box_code_size)
     if not heads:
         notes.append(f"{prefix}: its class head has an unknown form; num_classes {pipeline.num_classes} is not checked against it")
@@ -145,8 +152,44 @@ def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: P
         raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
 
 
+def _check_averages(variables: Mapping[str, Variable], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    """TF1's exporter would look for averages of the weights, and fail in the middle of its own code."""
+    if pipeline.moving_averages and not any(name.endswith(AVERAGE) for name in variables):
+        msg = f"{pipeline_path} says use_moving_averages: true, the checkpoint {prefix} has no averages (no *{AVERAGE})"
+        remedy = f"if the training kept none, write use_moving_averages: false into eval_config in {CONFIG}"
+        raise SourceError(msg, cause="the training did not keep them, or the checkpoint was cut to what it needs", remedy=remedy)
+
+
+def _check_ranges(variables: Mapping[str, Variable], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    """Quantization-aware or not: configuration and checkpoint must say the same."""
+    learned = next((name for name in variables if re.fullmatch(RANGE, name)), "")
+    if pipeline.quantization_aware and not learned:
+        msg = f"{pipeline_path} has a graph_rewriter, the checkpoint {prefix} has no learned ranges (no */act_quant/min)"
+        cause = "the checkpoint was saved before quantization-aware training began, or is of another training"
+        remedy = f"give a later checkpoint; or, to convert it as an ordinary model, remove graph_rewriter from {CONFIG}"
+        raise SourceError(msg, cause=cause, remedy=remedy)
+    if learned and not pipeline.quantization_aware:
+        msg = f"the checkpoint {prefix} was trained quantization-aware ({learned}), {pipeline_path} has no graph_rewriter"
+        remedy = f"write back into {CONFIG}: graph_rewriter {{ quantization {{ weight_bits: 8 activation_bits: 8 }} }}"
+        raise SourceError(msg, cause=f"the configuration is of another training; {TRAINED_WITH}", remedy=remedy)
+
+
+def _center_net_notes(pipeline: Pipeline, pipeline_path: Path) -> list[str]:
+    """What of a CenterNet is promised, and what is not."""
+    notes = []
+    if pipeline.architecture == "center_net" and not pipeline.feature_extractor.startswith("mobilenet"):
+        text = "is not tried here: only CenterNets on mobilenet are; it is converted and checked all the same"
+        notes.append(f"{pipeline_path}: feature extractor {pipeline.feature_extractor!r} {text}")
+    if pipeline.keypoints:
+        notes.append(f"{pipeline_path}: its keypoints are left out: boxes, classes and scores come out")
+    return notes
+
+
 def find_heads(variables: Mapping[str, Variable], box_code_size: int) -> list[Head]:
     """The class heads, in the order of their feature maps; none where one has a form that is not known here."""
+    centers = [Head(name, length, 1) for name, length in _biases(CENTER_BIAS, variables).values()]
+    if centers:
+        return centers if all(head.length for head in centers) else []
     for classes, boxes in HEADS:
         box_biases = _biases(boxes, variables)
         heads = []
@@ -179,7 +222,8 @@ def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, pre
     if not wrong:
         return
     trained = f"the checkpoint {prefix} was trained with {wrong.slots - background}"
-    has = f"{wrong.name} has {wrong.length} values ({wrong.anchors} anchors x {wrong.slots})"
+    anchors = f" ({wrong.anchors} anchors x {wrong.slots})" if pipeline.architecture == "ssd" else ""
+    has = f"{wrong.name} has {wrong.length} values{anchors}"
     msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, {trained}: {has}, {wrong.anchors * wanted} were expected"
     cause = OTHER_TRAINING
     if wrong.slots == pipeline.num_classes + (not background):

@@ -1,129 +1,99 @@
 """`inv new`: a model of the user's own becomes models/<name>/, and its pictures calib/<name>/. Looked into first, then copied."""
 
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import UsageError
-from litekiln.eval_formats import FORMATS, read_eval_set
+from litekiln.errors import SourceError, UsageError
+from litekiln.eval_formats import read_eval_set
 from litekiln.eval_sets import EvalSet, amount, check_eval_set, check_readable, list_names, write_eval_set
 from litekiln.host_steps import lay_out
-from litekiln.inspect_source import Findings, inspect_source
+from litekiln.inspect_saved_model import FILE
+from litekiln.labels import Labels, read_labels
 from litekiln.new_folders import folders_of, new_folders
-from litekiln.new_recipe import EVALUATION_TEXT, PICTURES_TEXT, one_line, recipe_text, variants
+from litekiln.new_recipe import EVALUATION_TEXT, PICTURES_TEXT, Told, file_name, one_line, recipe_text, variants
 from litekiln.new_source import find_source, is_archive
+from litekiln.new_wish import Wish, check_fits, read_wish
 from litekiln.paths import Project
 from litekiln.picture_sets import MOST, SET, choose, load_set
-from litekiln.recipes import RECIPE, load_recipe
+from litekiln.recipes import INTEGER_VARIANTS, RECIPE, TF1_KINDS, load_recipe
+from litekiln.recognise import Found, Named, recognise
 from litekiln.report import Reporter
 
 ENOUGH = 100  # pictures to calibrate with
-LONGEST_NAME = 100
-
-
-@dataclass(frozen=True)
-class _Wish:
-    """What was typed, as paths; None for what was left out."""
-
-    name: str
-    source: Path
-    labels: Path
-    calib: Path | None
-    evaluation: Path | None
-    format: str
-    license: str
+CUSTOM = "custom.py"
+SAVED_MODEL_PARTS = (FILE, "variables", "assets", "assets.extra", "fingerprint.pb", "keras_metadata.pb")
+NOT_CODE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
 @dataclass(frozen=True)
 class _Parts:
     """What was found there."""
 
-    findings: Findings
+    found: Found
+    labels: Labels | None
     pictures: list[str]
     evaluation: EvalSet | None
 
 
-def new_model(
-    reporter: Reporter,
-    project: Project,
-    *,
-    name: str,
-    source: str,
-    labels: str,
-    calib: str,
-    evaluation: str,
-    format: str,  # noqa: A002 - the flag's name
-    license: str,  # noqa: A002 - the flag's name
-) -> dict[str, Any]:
+def new_model(reporter: Reporter, project: Project, **typed: str) -> dict[str, Any]:
     """Make a model of the user's own."""
-    _check_words(name, source, labels, evaluation, format, license)
-    calib_folder, eval_folder = _folder("--calib", calib), _folder("--eval", evaluation)
-    wish = _Wish(name, _path(source), _path(labels), calib_folder, eval_folder, format, license)
+    wish = read_wish(**typed)
 
     def waiting() -> None:
-        reporter.note(f"another `inv new --name {name}` is at work: waiting for it")
+        reporter.note(f"another `inv new --name {wish.name}` is at work: waiting for it")
 
-    with new_folders(project, name, waiting) as staged:
+    with new_folders(project, wish.name, waiting) as staged:
         parts = _look(wish, staged.work / "unpacked", reporter)
         _stage(wish, parts, staged, reporter)
-        _check_staged(wish, staged)
-    made = [project.relative(folder) for folder in reversed(folders_of(project, name)) if folder.is_dir()]
+        _check_staged(wish, parts, staged)
+    made = [project.relative(folder) for folder in reversed(folders_of(project, wish.name)) if folder.is_dir()]
     return _told(wish, parts, made, reporter)
 
 
-def _check_words(name: str, source: str, labels: str, evaluation: str, format: str, license: str) -> None:  # noqa: A002
-    if not re.fullmatch(r"[a-z0-9_][a-z0-9_.-]*", name) or len(name) > LONGEST_NAME:
-        cleaned = re.sub(r"[^a-z0-9_.-]+", "_", name.lower()).lstrip(".-").strip("_")[:LONGEST_NAME] or "my_model"
-        msg = f"--name {name!r} is no good name for a model"
-        cause = f"it becomes a folder's name: at most {LONGEST_NAME} of a-z 0-9 _ . -, not beginning with . or -"
-        raise UsageError(msg, cause=cause, remedy=f"--name {cleaned}")
-    for flag, value in (("--source", source), ("--labels", labels)):
-        if not value:
-            msg = f"{flag} is empty"
-            raise UsageError(msg, remedy=f"give a path: {flag} PATH")
-    if format not in ("", *FORMATS):
-        msg = f"--format {format!r} is unknown"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(FORMATS)}; or leave it out")
-    if format and not evaluation:
-        msg = f"--format {format} without --eval"
-        raise UsageError(msg, remedy="give the folder whose form it is: --eval DIR")
-    if license and not re.fullmatch(r"[A-Za-z0-9.+() :-]+", license):
-        msg = f"--license {license!r} is no SPDX name"
-        raise UsageError(msg, cause="these hold letters, digits and . + - only", remedy="--license Apache-2.0, MIT, CC-BY-4.0, ...")
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _folder(flag: str, text: str) -> Path | None:
-    if text and not _path(text).is_dir():
-        msg = f"{flag} {text}: {'not a' if _path(text).exists() else 'no such'} folder"
-        raise UsageError(msg, remedy=f"give the folder that holds the pictures: {flag} DIR")
-    return _path(text) if text else None
-
-
-def _look(wish: _Wish, scratch: Path, reporter: Reporter) -> _Parts:
+def _look(wish: Wish, scratch: Path, reporter: Reporter) -> _Parts:
     """Find everything that was named, and refuse what could only fail later. Writes nothing but what an archive holds."""
     with reporter.step("look into the source", wish.source.name):
-        findings = find_source(wish.source, wish.labels, scratch)
+        found = find_source(wish.source, scratch, Named(wish.signature, wish.custom, wish.function, wish.labels))
+        check_fits(wish, found.kind)
+        labels = _labels(wish, found)
+    if wish.calib and not _calibrates(found):
+        msg = f"--calib is of no use: nothing that is made of {found.what} is calibrated"
+        raise UsageError(msg, remedy="leave --calib out")
     pictures = choose(wish.calib, MOST, seed=0) if wish.calib else []
     evaluation = None
-    if wish.evaluation and findings.labels:
+    if wish.evaluation and wish.labels and labels:
         with reporter.step("look into the evaluation set", wish.evaluation.name):
-            found = read_eval_set(wish.evaluation, wish.format)
-            evaluation = check_eval_set(found, wish.evaluation, findings.labels, wish.labels)
-    return _Parts(findings, pictures, evaluation)
+            given = read_eval_set(wish.evaluation, wish.format)
+            evaluation = check_eval_set(given, wish.evaluation, labels, wish.labels)
+    return _Parts(found, labels, pictures, evaluation)
 
 
-def _stage(wish: _Wish, parts: _Parts, staged: Project, reporter: Reporter) -> None:
+def _calibrates(found: Found) -> bool:
+    """Whether anything that is made of it needs pictures. A finished model has been calibrated."""
+    return found.kind != "tflite" and bool(set(INTEGER_VARIANTS) & set(variants(found, calibrated=True)))
+
+
+def _labels(wish: Wish, found: Found) -> Labels | None:
+    """The label map, which counts as many classes as the model does, where that is known."""
+    if found.checkpoint:
+        return found.checkpoint.labels
+    labels = read_labels(wish.labels) if wish.labels else None
+    if labels and found.classes and labels.class_count != found.classes:
+        msg = f"{wish.labels} counts {labels.class_count} classes, {found.what} has {found.classes}"
+        cause = "; ".join(["it is the label map of another model, or not all of it", *labels.warnings])
+        raise SourceError(msg, cause=cause, remedy="give the label map of the model's training")
+    return labels
+
+
+def _stage(wish: Wish, parts: _Parts, staged: Project, reporter: Reporter) -> None:
     """Copy everything that the new folders hold."""
     pictures, model = folders_of(staged, wish.name)
-    with reporter.step("copy the checkpoint", parts.findings.prefix.name):
-        _copy_source(wish, parts, model)
+    with reporter.step(f"copy the {'checkpoint' if parts.found.checkpoint else 'source'}", parts.found.path.name):
+        _copy_source(parts.found, model)
+        _write_recipe(wish, parts, model)
     if wish.calib:
         with reporter.step("copy the pictures", f"{len(parts.pictures)} to calibrate with"):
             _copy_pictures(wish.calib, parts.pictures, pictures, _counting(reporter, "copy the pictures"))
@@ -138,22 +108,52 @@ def _counting(reporter: Reporter, step: str) -> Callable[[int, int], None]:
     return lambda done, of: reporter.live(step, f"{done}/{of}")
 
 
-def _copy_source(wish: _Wish, parts: _Parts, model: Path) -> None:
-    config, prefix = parts.findings.pipeline_path, parts.findings.prefix
-    for path in [config, *(path for path in prefix.parent.iterdir() if path.name.startswith(f"{prefix.name}.data-"))]:
-        check_readable(path)
-    lay_out(config, prefix, model / "source")
-    labels = f"labels{wish.labels.suffix.lower()}"
-    shutil.copyfile(wish.labels, model / labels)
-    text = recipe_text(
+def _copy_source(found: Found, model: Path) -> None:
+    """What a build needs of it, and nothing else."""
+    target = model / (file_name(found) or "source")
+    target.parent.mkdir(parents=True)
+    if found.checkpoint:
+        config, prefix = found.checkpoint.pipeline_path, found.path
+        for path in [config, *(path for path in prefix.parent.iterdir() if path.name.startswith(f"{prefix.name}.data-"))]:
+            check_readable(path)
+        lay_out(config, prefix, target)
+    elif found.kind == "saved-model":
+        target.mkdir()
+        for path in (found.path / name for name in SAVED_MODEL_PARTS):
+            if path.is_dir():
+                shutil.copytree(path, target / path.name, copy_function=_copy_file)
+            elif path.is_file():
+                _copy_file(path, target / path.name)
+    elif found.kind == "function":
+        shutil.copytree(found.path, target, copy_function=_copy_file, ignore=NOT_CODE)
+    else:
+        _copy_file(found.path, target)
+
+
+def _copy_file(path: Path | str, target: Path | str) -> None:
+    check_readable(Path(path))
+    shutil.copyfile(path, target)
+
+
+def _write_recipe(wish: Wish, parts: _Parts, model: Path) -> None:
+    labels = f"labels{wish.labels.suffix.lower()}" if wish.labels else ""
+    if wish.labels:
+        shutil.copyfile(wish.labels, model / labels)
+    if wish.custom:
+        _copy_file(wish.custom, model / CUSTOM)
+    checkpoint = f" (checkpoint {parts.found.path.name})" if parts.found.checkpoint and not is_archive(wish.source) else ""
+    told = Told(
         name=wish.name,
-        origin=wish.source.name if is_archive(wish.source) else f"{wish.source.name} (checkpoint {prefix.name})",
+        origin=wish.source.name + checkpoint,
         license=wish.license,
         labels=labels,
+        pixels=wish.pixels,
+        function=wish.function,
+        custom=CUSTOM if wish.custom else "",
         calibrated=bool(parts.pictures),
         evaluated=bool(parts.evaluation),
     )
-    (model / RECIPE).write_text(text, encoding="utf-8")
+    (model / RECIPE).write_text(recipe_text(parts.found, told), encoding="utf-8")
 
 
 def _copy_pictures(folder: Path, names: list[str], out: Path, say: Callable[[int, int], None]) -> None:
@@ -166,43 +166,49 @@ def _copy_pictures(folder: Path, names: list[str], out: Path, say: Callable[[int
     (out / SET).write_text(PICTURES_TEXT.format(origin=one_line(folder.name)), encoding="utf-8")
 
 
-def _check_staged(wish: _Wish, staged: Project) -> None:
+def _check_staged(wish: Wish, parts: _Parts, staged: Project) -> None:
     """What was written is read back by what `inv build` reads it with."""
     recipe = load_recipe(staged, wish.name)
-    inspect_source(recipe.folder / recipe.spec.source.folder, recipe.labels)
+    source = recipe.spec.source
+    custom = recipe.folder / source.custom if source.custom else None
+    named = Named(source.signature, custom, source.function, recipe.labels)
+    copied = recognise(recipe.folder / (source.file or source.folder), named)
+    assert copied.kind == parts.found.kind
     for chosen in (recipe.spec.calibration, recipe.spec.evaluation):
         if chosen:
             load_set(staged, chosen.set)
 
 
-def _told(wish: _Wish, parts: _Parts, made: list[str], reporter: Reporter) -> dict[str, Any]:
+def _told(wish: Wish, parts: _Parts, made: list[str], reporter: Reporter) -> dict[str, Any]:
     """Say what was found and what to type next; the same as data."""
-    findings, evaluation, pipeline = parts.findings, parts.evaluation, parts.findings.pipeline
-    names = findings.labels.as_lines() if findings.labels else []
-    size = f"{pipeline.width}x{pipeline.height}"
-    notes = [*findings.notes, *(evaluation.notes if evaluation else [])]
+    found, evaluation = parts.found, parts.evaluation
+    names = parts.labels.as_lines() if parts.labels else []
+    notes = [*found.notes, *(evaluation.notes if evaluation else [])]
     for note in notes:
         reporter.note(note)
-    reporter.note(f"found: {pipeline.architecture} ({pipeline.feature_extractor}), input {size}, checkpoint {findings.prefix.name}")
-    reporter.note(f"{amount(len(names), 'class', 'classes')}: {list_names(names)}")
+    reporter.note(f"found: {found.what}")
+    if names:
+        reporter.note(f"{amount(len(names), 'class', 'classes')}: {list_names(names)}")
     if evaluation:
         held = f"{amount(len(evaluation.samples), 'picture', 'pictures')} with {amount(evaluation.boxes, 'box', 'boxes')}"
         reporter.note(f"to evaluate on: {held}, form: {evaluation.format}")
     warnings = _warnings(wish, parts)
     for warning in warnings:
         reporter.warn(warning)
-    command = f"inv build --model {wish.name}"
+    command = f"inv {'legacy' if found.kind in TF1_KINDS else 'build'} --model {wish.name}"
     reporter.note(f"made {' and '.join(f'{folder}/' for folder in made)}; next: {command}")
+    pipeline = found.checkpoint.pipeline if found.checkpoint else None
     return {
         "model": wish.name,
         "folders": made,
-        "kind": findings.kind,
-        "architecture": pipeline.architecture,
-        "feature_extractor": pipeline.feature_extractor,
-        "input": size,
+        "kind": found.kind,
+        "found": found.what,
+        "architecture": pipeline.architecture if pipeline else None,
+        "feature_extractor": pipeline.feature_extractor if pipeline else None,
+        "input": found.size or None,
         "classes": names,
-        "checkpoint": findings.prefix.name,
-        "variants": list(variants(calibrated=bool(parts.pictures))),
+        "checkpoint": found.path.name if found.checkpoint else None,
+        "variants": list(variants(found, calibrated=bool(parts.pictures))),
         "calibration": {"set": wish.name, "pictures": len(parts.pictures)} if parts.pictures else None,
         "evaluation": _evaluation_as_data(wish.name, evaluation) if evaluation else None,
         "notes": notes,
@@ -211,13 +217,17 @@ def _told(wish: _Wish, parts: _Parts, made: list[str], reporter: Reporter) -> di
     }
 
 
-def _warnings(wish: _Wish, parts: _Parts) -> list[str]:
-    if not parts.pictures:
+def _warnings(wish: Wish, parts: _Parts) -> list[str]:
+    found, few = parts.found, len(parts.pictures)
+    warnings = []
+    if found.postprocess and not parts.labels and not found.own_labels:
+        warnings.append("it has no label map of its own and none was given: what it finds has numbers and no names (--labels FILE)")
+    if not few and _calibrates(found):
         text = f"no pictures to calibrate with, so no int8: models/{wish.name}/{RECIPE} says how to add them"
-        return [f"{text}; or remove the model and make it again with --calib DIR"]
-    if len(parts.pictures) < ENOUGH:
-        return [f"{len(parts.pictures)} pictures to calibrate with: {ENOUGH} or more make int8 more accurate"]
-    return []
+        warnings.append(f"{text}; or remove the model and make it again with --calib DIR")
+    elif 0 < few < ENOUGH:
+        warnings.append(f"{few} pictures to calibrate with: {ENOUGH} or more make int8 more accurate")
+    return warnings
 
 
 def _evaluation_as_data(name: str, found: EvalSet) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Pipeline:
     box_coder: str
     box_code_size: int  # outputs of the box head per anchor
     quantization_aware: bool
+    moving_averages: bool  # TF1's exporter is to take the averages of the weights
+    keypoints: bool  # CenterNet: it was also trained to find points on things
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -50,6 +52,8 @@ def read_pipeline(path: Path) -> Pipeline:
         box_coder=coder,
         box_code_size=_size(path, config, f"{predictor}.box_code_size", 4),
         quantization_aware="graph_rewriter" in config.fields,
+        moving_averages=_flag(config, "eval_config.use_moving_averages"),
+        keypoints=bool(config.all(f"{model}.keypoint_estimation_task")),
     )
 
 

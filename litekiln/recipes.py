@@ -26,6 +26,7 @@ DETECTION_KINDS = ("tf2-detection", "tf1-detection", "tf1-frozen")
 TF1_KINDS = ("tf1-detection", "tf1-frozen")
 TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
 RECIPE = "model.toml"
+FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
 
 
 CHANNELS = 3
@@ -58,7 +59,7 @@ class Source(Pinned, frozen=True, kw_only=True):
             if getattr(self, key) and self.kind != kind:
                 msg = f"{key}: only a source of kind {kind!r} has one, this is {self.kind!r}"
                 raise ValueError(msg)
-        if self.kind == "function" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.function):
+        if self.kind == "function" and not re.fullmatch(FUNCTION, self.function):
             msg = 'function: expected "package.module:attribute"'
             raise ValueError(msg)
 
@@ -151,7 +152,7 @@ class RecipeFile(Table, frozen=True, kw_only=True):
             msg = f"input: missing, and a source of kind {kind!r} does not say what its pixels are: {TELL_PIXELS}"
             raise ValueError(msg)
         for variant in variants:
-            if variant in TF1_VARIANTS and kind not in TF1_KINDS:
+            if variant in TF1_VARIANTS and kind not in (*TF1_KINDS, "tflite"):
                 msg = f"convert.variants: {variant} is made by TF1's converter, from a source of kind {' or '.join(TF1_KINDS)}"
                 raise ValueError(msg)
         if kind == "tflite" and len(variants) != 1:

@@ -204,16 +204,16 @@ def test_a_checkpoint_without_a_configuration_is_refused(home: Project, theirs: 
 
 def test_a_source_that_is_not_there_is_named(home: Project, theirs: Path) -> None:
     error = refusal(SourceError, home, theirs, source=theirs / "traind")
-    assert error.what == f"{theirs}/traind: no such archive, folder or checkpoint"
+    assert error.what == f"{theirs}/traind: no such archive, folder, file or checkpoint"
     assert error.cause == f"did you mean {theirs}/trained?"
     error = refusal(SourceError, home, theirs, source=theirs / "trained" / "checkpoint" / "ckpt-13")
     assert error.cause == f"did you mean {theirs}/trained/checkpoint/ckpt-12?"
 
 
-def test_another_form_of_a_model_is_named(home: Project, theirs: Path) -> None:
+def test_an_empty_file_of_another_form_is_refused(home: Project, theirs: Path) -> None:
     (theirs / "detect.tflite").touch()
     error = refusal(SourceError, home, theirs, source=theirs / "detect.tflite")
-    assert error.cause == "detect.tflite is a finished TFLite model; the conversion starts from the checkpoint"
+    assert error.what == f"{theirs}/detect.tflite is not a .tflite, or is damaged: it does not begin as one"
 
 
 GREY = config(3).replace("height: 320", "convert_to_grayscale: true height: 320")
@@ -283,7 +283,7 @@ def test_what_is_there_is_left_alone(home: Project, theirs: Path, there: list[st
     ("changed", "what"),
     [
         ({"source": ""}, "--source is empty"),
-        ({"labels": ""}, "--labels is empty"),
+        ({"labels": ""}, "--labels is missing: trained is a detector (kind 'tf2-detection'), and its classes have names"),
         ({"calib": "/no/such"}, "--calib /no/such: no such folder"),
         ({"evaluation": __file__}, f"--eval {__file__}: not a folder"),
         ({"format": "yolo", "evaluation": "/"}, "--format 'yolo' is unknown"),
@@ -464,5 +464,5 @@ def test_the_command_takes_every_flag(home: Project, theirs: Path) -> None:
 def test_the_command_tells_a_mistake(home: Project, theirs: Path) -> None:
     run = inv(home, "--name", "mine", "--source", "../theirs/traind", "--labels", "../theirs/labels.txt")
     assert run.returncode == 10
-    assert "no such archive, folder or checkpoint" in run.stdout
+    assert "no such archive, folder, file or checkpoint" in run.stdout
     assert "Traceback" not in run.stdout + run.stderr

@@ -39,6 +39,8 @@ def test_an_ssd_is_read(tmp_path: Path) -> None:
         box_coder="faster_rcnn_box_coder",
         box_code_size=4,
         quantization_aware=False,
+        moving_averages=False,
+        keypoints=False,
     )
 
 

@@ -1,0 +1,34 @@
+"""Files that users bring: whatever is wrong with their bytes is said as one kind of error, with the file's name."""
+
+import errno
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from litekiln.errors import SourceError
+
+# What readers run into when bytes are not what they should be; RuntimeError: nested too deep, locked by a password, unknown form.
+DAMAGE = (IndexError, KeyError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+
+
+@contextmanager
+def reading(path: Path, form: str, remedy: str) -> Iterator[None]:
+    """`form` is what the file should be: "a SavedModel"."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
+            msg = f"{path} can't be read: {error.strerror}"
+            raise SourceError(msg, remedy="check the path, and that your user may read the file") from None
+        raise _damaged(path, form, "an offset out of the file", remedy) from None
+    except DAMAGE as error:
+        problem = str(error) if isinstance(error, (ValueError, zipfile.BadZipFile)) else "it ends too early"
+        raise _damaged(path, form, problem, remedy) from None
+
+
+def _damaged(path: Path, form: str, problem: str, remedy: str) -> SourceError:
+    cause = "the download or the copy was cut off, or it is another kind of file"
+    return SourceError(f"{path} is not {form}, or is damaged: {problem}", cause=cause, remedy=remedy)
