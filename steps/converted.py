@@ -28,7 +28,9 @@ NEEDS_FLEX = (
     "the graph has operators that only full TensorFlow can run: %s; the Pi's runtime can't. "
     "For another runtime: --allow-flex; else train or export the model without them"
 )
-CONVOLUTIONS = (b"CONV_2D", b"DEPTHWISE_CONV_2D")
+# Which of its inputs an operator multiplies with which: the entry's place, the weights' place.
+MULTIPLIES = {b"CONV_2D": (0, 1), b"DEPTHWISE_CONV_2D": (0, 1), b"FULLY_CONNECTED": (0, 1), b"TRANSPOSE_CONV": (2, 1)}
+TINY = 1024  # of fewer weights than these the converter keeps floats
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 SCALE_TOLERANCE = 0.02
 
@@ -39,7 +41,8 @@ def finish(model, args, contract):
     names = _order_outputs(model, args, contract)
     described = flat.describe(model)
     flex = _check_operators(described["operators"], args.get("allow_flex"))
-    _check_arithmetic(variant, _arithmetic(model))
+    found, largest = _arithmetic(model)
+    _check_arithmetic(variant, found, largest)
     _check_input(variant, described["inputs"], contract, model)
     _check_outputs(variant, described["outputs"], names)
     data = flat.write(model)
@@ -51,9 +54,16 @@ def finish(model, args, contract):
         "size": len(data),
         "sha256": protocol.sha256_file(protocol.output_path("detect.tflite")),
         "tensorflow": tf.__version__,
-        "warnings": ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else [],
+        "warnings": _warnings(variant, flex, found),
         **described,
     }
+
+
+def _warnings(variant, flex, found):
+    told = ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else []
+    if variant in REQUIRED and REQUIRED[variant] not in found:
+        told.append("stores no weights in 8 bits: none of them has %d values or more" % TINY)
+    return told
 
 
 def _order_outputs(model, args, contract):
@@ -66,6 +76,9 @@ def _order_outputs(model, args, contract):
         raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])
     names = {"detections": flat.DETECTION_OUTPUTS, "tensors": tuple(contract.get("names", ()))}.get(made_by, flat.RAW_OUTPUTS)
     flat.order_by_signature(model, names)
+    if made_by == "detections":
+        flat.number_outputs(model)
+        flat.sign(model, names)
     return names
 
 
@@ -96,19 +109,28 @@ def _check_operators(operators, allow_flex):
 
 
 def _arithmetic(model):
-    """The types that convolutions compute with. Weights that are unpacked by a DEQUANTIZE count as what they are stored as."""
-    graph, stored, found = model.subgraphs[0], {}, set()
+    """The types that weights are multiplied with, and how many values the largest weights have.
+
+    Weights that are unpacked by a DEQUANTIZE count as what they are stored as. What multiplies two results has no weights.
+    """
+    graph, stored, found, largest = model.subgraphs[0], {}, set(), 0
     for name, operator in flat.operators(model):
         if name == b"DEQUANTIZE":
-            stored[int(operator.outputs[0])] = flat.TYPES[graph.tensors[operator.inputs[0]].type]
-        if name in CONVOLUTIONS:
-            entry, weights, result = int(operator.inputs[0]), int(operator.inputs[1]), int(operator.outputs[0])
-            types = [flat.TYPES[graph.tensors[each].type] for each in (entry, weights, result)]
-            found.add((types[0], stored.get(weights, types[1]), types[2]))
-    return found
+            stored[int(operator.outputs[0])] = int(operator.inputs[0])
+        if name not in MULTIPLIES:
+            continue
+        entry, weights = (int(operator.inputs[place]) for place in MULTIPLIES[name])
+        kept = graph.tensors[stored.get(weights, weights)]
+        data = model.buffers[kept.buffer].data
+        if data is None or not len(data):
+            continue
+        types = [flat.TYPES[graph.tensors[each].type] for each in (entry, int(operator.outputs[0]))]
+        found.add((types[0], flat.TYPES[kept.type], types[1]))
+        largest = max(largest, int(numpy.prod(kept.shape)))
+    return found, largest
 
 
-def _check_arithmetic(variant, found):
+def _check_arithmetic(variant, found, largest):
     inside = variant
     for part in SAME_NUMBERS:
         inside = inside.replace(part, "")
@@ -117,7 +139,7 @@ def _check_arithmetic(variant, found):
         raise protocol.Refused(
             "%s computes with %s, which its name does not say" % (variant, " and ".join("/".join(each) for each in wrong))
         )
-    if variant in REQUIRED and REQUIRED[variant] not in found:
+    if variant in REQUIRED and REQUIRED[variant] not in found and largest >= TINY:
         raise protocol.Refused("%s has no %s arithmetic at all" % (variant, "/".join(REQUIRED[variant])))
 
 
