@@ -10,14 +10,17 @@ import inspect
 import os
 import sys
 
-import exporting
 import protocol
 import tensorflow as tf
+
+import exporting
 
 sys.dont_write_bytecode = True  # inputs are read-only
 OWN = ("exporting", "protocol")  # a module of the user's may be called so too
 STATE_IT = "@tf.function(input_signature=[tf.TensorSpec([1, 160, 160, 3], tf.float32)])"
-FLOAT_REMEDY = "Let it take float32: tf.TensorSpec([1, height, width, 3], tf.float32); with [input] mean = 0, std = 1 it gets the same pixels"
+FLOAT_REMEDY = (
+    "Let it take float32: tf.TensorSpec([1, height, width, 3], tf.float32); with [input] mean = 0, std = 1 it gets the same pixels"
+)
 SIZE_REMEDY = "State a fixed size: tf.TensorSpec([1, 320, 320, 3], tf.float32)"
 
 
@@ -26,8 +29,8 @@ def export(args):
     module = _import(protocol.input_path("model"), module_name)
     found = _attribute(module, module_name, attribute)
     function = _function(found, args["function"])
-    name, spec = exporting.picture_input(_inputs(function, args["function"]), FLOAT_REMEDY, SIZE_REMEDY)
-    return exporting.finish(args, lambda image: function(image), spec, None)
+    _, spec = exporting.picture_input(_inputs(function, args["function"]), FLOAT_REMEDY, SIZE_REMEDY)
+    return exporting.finish(args, function, spec, None)
 
 
 def _import(folder, name):
@@ -96,7 +99,7 @@ def _makes(found):
 def _traceable(found):
     if isinstance(found, type):
         return None
-    for each in (found, getattr(found, "__call__", None)):
+    for each in (found, found.__call__) if callable(found) else ():
         if hasattr(each, "structured_input_signature") or (hasattr(each, "get_concrete_function") and _signature(each)):
             return _Kept(each, found)
     return None

@@ -13,12 +13,13 @@ import sys
 import tempfile
 import zipfile
 
-import exporting
 import h5py
 import keras
 import numpy
 import protocol
 import tensorflow as tf
+
+import exporting
 
 sys.dont_write_bytecode = True  # inputs are read-only
 H5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"

@@ -2,11 +2,12 @@
 
 import os
 
-import exporting
 import protocol
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
+
+import exporting
 
 DEFAULT = "serving_default"
 NO_SIGNATURE = "__saved_model_init_op"
@@ -44,7 +45,8 @@ def _written(folder):
     """The TensorFlow that wrote it. Read without loading, which fails in its own words on what is too new."""
     path = os.path.join(folder, "saved_model.pb")
     if not os.path.isfile(path):
-        raise protocol.Refused("this is no SavedModel but %s: give the folder with saved_model.pb" % exporting.folder_or_file(folder))
+        there = exporting.folder_or_file(folder)
+        raise protocol.Refused("this is no SavedModel but %s: give the folder with saved_model.pb" % there)
     parsed = saved_model_pb2.SavedModel()
     with open(path, "rb") as stream:
         try:

@@ -88,19 +88,19 @@ def digests(arrays):
 def _named(value, cast):
     """A model's outputs as a dictionary. What is a number but no float32 becomes one: interpreters of detections count on it."""
     named = {}
-    for name, tensor in _structure(value).items():
-        tensor = tf.convert_to_tensor(tensor)
-        if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
-            raise protocol.Refused("output %s is of type %s: only numbers can come out" % (name, tensor.dtype.name))
-        if tensor.dtype != tf.float32:
-            cast[name] = tensor.dtype.name
-            tensor = tf.cast(tensor, tf.float32)
-        if not tensor.shape.is_fully_defined() or 0 in tensor.shape.as_list() or tensor.shape.rank == 0:
+    for name, each in _structure(value).items():
+        tensor = tf.convert_to_tensor(each)
+        kind, shape = tensor.dtype, tensor.shape
+        if not (kind.is_floating or kind.is_integer or kind.is_bool):
+            raise protocol.Refused("output %s is of type %s: only numbers can come out" % (name, kind.name))
+        if not shape.is_fully_defined() or 0 in shape.as_list() or shape.rank == 0:
             raise protocol.Refused(
                 "output %s has shape %s, and TFLite needs a fixed one with a batch dimension: give a fixed number of results, "
-                "filled up with empty ones" % (name, _shape_text(tensor.shape))
+                "filled up with empty ones" % (name, _shape_text(shape))
             )
-        named[name] = tf.identity(tensor)  # two outputs may be one tensor
+        if kind != tf.float32:
+            cast[name] = kind.name
+        named[name] = tf.identity(tf.cast(tensor, tf.float32))  # two outputs may be one tensor
     return named
 
 

@@ -2,7 +2,7 @@
 
     .litekiln/envs/tf2.13-*/bin/python tools/train_heatmap.py --out DIR [--models models]
 
-Writes DIR/model.keras after the training (a quarter of an hour on two cores); it saves on its way, and the same command goes on
+Writes DIR/model.keras after the training (20 minutes on two busy cores); it saves on its way, and the same command goes on
 from there. With --models it also writes the three examples' files: models/heatmap_keras, heatmap_saved_model, heatmap_function.
 At the end it says how well shapes are found on the 200 held-out pictures of calib/shapes/eval.
 """
@@ -10,6 +10,7 @@ At the end it says how well shapes are found on the 200 held-out pictures of cal
 import argparse
 import importlib.util
 import multiprocessing
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,9 @@ def network():
     value = layers.UpSampling2D(2, interpolation="bilinear", name="up")(value)
     value = _block(layers.Concatenate(name="both")([value, fine]), "joined", 48)
     value = _block(value, "last", 48)
-    heat = layers.Conv2D(
-        CLASSES, 1, activation="sigmoid", bias_initializer=tf.keras.initializers.Constant(-3.0), name="heat"
-    )(value)
+    heat = layers.Conv2D(CLASSES, 1, activation="sigmoid", bias_initializer=tf.keras.initializers.Constant(-3.0), name="heat")(
+        value
+    )
     return tf.keras.Model(image, heat, name="heatmap")
 
 
@@ -195,18 +196,20 @@ def _peaks(heat):
 def write_examples(model, models):
     """One network in the three forms that a model may come in."""
     model.save(models / "heatmap_keras" / "model.keras")
-    _write_saved_model(model, models / "heatmap_saved_model" / "source")
-    np.savez(models / "heatmap_function" / "source" / "heatmap" / "weights.npz", **_folded(model))
+    package = models / "heatmap_function" / "source"
+    np.savez(package / "heatmap" / "weights.npz", **_folded(model))
+    sys.path.insert(0, str(package))
+    from heatmap import detector
+
+    _write_saved_model(detector, models / "heatmap_saved_model" / "source")
 
 
-def _write_saved_model(model, target):
-    """Two signatures for two kinds of pixels. The weights alone: with the layers behind them, each would be traced and saved."""
-    shape = tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, "image")
-    plain = tf.Module()
-    plain.weights = list(model.variables)
-    plain.serve = tf.function(lambda image: {"heat": model(image, training=False)}, [shape])
-    plain.pixels = tf.function(lambda image: {"heat": model(image / 255.0, training=False)}, [shape])
-    tf.saved_model.save(plain, str(target), signatures={"serving_default": plain.serve, "pixels": plain.pixels})
+def _write_saved_model(detector, target):
+    """Two signatures for two kinds of pixels."""
+    shape = tf.TensorSpec([1, SIZE, SIZE, 3], tf.float32, "image")
+    detector.pixels = tf.function(lambda image: detector(image / 255.0), [shape])
+    signatures = {"serving_default": detector.__call__, "pixels": detector.pixels}
+    tf.saved_model.save(detector, str(target), signatures=signatures)
 
 
 def _folded(model):

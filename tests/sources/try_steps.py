@@ -9,47 +9,51 @@ import os
 import runpy
 import sys
 import traceback
+from pathlib import Path
 
 import h5py  # noqa: F401
 import tensorflow as tf  # noqa: F401
 
 
 def run(steps, case):
-    box = case["box"]
+    box = Path(case["box"])
     for part in ("in", "out"):
-        os.makedirs(os.path.join(box, part))
+        (box / part).mkdir(parents=True)
     for name, path in case["inputs"].items():
-        os.symlink(path, os.path.join(box, "in", name))
-    with open(os.path.join(box, "request.json"), "w") as stream:
-        json.dump({"format": 1, "args": case["args"]}, stream)
+        (box / "in" / name).symlink_to(path)
+    (box / "request.json").write_text(json.dumps({"format": 1, "args": case["args"]}))
     child = os.fork()
     if not child:
-        log = os.open(os.path.join(box, "log.txt"), os.O_WRONLY | os.O_CREAT)
-        for stream in (1, 2):
-            os.dup2(log, stream)
-        os.chdir(box)
-        sys.path[0] = steps
-        code = 1
-        try:
-            runpy.run_path(os.path.join(steps, case["program"]), run_name="__main__")
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        except BaseException:
-            traceback.print_exc()
-        sys.stdout.flush()
-        os._exit(code)
+        os._exit(_run_here(steps / case["program"], box))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with open(os.path.join(box, "log.txt"), errors="replace") as stream:
-        lines = stream.read().splitlines()
+    lines = (box / "log.txt").read_text(errors="replace").splitlines()
     refused = [line[len("@refused ") :] for line in lines if line.startswith("@refused ")]
-    result = os.path.join(box, "out", "result.json")
+    result = box / "out" / "result.json"
     return {
         "code": code,
         "refused": refused[0] if refused else "",
         "tail": lines[-15:],
-        "result": json.load(open(result)) if os.path.exists(result) else None,
+        "result": json.loads(result.read_text()) if result.exists() else None,
     }
 
 
-print(json.dumps({case["name"]: run(sys.argv[1], case) for case in json.load(open(sys.argv[2]))}))
+def _run_here(program, box):
+    log = os.open(box / "log.txt", os.O_WRONLY | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.chdir(box)
+    sys.path[0] = str(program.parent)
+    try:
+        runpy.run_path(str(program), run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+cases = json.loads(Path(sys.argv[2]).read_text())
+print(json.dumps({case["name"]: run(Path(sys.argv[1]), case) for case in cases}))

@@ -1,16 +1,16 @@
 """Small models of every form that users have, written by the toolchain that runs this: write_models.py FOLDER"""
 
-import os
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-folder = sys.argv[1]
-os.makedirs(folder, exist_ok=True)
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+folder = Path(sys.argv[1])
+folder.mkdir(exist_ok=True)
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from layers import Blur, halve  # noqa: E402
 
 
@@ -30,20 +30,20 @@ def net(of, size=(32, 32, 3), extra=None, batch=None, dtype=None, name="heat"):
 def save(model, name):
     draw = np.random.RandomState(1)
     model.set_weights([each + draw.uniform(0, 0.1, each.shape).astype(each.dtype) for each in model.get_weights()])
-    model.save(os.path.join(folder, name))
+    model.save(str(folder / name))
 
 
 for suffix in ("h5", "keras"):
     for label, of in (("tf_keras", tf.keras), ("keras", keras)):
-        save(net(of), "%s.%s" % (label, suffix))
-    save(net(tf.keras, extra=Blur(name="blur")), "custom.%s" % suffix)
-    save(net(tf.keras, extra=tf.keras.layers.Lambda(halve, name="half")), "named_lambda.%s" % suffix)
-    save(net(tf.keras, extra=tf.keras.layers.Lambda(lambda value: value / 2.0, name="packed")), "packed_lambda.%s" % suffix)
+        save(net(of), f"{label}.{suffix}")
+    save(net(tf.keras, extra=Blur(name="blur")), f"custom.{suffix}")
+    save(net(tf.keras, extra=tf.keras.layers.Lambda(halve, name="half")), f"named_lambda.{suffix}")
+    save(net(tf.keras, extra=tf.keras.layers.Lambda(lambda value: value / 2.0, name="packed")), f"packed_lambda.{suffix}")
 trained = net(keras)
 trained.compile("adam", "mse")
 trained.fit(np.zeros([2, 32, 32, 3], np.float32), np.zeros([2, 16, 16, 3], np.float32), verbose=0)
-trained.save(os.path.join(folder, "with_optimizer.keras"))
-net(keras).save_weights(os.path.join(folder, "only.weights.h5"))
+trained.save(str(folder / "with_optimizer.keras"))
+net(keras).save_weights(str(folder / "only.weights.h5"))
 save(net(keras, batch=1), "batch_of_one.keras")
 save(net(keras, batch=4), "batch_of_four.keras")
 save(net(keras, size=(None, None, 3)), "unsized.keras")
@@ -66,7 +66,7 @@ def save_graph(name, signatures, **values):
     module = tf.Module()
     for key, value in values.items():
         setattr(module, key, value)
-    tf.saved_model.save(module, os.path.join(folder, name), signatures=signatures)
+    tf.saved_model.save(module, str(folder / name), signatures=signatures)
 
 
 weights = tf.Variable(np.random.RandomState(2).uniform(-1, 1, [3, 3, 3, 4]).astype(np.float32), name="weights")
@@ -91,17 +91,13 @@ server = tf.function(
     [tf.TensorSpec([1, None, None, 3], tf.uint8, "input_tensor")],
 )
 save_graph("server", {"serving_default": server}, weights=weights)
-later = os.path.join(folder, "later", "saved_model.pb")
 save_graph("later", {"serving_default": first}, weights=weights)
-with open(later, "rb") as stream:
-    data = stream.read()
-stated = saved_model_pb2.SavedModel.FromString(data)
+later = folder / "later" / "saved_model.pb"
+stated = saved_model_pb2.SavedModel.FromString(later.read_bytes())
 stated.meta_graphs[0].meta_info_def.tensorflow_version = "9.1.0"
-with open(later, "wb") as stream:
-    stream.write(stated.SerializeToString())
-os.makedirs(os.path.join(folder, "damaged"))
-with open(os.path.join(folder, "damaged", "saved_model.pb"), "wb") as stream:
-    stream.write(data[: len(data) // 2] + b"\xff\xff")
-with open(os.path.join(folder, "notes.txt"), "w") as stream:
-    stream.write("no model\n")
+later.write_bytes(stated.SerializeToString())
+damaged = folder / "damaged" / "saved_model.pb"
+damaged.parent.mkdir()
+damaged.write_bytes(later.read_bytes()[:1000] + b"\xff\xff")
+(folder / "notes.txt").write_text("no model\n")
 print("written by Keras", keras.__version__, "and TensorFlow", tf.__version__)

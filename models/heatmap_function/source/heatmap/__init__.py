@@ -28,7 +28,9 @@ class Heatmap(tf.Module):
         return {"heat": tf.sigmoid(self._add_bias(tf.nn.conv2d(value, self._weights["heat"], 1, "SAME"), "heat"))}
 
     def _block(self, value, name, stride=1):
-        return self._convolve(tf.nn.depthwise_conv2d(value, self._weights[f"{name}_depthwise"], [1, stride, stride, 1], "SAME"), name)
+        return self._convolve(
+            tf.nn.depthwise_conv2d(value, self._weights[f"{name}_depthwise"], [1, stride, stride, 1], "SAME"), name
+        )
 
     def _convolve(self, value, name, stride=1):
         return tf.nn.relu6(self._add_bias(tf.nn.conv2d(value, self._weights[name], stride, "SAME"), name))
