@@ -88,12 +88,13 @@ def _function(found, stated):
 
 def _makes(found):
     """Whether it can be called without arguments: what takes a picture can't."""
-    wanted = getattr(found, "python_function", found)
+    if not isinstance(found, type) and any(hasattr(each, "get_concrete_function") for each in (found, found.__call__)):
+        return False
     try:
-        inspect.signature(wanted).bind()
+        inspect.signature(found).bind()
     except TypeError:
         return False
-    return not hasattr(found, "get_concrete_function") and not hasattr(found.__call__, "get_concrete_function")
+    return True
 
 
 def _traceable(found):
