@@ -76,7 +76,7 @@ REFUSED = {
     "functions:fails": ("calling functions:fails fails: OSError: no such file: weights.npz",),
     "functions:NUMBER": ("functions:NUMBER is a int: a tf.function is wanted",),
     "functions:plian": ("module functions has no 'plian', did you mean 'plain'?",),
-    "funktions:plain": ("there is no module funktions in the source's folder, which has: functions.py",),
+    "funktions:plain": ("there is no module funktions in the source's folder, which has: broken.py, functions.py",),
     "needy:plain": (
         "needy imports nowhere, which is neither in the source's folder nor in this toolchain",
         "copy it into the folder",
