@@ -72,8 +72,9 @@ def annotate(args):
     )
 
 
-def _general(args):
-    described = "SSD detector, variant %s" % args["variant"]
+def _general(args, contract):
+    what = {"tensors": "Gives tensors", "detections": "Detector"}.get(contract["outputs"], "SSD detector")
+    described = "%s, variant %s" % (what, args["variant"])
     return metadata_info.GeneralMd(name=args["model"], description=described, licenses=args["license"])
 
 
@@ -100,7 +101,7 @@ def _writer(plain, args, contract):
         label_files=[metadata_info.LabelFileMd(file_path=protocol.output_path(LABELS))],
     )
     return object_detector.MetadataWriter.create_from_metadata_info(
-        bytearray(plain), general_md=_general(args), input_md=_input(plain, contract), output_category_md=category
+        bytearray(plain), general_md=_general(args, contract), input_md=_input(plain, contract), output_category_md=category
     )
 
 
@@ -109,7 +110,7 @@ def _tensor_writer(plain, args, contract, names):
     outputs = [metadata_info.TensorMd(name=name, description=DESCRIPTIONS.get(name, "")) for name in names]
     return metadata_writer.MetadataWriter.create_from_metadata_info(
         bytearray(plain),
-        general_md=_general(args),
+        general_md=_general(args, contract),
         input_md=[_input(plain, contract)],
         output_md=outputs,
         associated_files=[protocol.output_path(LABELS)],

@@ -24,6 +24,7 @@ class Summary:
         self.used, self.unreadable, self.constant, self.duplicates = [], [], [], []
         self.low, self.high, self.total = numpy.full(3, numpy.inf), numpy.full(3, -numpy.inf), numpy.zeros(3)
         self._by_hash = {}
+        self.ended = False
 
     def is_new(self, name, path):
         digest = protocol.sha256_file(path)
@@ -62,9 +63,11 @@ def calibrate(args):
     contract, summary = converted.read_contract(exported), Summary()
     feed = _noise(args, contract, summary) if args.get("random") else _pictures(args, contract, summary)
     try:
-        calibrated = converted.attempt(lambda: _calibrate(os.path.join(exported, "saved_model"), feed, args))
+        seen = _to_the_end(feed, summary)
+        calibrated = converted.attempt(lambda: _calibrate(os.path.join(exported, "saved_model"), seen, args))
     except protocol.Refused:
-        _refuse_too_few(summary)  # no pictures at all make the converter fail: say that, not this
+        if summary.ended:
+            _refuse_too_few(summary)  # no pictures at all make the converter fail: say that, not this
         raise
     _refuse_too_few(summary)
     with open(protocol.output_path("calibrated.tflite"), "wb") as stream:
@@ -72,6 +75,12 @@ def calibrate(args):
     shutil.copyfile(os.path.join(exported, "contract.json"), protocol.output_path("contract.json"))
     result = dict(summary.as_dict(), random=bool(args.get("random")), seed=args["seed"], tensorflow=tf.__version__)
     return dict(result, warnings=_warnings(result))
+
+
+def _to_the_end(feed, summary):
+    """The same pictures; whether all were asked for tells what a failure is of."""
+    yield from feed
+    summary.ended = True
 
 
 def _calibrate(saved_model, feed, args):

@@ -28,7 +28,14 @@ NEEDS_FLEX = (
     "the graph has operators that only full TensorFlow can run: %s; the Pi's runtime can't. "
     "For another runtime: --allow-flex; else train or export the model without them"
 )
-CONVOLUTIONS = (b"CONV_2D", b"DEPTHWISE_CONV_2D")
+NO_FLEX_HERE = "Select TensorFlow op(s)"  # from an interpreter that was built without them
+CANT_CALIBRATE = (
+    "the interpreter of TensorFlow %s has none of full TensorFlow's operators, so it can't calibrate a model that needs them: "
+    "name tf2.13 in convert.toolchains, which has them"
+)
+# Which of its inputs an operator multiplies with which: the entry's place, the weights' place.
+MULTIPLIES = {b"CONV_2D": (0, 1), b"DEPTHWISE_CONV_2D": (0, 1), b"FULLY_CONNECTED": (0, 1), b"TRANSPOSE_CONV": (2, 1)}
+TINY = 1024  # of fewer weights than these the converter keeps floats
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 SCALE_TOLERANCE = 0.02
 
@@ -39,11 +46,12 @@ def finish(model, args, contract):
     names = _order_outputs(model, args, contract)
     described = flat.describe(model)
     flex = _check_operators(described["operators"], args.get("allow_flex"))
-    _check_arithmetic(variant, _arithmetic(model))
+    found, largest = _arithmetic(model)
+    _check_arithmetic(variant, found, largest)
     _check_input(variant, described["inputs"], contract, model)
     _check_outputs(variant, described["outputs"], names)
     data = flat.write(model)
-    _run_once(data, described)
+    ran = _run_once(data, described, flex)
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
         stream.write(data)
     return {
@@ -51,9 +59,18 @@ def finish(model, args, contract):
         "size": len(data),
         "sha256": protocol.sha256_file(protocol.output_path("detect.tflite")),
         "tensorflow": tf.__version__,
-        "warnings": ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else [],
+        "warnings": _warnings(variant, flex, found, ran),
         **described,
     }
+
+
+def _warnings(variant, flex, found, ran):
+    told = ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else []
+    if not ran:
+        told.append("was not run: the interpreter of TensorFlow %s has none of those operators" % tf.__version__)
+    if variant in REQUIRED and REQUIRED[variant] not in found:
+        told.append("stores no weights in 8 bits: none of them has %d values or more" % TINY)
+    return told
 
 
 def _order_outputs(model, args, contract):
@@ -62,10 +79,18 @@ def _order_outputs(model, args, contract):
     if made_by == "postprocess" and not args["variant"].endswith("-raw"):
         flat.order_outputs(model, args["max_detections"])
         return flat.DETECTION_OUTPUTS
+    if made_by == "detections" and args["variant"].endswith("-raw"):
+        raise protocol.Refused(
+            "%s leaves out the operator that makes boxes, and this model makes them by ordinary ones: take it out of "
+            "convert.variants" % args["variant"]
+        )
     if flat.postprocess(model) is not None:
         raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])
     names = {"detections": flat.DETECTION_OUTPUTS, "tensors": tuple(contract.get("names", ()))}.get(made_by, flat.RAW_OUTPUTS)
     flat.order_by_signature(model, names)
+    if made_by == "detections":
+        flat.number_outputs(model)
+        flat.sign(model, names)
     return names
 
 
@@ -75,8 +100,10 @@ def attempt(convert):
         return convert()
     except Exception as error:
         missing = sorted(set(re.findall(r"^\s*tf\.(\w+)\(", str(error), re.MULTILINE)))
-        if "Select TF ops" in str(error) or "SELECT_TF_OPS" in str(error):
+        if re.search("Select TF ops|TF Select|SELECT_TF_OPS", str(error)):
             raise protocol.Refused(NEEDS_FLEX % (", ".join(missing) or "the converter doesn't name them")) from error
+        if NO_FLEX_HERE in str(error):
+            raise protocol.Refused(CANT_CALIBRATE % tf.__version__) from error
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise protocol.Refused("the converter of TensorFlow %s fails: %s" % (tf.__version__, lines[0][:300])) from error
 
@@ -96,19 +123,28 @@ def _check_operators(operators, allow_flex):
 
 
 def _arithmetic(model):
-    """The types that convolutions compute with. Weights that are unpacked by a DEQUANTIZE count as what they are stored as."""
-    graph, stored, found = model.subgraphs[0], {}, set()
+    """The types that weights are multiplied with, and how many values the largest weights have.
+
+    Weights that are unpacked by a DEQUANTIZE count as what they are stored as. What multiplies two results has no weights.
+    """
+    graph, stored, found, largest = model.subgraphs[0], {}, set(), 0
     for name, operator in flat.operators(model):
         if name == b"DEQUANTIZE":
-            stored[int(operator.outputs[0])] = flat.TYPES[graph.tensors[operator.inputs[0]].type]
-        if name in CONVOLUTIONS:
-            entry, weights, result = int(operator.inputs[0]), int(operator.inputs[1]), int(operator.outputs[0])
-            types = [flat.TYPES[graph.tensors[each].type] for each in (entry, weights, result)]
-            found.add((types[0], stored.get(weights, types[1]), types[2]))
-    return found
+            stored[int(operator.outputs[0])] = int(operator.inputs[0])
+        if name not in MULTIPLIES:
+            continue
+        entry, weights = (int(operator.inputs[place]) for place in MULTIPLIES[name])
+        kept = graph.tensors[stored.get(weights, weights)]
+        data = model.buffers[kept.buffer].data
+        if data is None or not len(data):
+            continue
+        types = [flat.TYPES[graph.tensors[each].type] for each in (entry, int(operator.outputs[0]))]
+        found.add((types[0], flat.TYPES[kept.type], types[1]))
+        largest = max(largest, int(numpy.prod(kept.shape)))
+    return found, largest
 
 
-def _check_arithmetic(variant, found):
+def _check_arithmetic(variant, found, largest):
     inside = variant
     for part in SAME_NUMBERS:
         inside = inside.replace(part, "")
@@ -117,7 +153,7 @@ def _check_arithmetic(variant, found):
         raise protocol.Refused(
             "%s computes with %s, which its name does not say" % (variant, " and ".join("/".join(each) for each in wrong))
         )
-    if variant in REQUIRED and REQUIRED[variant] not in found:
+    if variant in REQUIRED and REQUIRED[variant] not in found and largest >= TINY:
         raise protocol.Refused("%s has no %s arithmetic at all" % (variant, "/".join(REQUIRED[variant])))
 
 
@@ -164,8 +200,8 @@ def _check_outputs(variant, outputs, wanted):
         raise protocol.Refused("output %s has no size: the converter is too old for this export" % ", ".join(hollow))
 
 
-def _run_once(data, described):
-    """Load and run it: a file that says nothing wrong can still be one that no interpreter takes."""
+def _run_once(data, described, flex):
+    """Load and run it: a file that says nothing wrong can still be one that no interpreter takes. Whether that could be done."""
     try:
         interpreter = tf.lite.Interpreter(model_content=data)
         interpreter.allocate_tensors()
@@ -173,11 +209,14 @@ def _run_once(data, described):
         interpreter.set_tensor(entry["index"], numpy.zeros(entry["shape"], entry["dtype"]))
         interpreter.invoke()
     except (RuntimeError, ValueError) as error:
+        if flex and NO_FLEX_HERE in str(error):
+            return False
         raise protocol.Refused("the interpreter of TensorFlow %s can't run it: %s" % (tf.__version__, error)) from None
     for stated, detail in zip(described["outputs"], interpreter.get_output_details()):
         if interpreter.get_tensor(detail["index"]).shape != tuple(stated["shape"]):
             shape = list(interpreter.get_tensor(detail["index"]).shape)
             raise protocol.Refused("output %s comes out as %s, expected %s" % (stated["name"], shape, stated["shape"]))
+    return True
 
 
 def read_contract(folder):

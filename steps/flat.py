@@ -117,6 +117,21 @@ def _ascending(graph, last, ports):
     return last.outputs
 
 
+def number_outputs(model):
+    """Number the outputs' tensors in the outputs' order, as `_ascending` does where one operator makes them all."""
+    graph = model.subgraphs[0]
+    ports = [int(port) for port in graph.outputs]
+    moved = dict(zip(ports, sorted(ports)))
+    tensors = [graph.tensors[port] for port in ports]
+    for place, tensor in zip(sorted(ports), tensors):
+        graph.tensors[place] = tensor
+    for operator in graph.operators:
+        for name in ("inputs", "outputs", "intermediates"):
+            if getattr(operator, name) is not None:
+                setattr(operator, name, [moved.get(int(each), int(each)) for each in getattr(operator, name)])
+    graph.outputs = sorted(ports)
+
+
 def detection_shapes(max_detections):
     return [[1, max_detections, 4], [1, max_detections], [1, max_detections], [1]]
 

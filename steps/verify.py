@@ -54,12 +54,17 @@ def _evaluate(detector, labels, folder, contract):
             raise protocol.Refused("evaluation picture %s can't be read: %s" % (image["file_name"], error)) from None
         _check_size(picture, image)
         for box, kind, score in zip(*detector.detect(picture)):
-            if labels[kind] in categories:
-                found.append(_detection(image["id"], categories[labels[kind]], box, score, picture))
+            if _name(labels, kind) in categories:
+                found.append(_detection(image["id"], categories[_name(labels, kind)], box, score, picture))
         protocol.progress(place + 1, len(images), "pictures")
     scores = _coco_scores(truth, found)
     sized = {name: contract[name] for name in ("height", "width", "resize", "max_detections")}
     return dict(scores, protocol=dict(sized, pictures=len(images), score_threshold=0.0, tool="pycocotools"))
+
+
+def _name(labels, kind):
+    """A class's name, or its number where the label map ends before it: only some sources say how many classes there are."""
+    return labels[kind] if 0 <= kind < len(labels) else str(kind)
 
 
 def _check_size(picture, image):
@@ -102,7 +107,8 @@ def _example(detector, labels, folder, names):
         picture.thumbnail((TILE, TILE))
         _draw(picture, found, labels)
         sheet.paste(picture, ((len(seen) % 2) * TILE, (len(seen) // 2) * TILE))
-        seen.append({"name": name, "found": [{"name": labels[kind], "score": round(float(score), 3)} for _, kind, score in found]})
+        told = [{"name": _name(labels, kind), "score": round(float(score), 3)} for _, kind, score in found]
+        seen.append({"name": name, "found": told})
     sheet.save(protocol.output_path("example.png"))
     return seen
 
@@ -113,7 +119,7 @@ def _draw(picture, found, labels):
         colour = COLOURS[kind % len(COLOURS)]
         corner = left * picture.width, top * picture.height
         canvas.rectangle([corner, (right * picture.width, bottom * picture.height)], outline=colour, width=2)
-        text = "%s %.2f" % (labels[kind], score)
+        text = "%s %.2f" % (_name(labels, kind), score)
         place = corner[0], max(0, corner[1] - 11)
         canvas.rectangle(canvas.textbbox(place, text, font=font), fill=colour)
         canvas.text(place, text, fill="white", font=font)

@@ -157,8 +157,8 @@ def test_each_file_loads_and_detects_in_litert(built: Built, variant: str, tmp_p
     assert sure == shapes
 
 
-def in_toolchain(program: str, *arguments: str, toolchain: str = "tf2.13") -> str:
-    """Run a program in a toolchain's Python; its last line."""
+def toolchain_python(name: str) -> str:
+    """A toolchain's own Python, its environment made where there is none."""
     from litekiln.engines.venv import VenvEngine
     from litekiln.lease import Lease
     from litekiln.paths import Project
@@ -166,8 +166,12 @@ def in_toolchain(program: str, *arguments: str, toolchain: str = "tf2.13") -> st
 
     project = Project(code=ROOT, work=ROOT)
     with Lease(project.state) as lease:
-        environment = VenvEngine(project, lease).ensure(load_toolchain(project, toolchain), print)
-    argv = [str(environment / "bin" / "python"), "-c", program, *arguments]
+        return str(VenvEngine(project, lease).ensure(load_toolchain(project, name), print) / "bin" / "python")
+
+
+def in_toolchain(program: str, *arguments: str, toolchain: str = "tf2.13") -> str:
+    """Run a program in a toolchain's Python; its last line."""
+    argv = [toolchain_python(toolchain), "-c", program, *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
 
 

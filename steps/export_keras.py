@@ -1,0 +1,248 @@
+"""Export a whole Keras model, an .h5 or .keras file, as the SavedModel that TFLite conversion takes.
+
+Keras 2 and Keras 3 write files that look alike and mean different things, so each is read by its own. A layer that isn't Keras's
+comes from the user's file; code that lies in the model's file is never run.
+"""
+
+import inspect
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+
+import h5py
+import keras
+import numpy
+import protocol
+import tensorflow as tf
+
+import exporting
+
+sys.dont_write_bytecode = True  # inputs are read-only
+H5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+TOOLCHAINS = {2: "tf2.13", 3: "tf2.21"}  # by Keras's major version
+FOR_TRAINING = ("optimizer/", "metrics/")
+WHOLE = "save the whole model, with model.save(...)"
+FLOAT_REMEDY = (
+    "Build it again with keras.Input((height, width, 3)), which is float32, without the cast at its start; the pixels' scale "
+    "stays as it is: [input] mean = 0, std = 1"
+)
+SIZE_REMEDY = "Build it again with keras.Input((320, 320, 3)), or whatever size it shall have, load its weights and save it"
+LAMBDA = (
+    "layer %r is a Lambda with code packed into the file, which is not run: it could be anything, and other Pythons can't read it. "
+    "Write it as a layer, a class with call(), in a Python file, build the model again with that, load its weights, save it, and "
+    'name the file: [source] custom = "layers.py"'
+)
+
+
+def export(args):
+    path = protocol.input_path("model")
+    model_file = H5File(path) if _starts(path, H5) else ZipFile(path) if _starts(path, ZIP) else None
+    if model_file is None:
+        raise protocol.Refused("this is no Keras file but %s: %s as .keras or .h5" % (exporting.folder_or_file(path), WHOLE))
+    _check_version(model_file.version)
+    _refuse_packed_code(model_file.config)
+    custom = _custom_objects()
+    _refuse_foreign(model_file.config, custom)
+    model = _load(model_file, custom)
+    _, spec = exporting.picture_input(_inputs(model), FLOAT_REMEDY, SIZE_REMEDY)
+    weights = model_file.weights()
+    _check_all_loaded(model, weights)
+    names, call = _output_names(model), _caller(model)
+
+    def named(image):
+        value = call(image)
+        return dict(zip(names, tf.nest.flatten(value))) if names else value
+
+    return exporting.finish(args, named, spec, exporting.digests(weights))
+
+
+class H5File:
+    """The older form: one HDF5 file."""
+
+    suffix = ".h5"
+
+    def __init__(self, path):
+        self.path = path
+        with h5py.File(path, "r") as stored:
+            config = stored.attrs.get("model_config")
+            if config is None:
+                raise protocol.Refused("the file holds weights alone, without the model they belong to: %s" % WHOLE)
+            self.config = json.loads(config)
+            self.version = _text(stored.attrs.get("keras_version", "2.0.0"))
+
+    def weights(self):
+        with h5py.File(self.path, "r") as stored:
+            return _datasets(stored["model_weights"])
+
+
+class ZipFile:
+    """The newer form: a zip with the configuration, a note of who wrote it, and the weights as HDF5."""
+
+    suffix = ".keras"
+
+    def __init__(self, path):
+        self.path = path
+        with zipfile.ZipFile(path) as packed:
+            missing = {"config.json", "metadata.json", "model.weights.h5"} - set(packed.namelist())
+            if missing:
+                raise protocol.Refused("the file is a zip without %s: %s" % (", ".join(sorted(missing)), WHOLE))
+            self.config = json.loads(packed.read("config.json").decode("utf-8"))
+            self.version = json.loads(packed.read("metadata.json").decode("utf-8"))["keras_version"]
+
+    def weights(self):
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(self.path) as packed:
+            with h5py.File(packed.extract("model.weights.h5", folder), "r") as stored:
+                found = _datasets(stored)
+        return {name: value for name, value in found.items() if not name.startswith(FOR_TRAINING)}
+
+
+def _starts(path, magic):
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as stream:
+        return stream.read(len(magic)) == magic
+
+
+def _text(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _datasets(group):
+    """Every array of an HDF5 group, by its path."""
+    found = {}
+    group.visititems(lambda name, each: found.update({name: each[()]}) if isinstance(each, h5py.Dataset) else None)
+    return found
+
+
+def _check_version(theirs):
+    ours = keras.__version__
+    there, here = exporting.version(theirs)[0], exporting.version(ours)[0]
+    if there == here:
+        return
+    if there not in TOOLCHAINS:
+        raise protocol.Refused("the file was written by Keras %s; Keras 2 and 3 are known" % theirs)
+    raise protocol.Refused(
+        'the file was written by Keras %s, and this toolchain has Keras %s: write toolchain = "%s" under [export] of its model.toml'
+        % (theirs, ours, TOOLCHAINS[there])
+    )
+
+
+def _refuse_packed_code(value, layer=""):
+    """Keras's own safe mode knows this for .keras files only; in .h5 files it is a list that is marked as lambda."""
+    if isinstance(value, list):
+        for each in value:
+            _refuse_packed_code(each, layer)
+    if isinstance(value, dict):
+        name = value.get("name", layer)
+        layer = name if isinstance(name, str) else layer
+        marks = [value.get(key) for key in ("class_name", "function_type", "output_shape_type")]
+        if "__lambda__" in marks or "lambda" in marks:
+            raise protocol.Refused(LAMBDA % layer)
+        for each in value.values():
+            _refuse_packed_code(each, layer)
+
+
+def _refuse_foreign(value, custom):
+    """A class that the file says is of another package. Keras would import that by its name, whatever it is."""
+    if isinstance(value, (list, dict)):
+        for each in value.values() if isinstance(value, dict) else value:
+            _refuse_foreign(each, custom)
+    if isinstance(value, dict) and isinstance(value.get("module"), str) and isinstance(value.get("class_name"), str):
+        package, name = value["module"].partition(".")[0], value["class_name"]
+        name = value["config"] if name == "function" and isinstance(value.get("config"), str) else name
+        registered = keras.saving.get_registered_object(str(value.get("registered_name")))
+        if package not in ("keras", "builtins") and name not in (custom or {}) and registered is None:
+            _refuse_unknown(name, custom)
+
+
+def _custom_objects():
+    """What the user's file gives: its CUSTOM_OBJECTS, or every class and function in it."""
+    path = protocol.input_path("custom")
+    if not os.path.exists(path):
+        return None
+    sys.path.insert(0, os.path.abspath(path) if os.path.isdir(path) else os.path.dirname(os.path.abspath(path)))
+    try:
+        module = protocol.load_module(path, "custom")
+    except ImportError as error:
+        raise protocol.Refused("the file of source.custom imports what this toolchain lacks: %s" % error) from None
+    except Exception as error:
+        raise protocol.Refused("the file of source.custom fails: %s: %s" % (type(error).__name__, error)) from None
+    stated = getattr(module, "CUSTOM_OBJECTS", None)
+    if stated is not None:
+        return dict(stated)
+    found = inspect.getmembers(module, lambda each: inspect.isclass(each) or inspect.isfunction(each))
+    return {name: each for name, each in found if getattr(each, "__module__", "") == module.__name__}
+
+
+def _load(model_file, custom):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model" + model_file.suffix)  # Keras goes by the name
+        shutil.copyfile(model_file.path, path)
+        try:
+            return keras.models.load_model(path, custom_objects=custom, compile=False)
+        except Exception as error:
+            told = str(error)
+            missing = re.search(r"Unknown [\w ]+: '?([\w>]+)'?|Could not locate \w+ '([\w>.]+)'", told)
+            if missing:
+                _refuse_unknown(missing.group(1) or missing.group(2), custom)
+            raise protocol.Refused(
+                "Keras %s can't load the file, which Keras %s wrote: %s"
+                % (keras.__version__, model_file.version, told.strip().partition("\n")[0][:300] or type(error).__name__)
+            ) from error
+
+
+def _refuse_unknown(name, custom):
+    if custom is None:
+        way_out = 'put its code into a Python file beside the recipe, and name that: [source] custom = "layers.py"'
+    else:
+        way_out = "the file of source.custom doesn't have it; it has: %s" % (", ".join(sorted(custom)) or "nothing")
+    raise protocol.Refused("%s is no class or function of Keras's own: %s" % (name.rpartition(">")[2], way_out))
+
+
+def _inputs(model):
+    tensors = getattr(model, "inputs", None)
+    if not tensors:
+        raise protocol.Refused(
+            "the model doesn't say what it takes, as subclassed ones don't: save keras.Model(image, model(image)) "
+            "with image = keras.Input((height, width, 3))"
+        )
+    return {_text(each.name): tf.TensorSpec(each.shape, each.dtype) for each in tensors}
+
+
+def _check_all_loaded(model, weights):
+    """Every weight of the file is in the model. Numbers that only count random draws are no weights."""
+    held = {name for name, value in weights.items() if numpy.issubdtype(value.dtype, numpy.floating)}
+    there = set(exporting.digests({"%d" % place: each.numpy() for place, each in enumerate(model.variables)}).values())
+    wanted = exporting.digests({name: weights[name] for name in held})
+    lost = sorted(name for name, digest in wanted.items() if digest not in there)
+    if lost:
+        raise protocol.Refused(
+            "%d of the file's %d weights were not loaded, the first: %s" % (len(lost), len(held), ", ".join(lost[:3]))
+        )
+
+
+def _output_names(model):
+    """The layers' that give them; None where the model names them itself, or there are no layers to ask."""
+    outputs = getattr(model, "outputs", None)
+    if isinstance(getattr(model, "output", None), dict) or not outputs:
+        return None
+    names = []
+    for tensor in outputs:
+        history = getattr(tensor, "_keras_history", None)
+        layer = getattr(history, "operation", None) or getattr(history, "layer", None)
+        name = layer.name if layer is not None else "output"
+        taken = sum(each == name or each.rpartition("_")[0] == name for each in names)
+        names.append("%s_%d" % (name, taken) if name in names else name)
+    return names
+
+
+def _caller(model):
+    return lambda image: model(image, training=False)
+
+
+if __name__ == "__main__":
+    protocol.main(export)
