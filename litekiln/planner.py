@@ -98,10 +98,10 @@ class _Builder:
 
     def _converters(self, variant: str) -> list[Toolchain]:
         """The toolchains to try, in order. What TF1's converter makes and what is finished already has one way only."""
-        if variant in TF1_VARIANTS:
-            return [load_toolchain(self._project, TF1)]
         if self._spec.source.kind == "tflite":
             return [self._finisher]
+        if variant in TF1_VARIANTS:
+            return [load_toolchain(self._project, TF1)]
         return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
 
     def _pictures(self, pictures: PictureSet) -> Pictures:
@@ -136,7 +136,7 @@ class _Builder:
     def _convert(self, variant: str, toolchain: Toolchain, suffix: str, calibration: Pictures | None) -> str:
         step, steps = f"convert {variant}{suffix}", self._steps
         exported = self._exported(variant)
-        if variant in TF1_VARIANTS:
+        if variant in TF1_VARIANTS and self._spec.source.kind != "tflite":
             return self._convert_by_tf1(step, variant, toolchain)
         args = {"variant": variant, "max_detections": self._spec.export.max_detections, **self._flex()}
         if self._spec.source.kind == "tflite":

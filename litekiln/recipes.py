@@ -151,7 +151,7 @@ class RecipeFile(Table, frozen=True, kw_only=True):
             msg = f"input: missing, and a source of kind {kind!r} does not say what its pixels are: {TELL_PIXELS}"
             raise ValueError(msg)
         for variant in variants:
-            if variant in TF1_VARIANTS and kind not in TF1_KINDS:
+            if variant in TF1_VARIANTS and kind not in (*TF1_KINDS, "tflite"):
                 msg = f"convert.variants: {variant} is made by TF1's converter, from a source of kind {' or '.join(TF1_KINDS)}"
                 raise ValueError(msg)
         if kind == "tflite" and len(variants) != 1:

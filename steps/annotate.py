@@ -40,7 +40,9 @@ def annotate(args):
         )
     converted = protocol.input_path("converted")
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
-    labels = args["labels"]
+    labels = args["labels"] or _packed_labels()
+    if not labels and contract["outputs"] != "tensors":
+        raise protocol.Refused('there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
     if contract["classes"] and len(labels) != contract["classes"]:
         raise protocol.Refused("the label map has %d classes, the model %d" % (len(labels), contract["classes"]))
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
@@ -67,8 +69,17 @@ def annotate(args):
     )
 
 
+def _packed_labels():
+    """Those that a finished source had in its own metadata."""
+    path = os.path.join(protocol.input_path("exported"), LABELS)
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as stream:
+        return stream.read().splitlines()
+
+
 def _general(args):
-    described = "SSD detector, variant %s" % args["variant"]
+    described = "Object detector, variant %s" % args["variant"]
     return metadata_info.GeneralMd(name=args["model"], description=described, licenses=args["license"])
 
 
