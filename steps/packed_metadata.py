@@ -46,7 +46,7 @@ def _pixels(told):
     for unit in told.inputTensorMetadata[0].processUnits or []:
         if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
             mean, std = ([float(each) for each in getattr(unit.options, key)] for key in ("mean", "std"))
-            return [(each * CHANNELS if len(each) == 1 else each) for each in (mean, std)]
+            return tuple(each * CHANNELS if len(each) == 1 else each for each in (mean, std))
     return None
 
 
