@@ -1,4 +1,4 @@
-"""Read a finished .tflite: what goes in, which output is what, its labels; then name and order its outputs as all bundles have them.
+"""Read a finished .tflite: what goes in, which output is what, its labels; then name and order its outputs as bundles have them.
 
 Nothing else of its graph changes. What can't be known for sure is refused, with what to write into the recipe instead.
 """

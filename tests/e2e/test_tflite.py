@@ -191,7 +191,7 @@ def test_a_published_model_finds_the_cats_and_the_dog(work: Path, inv: Inv) -> N
     expected = [(54, 396, 393, 196), (602, 157, 394, 447), (259, 394, 181, 209), (387, 197, 281, 409)]
     for (top, left, bottom, right), (x, y, width, height) in zip(boxes[0][:4], expected, strict=True):
         sides = [left * wide, top * high, right * wide, bottom * high]
-        assert sides == pytest.approx([x, y, x + width, y + height], abs=25)
+        assert sides == pytest.approx([x, y, x + width, y + height], abs=40)
 
 
 MEASURE = "import sys; from PIL import Image; print(*Image.open(sys.argv[1]).size)"

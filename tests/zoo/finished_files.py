@@ -47,7 +47,7 @@ def detector(tensor_names=None, function=None, **options):
     flat.sign(model, ORDER)
     if tensor_names:
         model.signatureDefs = None
-        for each, name in zip(graph.outputs, tensor_names):
+        for each, name in zip(graph.outputs, tensor_names, strict=True):
             graph.tensors[each].name = name.encode()
     return model
 
