@@ -43,7 +43,8 @@ def build(config, args, overrides):
         "max_detections": args["max_detections"],
     }
     heads = ["model/_prediction_head_dict/%s.S" % task for task in tasks]  # a slash within a name is written as .S
-    return module.get_model(), detect, contract, heads
+    function = detect.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+    return module.get_model(), function, contract, heads
 
 
 def _mend_separable(extractor, overrides):

@@ -24,9 +24,7 @@ def export(args):
     config, overrides = _pipeline(protocol.input_path("config"))
     prefix = os.path.join(protocol.input_path("checkpoint"), args["prefix"])
     make = center_net.build if config.model.WhichOneof("model") == "center_net" else _ssd
-    model, detect, contract, left_out = make(config, args, overrides)
-    shape = [1, contract["height"], contract["width"], 3]
-    function = detect.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+    model, function, contract, left_out = make(config, args, overrides)
     tf.train.Checkpoint(model=model).restore(prefix).expect_partial()
     target = protocol.output_path("saved_model")
     _save(function, target)
@@ -72,7 +70,8 @@ def _ssd(config, args, overrides):
     model = model_builder.build(config.model, is_training=False)
     module = export_tflite_graph_lib_tf2.SSDModule(config, model, args["max_detections"], args["nms"] == "regular")
     contract = dict(_pixels(model, module.input_shape()), **_detections(config.model.ssd, args))
-    return model, module.inference_fn, contract, []
+    function = module.inference_fn.get_concrete_function(tf.TensorSpec(module.input_shape(), tf.float32, name="image"))
+    return model, function, contract, []
 
 
 def _resize(overrides):
