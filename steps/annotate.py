@@ -43,7 +43,9 @@ def annotate(args):
         )
     converted = protocol.input_path("converted")
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
-    labels = args["labels"]
+    labels = args["labels"] or _packed_labels()
+    if not labels and contract["outputs"] != "tensors":
+        raise protocol.Refused('there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
     if contract["classes"] and len(labels) != contract["classes"]:
         raise protocol.Refused("the label map has %d classes, the model %d" % (len(labels), contract["classes"]))
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
@@ -70,6 +72,15 @@ def annotate(args):
         input_type=described["inputs"][0]["type"],
         labels=len(labels),
     )
+
+
+def _packed_labels():
+    """Those that a finished source had in its own metadata."""
+    path = os.path.join(protocol.input_path("exported"), LABELS)
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as stream:
+        return stream.read().splitlines()
 
 
 def _general(args, contract):

@@ -11,12 +11,13 @@ from object_detection.protos import pipeline_pb2
 DROPPED = re.compile(r"^[ \t]*(batch_norm_trainable)[ \t]*:[ \t]*(?:true|false)[ \t]*,?[ \t]*$", re.MULTILINE)
 
 
-def read(path):
+def read(path, architectures):
     """The configuration, with a resizer that the exporters take; what was overridden is recorded."""
     config, dropped = _parse(path)
-    if config.model.WhichOneof("model") != "ssd":
-        raise protocol.Refused("this exports SSD models, the config is of a %s" % config.model.WhichOneof("model"))
-    resizer = config.model.ssd.image_resizer
+    architecture = config.model.WhichOneof("model")
+    if architecture not in architectures:
+        raise protocol.Refused("this exports %s models, the config is of a %s" % (" and ".join(architectures), architecture))
+    resizer = getattr(config.model, architecture).image_resizer
     kind = resizer.WhichOneof("image_resizer_oneof")
     if kind == "fixed_shape_resizer":
         return config, dropped
@@ -42,7 +43,7 @@ def _parse(path):
     return config, {"dropped_fields": dropped} if dropped else {}
 
 
-def contract(preprocess, shape, overrides):
+def pixels(preprocess, shape):
     """What turns pixels into what the network takes: (pixel - mean) / std per channel.
 
     It is measured: `preprocess(value)` gives what the model's own code makes of a picture of one grey.
@@ -51,16 +52,19 @@ def contract(preprocess, shape, overrides):
     scale = (white - black) / 255.0
     if not numpy.allclose(black + scale * 100.0, grey, atol=1e-4):
         raise protocol.Refused("the model's preprocessing is not (pixel - mean) / std: a way to calibrate it is not known")
-    letterbox = overrides.get("image_resizer")
     return {
         "height": shape[1],
         "width": shape[2],
         "mean": [round(float(value), 4) for value in -black / scale],
         "std": [round(float(value), 4) for value in 1.0 / scale],
         "range": [float(min(black.min(), white.min())), float(max(black.max(), white.max()))],
-        "resize": "letterbox" if letterbox else "stretch",
-        "padding": letterbox["padding"] if letterbox else [],
     }
+
+
+def resize(overrides):
+    """How a picture comes to the network's size."""
+    letterbox = overrides.get("image_resizer")
+    return {"resize": "letterbox" if letterbox else "stretch", "padding": letterbox["padding"] if letterbox else []}
 
 
 def detections(ssd, args):

@@ -13,6 +13,7 @@ from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 import converted
 import flat
+import float_tail
 
 # What goes in and what comes out.
 TYPES = {"int8": (tf.float32, tf.float32), "int8-io": (tf.uint8, tf.float32), "int8-raw": (tf.int8, tf.int8)}
@@ -21,11 +22,15 @@ TYPES = {"int8": (tf.float32, tf.float32), "int8-io": (tf.uint8, tf.float32), "i
 def convert(args):
     calibrated = protocol.input_path("calibrated")
     model, contract = _read(calibrated), converted.read_contract(calibrated)
+    converted.refuse_raw(args["variant"], contract)
     _widen_input(model, contract["range"])
     if args["variant"] == "int8-raw" and contract["outputs"] == "postprocess":
         converted.write_anchors(flat.cut_postprocess(model), contract)
     names = flat.signed_outputs(model)
+    tail = float_tail.split(model) if contract["outputs"] == "detections" else None
     quantized = flat.read(bytearray(converted.attempt(lambda: _quantize(flat.write(model), args["variant"]))))
+    if tail:
+        tail.join(quantized)
     flat.sign(quantized, names)  # the quantizer keeps the outputs' order, not always their signature
     return converted.finish(quantized, args, contract)
 

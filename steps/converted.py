@@ -76,6 +76,7 @@ def _warnings(variant, flex, found, ran):
 def _order_outputs(model, args, contract):
     """Put the outputs in the canonical order and name them; which they are, the contract says."""
     made_by = contract["outputs"]
+    refuse_raw(args["variant"], contract)
     if made_by == "postprocess" and not args["variant"].endswith("-raw"):
         flat.order_outputs(model, args["max_detections"])
         return flat.DETECTION_OUTPUTS
@@ -92,6 +93,15 @@ def _order_outputs(model, args, contract):
         flat.number_outputs(model)
         flat.sign(model, names)
     return names
+
+
+def refuse_raw(variant, contract):
+    """A -raw variant is one without the PostProcess operator, so there has to be one."""
+    if variant.endswith("-raw") and contract["outputs"] == "detections":
+        raise protocol.Refused(
+            "%s leaves out the PostProcess operator, and this model has none: ordinary operators make its detections. "
+            "Take the variant without -raw" % variant
+        )
 
 
 def attempt(convert):
@@ -150,8 +160,10 @@ def _check_arithmetic(variant, found, largest):
         inside = inside.replace(part, "")
     wrong = sorted(found - ARITHMETIC[inside])
     if wrong:
+        fitting = sorted(name for name, types in ARITHMETIC.items() if found <= types)
         raise protocol.Refused(
-            "%s computes with %s, which its name does not say" % (variant, " and ".join("/".join(each) for each in wrong))
+            "%s computes with %s, which its name does not say%s"
+            % (variant, " and ".join("/".join(each) for each in wrong), "; %s says it" % fitting[0] if fitting else "")
         )
     if variant in REQUIRED and REQUIRED[variant] not in found and largest >= TINY:
         raise protocol.Refused("%s has no %s arithmetic at all" % (variant, "/".join(REQUIRED[variant])))

@@ -26,7 +26,7 @@ AVERAGE = "/ExponentialMovingAverage"
 
 
 def export(args):
-    config, overrides = api_config.read(protocol.input_path("config"))
+    config, overrides = api_config.read(protocol.input_path("config"), ("ssd",))
     prefix = os.path.join(protocol.input_path("checkpoint"), args["prefix"])
     ready = os.path.join(protocol.input_path("ready"), GRAPH)
     given = os.path.exists(ready) and not args["force"] and not args["raw"]
@@ -66,7 +66,8 @@ def _pixels(config, overrides):
     shape = [1, fixed.height, fixed.width, 3]
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         extractor = model_builder.build(config.model, is_training=False)._feature_extractor
-        return api_config.contract(lambda value: session.run(extractor.preprocess(tf.fill(shape, value))), shape, overrides)
+        measured = api_config.pixels(lambda value: session.run(extractor.preprocess(tf.fill(shape, value))), shape)
+    return dict(measured, **api_config.resize(overrides))
 
 
 def _detections(config, args):

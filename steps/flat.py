@@ -7,6 +7,7 @@ import importlib.util
 import os
 
 import flatbuffers
+import flatbuffers.flexbuffers
 import numpy
 import protocol
 
@@ -15,6 +16,7 @@ DETECTION_OUTPUTS = ("boxes", "classes", "scores", "count")  # the ports of the 
 RAW_OUTPUTS = ("box_encodings", "class_predictions")
 SIGNATURE = b"serving_default"
 FLEX = b"Flex"
+SCALES = {"y": "y", "x": "x", "height": "h", "width": "w"}  # of the PostProcess op: our names and its options' first letters
 
 
 def _schema():
@@ -53,6 +55,11 @@ def postprocess(model):
     return found[0] if found else None
 
 
+def custom_options(operator):
+    """The options of an operator that is not a built-in one, as a dictionary."""
+    return flatbuffers.flexbuffers.GetRoot(bytearray(bytes(operator.customOptions))).AsMap.Value
+
+
 def cut_postprocess(model):
     """Leave the PostProcess operator out: what went into it is what comes out, and its anchors are given back."""
     graph, last = model.subgraphs[0], postprocess(model)
@@ -74,8 +81,7 @@ def order_outputs(model, max_detections):
     ports = [int(port) for port in last.outputs]
     if len(ports) != len(DETECTION_OUTPUTS) or set(ports) != {int(each) for each in graph.outputs}:
         raise protocol.Refused("the graph's outputs are not the PostProcess operator's four")
-    ports = _ascending(graph, last, ports)
-    graph.outputs = ports
+    graph.outputs = ports = _ascending(model, ports)
     for port, shape in zip(ports, detection_shapes(max_detections)):
         stated = graph.tensors[port].shape
         if stated is not None and 0 in list(stated):
@@ -104,17 +110,26 @@ def order_by_signature(model, names):
     graph, found = model.subgraphs[0], signed_outputs(model)
     if sorted(found) != sorted(names):
         raise protocol.Refused("the outputs are %s, expected %s" % (", ".join(sorted(found)), ", ".join(sorted(names))))
-    graph.outputs = [graph.outputs[found.index(name)] for name in names]
+    outputs = [int(graph.outputs[found.index(name)]) for name in names]
+    graph.outputs = _ascending(model, outputs) if tuple(names) == DETECTION_OUTPUTS else outputs
     sign(model, names)
 
 
-def _ascending(graph, last, ports):
-    """Number the outputs' tensors in the order of the ports: tools tell them apart by their numbers."""
-    tensors = [graph.tensors[port] for port in ports]
-    last.outputs = sorted(ports)
-    for number, tensor in zip(last.outputs, tensors):
-        graph.tensors[number] = tensor
-    return last.outputs
+def _ascending(model, outputs):
+    """Number the outputs' tensors in the order of the outputs: tools tell them apart by their numbers."""
+    graph = model.subgraphs[0]
+    if len(set(outputs)) != len(outputs):
+        raise protocol.Refused("two of the outputs are one tensor")
+    numbers = dict(zip(outputs, sorted(outputs)))
+    tensors = {each: graph.tensors[each] for each in outputs}
+    for old, new in numbers.items():
+        graph.tensors[new] = tensors[old]
+    for holder in graph.operators:
+        for key in ("inputs", "outputs", "intermediates"):
+            if getattr(holder, key) is not None:
+                setattr(holder, key, [numbers.get(int(each), int(each)) for each in getattr(holder, key)])
+    graph.inputs = [numbers.get(int(each), int(each)) for each in graph.inputs]
+    return [numbers[each] for each in outputs]
 
 
 def number_outputs(model):

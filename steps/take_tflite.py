@@ -25,7 +25,7 @@ def take(args):
     if by_tf1 and args["variant"].endswith("-raw"):
         flat.sign_by_names(model, flat.RAW_OUTPUTS)
         converted.keep_anchors(exported, contract)
-    return converted.finish(model, args, contract)
+    return converted.finish(model, dict(args, max_detections=contract["max_detections"]), contract)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The demo model through all variants: what comes out detects the shapes, in every interpreter, and nothing is done twice."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -256,3 +257,54 @@ def test_docker_and_venv_give_the_same_bundles(built: Built) -> None:
     assert {step["engine"] for step in json.loads(run.stdout)["steps"]} == {"docker"}, "auto did not take docker"
     assert "engine docker for tf2.13, because a daemon answers and the image is there" in run.stderr
     assert bundle_hashes(work) == before
+
+
+PUBLISH = """
+import sys; sys.path.insert(0, sys.argv[1])
+import flat, packed_metadata
+model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
+packed_metadata.drop(model)
+graph = model.subgraphs[0]
+boxes, classes, scores, count = graph.outputs
+for tensor, number in zip((count, scores, classes, boxes), range(4)):
+    graph.tensors[tensor].name = b"StatefulPartitionedCall:%d" % number
+graph.outputs, model.signatureDefs = [scores, boxes, count, classes], None
+open(sys.argv[3], "wb").write(flat.write(model))
+print("published")
+"""
+RUN = """
+import json, sys
+import numpy, tensorflow as tf
+from PIL import Image
+told = []
+for path in sys.argv[2:]:
+    interpreter = tf.lite.Interpreter(path)
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]
+    pixels = Image.open(sys.argv[1]).convert("RGB").resize((160, 160))
+    interpreter.set_tensor(entry["index"], numpy.asarray(pixels, entry["dtype"])[numpy.newaxis])
+    interpreter.invoke()
+    told.append([interpreter.get_tensor(each["index"]).tolist() for each in interpreter.get_output_details()])
+print(json.dumps(told))
+"""
+
+
+def test_a_finished_file_as_publishers_give_it(built: Built, work: Path, tmp_path: Path) -> None:
+    """EfficientDet-Lite's recipe takes the demo's int8-io in its place: no metadata, no signature, outputs in another order."""
+    bundle, mirror = built[0] / "out" / "shapes" / "int8-io", tmp_path / "mirror"
+    mirror.mkdir()
+    published = mirror / "lite-model_efficientdet_lite0_detection_metadata_1.tflite"
+    in_toolchain(PUBLISH, str(ROOT / "steps"), str(bundle / "detect.tflite"), str(published))
+    shutil.copyfile(work / "models" / "shapes" / "labels.pbtxt", work / "models" / "efficientdet_lite0" / "labels.pbtxt")
+    arguments = inv_argv("build", "--model", "efficientdet_lite0", "--engine", "venv")
+    environment = {**os.environ, "LITEKILN_MIRROR": str(mirror)}
+    run = subprocess.run(arguments, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    ours = work / "out" / "efficientdet_lite0" / "int8-io"
+    assert (ours / "labelmap.txt").read_text() == (bundle / "labelmap.txt").read_text()
+    contract = json.loads((ours / "report.json").read_text())["contract"]
+    assert (contract["mean"], contract["std"], contract["resize"]) == ([127.0] * 3, [128.0] * 3, "letterbox")
+    picture = bundle / "example.png"
+    wanted, found = json.loads(in_toolchain(RUN, str(picture), str(bundle / "detect.tflite"), str(ours / "detect.tflite")))
+    assert max(wanted[2][0]) > 0.4, "the picture shows nothing that it finds"
+    assert found == wanted

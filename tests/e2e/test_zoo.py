@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -22,6 +21,7 @@ ZOO = {
     "ssd_mobilenet_v2_fpnlite_640": ("ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8", "ssd_mobilenet_v2_fpnlite", 640),
     "ssd_mobilenet_v2_320": ("ssd_mobilenet_v2_320x320_coco17_tpu-8", "ssd_mobilenet_v2", 300),
 }
+EFFICIENTDET = "efficientdet_d0_coco17_tpu-32"
 VARIANTS = ["float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8"]
 DRAW = """
 import sys; sys.path.insert(0, sys.argv[1])
@@ -74,34 +74,15 @@ def test_a_zoo_recipe_goes_through_all_variants(work: Path, inv: Inv, tmp_path: 
     assert next(each["input"] for each in listed if each["name"] == model) == f"{size}x{size}"
 
 
-EFFICIENTDET = """
-[source]
-kind = "tf2-detection"
-folder = "source"
-license = "Apache-2.0"
-[export]
-toolchain = "tf2.13"
-[convert]
-toolchains = ["tf2.13", "tf2.21"]
-variants = ["int8"]
-[calibration]
-set = "shapes"
-[labels]
-file = "labels.pbtxt"
-"""
-
-
 @pytest.mark.toolchain("tf2.21")
 def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tmp_path: Path) -> None:
     """EfficientDet-D0's int8: TensorFlow 2.13's quantizer fails on it, and its resizer needs an override."""
-    _archive(tmp_path, "efficientdet_d0_coco17_tpu-32", "efficientdet_d0", 512)
-    model = work / "models" / "efficientdet_d0"
-    shutil.copytree(tmp_path / "unpacked" / "efficientdet_d0_coco17_tpu-32", model / "source")
-    shutil.copyfile(work / "models" / "ssd_mobilenet_v2_320" / "labels.pbtxt", model / "labels.pbtxt")
-    (model / "model.toml").write_text(EFFICIENTDET)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    _compare_with_the_real_one(_archive(mirror, EFFICIENTDET, "efficientdet_d0", 512), EFFICIENTDET)
     pictures = draw_pictures(tmp_path / "pictures")
-    arguments = ("build", "--model", "efficientdet_d0", "--engine", "venv", "--calib", str(pictures))
-    run = inv(*arguments)
+    arguments = ("build", "--model", "efficientdet_d0", "--variant", "int8", "--engine", "venv", "--calib", str(pictures))
+    run = inv(*arguments, LITEKILN_MIRROR=str(mirror))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "int8: trying the next toolchain, to verify int8 (tf2.21)" in run.stdout
     report = json.loads((work / "out" / "efficientdet_d0" / "int8" / "report.json").read_text())
@@ -111,7 +92,7 @@ def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tm
     assert taken == {"toolchain": "tf2.21", "outcome": "taken"}
     assert report["source"]["overrides"]["image_resizer"]["from"] == "keep_aspect_ratio_resizer"
     assert (report["contract"]["resize"], report["contract"]["height"]) == ("letterbox", 512)
-    again = inv(*arguments, "--json")
+    again = inv(*arguments, "--json", LITEKILN_MIRROR=str(mirror))
     assert {step["reason"] for step in json.loads(again.stdout)["steps"]} == {""}, "a refusal was asked for again"
 
 

@@ -1,0 +1,65 @@
+"""CenterNet of the Object Detection API as a function from raw pixels to boxes, classes, scores and their count.
+
+Its graph normalises the pixels itself and makes the boxes with ordinary operators: no PostProcess operator.
+"""
+
+import contextlib
+
+import protocol
+import tensorflow as tf
+from object_detection import export_tflite_graph_lib_tf2
+from object_detection.models.keras_models import mobilenet_v2
+
+SEPARABLE = "mobilenet_v2_fpn_sep_conv"
+
+
+def build(config, args, overrides):
+    """The model, its function, what its contract says, and the keys of weights that it leaves out."""
+    settings = config.model.center_net
+    if not settings.HasField("object_detection_task"):
+        raise protocol.Refused("this CenterNet has no object_detection_task: it was trained to find points, not boxes")
+    tasks = [task.task_name for task in settings.keypoint_estimation_task]
+    if tasks:
+        del settings.keypoint_estimation_task[:]
+        overrides["keypoint_estimation_task"] = {"from": tasks, "to": "left out"}
+    _mend_separable(settings.feature_extractor, overrides)
+    with _without_downloads():
+        module = export_tflite_graph_lib_tf2.CenterNetModule(config, args["max_detections"], False)
+    shape = module.input_shape()
+
+    @tf.function
+    def detect(image):
+        count, scores, classes, boxes = module.inference_fn(image)
+        return {"boxes": boxes, "classes": classes, "scores": scores, "count": count}
+
+    contract = {
+        "outputs": "detections",
+        "height": shape[1],
+        "width": shape[2],
+        "mean": [0.0, 0.0, 0.0],  # the graph takes pixels as they are
+        "std": [1.0, 1.0, 1.0],
+        "range": [0.0, 255.0],
+        "classes": settings.num_classes,
+        "max_detections": args["max_detections"],
+    }
+    heads = ["model/_prediction_head_dict/%s.S" % task for task in tasks]  # a slash within a name is written as .S
+    function = detect.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+    return module.get_model(), function, contract, heads
+
+
+def _mend_separable(extractor, overrides):
+    """The API forgets what the type's name says unless the newer field says it too, and then builds another network."""
+    if extractor.type == SEPARABLE and not extractor.HasField("use_separable_conv"):
+        extractor.use_separable_conv = True
+        overrides["use_separable_conv"] = {"from": "not set", "to": True, "type": SEPARABLE}
+
+
+@contextlib.contextmanager
+def _without_downloads():
+    """Build a MobileNet V2 without ImageNet's weights, which would be downloaded: the checkpoint has them all."""
+    original = mobilenet_v2.mobilenet_v2
+    mobilenet_v2.mobilenet_v2 = lambda *args, **kwargs: original(*args, **dict(kwargs, weights=None))
+    try:
+        yield
+    finally:
+        mobilenet_v2.mobilenet_v2 = original

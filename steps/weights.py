@@ -1,0 +1,67 @@
+"""Proof that an exported graph has the weights of its checkpoint, tensor by tensor: the Object Detection API is content with fewer.
+
+A checkpoint's names depend on the TensorFlow that wrote it, so values are compared; names tell what differs.
+"""
+
+import collections
+import hashlib
+import os
+import tempfile
+
+import numpy
+import protocol
+import tensorflow as tf
+
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+SHOWN = 3
+
+
+def compare(prefix, model, exported, left_out=()):
+    """Every weight of the checkpoint is in the model, every variable of the model is the checkpoint's, and so is what was saved.
+
+    `left_out` are the beginnings of the keys of weights that the model was built without, on purpose.
+    """
+    source = tf.train.load_checkpoint(prefix)
+    every = _keys(source)
+    kept = [key for key in every if not key.startswith(tuple(left_out))]
+    wanted = {key: _digest(source.get_tensor(key)) for key in kept}
+    rewritten = tf.train.load_checkpoint(tf.train.Checkpoint(model=model).write(os.path.join(tempfile.mkdtemp(), "model")))
+    restored = {key: _digest(rewritten.get_tensor(key)) for key in _keys(rewritten)}
+    for key in sorted(restored):
+        if key in wanted and wanted[key] != restored[key]:
+            shapes = source.get_variable_to_shape_map()[key], rewritten.get_variable_to_shape_map()[key]
+            raise protocol.Refused("%s is not what the checkpoint has (shape %s there, %s in the model)" % ((key,) + shapes))
+    _same(restored, wanted, "of the model's %d variables are not in the checkpoint")
+    _same(wanted, restored, "of the checkpoint's %d weights are not in the model")
+    loaded = tf.saved_model.load(exported)  # held on to: it owns the variables
+    saved = loaded.signatures["serving_default"].variables
+    graph = {"%d %s" % (place, each.name): _digest(each.numpy()) for place, each in enumerate(saved)}
+    _same(graph, wanted, "of the exported graph's %d variables are not the checkpoint's")
+    values = sum(int(numpy.prod(each.shape)) for each in saved)
+    proof = {"variables": len(graph), "values": values, "equal": True}
+    return dict(proof, left_out=len(every) - len(kept)) if left_out else proof
+
+
+def _keys(reader):
+    """A model's variables, without what only training needs."""
+    keys = (key for key in reader.get_variable_to_shape_map() if key.startswith("model/") and key.endswith(VALUE))
+    return sorted(key for key in keys if ".OPTIMIZER_SLOT" not in key)
+
+
+def _digest(value):
+    return hashlib.sha256(repr((value.dtype.str, value.shape)).encode() + value.tobytes()).hexdigest()
+
+
+def _same(found, among, what):
+    """Refuse when `found` has a value more often than `among`."""
+    left = collections.Counter(among.values())
+    unknown = []
+    for name in sorted(found):
+        left[found[name]] -= 1
+        if left[found[name]] < 0:
+            unknown.append(name)
+    if unknown:
+        counted = "%d %s" % (len(unknown), what % len(found))
+        raise protocol.Refused(
+            "%s, the first: %s; are checkpoint and pipeline.config of one model?" % (counted, ", ".join(unknown[:SHOWN]))
+        )
