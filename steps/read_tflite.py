@@ -58,7 +58,7 @@ def _check_usable(model):
     if len(model.subgraphs) != 1:
         raise protocol.Refused(
             "the .tflite has %d subgraphs: it branches or loops, which can't be checked here. "
-            "Convert it again from its SavedModel: kind = \"saved-model\"" % len(model.subgraphs)
+            'Convert it again from its SavedModel: kind = "saved-model"' % len(model.subgraphs)
         )
     flex = sorted({name.decode() for name, _ in flat.operators(model) if name.startswith(flat.FLEX)})
     if flex:
