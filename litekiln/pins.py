@@ -72,7 +72,8 @@ def record_first_use(folder: Path, url: str, archive: Archive) -> Path:
     lines = [f'{name} = "{value}"\n' if isinstance(value, str) else f"{name} = {value}\n" for name, value in values.items()]
     staged = path.with_suffix(".new")
     staged.write_text(
-        "# What the first download had. Later ones must match. For a new one: delete this file, and the old below downloads/.\n" + "".join(lines)
+        "# What the first download had. Later ones must match. To take a new one, delete this and the old download.\n"
+        + "".join(lines)
     )
     staged.replace(path)
     return path
