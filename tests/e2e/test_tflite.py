@@ -93,6 +93,7 @@ def test_by_what_outputs_are_known(files: Path, tmp_path: Path, monkeypatch: pyt
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "source"), [("numbered", ""), ("unnamed", OUTPUTS)])
 def test_the_bundle_detects_what_the_file_did(work: Path, inv: Inv, files: Path, name: str, source: str) -> None:
     """In the file its outputs come as scores, boxes, count, classes."""
@@ -142,6 +143,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(work: Path, inv: Inv, files: Path, name: str) -> None:
     source, pixels, message = REFUSED[name]

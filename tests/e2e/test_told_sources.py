@@ -346,21 +346,19 @@ def _check_bundles(work: Path, model: str, variants: tuple[str, ...]) -> None:
         assert (work / "out" / model / variant / "labelmap.txt").read_text().splitlines() == ["circle", "square", "triangle"]
 
 
-@pytest.mark.parametrize("model", EXAMPLES)
 @pytest.mark.toolchain("tf2.13")
-def test_each_example_goes_to_bundles(work_of_examples: Path, model: str) -> None:
-    variants = tuple(VARIANTS) if model == "heatmap_keras" else QUICK
+def test_an_example_goes_to_bundles(work_of_examples: Path) -> None:
     before = _hashes(work_of_examples / "models")
-    run = _build(work_of_examples, model, variants)
+    run = _build(work_of_examples, EXAMPLES[0], QUICK)
     assert run.returncode == 0, run.stdout + run.stderr
     assert _hashes(work_of_examples / "models") == before
-    _check_bundles(work_of_examples, model, variants)
+    _check_bundles(work_of_examples, EXAMPLES[0], QUICK)
 
 
-@pytest.mark.parametrize("model", EXAMPLES[1:])
+@pytest.mark.parametrize("model", EXAMPLES)
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.long
-def test_the_others_go_to_bundles_in_all_variants_too(work_of_examples: Path, model: str) -> None:
+def test_all_examples_go_to_bundles_in_all_variants(work_of_examples: Path, model: str) -> None:
     run = _build(work_of_examples, model, ())
     assert run.returncode == 0, run.stdout + run.stderr
     _check_bundles(work_of_examples, model, tuple(VARIANTS))
