@@ -11,7 +11,7 @@ from litekiln.build_report import build_report, chosen_attempt
 from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
 from litekiln.lease import Lease
 from litekiln.paths import Project
-from litekiln.plan import HOST, Plan, Step
+from litekiln.plan import HOST, Attempt, Plan, Step
 from litekiln.recipes import Recipe
 from litekiln.schedule import Run
 from litekiln.store import Entry, Store, saying_disk_full
@@ -66,11 +66,15 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
             _write(content, manifest, folder, lease)
         result = annotated.entry.result()
-        seconds = sum(
-            float(run.finished[step].entry.record()["seconds"]) for step in (attempt.convert, attempt.annotate, attempt.verify)
-        )
+        seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in _own_steps(plan, attempt))
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
     return bundles
+
+
+def _own_steps(plan: Plan, attempt: Attempt) -> list[str]:
+    """The steps that a variant has for itself; TF1's converter and what holds its file to its name are two."""
+    converting = [step.id for step in plan.leading_to(attempt.verify) if step.id.startswith(attempt.convert)]
+    return [*converting, attempt.annotate, attempt.verify]
 
 
 def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
