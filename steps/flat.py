@@ -60,6 +60,14 @@ def custom_options(operator):
     return flatbuffers.flexbuffers.GetRoot(bytearray(bytes(operator.customOptions))).AsMap.Value
 
 
+def settle_options(model):
+    """Write the PostProcess operator's options in the order of their names: TF1's converter has another order each time."""
+    last = postprocess(model)
+    if last is not None:
+        options = flatbuffers.flexbuffers.Loads(bytes(last.customOptions))
+        last.customOptions = list(flatbuffers.flexbuffers.Dumps({name: options[name] for name in sorted(options)}))
+
+
 def cut_postprocess(model):
     """Leave the PostProcess operator out: what went into it is what comes out, and its anchors are given back."""
     graph, last = model.subgraphs[0], postprocess(model)

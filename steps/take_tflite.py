@@ -18,14 +18,20 @@ def take(args):
     contract = converted.read_contract(exported)
     made = os.path.join(protocol.input_path("made"), MADE)
     by_tf1 = os.path.exists(made)
-    if by_tf1:
-        shutil.copyfile(os.path.join(protocol.input_path("made"), PICTURE), protocol.output_path(PICTURE))
     with open(made if by_tf1 else os.path.join(exported, FINISHED), "rb") as stream:
         model = flat.read(bytearray(stream.read()))
-    if by_tf1 and args["variant"].endswith("-raw"):
+    if by_tf1:
+        _finish_tf1(model, args["variant"], exported, contract)
+    return converted.finish(model, dict(args, max_detections=contract["max_detections"]), contract)
+
+
+def _finish_tf1(model, variant, exported, contract):
+    """What today's converter does and TF1's doesn't: the same bytes each time, outputs with names."""
+    shutil.copyfile(os.path.join(protocol.input_path("made"), PICTURE), protocol.output_path(PICTURE))
+    flat.settle_options(model)
+    if variant.endswith("-raw"):
         flat.sign_by_names(model, flat.RAW_OUTPUTS)
         converted.keep_anchors(exported, contract)
-    return converted.finish(model, dict(args, max_detections=contract["max_detections"]), contract)
 
 
 if __name__ == "__main__":

@@ -320,7 +320,7 @@ def test_a_variant_that_the_training_was_not_for_is_refused(
 def test_legacy_is_for_tf1_only(inv: Inv) -> None:
     run = inv("legacy", "--model", "shapes")
     assert run.returncode == 2
-    assert "shapes is a model of kind 'tf2-detection', `inv legacy` is for TF1's: tf1-detection and tf1-frozen" in run.stderr
+    assert "shapes is a model of kind 'tf2-detection', `inv legacy` is for TF1's: tf1-detection and tf1-frozen" in run.stdout
 
 
 def test_what_the_tests_save_has_the_keys_of_a_real_tf1_checkpoint(tmp_path: Path) -> None:
