@@ -186,6 +186,19 @@ def test_a_quantization_aware_checkpoint_keeps_its_ranges(
         assert worst < max(16 * STEP, spread)
 
 
+def test_a_model_of_the_users_own_is_recognised_and_built(work: Path, inv: Inv, mirror: Path, sources: dict[str, Path]) -> None:
+    pack(mirror, sources[QUANTIZED])
+    labels = work / "models" / QUANTIZED / "labels.pbtxt"
+    made = inv("new", "--name", "mine", "--source", str(sources[QUANTIZED]), "--labels", str(labels))
+    assert made.returncode == 0, made.stdout
+    assert "checkpoint model.ckpt, quantization-aware" in made.stdout
+    assert "next: inv legacy --model mine" in made.stdout
+    arguments = ("--engine", "venv", "--variant", "uint8-qat")
+    for model in ("mine", QUANTIZED):
+        legacy(inv, mirror, model, *arguments)
+    assert report(work, "mine", "uint8-qat")["file"] == report(work, QUANTIZED, "uint8-qat")["file"]
+
+
 SCALES = """
 import sys; sys.path.insert(0, sys.argv[1])
 import json, flat

@@ -364,6 +364,30 @@ def test_all_examples_go_to_bundles_in_all_variants(work_of_examples: Path, mode
     _check_bundles(work_of_examples, model, tuple(VARIANTS))
 
 
+@pytest.mark.parametrize(
+    ("model", "source", "more"),
+    [
+        ("heatmap_keras", "model.keras", ("--mean", "0", "--std", "255")),
+        ("heatmap_saved_model", "source", ("--mean", "0", "--std", "1", "--signature", "pixels")),
+        ("heatmap_function", "source", ("--mean", "0", "--std", "255", "--function", "heatmap:detector")),
+    ],
+)
+@pytest.mark.toolchain("tf2.13")
+@pytest.mark.long
+def test_a_model_of_the_users_own_is_recognised_and_built(
+    work_of_examples: Path, model: str, source: str, more: tuple[str, ...]
+) -> None:
+    work, name = work_of_examples, f"my_{model}"
+    argv = inv_argv("new", "--name", name, "--source", str(work / "models" / model / source), *more)
+    made = subprocess.run(argv, cwd=work, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout
+    for each in (model, name):
+        run = _build(work, each, ("float32",))
+        assert run.returncode == 0, run.stdout
+    files = [json.loads((work / "out" / each / "float32" / "report.json").read_text())["file"] for each in (model, name)]
+    assert files[0] == files[1]
+
+
 RECIPE = """
 [source]
 kind = "{kind}"
