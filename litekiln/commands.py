@@ -64,7 +64,7 @@ def models(reporter: Reporter) -> dict[str, Any]:
         (
             each["name"],
             each["kind"],
-            each["input"] or "after fetch",
+            each["input"] or "once built",
             str(each["published_map"] or "-"),
             each["license"],
             " ".join(each["variants"]),
