@@ -449,16 +449,24 @@ def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
 
 @pytest.mark.toolchain("tf2.13")
 def test_boxes_by_ordinary_operators_are_a_detector(work: Path, inv: Inv) -> None:
-    """By their names and shapes; the label map may lack their names."""
+    """By their names and shapes. A detector needs a label map, even one that lacks a name."""
     folder = _model(work, "mine", "function", 'folder = "source"\nfunction = "functions:detections"')
     (folder / "source").mkdir()
     shutil.copyfile(SOURCES / "functions.py", folder / "source" / "functions.py")
-    run = inv("build", "--model", "mine", "--engine", "venv", "--variant", "int8")
+    command = ("build", "--model", "mine", "--engine", "venv", "--variant", "int8")
+    run = inv(*command)
+    assert run.returncode == 6, run.stdout
+    assert "there is no label map: name one in its model.toml" in run.stdout
+    assert not (work / "out").exists()
+    (folder / "labels.txt").write_text("thing\n")
+    recipe = folder / "model.toml"
+    recipe.write_text(recipe.read_text() + '[labels]\nfile = "labels.txt"\n')
+    run = inv(*command)
     assert run.returncode == 0, run.stdout
     report = json.loads((work / "out" / "mine" / "int8" / "report.json").read_text())
     assert [each["name"] for each in report["file"]["outputs"]] == ["boxes", "classes", "scores", "count"]
     assert [each["shape"] for each in report["file"]["outputs"]] == [[1, 10, 4], [1, 10], [1, 10], [1]]
-    assert {found["name"] for shown in report["example"] for found in shown["found"]} == {"0"}
+    assert {found["name"] for shown in report["example"] for found in shown["found"]} == {"thing"}
     assert (work / "out" / "mine" / "int8" / "example.png").is_file()
 
 
