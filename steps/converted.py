@@ -80,11 +80,6 @@ def _order_outputs(model, args, contract):
     if made_by == "postprocess" and not args["variant"].endswith("-raw"):
         flat.order_outputs(model, args["max_detections"])
         return flat.DETECTION_OUTPUTS
-    if made_by == "detections" and args["variant"].endswith("-raw"):
-        raise protocol.Refused(
-            "%s leaves out the operator that makes boxes, and this model makes them by ordinary ones: take it out of "
-            "convert.variants" % args["variant"]
-        )
     if flat.postprocess(model) is not None:
         raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])
     names = {"detections": flat.DETECTION_OUTPUTS, "tensors": tuple(contract.get("names", ()))}.get(made_by, flat.RAW_OUTPUTS)
