@@ -13,18 +13,21 @@ COMMON = {
     "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
     "force": "do the steps again even if the store has them",
 }
+BUILDING = {
+    "variant": "a variant of the recipe; can be given more than once (default: all)",
+    "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
+    "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
+    "dry-run": "print the plan and run nothing",
+    **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
+}
 
 
 @task(
     iterable=["variant"],
     help={
         "model": "a folder below models/",
-        "variant": "a variant of the recipe; can be given more than once (default: all)",
-        "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
-        "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
-        "dry-run": "print the plan and run nothing",
         "allow-flex": "take operators that only full TensorFlow can run; the Pi's runtime can't",
-        **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
+        **BUILDING,
     },
 )
 def build(
@@ -49,13 +52,9 @@ def build(
     iterable=["variant"],
     help={
         "model": "a folder below models/ whose source is TF1's",
-        "variant": "a variant of the recipe; can be given more than once (default: all)",
         "raw": "leave the PostProcess operator out: raw_outputs/box_encodings and raw_outputs/class_predictions come out",
         "force-export": "export from the checkpoint even where the archive has a finished tflite_graph.pb",
-        "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
-        "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
-        "dry-run": "print the plan and run nothing",
-        **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
+        **BUILDING,
     },
 )
 def legacy(

@@ -84,9 +84,6 @@ def _order_outputs(model, args, contract):
         raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])
     names = {"detections": flat.DETECTION_OUTPUTS, "tensors": tuple(contract.get("names", ()))}.get(made_by, flat.RAW_OUTPUTS)
     flat.order_by_signature(model, names)
-    if made_by == "detections":
-        flat.number_outputs(model)
-        flat.sign(model, names)
     return names
 
 

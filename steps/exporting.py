@@ -5,14 +5,16 @@ signature that later steps know, and prove that what was saved gives what the so
 """
 
 import collections
-import hashlib
 import os
 
 import numpy
 import protocol
 import tensorflow as tf
 
-DETECTIONS = ("boxes", "classes", "scores", "count")
+import flat
+import told_pixels
+import weights as proof
+
 TOOLCHAINS = {"tf2.21": (2, 21), "nightly": (2, 23)}  # those that read what later versions wrote
 PICTURES = 3  # random ones that are run to compare
 CLOSE = 1e-4  # the same operators in another graph: they may be fused in another order
@@ -35,13 +37,13 @@ def finish(args, call, spec, weights):
     _save(concrete, target)
     loaded = tf.saved_model.load(target)  # held on to: it owns the variables
     saved = loaded.signatures["serving_default"]
-    proof = _compare_weights(concrete, saved, weights)
-    proof["largest_difference"] = _compare_outputs(call, saved, contract)
-    if proof["unused"]:
-        warnings.append("%d of the source's weights don't touch its outputs and were left out" % proof["unused"])
+    proven = _compare_weights(concrete, saved, weights)
+    proven["largest_difference"] = _compare_outputs(call, saved, contract)
+    if proven["unused"]:
+        warnings.append("%d of the source's weights don't touch its outputs and were left out" % proven["unused"])
     protocol.write_json(protocol.output_path("contract.json"), contract)
     overrides = {"outputs_cast_to_float32": dict(sorted(cast.items()))} if cast else {}
-    return {"contract": contract, "weights": proof, "overrides": overrides, "warnings": warnings}
+    return {"contract": contract, "weights": proven, "overrides": overrides, "warnings": warnings}
 
 
 def picture_input(inputs, uint8_remedy, size_remedy):
@@ -82,7 +84,7 @@ def version(text):
 
 
 def digests(arrays):
-    return {name: _digest(numpy.asarray(value)) for name, value in arrays.items()}
+    return {name: proof.digest(numpy.asarray(value)) for name, value in arrays.items()}
 
 
 def _named(value, cast):
@@ -123,21 +125,11 @@ def _structure(value):
 
 
 def _contract(args, height, width, outputs):
-    low, high = ([(pixel - mean) / std for mean, std in zip(args["mean"], args["std"])] for pixel in (0.0, 255.0))
-    contract = {
-        "height": height,
-        "width": width,
-        "mean": args["mean"],
-        "std": args["std"],
-        "range": [min(low + high), max(low + high)],
-        "resize": args["resize"],
-        "padding": [0.0, 0.0, 0.0] if args["resize"] == "letterbox" else [],
-        "classes": 0,  # nothing says
-    }
+    contract = dict(told_pixels.contract(args), height=height, width=width, classes=0)  # nothing says how many classes
     shapes = {name: tensor.shape.as_list() for name, tensor in outputs.items()}
     most = shapes.get("scores", [0])[-1]
-    if shapes == dict(zip(DETECTIONS, ([1, most, 4], [1, most], [1, most], [1]))):
-        return dict(contract, outputs="detections", max_detections=most, names=list(DETECTIONS))
+    if shapes == dict(zip(flat.DETECTION_OUTPUTS, ([1, most, 4], [1, most], [1, most], [1]))):
+        return dict(contract, outputs="detections", max_detections=most, names=list(flat.DETECTION_OUTPUTS))
     return dict(contract, outputs="tensors", max_detections=0, names=sorted(outputs))
 
 
@@ -158,22 +150,17 @@ def _save(concrete, target):
 
 def _compare_weights(concrete, saved, weights):
     """Every variable of the saved graph is one of the source's; what the outputs don't depend on is counted."""
-    graph = {"%d %s" % (place, each.name): _digest(each.numpy()) for place, each in enumerate(saved.variables)}
+    graph = {"%d %s" % (place, each.name): proof.digest(each.numpy()) for place, each in enumerate(saved.variables)}
     if weights is None:
         weights = digests({"%d %s" % (place, each.name): each.numpy() for place, each in enumerate(concrete.variables)})
-    left = collections.Counter(weights.values())
-    unknown = []
-    for name in sorted(graph):
-        left[graph[name]] -= 1
-        if left[graph[name]] < 0:
-            unknown.append(name)
+    unknown, unused = proof.match(graph, weights)
     if unknown:
         raise protocol.Refused(
             "%d of the saved graph's %d weights are not the source's, the first: %s"
             % (len(unknown), len(graph), ", ".join(unknown[:SHOWN]))
         )
     values = sum(int(numpy.prod(each.shape)) for each in saved.variables)
-    return {"variables": len(graph), "values": values, "equal": True, "unused": sum(left.values())}
+    return {"variables": len(graph), "values": values, "equal": True, "unused": unused}
 
 
 def _compare_outputs(call, saved, contract):
@@ -200,10 +187,6 @@ def _compare_outputs(call, saved, contract):
 
 def _numbers(value):
     return {name: numpy.asarray(each, numpy.float32) for name, each in _structure(value).items()}
-
-
-def _digest(value):
-    return hashlib.sha256(repr((value.dtype.str, value.shape)).encode() + value.tobytes()).hexdigest()
 
 
 def _shape_text(shape):

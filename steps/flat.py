@@ -64,7 +64,7 @@ def settle_options(model):
     """Write the PostProcess operator's options in the order of their names: TF1's converter has another order each time."""
     last = postprocess(model)
     if last is not None:
-        options = flatbuffers.flexbuffers.Loads(bytes(last.customOptions))
+        options = custom_options(last)
         last.customOptions = list(flatbuffers.flexbuffers.Dumps({name: options[name] for name in sorted(options)}))
 
 
@@ -138,21 +138,6 @@ def _ascending(model, outputs):
                 setattr(holder, key, [numbers.get(int(each), int(each)) for each in getattr(holder, key)])
     graph.inputs = [numbers.get(int(each), int(each)) for each in graph.inputs]
     return [numbers[each] for each in outputs]
-
-
-def number_outputs(model):
-    """Number the outputs' tensors in the outputs' order, as `_ascending` does where one operator makes them all."""
-    graph = model.subgraphs[0]
-    ports = [int(port) for port in graph.outputs]
-    moved = dict(zip(ports, sorted(ports)))
-    tensors = [graph.tensors[port] for port in ports]
-    for place, tensor in zip(sorted(ports), tensors):
-        graph.tensors[place] = tensor
-    for operator in graph.operators:
-        for name in ("inputs", "outputs", "intermediates"):
-            if getattr(operator, name) is not None:
-                setattr(operator, name, [moved.get(int(each), int(each)) for each in getattr(operator, name)])
-    graph.outputs = sorted(ports)
 
 
 def detection_shapes(max_detections):

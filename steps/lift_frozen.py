@@ -11,6 +11,8 @@ import numpy
 import protocol
 import tensorflow as tf
 
+import told_pixels
+
 GRAPH = "tflite_graph.pb"
 POSTPROCESS = "TFLite_Detection_PostProcess"
 ENCODINGS, PREDICTIONS = "raw_outputs/box_encodings", "raw_outputs/class_predictions"
@@ -27,14 +29,14 @@ def lift(args):
     last = _postprocess(graph)
     facts = protocol.read_json(os.path.join(folder, "facts.json")) if os.path.isdir(folder) else {}
     image, shape = _image(graph)
-    pixels = facts.get("contract") or _told(args)
+    pixels = facts.get("contract") or told_pixels.contract(args)
     encodings, predictions, anchors = _heads(graph, last)
     contract = dict(pixels, height=shape[1], width=shape[2], outputs="postprocess" if last and not args["raw"] else "raw")
-    quantized = sorted({node.op for node in graph.node if node.op in FAKE_QUANT})
+    quantized = any(node.op in FAKE_QUANT for node in graph.node)
     network = _network(graph, image, encodings, predictions)
     slots = network.structured_outputs[1].shape[2]
     contract.update(_detections(last, slots, facts))
-    contract["tf1"] = {"image": image, "encodings": encodings, "predictions": predictions, "fake_quant": bool(quantized)}
+    contract["tf1"] = {"image": image, "encodings": encodings, "predictions": predictions, "fake_quant": quantized}
     _check_range(contract)
     _save(network, anchors, contract, shape)
     numpy.save(protocol.output_path("anchors.npy"), anchors)
@@ -107,14 +109,6 @@ def _constant(nodes, name):
     if value.ndim != 2 or value.shape[1] != BOX_SIDES:
         raise protocol.Refused("the graph's anchors have shape %s, expected [number, 4]" % list(value.shape))
     return value
-
-
-def _told(args):
-    """The pixels as the recipe states them: a frozen graph says nothing of them."""
-    mean, std = numpy.array(args["mean"]), numpy.array(args["std"])
-    low, high = (0 - mean) / std, (255 - mean) / std
-    bounds = [float(min(low.min(), high.min())), float(max(low.max(), high.max()))]
-    return {"mean": args["mean"], "std": args["std"], "range": bounds, "resize": args["resize"], "padding": []}
 
 
 def _detections(last, slots, facts):

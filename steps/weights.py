@@ -24,9 +24,9 @@ def compare(prefix, model, exported, left_out=()):
     source = tf.train.load_checkpoint(prefix)
     every = _keys(source)
     kept = [key for key in every if not key.startswith(tuple(left_out))]
-    wanted = {key: _digest(source.get_tensor(key)) for key in kept}
+    wanted = {key: digest(source.get_tensor(key)) for key in kept}
     rewritten = tf.train.load_checkpoint(tf.train.Checkpoint(model=model).write(os.path.join(tempfile.mkdtemp(), "model")))
-    restored = {key: _digest(rewritten.get_tensor(key)) for key in _keys(rewritten)}
+    restored = {key: digest(rewritten.get_tensor(key)) for key in _keys(rewritten)}
     for key in sorted(restored):
         if key in wanted and wanted[key] != restored[key]:
             shapes = source.get_variable_to_shape_map()[key], rewritten.get_variable_to_shape_map()[key]
@@ -35,7 +35,7 @@ def compare(prefix, model, exported, left_out=()):
     _same(wanted, restored, "of the checkpoint's %d weights are not in the model")
     loaded = tf.saved_model.load(exported)  # held on to: it owns the variables
     saved = loaded.signatures["serving_default"].variables
-    graph = {"%d %s" % (place, each.name): _digest(each.numpy()) for place, each in enumerate(saved)}
+    graph = {"%d %s" % (place, each.name): digest(each.numpy()) for place, each in enumerate(saved)}
     _same(graph, wanted, "of the exported graph's %d variables are not the checkpoint's")
     values = sum(int(numpy.prod(each.shape)) for each in saved)
     proof = {"variables": len(graph), "values": values, "equal": True}
@@ -48,18 +48,24 @@ def _keys(reader):
     return sorted(key for key in keys if ".OPTIMIZER_SLOT" not in key)
 
 
-def _digest(value):
+def digest(value):
     return hashlib.sha256(repr((value.dtype.str, value.shape)).encode() + value.tobytes()).hexdigest()
 
 
-def _same(found, among, what):
-    """Refuse when `found` has a value more often than `among`."""
+def match(found, among):
+    """The names whose values `found` has more often than `among`, and how many of `among` are left over."""
     left = collections.Counter(among.values())
     unknown = []
     for name in sorted(found):
         left[found[name]] -= 1
         if left[found[name]] < 0:
             unknown.append(name)
+    return unknown, sum(count for count in left.values() if count > 0)
+
+
+def _same(found, among, what):
+    """Refuse when `found` has a value more often than `among`."""
+    unknown, _ = match(found, among)
     if unknown:
         counted = "%d %s" % (len(unknown), what % len(found))
         raise protocol.Refused(

@@ -415,11 +415,17 @@ def _model(work: Path, name: str, kind: str, source: str, toolchain: str = "tf2.
     return folder
 
 
-@pytest.mark.toolchain("tf2.13")
-def test_a_refused_source_leaves_nothing(work: Path, inv: Inv) -> None:
-    folder = _model(work, "mine", "function", 'folder = "source"\nfunction = "functions:plian"')
+def _function_model(work: Path, name: str) -> Path:
+    """One of the functions of tests/sources/functions.py."""
+    folder = _model(work, "mine", "function", f'folder = "source"\nfunction = "functions:{name}"')
     (folder / "source").mkdir()
     shutil.copyfile(SOURCES / "functions.py", folder / "source" / "functions.py")
+    return folder
+
+
+@pytest.mark.toolchain("tf2.13")
+def test_a_refused_source_leaves_nothing(work: Path, inv: Inv) -> None:
+    _function_model(work, "plian")
     before = _hashes(work / "models")
     run = inv("build", "--model", "mine", "--engine", "venv", "--variant", "float32")
     assert run.returncode == 6, run.stdout
@@ -433,9 +439,7 @@ def test_a_refused_source_leaves_nothing(work: Path, inv: Inv) -> None:
 
 @pytest.mark.toolchain("tf2.13")
 def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
-    folder = _model(work, "mine", "function", 'folder = "source"\nfunction = "functions:flex"')
-    (folder / "source").mkdir()
-    shutil.copyfile(SOURCES / "functions.py", folder / "source" / "functions.py")
+    _function_model(work, "flex")
     command = ("build", "--model", "mine", "--engine", "venv", "--variant", "float32")
     run = inv(*command)
     assert run.returncode == 6, run.stdout
@@ -452,9 +456,7 @@ def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
 @pytest.mark.toolchain("tf2.13")
 def test_boxes_by_ordinary_operators_are_a_detector(work: Path, inv: Inv) -> None:
     """By their names and shapes. A detector needs a label map, even one that lacks a name."""
-    folder = _model(work, "mine", "function", 'folder = "source"\nfunction = "functions:detections"')
-    (folder / "source").mkdir()
-    shutil.copyfile(SOURCES / "functions.py", folder / "source" / "functions.py")
+    folder = _function_model(work, "detections")
     command = ("build", "--model", "mine", "--engine", "venv", "--variant", "int8")
     run = inv(*command)
     assert run.returncode == 6, run.stdout

@@ -1,0 +1,12 @@
+"""What a recipe's [input] says of a picture, for sources that don't say it themselves, as a contract has it."""
+
+
+def contract(args):
+    low, high = ([(pixel - mean) / std for mean, std in zip(args["mean"], args["std"])] for pixel in (0.0, 255.0))
+    return {
+        "mean": args["mean"],
+        "std": args["std"],
+        "range": [min(low + high), max(low + high)],
+        "resize": args["resize"],
+        "padding": [0.0, 0.0, 0.0] if args["resize"] == "letterbox" else [],
+    }
