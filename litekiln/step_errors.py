@@ -38,6 +38,12 @@ def summary(failures: list[LitekilnError], names: list[str]) -> LitekilnError | 
     """The one error that a run ends with. Several of one kind are of that kind."""
     if len(failures) < 2:
         return failures[0] if failures else None
-    kinds = {type(error) for error in failures}
-    kind = kinds.pop() if len(kinds) == 1 else StepFailed
-    return kind("\n".join([f"{len(failures)} steps failed: {', '.join(names)}", *(str(error) for error in failures)]))
+    told = [f"{len(failures)} steps failed: {', '.join(names)}", *map(str, failures)]
+    return common_kind(failures)("\n".join(told))
+
+
+def common_kind(failures: list[LitekilnError]) -> type[LitekilnError]:
+    """The nearest kind that all of them are of: two ways of not being downloaded are both the network's. Else a step's failure."""
+    kinds = type(failures[0]).__mro__
+    kind = next(kind for kind in kinds if all(isinstance(error, kind) for error in failures))
+    return kind if issubclass(kind, LitekilnError) and kind is not LitekilnError else StepFailed
