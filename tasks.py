@@ -23,17 +23,21 @@ BUILDING = {
 
 
 @task(
-    iterable=["variant"],
+    iterable=["variant", "models"],
     help={
         "model": "a folder below models/",
+        "all": "build every recipe: go on after a failure, list at the end what failed and why",
+        "models": "with --all: only these; A,B or given more than once",
         "allow-flex": "take operators that only full TensorFlow can run; the Pi's runtime can't",
         **BUILDING,
     },
 )
 def build(
     _: Context,
-    model: str,
     variant: list[str],
+    models: list[str],
+    model: str = "",
+    all: bool = False,  # noqa: A002 - the flag's name
     engine: str = "auto",
     calib: str = "",
     jobs: int = 0,
@@ -43,9 +47,10 @@ def build(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
+    """Make the bundles of a model, or of all: recipe, plan, what the store lacks, out/<model>/<variant>/."""
+    what = {"model": model, "everything": all, "models": models, "variants": variant}
     how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run, "allow_flex": allow_flex}
-    run_command(commands.build, as_json=json, debug=debug, model=model, variants=variant, **how)
+    run_command(commands.build, as_json=json, debug=debug, **what, **how)
 
 
 @task(

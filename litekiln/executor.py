@@ -215,6 +215,5 @@ def refuse_if_kept(step: Step, entry: Entry) -> None:
     """A refusal that was kept is one again: the same inputs, the same answer, without asking."""
     refused = entry.result().get("refused") if step.keep_refusal else None
     if refused:
-        raise StepRefused(
-            str(refused), cause=f"found by steps/{step.program} in toolchain {step.toolchain}", remedy=f"the log: {entry.log}"
-        )
+        cause = f"found by steps/{step.program} in toolchain {step.toolchain}"
+        raise StepRefused(str(refused), cause=cause, remedy=f"the log: {entry.log}", details={"log": str(entry.log)})

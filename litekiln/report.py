@@ -15,6 +15,7 @@ from rich.table import Table
 from litekiln.check import Check, Status
 
 LOG_WIDTH = 250
+WRAPPED = ("variants", "built", "why")  # columns whose text may take several lines
 
 
 class Reporter:
@@ -93,7 +94,7 @@ class Reporter:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             numeric = column in {"size", "time", "seconds", "mAP"}
-            table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in {"variants", "built"})
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in WRAPPED)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print(table)

@@ -11,7 +11,13 @@ SIGKILL = 9
 
 
 def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
-    """The error that a step's outcome is."""
+    """The error that a step's outcome is. Where its log is stands in the remedy, and for programs in the details."""
+    error = _error(step, outcome, log)
+    error.details = {"log": str(log)}
+    return error
+
+
+def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
     if refused:
         return StepRefused(
