@@ -4,7 +4,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from litekiln import commands
-from litekiln.cli import run_command
+from litekiln.cli import ONE_LINE, run_command
 
 COMMON = {
     "json": "print one JSON value on stdout; progress goes to stderr",
@@ -196,6 +196,31 @@ def doctor(_: Context, store: bool = False, json: bool = False, debug: bool = Fa
 def models(_: Context, json: bool = False, debug: bool = False) -> None:
     """List the recipes, and what of each is built."""
     run_command(commands.models, as_json=json, debug=debug)
+
+
+@task(
+    iterable=["models", "variants"],
+    help={
+        "models": "only these models; A,B or given more than once (default: all)",
+        "variants": "only these variants; A,B or given more than once (default: all)",
+        "changed-since": "only what differs from this commit: a hash, tag or branch",
+        "per": "what a leg is: variant, or model with its variants (default: variant)",
+        "json": "print the matrix on one line of stdout, for $GITHUB_OUTPUT; the table goes to stderr",
+        "debug": COMMON["debug"],
+    },
+)
+def matrix(
+    _: Context,
+    models: list[str],
+    variants: list[str],
+    changed_since: str = "",
+    per: str = "variant",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Print what CI should build, as a GitHub Actions matrix. Runs and fetches nothing."""
+    what = {"models": models, "variants": variants, "changed_since": changed_since, "per": per}
+    run_command(commands.matrix, ONE_LINE, as_json=json, debug=debug, **what)
 
 
 @task(

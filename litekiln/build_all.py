@@ -23,7 +23,6 @@ from litekiln.step_errors import common_kind
 from litekiln.working import open_executor
 
 ENDS_ALL = (EngineError, StoreError)  # without an engine or a disk no model can be built
-WHOLE = "all"  # in the place of variants: not even a plan could be made
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Failure:
     """Why variants of a model were not made."""
 
     model: str
-    variants: tuple[str, ...]
+    variants: tuple[str, ...]  # () for all that were asked for
     step: str  # "" where it was none
     error: LitekilnError
 
@@ -114,7 +113,7 @@ def _prepare(
             raise
         except LitekilnError as error:
             reporter.failed(name, error.what.partition("\n")[0])
-            outcome.failures.append(Failure(name, (WHOLE,), "", error))
+            outcome.failures.append(Failure(name, (), "", error))
     return prepared
 
 
@@ -139,7 +138,8 @@ def _failures(plan: Plan, run: Run) -> list[Failure]:
         if variant in plan.bundled:
             for step in steps[:1]:
                 cost.setdefault(step, []).append(variant)
-    return [Failure(plan.model, tuple(variants), step, run.failed[step]) for step, variants in cost.items()]
+    whole = len(plan.bundled)
+    return [Failure(plan.model, tuple(lost) if len(lost) < whole else (), step, run.failed[step]) for step, lost in cost.items()]
 
 
 def _show_plan(reporter: Reporter, project: Project, plan: Plan) -> list[dict[str, Any]]:
@@ -154,10 +154,9 @@ def _show(reporter: Reporter, project: Project, outcome: _Outcome) -> None:
         for warning in warnings_of(outcome.bundles[model]):
             reporter.warn(f"{model}: {warning}")
     failures = sorted(outcome.failures, key=lambda failure: failure.model)
-    shown = [
-        (each.model, " ".join(each.variants), each.why, project.relative(Path(each.log)) if each.log else "-") for each in failures
-    ]
-    reporter.table(("failed", "variants", "why", "log"), shown)
+    logs = [project.relative(Path(each.log)) if each.log else "-" for each in failures]
+    shown = [(each.model, " ".join(each.variants) or "all", log, each.why) for each, log in zip(failures, logs, strict=True)]
+    reporter.table(("failed", "variants", "log", "why"), shown)
 
 
 def _end(reporter: Reporter, asked: int, outcome: _Outcome, models: dict[str, Any]) -> dict[str, Any]:

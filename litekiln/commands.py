@@ -134,6 +134,13 @@ def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
     return ""
 
 
+def matrix(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """What CI should build."""
+    from litekiln.matrix import matrix as list_legs
+
+    return list_legs(reporter, find_project(), **arguments)
+
+
 def lock(reporter: Reporter, *, toolchains: list[str], check: bool, upgrade: bool) -> dict[str, Any]:
     """Compile locks, show what changes; write it, or with `check` refuse it."""
     from litekiln.lock import compile_lock
