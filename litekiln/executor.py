@@ -153,7 +153,7 @@ class Executor:
 
     def _keep_log(self, plan: Plan, step: Step, staged: Path) -> Path:
         """A failed step's log outlives its staging folder."""
-        kept = self._project.state / "logs" / f"{plan.model}-{step.id.replace(' ', '-')}.log"
+        kept = self._project.state / "logs" / f"{plan.model}-{step.id.replace(' ', '-').replace('/', '-')}.log"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(staged / "log.txt", kept)
         return kept

@@ -62,5 +62,8 @@ def version():
     return "unknown"
 
 
-_module = _load()
+if sys.modules.get("tensorflow"):  # it is there already, and its native part can't be loaded twice
+    from tensorflow.lite.python import interpreter as _module
+else:
+    _module = _load()
 Interpreter, OpResolverType = _module.Interpreter, _module.OpResolverType

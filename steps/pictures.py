@@ -84,3 +84,12 @@ def normalise(pixels, contract):
     """What the network takes: (pixel - mean) / std per channel, as a batch of one."""
     mean, std = (numpy.array(contract[name], numpy.float32) for name in ("mean", "std"))
     return ((pixels - mean) / std)[numpy.newaxis].astype(numpy.float32)
+
+
+def as_type(batch, kind, quantization):
+    """The same in the type that a file takes: integers by the file's own scale and zero point."""
+    if kind == numpy.float32:
+        return batch
+    scale, zero_point = quantization
+    limits = numpy.iinfo(kind)
+    return numpy.clip(numpy.round(batch / scale + zero_point), limits.min, limits.max).astype(kind)
