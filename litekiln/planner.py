@@ -1,15 +1,16 @@
 """From a recipe to a plan: fetch → export → calibrate → convert → annotate → verify → measure, each way to each variant."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import UsageError
+from litekiln.errors import LitekilnError, UsageError
 from litekiln.labels import read_labels
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, load_set
 from litekiln.plan import Attempt, Input, Plan, PlanBuilder
-from litekiln.plan_pictures import PictureSteps
+from litekiln.plan_pictures import DRAWN, PictureSteps
 from litekiln.plan_sources import TF1, SourceSteps
 from litekiln.plan_verify import REFERENCE, Made, Pictures, VerifySteps
 from litekiln.recipes import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
@@ -64,7 +65,6 @@ class _Builder:
         self._sets = PictureSteps(project, self._steps, self._finisher)
         self._last = VerifySteps(recipe, self._steps, self._sources, self._finisher)
         self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
-        self._calibration = self._calibration_set()
         self._evaluation: Pictures | None = None
 
     def plan(self, wanted: tuple[str, ...]) -> Plan:
@@ -78,11 +78,20 @@ class _Builder:
         self._sets.save()
         return self._steps.plan(wanted)
 
-    def _calibration_set(self) -> PictureSet | None:
-        """What the command line gives, else what the recipe names."""
-        if self._choices.calibration or not self._spec.calibration:
+    @cached_property
+    def _calibration(self) -> PictureSet | None:
+        """What the command line gives, else what the recipe names; noise needs none."""
+        if self._choices.noise or self._choices.calibration or not self._spec.calibration:
             return self._choices.calibration
         return load_set(self._project, self._spec.calibration.set)
+
+    def _calibration_at_hand(self) -> Pictures | None:
+        """The same for variants that could do without: only what lies here, or can be drawn."""
+        try:
+            found = self._calibration
+            return self._sets.calibration(found) if found and not found.spec.url else None
+        except LitekilnError:
+            return None  # where pictures are needed, that is said
 
     def _attempt(self, variant: str, toolchain: Toolchain, suffix: str) -> Attempt:
         """One way to a variant: convert, annotate, verify, measure; for integers also where their error comes from."""
@@ -101,16 +110,15 @@ class _Builder:
         """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""
         if self._evaluation:
             return self._evaluation
-        found, needed = self._calibration, variant in INTEGER_VARIANTS and not self._choices.noise
-        if found and (needed or not found.spec.url):
-            return self._sets.calibration(found)
-        return self._sets.drawn()
+        if variant in INTEGER_VARIANTS and self._calibration:
+            return self._sets.calibration(self._calibration)
+        return self._calibration_at_hand() or self._sets.drawn()
 
     def _reference(self, variant: str, toolchain: Toolchain, suffix: str, pictures: Pictures | None) -> Made | None:
         """float32 of the same toolchain, so that nothing but the numbers differs. Pictures of something else tell nothing."""
         if variant == REFERENCE or REFERENCE not in self._spec.convert.variants or not pictures:
             return None
-        if not pictures.evaluates and (self._choices.raw or not self._calibration or pictures.name != self._calibration.name):
+        if not pictures.evaluates and (self._choices.raw or self._choices.noise or pictures.name == DRAWN):
             return None
         toolchain = self._converters(REFERENCE)[0] if variant in TF1_VARIANTS else toolchain
         made = self._made(REFERENCE, toolchain, suffix)[1]
@@ -178,7 +186,7 @@ class _Builder:
             return
         inputs = {"exported": self._steps.output(self._sources.exported())}
         args: dict[str, Any] = {"seed": 0, "random": RANDOM_PICTURES}
-        if self._calibration and not self._choices.noise:
+        if self._calibration:
             pictures = self._sets.calibration(self._calibration)
             args = {"seed": self._calibration.spec.seed, **pictures.told}
             inputs["pictures"] = pictures.input
