@@ -121,7 +121,7 @@ def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, An
 def show_plan(project: Project, plan: Plan, reporter: Reporter) -> list[dict[str, Any]]:
     """The table of a plan's steps; the ways that are only taken when another is refused are counted, not listed."""
     store = Store(project.state)
-    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(attempts[0].verify)}
+    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
     stored = {step.id: step.key in store for step in plan.steps}
     shown = [step for step in plan.steps if step.id in first_ways or stored[step.id]]
     states = {step.id: "up to date" if stored[step.id] else "to do" for step in shown}

@@ -201,7 +201,7 @@ class Executor:
 
     def _keep_log(self, task: _Task, staged: Path) -> Path:
         """A failed step's log outlives its staging folder."""
-        kept = self._project.state / "logs" / f"{task.plan.model}-{task.step.id.replace(' ', '-')}.log"
+        kept = self._project.state / "logs" / f"{task.plan.model}-{task.step.id.replace(' ', '-').replace('/', '-')}.log"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(staged / "log.txt", kept)
         return kept

@@ -9,10 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from litekiln.errors import LitekilnError
-from litekiln.hashing import sha256_paths, sha256_value
+from litekiln.hashing import sha256_paths
 from litekiln.paths import CODE, Project
 from litekiln.plan import Plan
 from litekiln.planner import plan_build
@@ -24,9 +22,8 @@ WRITERS = ("__init__.py", "build_report.py", "bundle.py")
 
 def keys_of(project: Project, model: str) -> dict[str, Any]:
     """By variant: the toolchain that is tried first, the steps of all ways to it, and the host's part. Nothing is fetched."""
-    recipe = load_recipe(project, model)
-    plan = plan_build(project, recipe)
-    host = {"limits": sha256_value(msgspec.to_builtins(recipe.spec.verify)), "bundle": _writers(project)}
+    plan = plan_build(project, load_recipe(project, model))
+    host = {"bundle": _writers(project)}
     return {
         variant: {
             "toolchain": plan.variants[variant][0].toolchain,
@@ -39,7 +36,8 @@ def keys_of(project: Project, model: str) -> dict[str, Any]:
 
 def _leading(plan: Plan, variant: str) -> list[str]:
     """Every way counts: which one is taken shows only when the ways before it are refused."""
-    wanted = {step.id for attempt in plan.variants[variant] for step in plan.leading_to(attempt.verify)}
+    ends = [getattr(attempt, "ends", (attempt.verify,)) for attempt in plan.variants[variant]]  # older plans end with verify
+    wanted = {step.id for each in ends for step in plan.leading_to(*each)}
     return [step.id for step in plan.steps if step.id in wanted]
 
 

@@ -16,6 +16,7 @@ from litekiln.store import Entry
 # What ends a step and what depends on it. Everything else (no engine, no disk) ends the run.
 STEP_FAILURES = (StepFailed, NetworkError, SourceError, CalibrationError)
 MOST_JOBS = 4
+Way = tuple[str, ...]  # the steps that end it
 SHARE_OF_MEMORY = 0.8
 
 
@@ -54,10 +55,10 @@ def run_result(plan: Plan, finished: dict[str, Finished], failed: dict[str, Lite
 def blamed_for(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> dict[str, list[str]]:
     """For each goal that was missed the failed steps that kept it: those of the last way that was tried."""
 
-    def blocking(way: str) -> list[str]:
-        return [step.id for step in plan.leading_to(way) if step.id in failed]
+    def blocking(way: Way) -> list[str]:
+        return [step.id for step in plan.leading_to(*way) if step.id in failed]
 
-    missed = {goal: ways for goal, ways in plan.goals().items() if not any(way in finished for way in ways)}
+    missed = {goal: ways for goal, ways in plan.goals().items() if not any(finished.keys() >= set(way) for way in ways)}
     return {goal: next(filter(None, map(blocking, reversed(ways))), []) for goal, ways in missed.items()}
 
 
@@ -85,7 +86,7 @@ class Schedule:
     ) -> None:
         self._plan = plan
         self._goals = plan.goals()
-        self._leading = {way: [step.id for step in plan.leading_to(way)] for ways in self._goals.values() for way in ways}
+        self._leading = {way: [step.id for step in plan.leading_to(*way)] for ways in self._goals.values() for way in ways}
         self._closing = closing
         self._closed: set[str] = set()
         self._after = after
@@ -117,28 +118,34 @@ class Schedule:
     def _start(self, pool: ThreadPoolExecutor) -> None:
         """Start what is ready and fits. One step always fits: better slow than never."""
         wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
-        for step in self._plan.steps:
-            if step.id not in wanted or not self._is_ready(step) or len(self._running) >= self._jobs:
+        ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
+        for step in sorted(ready, key=lambda step: step.alone):  # what has to be alone comes when nothing else can be done
+            if not self._fits(step):
                 continue
-            used = sum(running.memory for running in self._running.values())
-            if not self._running or used + step.memory <= self._memory:
-                self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+            self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+
+    def _fits(self, step: Step) -> bool:
+        running = self._running.values()
+        if not running:
+            return True
+        if len(running) >= self._jobs or step.alone or any(each.alone for each in running):
+            return False
+        return sum(each.memory for each in running) + step.memory <= self._memory
 
     def _wanted(self) -> set[str]:
         """What leads to the first way of each goal that is still open."""
         return {step for goal in self._goals for step in self._leading.get(self._way(goal), ())}
 
-    def _way(self, goal: str) -> str:
-        """The way to a goal that is taken or would be next; "" where there is none any more."""
-        ways = self._goals[goal]
-        taken = next((way for way in ways if not self._blocked(way)), "")
-        return "" if goal in self._closed else taken
+    def _way(self, goal: str) -> Way:
+        """The way to a goal that is taken or would be next; () where there is none any more."""
+        taken = next((way for way in self._goals[goal] if not self._blocked(way)), ())
+        return () if goal in self._closed else taken
 
     def _open(self) -> set[str]:
         """The goals that are not reached yet and can be."""
-        return {goal for goal in self._goals if (way := self._way(goal)) and way not in self._finished}
+        return {goal for goal in self._goals if (way := self._way(goal)) and not self._finished.keys() >= set(way)}
 
-    def _blocked(self, way: str) -> list[str]:
+    def _blocked(self, way: Way) -> list[str]:
         """The failed steps that keep a way from its end."""
         return [step for step in self._leading[way] if step in self._failed]
 
@@ -163,7 +170,7 @@ class Schedule:
     def _say_what_follows(self, failed: Step, goal: str) -> None:
         """For a goal whose way this failure closes: which way is tried instead, or that there is none."""
         if other := self._way(goal):
-            self._reporter.note(f"{goal}: trying the next toolchain, to {other}")
+            self._reporter.note(f"{goal}: trying the next toolchain, to {other[0]}")
         elif goal != failed.id:
             self._reporter.failed(goal, f"not made, because {failed.id} failed")
 
