@@ -68,7 +68,13 @@ def build(
 
 def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
     """What to type for the same bundles, but for the variant."""
-    parts = ["inv", "legacy" if legacy else "build", "--model", model, *(["--calib", calib] if calib else [])]
+    parts = [
+        "inv",
+        "legacy" if legacy else "build",
+        "--model",
+        model,
+        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
+    ]
     flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
     parts += [flag for flag, asked in flags.items() if asked]
     for name in choices.keep_float:

@@ -83,8 +83,7 @@ def _measured(report: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(("signal to noise in the middle of its tensors", f"{errors['median_snr_db']} dB", ""))
         if "advice" in errors:
             rows.append(("what would help", errors["advice"], ""))
-    for each in report["speed"]["threads"]:
-        rows.append((f"one picture on {_counted(each['threads'], 'thread')}, here", f"{each['median_ms']:g} ms", ""))
+    rows += [_time(each) for each in report["speed"]["threads"]]
     rows.append(("operators that XNNPACK runs", f"{xnnpack['delegated']} of {xnnpack['operators']}", ""))
     rows.append(("Edge TPU", tpu["why"], ""))
     return rows
@@ -96,8 +95,9 @@ def _likeness(what: str, found: dict[str, Any], every: str) -> tuple[str, str, s
     return f"share {what}", counted, limit
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _time(timed: dict[str, Any]) -> tuple[str, str, str]:
+    threads = f"{timed['threads']} thread{'' if timed['threads'] == 1 else 's'}"
+    return f"one picture on {threads}, here", f"{timed['median_ms']:g} ms", ""
 
 
 def _most(limit: float | None) -> str:
