@@ -1,11 +1,13 @@
 """`inv build`: recipe → plan → engine runs what the store lacks → bundles."""
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from litekiln.bundle import Bundle, write_bundles
 from litekiln.errors import LitekilnError, UsageError
+from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
 from litekiln.pins import record_first_use
@@ -37,6 +39,7 @@ class Wish:
     force: bool
     dry_run: bool
     allow_flex: bool = False
+    keep_float: list[str] = field(default_factory=list)
     legacy: Legacy | None = None
 
     def __post_init__(self) -> None:
@@ -45,22 +48,35 @@ class Wish:
             raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be built."""
+
+    recipe: Recipe
+    plan: Plan
+    command: str  # what to type for the same bundles
+
+    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
+
+
 def build(reporter: Reporter, project: Project, *, model: str, **asked: Any) -> dict[str, Any]:
     """Make a model's bundles."""
     wish = Wish(**asked)
-    recipe, plan = prepare(reporter, project, model, wish)
+    prepared = prepare(reporter, project, model, wish)
+    plan = prepared.plan
     if wish.dry_run:
         return _show_plan(project, plan, reporter)
     with open_executor(project, wish.engine, reporter, jobs_to_run(wish.jobs)) as (executor, lease):
         run = executor.run(plan, force=wish.force)
-        bundles = write_bundles(project, recipe, plan, run, lease)
+        bundles = prepared.write_bundles(project, run, lease)
     _show(project, plan, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
     return {"model": model, **built_as_data(run, bundles)}
 
 
-def prepare(reporter: Reporter, project: Project, model: str, wish: Wish, *, fetch_as: str = "fetch") -> tuple[Recipe, Plan]:
+def prepare(reporter: Reporter, project: Project, model: str, wish: Wish, *, fetch_as: str = "fetch") -> Prepared:
     """A model's recipe and the plan of what is asked. An archive without a known hash is fetched: `fetch_as` is shown meanwhile."""
     recipe = load_recipe(project, model)
     if wish.legacy:
@@ -70,8 +86,26 @@ def prepare(reporter: Reporter, project: Project, model: str, wish: Wish, *, fet
         _record_first_use(project, recipe, reporter, fetch_as)
     legacy = wish.legacy or Legacy(raw=False, force_export=False)
     noise = wish.calib == RANDOM
-    choices = Choices(tuple(wish.variants), pictures, noise, legacy.raw, legacy.force_export, wish.allow_flex)
-    return recipe, plan_build(project, recipe, choices)
+    kept = tuple(wish.keep_float)
+    choices = Choices(tuple(wish.variants), pictures, noise, legacy.raw, legacy.force_export, wish.allow_flex, kept)
+    typed = command(model, choices, wish.calib, legacy=wish.legacy is not None)
+    return Prepared(recipe, plan_build(project, recipe, choices), typed)
+
+
+def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
+    """What to type for the same bundles, but for the variant."""
+    parts = [
+        "inv",
+        "legacy" if legacy else "build",
+        "--model",
+        model,
+        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
+    ]
+    flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
+    parts += [flag for flag, asked in flags.items() if asked]
+    for name in choices.keep_float:
+        parts += ["--keep-float", name]
+    return shlex.join(parts)
 
 
 def _check_legacy(recipe: Recipe) -> None:

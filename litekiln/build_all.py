@@ -9,12 +9,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from litekiln.build import BUNDLE_COLUMNS, Wish, built_as_data, bundle_row, calibration_set, prepare, show_plan, warnings_of
-from litekiln.bundle import Bundle, write_bundles
+from litekiln.build import (
+    BUNDLE_COLUMNS,
+    Prepared,
+    Wish,
+    built_as_data,
+    bundle_row,
+    calibration_set,
+    prepare,
+    show_plan,
+    warnings_of,
+)
+from litekiln.bundle import Bundle
 from litekiln.errors import EngineError, LitekilnError, StoreError, UsageError
 from litekiln.paths import Project
 from litekiln.plan import Plan
-from litekiln.recipes import Recipe
 from litekiln.report import Reporter
 from litekiln.schedule import Run, blamed_for, jobs_to_run
 from litekiln.selection import select_models, select_variants
@@ -89,7 +98,7 @@ def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **
     outcome = _Outcome()
     prepared = _prepare(reporter, project, names, wish, outcome)
     if wish.dry_run:
-        plans = {name: {"plan": _show_plan(reporter, project, plan)} for name, (_, plan) in prepared.items()}
+        plans = {name: {"plan": _show_plan(reporter, project, each.plan)} for name, each in prepared.items()}
         return _end(reporter, len(names), outcome, plans)
     try:
         _run(reporter, project, prepared, wish, outcome)
@@ -101,10 +110,8 @@ def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **
     return _end(reporter, len(names), outcome, outcome.as_data())
 
 
-def _prepare(
-    reporter: Reporter, project: Project, names: list[str], wish: Wish, outcome: _Outcome
-) -> dict[str, tuple[Recipe, Plan]]:
-    """Each model's recipe and plan. What can't be planned is noted, and the others go on."""
+def _prepare(reporter: Reporter, project: Project, names: list[str], wish: Wish, outcome: _Outcome) -> dict[str, Prepared]:
+    """Each model with its plan. What can't be planned is noted, and the others go on."""
     prepared = {}
     for name, variants in select_variants(project, names, wish.variants).items():
         try:
@@ -117,18 +124,17 @@ def _prepare(
     return prepared
 
 
-def _run(reporter: Reporter, project: Project, prepared: dict[str, tuple[Recipe, Plan]], wish: Wish, outcome: _Outcome) -> None:
+def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], wish: Wish, outcome: _Outcome) -> None:
     if not prepared:
         return
     with open_executor(project, wish.engine, reporter, jobs_to_run(wish.jobs)) as (executor, lease):
 
         def done(model: str, run: Run) -> None:
-            recipe, plan = prepared[model]
             outcome.runs[model] = run
-            outcome.bundles[model] = write_bundles(project, recipe, plan, run, lease)
-            outcome.failures.extend(_failures(plan, run))
+            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease)
+            outcome.failures.extend(_failures(prepared[model].plan, run))
 
-        executor.run_several(Several([plan for _, plan in prepared.values()]), force=wish.force, done=done)
+        executor.run_several(Several([each.plan for each in prepared.values()]), force=wish.force, done=done)
 
 
 def _failures(plan: Plan, run: Run) -> list[Failure]:

@@ -16,8 +16,8 @@ def chosen_attempt(plan: Plan, run: Run, variant: str) -> Attempt | None:
     return next((attempt for attempt in plan.variants.get(variant, ()) if run.finished.keys() >= set(attempt.ends)), None)
 
 
-def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]:
-    """Everything a person needs to trust a bundle, or not to."""
+def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> dict[str, Any]:
+    """Everything a person needs to trust a bundle, or not to. `command` is the one that makes it again."""
     attempt = chosen_attempt(plan, run, variant)
     assert attempt
     exported = run.finished[attempt.exported].entry.result()
@@ -56,7 +56,7 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str
         "xnnpack": measured["xnnpack"],
         "speed": {**measured["speed"], "note": ELSEWHERE},
         "examples": verified.get("examples", []),
-        "reproduce": f"inv build --model {plan.model} --variant {variant}",
+        "reproduce": f"{command} --variant {variant}",
     }
 
 

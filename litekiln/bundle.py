@@ -50,7 +50,7 @@ class _Content:
         return {**stored, **{name: sha256_bytes(text.encode()) for name, text in self.texts.items()}}
 
 
-def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease) -> list[Bundle]:
+def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
     """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
     bundles = []
     used = {step.toolchain for step in plan.steps} - {HOST}
@@ -59,7 +59,7 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         attempt = chosen_attempt(plan, run, variant)
         if not attempt:
             continue
-        report = build_report(recipe, plan, run, variant)
+        report = build_report(recipe, plan, run, variant, command)
         annotated, verified = run.finished[attempt.annotate], run.finished[attempt.verify]
         shown = {name: each for name, each in _stored_files(verified.entry).items() if name.startswith(EXAMPLES)}
         files = {**_stored_files(annotated.entry), **shown}

@@ -70,11 +70,15 @@ class Executor:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def run(self, plan: Plan, *, force: bool = False) -> Run:
-        """What the plan's goals take. A failed step stops only what depends on it and has no other way."""
+    def run(self, plan: Plan, *, force: bool | Callable[[Step], bool] = False) -> Run:
+        """What the plan's goals take. A failed step stops only what depends on it and has no other way.
+
+        `force` does steps again though the store has them: all, or those it says yes to.
+        """
 
         def perform(step: Step, finished: dict[str, Finished]) -> Finished:
-            return self._perform(_Task(plan, step, finished, step.id), force=force)
+            again = force(step) if callable(force) else force
+            return self._perform(_Task(plan, step, finished, step.id), force=again)
 
         return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs).run()
 
