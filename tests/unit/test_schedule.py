@@ -59,7 +59,7 @@ def _ways(project: Project, **programs: list[str]) -> Plan:
             step = variant if toolchain == "tiny" else f"{variant} ({toolchain})"
             used = load_toolchain(project, toolchain)
             builder.add(f"convert {step}", program, used, args={"variant": variant}, inputs={}, keep_refusal=True)
-            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 4))
+            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 5))
         builder.variant(variant, attempts)
     return builder.plan(tuple(programs))
 
@@ -118,7 +118,7 @@ def _calibrated(project: Project, **programs: str) -> Plan:
             program = programs.get(step.replace(" ", "_"), WORKS)
             builder.add(step, program, load_toolchain(project, toolchain), args={"variant": name}, inputs=inputs)
             if name != "calibrate":
-                attempts[name].append(Attempt(toolchain, step, step, step, step))
+                attempts[name].append(Attempt(toolchain, *[step] * 5))
     for name, ways in attempts.items():
         builder.variant(name, ways)
     return builder.plan(tuple(attempts))
@@ -200,7 +200,7 @@ def test_a_refusal_that_may_pass_is_asked_for_again(project: Project, tally: Pat
     [
         ("os._exit(3)", "work failed with exit code 3 in toolchain tiny"),
         ("os.kill(os.getpid(), 9)", "work was killed"),
-        ("os.kill(os.getpid(), 11)", "work failed with signal 11 in toolchain tiny"),
+        ("os.kill(os.getpid(), 11)", "work: a native library crashed (SIGSEGV) in toolchain tiny"),
     ],
 )
 def test_a_crash_is_not_kept(project: Project, body: str, what: str) -> None:
