@@ -58,14 +58,20 @@ def test_tf1_is_frozen_by_its_own_toolchain_and_lifted_once(home: Project) -> No
         "convert uint8-qat in TF1": ("convert_tf1.py", "tf1.15"),
         "convert uint8-qat": ("take_tflite.py", "tf2.13"),
         "annotate uint8-qat": ("annotate.py", "tf2.13"),
+        "source on photos, fake-quantized": ("run_frozen.py", "tf1.15"),
         "verify uint8-qat": ("verify.py", "tf2.13"),
+        "measure uint8-qat": ("measure_speed.py", "tf2.13"),
+        "source on photos": ("run_frozen.py", "tf1.15"),
         "convert float32": ("convert_float.py", "tf2.13"),
         "annotate float32": ("annotate.py", "tf2.13"),
         "verify float32": ("verify.py", "tf2.13"),
+        "measure float32": ("measure_speed.py", "tf2.13"),
         "calibrate": ("calibrate.py", "tf2.13"),
         "convert int8": ("convert_integer.py", "tf2.13"),
         "annotate int8": ("annotate.py", "tf2.13"),
         "verify int8": ("verify.py", "tf2.13"),
+        "trace": ("trace_errors.py", "tf2.13"),
+        "measure int8": ("measure_speed.py", "tf2.13"),
     }
     assert {name: value.path for name, value in made.step("freeze").inputs.items()} == {
         "config": "pipeline.config",
@@ -109,7 +115,9 @@ def test_forcing_the_export_and_allowing_flex_change_only_the_steps_they_concern
     forced = {step.id: step.key for step in plan(home, force_export=True).steps}
     assert {name for name in keys if keys[name] != forced[name]} == set(keys) - {"fetch"}
     flex = {step.id: step.key for step in plan(home, allow_flex=True).steps}
-    assert {name for name in keys if keys[name] != flex[name]} == {"convert float32", "annotate float32", "verify float32"}
+    own = {f"{what} float32" for what in ("convert", "annotate", "verify", "measure")}
+    assert {name for name in keys if keys[name] != flex[name]} == own
+    assert flex.keys() == keys.keys()
 
 
 def test_a_finished_graph_of_the_users_own_is_an_input(home: Project) -> None:
