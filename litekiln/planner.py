@@ -104,7 +104,8 @@ class _Builder:
         if f"calibrate{suffix}" in self._steps and variant in INTEGER_VARIANTS and pictures:
             trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures)
         measure = self._last.measure(made, verify)
-        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace)
+        judged_on = pictures.name if pictures else ""
+        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace, judged_on)
 
     def _judged_on(self, variant: str) -> Pictures | None:
         """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""

@@ -123,7 +123,7 @@ class Results:
         if step.program == "calibrate.py":
             return {**self.calibration, "format": 1, "tensorflow": "0", "pictures": ["very", "many"]}
         if step.program == "verify.py":
-            return {"variant": step.args["variant"], "set": step.args["set"], **VERIFIED, **self.verified}
+            return {"variant": step.args["variant"], **VERIFIED, **self.verified}
         return RESULTS.get(step.program, {"tensorflow": f"of {step.toolchain}", **CONVERTED})
 
 

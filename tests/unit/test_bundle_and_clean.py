@@ -34,7 +34,7 @@ open(protocol.output_path("detect.tflite"), "w").write(text)
 open(protocol.output_path("labelmap.txt"), "w").write("\\n".join(args["labels"]))
 return {"size": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest(), "input_type": "float32"}
 """
-VERIFY = "return {'set': args.get('set', ''), 'checks': [], 'edge_tpu': {'ready': False}}"
+VERIFY = "return {'checks': [], 'edge_tpu': {'ready': False}}"
 MEASURE = "return {'speed': {'threads': []}, 'xnnpack': {}, 'compiled': {}}"
 STEPS = {
     "export_detection.py": EXPORT,
