@@ -33,6 +33,7 @@ class Small(tf.Module):
         return postprocess(encodings, predictions, anchors)[::-1]
 
 
-converter = tf.lite.TFLiteConverter.from_concrete_functions([Small().detect.get_concrete_function()])
+small = Small()
+converter = tf.lite.TFLiteConverter.from_concrete_functions([small.detect.get_concrete_function()])
 converter.allow_custom_ops = True
 Path(sys.argv[1]).write_bytes(converter.convert())
