@@ -46,6 +46,7 @@ def of_graph(model, variant, contract, names, allow_flex=False, keep_float=()):
     """What can be seen of the graph alone. `names` are the outputs' in their order."""
     described = flat.describe(model)
     yield _one_graph(model)
+    yield _output_sizes(described["outputs"])
     yield _operators(described["operators"], allow_flex)
     yield _postprocess(model, variant, contract)
     yield _arithmetic(model, variant, keep_float)
@@ -175,13 +176,18 @@ def _output_types(variant, outputs):
     return Check("output-types", "outputs of this type", " and ".join(types), expected, problem)
 
 
-def _output_shapes(outputs, contract, names):
+def _output_sizes(outputs):
+    """Converters before TensorFlow 2.4 make outputs without size of a TF2 export, and raise nothing."""
     hollow = [each["name"] for each in outputs if 0 in each["shape"] or not each["shape"]]
+    named = ", ".join(dict.fromkeys(hollow))
+    problem = "output %s has no size: the converter is too old for this export" % named if hollow else ""
+    return Check("output-sizes", "every output has a size", "%d of none" % len(hollow), "0 of none", problem)
+
+
+def _output_shapes(outputs, contract, names):
     found = ", ".join("%s %s" % (each["name"], each["shape"]) for each in outputs)
-    expected, problem = "none of size 0", ""
-    if hollow:
-        problem = "output %s has no size: the converter is too old for this export" % ", ".join(hollow)
-    elif tuple(names) == flat.DETECTION_OUTPUTS:
+    expected, problem = "any", ""
+    if tuple(names) == flat.DETECTION_OUTPUTS:
         shapes = flat.detection_shapes(contract["max_detections"])
         expected = ", ".join("%s %s" % pair for pair in zip(names, shapes))
         if [each["shape"] for each in outputs] != shapes:
