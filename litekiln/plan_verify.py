@@ -23,6 +23,7 @@ class Pictures:
     input: Input
     name: str
     told: dict[str, Any]  # the pictures' names, or that it is an evaluation set
+    stand_in: bool = False  # of something else than the model was trained for
 
     @property
     def evaluates(self) -> bool:

@@ -95,6 +95,13 @@ def test_drawn_pictures_tell_nothing_of_an_agreement(sets: Project) -> None:
     assert not any("float32" in step.id for step in _plan(sets, "float16").steps)
 
 
+def test_a_set_of_the_same_name_tells_all_that_a_models_own_tells(sets: Project, tmp_path: Path) -> None:
+    write_recipe(sets, "float32", "float16", "int8", calibration="shapes")
+    named = _plan(sets, calibration=from_folder(draw(tmp_path / "mine" / "shapes", *numbered(10))))
+    for plan in (_plan(sets), named):
+        assert [_inputs(plan, variant) for variant in ("float16", "int8")] == [sorted([*LOOKS, "reference_model"])] * 2
+
+
 def test_pictures_that_would_be_fetched_are_for_integer_variants_only(sets: Project) -> None:
     listed = 'url = "https://litekiln.invalid/coco.zip"\nsha256 = "first-use"\npinned = "list"\nlicense = "x"'
     (write_set(sets, listed, "coco") / "list").write_text(f"{'0' * 64} 5 a.jpg\n")
