@@ -46,12 +46,13 @@ def of_graph(model, variant, contract, names, allow_flex=False, keep_float=()):
     """What can be seen of the graph alone. `names` are the outputs' in their order."""
     described = flat.describe(model)
     yield _one_graph(model)
+    yield _output_sizes(described["outputs"])
     yield _operators(described["operators"], allow_flex)
     yield _postprocess(model, variant, contract)
-    yield _arithmetic(model, variant, keep_float)
     yield _input(variant, described["inputs"], contract)
+    yield _arithmetic(model, variant, keep_float)
     if "int" in variant:
-        yield _pixel_range(variant, model, contract["range"])
+        yield _pixel_range(variant, model, contract["range"], keep_float)
     yield _output_names(variant, model, described["outputs"], names)
     yield _output_types(variant, described["outputs"])
     yield _output_shapes(described["outputs"], contract, names)
@@ -114,12 +115,15 @@ def first_quantized(model):
     return graph.tensors[tensor]
 
 
-def _pixel_range(variant, model, wanted):
+def _pixel_range(variant, model, wanted, keep_float):
     """The integers of the input must span the pixel range that the network was trained with."""
     what = "its input's integers stand for the pixels that the network was trained with"
     tensor = first_quantized(model)
     if tensor is None:
-        return Check("pixel-range", what, "float", "integers", "the input is float and nothing quantizes it")
+        problem = "" if keep_float else "the input is float and nothing quantizes it"
+        return Check(
+            "pixel-range", what, "float", "float, where its first operators are kept so" if keep_float else "integers", problem
+        )
     kind, scale, zero = flat.TYPES[tensor.type], float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
     expected = (wanted[1] - wanted[0]) / LEVELS[kind]
     zero_wanted = LOWEST[kind] - wanted[0] / expected
@@ -175,13 +179,18 @@ def _output_types(variant, outputs):
     return Check("output-types", "outputs of this type", " and ".join(types), expected, problem)
 
 
-def _output_shapes(outputs, contract, names):
+def _output_sizes(outputs):
+    """Converters before TensorFlow 2.4 make outputs without size of a TF2 export, and raise nothing."""
     hollow = [each["name"] for each in outputs if 0 in each["shape"] or not each["shape"]]
+    named = ", ".join(dict.fromkeys(hollow))
+    problem = "output %s has no size: the converter is too old for this export" % named if hollow else ""
+    return Check("output-sizes", "every output has a size", "%d of none" % len(hollow), "0 of none", problem)
+
+
+def _output_shapes(outputs, contract, names):
     found = ", ".join("%s %s" % (each["name"], each["shape"]) for each in outputs)
-    expected, problem = "none of size 0", ""
-    if hollow:
-        problem = "output %s has no size: the converter is too old for this export" % ", ".join(hollow)
-    elif tuple(names) == flat.DETECTION_OUTPUTS:
+    expected, problem = "any", ""
+    if tuple(names) == flat.DETECTION_OUTPUTS:
         shapes = flat.detection_shapes(contract["max_detections"])
         expected = ", ".join("%s %s" % pair for pair in zip(names, shapes))
         if [each["shape"] for each in outputs] != shapes:

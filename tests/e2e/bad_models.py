@@ -3,14 +3,14 @@
 CONVERTED is what the demo's float32 conversion left. Each bad model is a folder of the same form below TARGET.
 """
 
-import os
 import sys
+from pathlib import Path
 
 steps, converted, target = sys.argv[1:]
 sys.path.insert(0, steps)
 
 import flat  # noqa: E402
-import numpy  # noqa: E402
+import numpy as np  # noqa: E402
 
 
 def exchange(model):
@@ -43,22 +43,22 @@ def open_shape(model):
 def unsigned(model):
     model.signatureDefs[0].outputs = model.signatureDefs[0].outputs[::-1]
     for place, entry in enumerate(model.signatureDefs[0].outputs):
-        entry.name = ("output_%d" % place).encode()
+        entry.name = f"output_{place}".encode()
 
 
 def blue_first(model):
     """A network that was trained on BGR, as OpenCV loads pictures."""
     buffer, shape = weights_of(model, first=True)[0]
-    values = numpy.frombuffer(bytes(buffer.data), numpy.float32).reshape(shape)
-    buffer.data = numpy.frombuffer(values[..., ::-1].tobytes(), numpy.uint8)
+    values = np.frombuffer(bytes(buffer.data), np.float32).reshape(shape)
+    buffer.data = np.frombuffer(values[..., ::-1].tobytes(), np.uint8)
 
 
 def random_weights(model):
     """As of a model that was built and never restored."""
-    draw = numpy.random.RandomState(0)
+    draw = np.random.RandomState(0)
     for buffer, shape in weights_of(model):
-        values = draw.normal(0, 0.03, shape).astype(numpy.float32)
-        buffer.data = numpy.frombuffer(values.tobytes(), numpy.uint8)
+        values = draw.normal(0, 0.03, shape).astype(np.float32)
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
 
 
 def weights_of(model, first=False):
@@ -99,11 +99,9 @@ MISTAKES = (
     flex, byte_input,
 )  # fmt: skip
 for mistake in MISTAKES:
-    with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
-        model = flat.read(bytearray(stream.read()))
+    model = flat.read(bytearray((Path(converted) / "detect.tflite").read_bytes()))
     mistake(model)
-    folder = os.path.join(target, mistake.__name__)
-    os.makedirs(folder)
-    with open(os.path.join(folder, "detect.tflite"), "wb") as stream:
-        stream.write(flat.write(model))
+    folder = Path(target) / mistake.__name__
+    folder.mkdir(parents=True)
+    (folder / "detect.tflite").write_bytes(flat.write(model))
 print("made")
