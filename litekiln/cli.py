@@ -17,7 +17,7 @@ TERMINATED = 143
 
 
 def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False, debug: bool = False, **arguments: Any) -> None:
-    """Run a function of `commands`, print its result, and leave with its exit code."""
+    """Run a function of `commands`, print its result, and leave with its exit code: the error's, or one that the result names."""
     signal.signal(signal.SIGTERM, _terminate)
     reporter = Reporter(json=as_json)
     try:
@@ -42,6 +42,8 @@ def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         print(json.dumps(result, indent=1, default=str))
+    if result.get("exit_code"):
+        raise Exit(code=result["exit_code"])
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

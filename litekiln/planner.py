@@ -6,7 +6,7 @@ from typing import Any
 
 from litekiln.errors import UsageError
 from litekiln.hashes import FileHashes
-from litekiln.hashing import files_below, sha256_value
+from litekiln.hashing import files_below, sha256_file, sha256_value
 from litekiln.host_steps import VERSION
 from litekiln.labels import read_labels
 from litekiln.paths import Project
@@ -237,4 +237,18 @@ def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
     """One step: the picture of a .tflite file's graph."""
     builder = PlanBuilder(project, "graph")
     builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
+    return builder.plan()
+
+
+def plan_fix(
+    project: Project, toolchain: Toolchain, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
+) -> Plan:
+    """One step: a finished file repaired, and proven to detect the same."""
+    builder = PlanBuilder(project, "lint")
+    inputs = {"model": builder.file(model)}
+    if pictures:
+        folder, names = pictures
+        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
+        args = {**args, "pictures": names}
+    builder.add("fix", "fix_tflite.py", toolchain, args=args, inputs=inputs, timeout=1200, keep_refusal=True)
     return builder.plan()
