@@ -34,10 +34,11 @@ def is_tflite(path: Path) -> bool:
 
 def read_tflite(path: Path) -> TfliteModel:
     with reading(path, "a .tflite", "copy or download it again"):
-        return _looked_into(path, open_tflite(path))
+        return describe(path, open_tflite(path))
 
 
-def _looked_into(path: Path, file: TfliteFile) -> TfliteModel:
+def describe(path: Path, file: TfliteFile) -> TfliteModel:
+    """What a model of a recipe needs to be known; or a SourceError that says why it can't be one."""
     inputs, outputs = ([_as_told(file.tensors[each]) for each in ends] for ends in (file.inputs, file.outputs))
     takes = f"{path} takes {', '.join(map(str, inputs)) or 'nothing'}"
     if len(inputs) != 1:

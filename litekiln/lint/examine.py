@@ -1,5 +1,6 @@
 """A file looked into and judged by every rule."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from litekiln.errors import LitekilnError, SourceError, UsageError
@@ -17,8 +18,13 @@ LARGEST_LABELS = 1 << 20
 
 def look_into(path: Path, labels: Path | None = None) -> Subject:
     """What a file is. Unreadable ones are a SourceError that says why."""
-    file = read_file(path)
-    return Subject(path, file, [*_packed(file), *_outside(path, labels)])
+    subject = subject_of(path, read_file(path))
+    return replace(subject, labels=[*subject.labels, *_outside(path, labels)])
+
+
+def subject_of(path: Path, file: TfliteFile) -> Subject:
+    """The file alone, without what lies beside it."""
+    return Subject(path, file, _packed(file))
 
 
 def read_file(path: Path) -> TfliteFile:

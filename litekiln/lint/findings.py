@@ -25,7 +25,7 @@ NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 TITLES = {
     "several-postprocess": "more than one PostProcess operator",
     "no-postprocess": "no PostProcess operator: it gives encoded boxes",
-    "output-ports": "the outputs are not the PostProcess operator's four",
+    "output-ports": "the outputs are not four different ones, those of the PostProcess operator",
     "output-order": "the outputs come in another order than boxes, classes, scores, count",
     "output-indices": "the tensor numbers of the outputs are not in the order of their meanings",
     "output-shape": "an output without a size, or of the wrong one",

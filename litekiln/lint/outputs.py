@@ -25,8 +25,9 @@ def check_order(subject: Subject) -> Iterator[Finding]:
     if not subject.detects:
         return
     if subject.lacks_ports:
-        made = subject.file.postprocess[0].outputs
-        evidence = f"the PostProcess operator gives tensors {_numbers(made)}, the outputs are {_numbers(subject.file.outputs)}"
+        evidence = f"the outputs are tensors {_numbers(subject.file.outputs)}"
+        if subject.file.postprocess:
+            evidence += f", the PostProcess operator gives {_numbers(subject.file.postprocess[0].outputs)}"
         yield Finding("output-ports", ERROR, evidence, CONVERT)
         return
     if tuple(subject.meanings) != MEANINGS:
