@@ -9,8 +9,9 @@ import mmap
 import struct
 
 Bytes = bytes | mmap.mmap
-MOST_WORK = 500_000  # a table is 1, a list is 1 for every BYTES_OF_WORK bytes; the largest honest files take a tenth
-BYTES_OF_WORK = 64
+MOST_WORK = 250_000  # a table or a list is 1, and 1 more for every BYTES_OF_WORK bytes; an honest detector takes a fiftieth
+BYTES_OF_WORK = 32
+MOST_OPTIONS = 100
 SCALAR = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
 INT, UINT, FLOAT, BOOL, MAP = 1, 2, 3, 26, 9  # types of a flexbuffer's values
 FLOATS = {2: "<e", 4: "<f", 8: "<d"}
@@ -26,6 +27,10 @@ class Source:
         self._work -= work
         if self._work < 0:
             raise ValueError("reading it would take too long: its parts overlap, or there are far too many")
+
+    def allow(self, work: int) -> None:
+        """For what is looked at later, when a reader that counted so far is done."""
+        self._work += work
 
     def number(self, form: str, position: int) -> int | float:
         if not 0 <= position <= self.size - SCALAR[form]:
@@ -90,8 +95,9 @@ class Table:
     def floats(self, field: int, most: int = 0) -> list[float]:
         return [float(value) for value in self._values(field, "f", most)]
 
-    def bytes(self, field: int) -> bytes:
+    def bytes(self, field: int, most: int = 0) -> bytes:
         start, count = self._vector(field, 1)
+        count = min(count, most) if most else count
         self._source.spend(count // BYTES_OF_WORK)
         return bytes(self._source.data[start : start + count])
 
@@ -116,8 +122,8 @@ def read_map(data: bytes) -> dict[str, int | float]:
     values, width = root - _whole(data, root, data[-1]), 1 << (data[-2] & 3)
     keys = values - 3 * width - _whole(data, values - 3 * width, width)
     key_width, count = _whole(data, values - 2 * width, width), _whole(data, values - width, width)
-    if count > len(data):
-        raise ValueError("an operator's options are damaged")
+    if count > MOST_OPTIONS:
+        raise ValueError("an operator with far too many options")
     found: dict[str, int | float] = {}
     for place in range(count):
         kind = _whole(data, values + count * width + place, 1) >> 2

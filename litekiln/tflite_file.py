@@ -22,6 +22,8 @@ TYPES = (
 ADD, CONV, DEPTHWISE, DEQUANTIZE, FULLY, MUL, SUB, DIV, QUANTIZE = 0, 3, 4, 6, 9, 18, 41, 42, 114  # operators, by number
 METADATA = "TFLITE_METADATA"
 FLEX = "Flex"
+MOST_DIMENSIONS = 16
+LATER = 10_000  # work, for the few constants that are asked for when all is read
 MOST_VALUES = 64  # of a constant that are looked at
 
 
@@ -93,7 +95,7 @@ class TfliteFile:
 
     def floats(self, tensor: int) -> list[float]:
         """A constant's first values."""
-        data = self._buffers[self.tensors[tensor].buffer].bytes(0)[: 4 * MOST_VALUES] if self.stores(tensor) else b""
+        data = self._buffers[self.tensors[tensor].buffer].bytes(0, 4 * MOST_VALUES) if self.stores(tensor) else b""
         return [float(value) for value in struct.unpack(f"<{len(data) // 4}f", data[: len(data) // 4 * 4])]
 
 
@@ -123,7 +125,7 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
     tensors = [_tensor(each) for each in graph.tables(0)]
     inputs, outputs = (_within(graph.numbers(place), len(tensors)) for place in (1, 2))
     metadata, problem = _metadata(model, buffers)
-    return TfliteFile(
+    file = TfliteFile(
         graphs=len(graphs),
         description=model.text(3),
         tensors=tensors,
@@ -136,9 +138,13 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
         packed=read_packed(stream),
         _buffers=buffers,
     )
+    source.allow(LATER)
+    return file
 
 
 def _tensor(table: Table) -> Tensor:
+    if max(table.count(0, 4), table.count(7, 4)) > MOST_DIMENSIONS:
+        raise ValueError("a tensor of far too many dimensions")
     shape, scale, zero_point = tuple(table.numbers(0)), None, 0
     quantization = table.table(4)
     if quantization and quantization.count(2, 4) == 1:
@@ -153,14 +159,15 @@ def _operators(model: Table, graph: Table, tensors: int) -> list[Operator]:
         (code.text(1), max(code.number(0, "b"), code.number(3, "i")))  # a newer file has the number twice
         for code in model.tables(1)
     ]
-    found = []
+    found, finished = [], False
     for each in graph.tables(3):
         code = each.number(0, "I")
         if code >= len(codes):
             raise ValueError("an operator of a kind that the file doesn't list")
         name, number = codes[code]
         inputs, outputs = _within(each.numbers(1), tensors, lowest=-1), _within(each.numbers(2), tensors, lowest=-1)
-        options = read_map(each.bytes(5)) if name == POSTPROCESS else {}
+        options = read_map(each.bytes(5)) if name == POSTPROCESS and not finished else {}
+        finished = finished or name == POSTPROCESS  # of several the first counts
         found.append(Operator(name, number, inputs, outputs, options))
     return found
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from litekiln.flatbuffer import Source, Table
 
 NORMALIZATION = 1  # of a process unit's options
+MOST_WORK = 50_000  # the published ones take some 30
 AXIS_LABELS, VALUE_LABELS = 2, 3  # kinds of associated files
 LARGEST_INDEX = 1 << 16  # bytes of a zip's directory: metadata packs a handful of files
 LARGEST_TEXT, MOST_TEXTS = 1 << 18, 8
@@ -55,7 +56,7 @@ class Packed:
 
 
 def read_metadata(data: bytes) -> Metadata:
-    root = Source(data).root()
+    root = Source(data, MOST_WORK).root()
     graphs = root.tables(3)
     inputs, outputs = ([_notes(each) for each in graphs[0].tables(place)] if graphs else [] for place in (2, 3))
     return Metadata(root.text(0), root.text(1), root.text(5), inputs, outputs)

@@ -104,7 +104,7 @@ class Subject:
         told = [notes.name for notes in file.metadata.outputs] if file.metadata else []
         for names in (signature_names(file), told, _tensor_names(file)):
             found = meanings_of(names)
-            if sorted(found) == sorted(MEANINGS):
+            if sorted(found) == sorted(MEANINGS) and len(found) == len(file.outputs):
                 return found
         return [""] * len(file.outputs)
 

@@ -500,3 +500,10 @@ def test_published_files(tmp_path: Path) -> None:
     assert wrong[0].evidence == "uint8, scale 0.003922 at zero point 0: pixels from 0 to 1; an SSD is trained with -1 to 1"
     right = examine(look_into(folder / "coco_ssd_mobilenet_v1_0.75_quant.tflite"))
     assert _ids(right) == ["output-shape", "signature-missing", "uint8-inside"]
+
+
+def test_metadata_of_more_outputs_than_there_are(tmp_path: Path) -> None:
+    """Found by fuzzing: four names say that it is a detector, and it gives three."""
+    model = files.named()
+    model.outputs, model.signatures = [7, 8, 9], []
+    assert "output-ports" not in _ids(found(model, tmp_path))
