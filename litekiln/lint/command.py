@@ -101,5 +101,4 @@ def _show(reporter: Reporter, linted: Linted) -> None:
     told = ", ".join(f"{count} {severity.word}{'s' if count > 1 else ''}" for severity, count in counts.items() if count)
     reporter.heading(f"{linted.path}: {NAMES[linted.subject.kind]}: {told or 'nothing found'}")
     for finding in linted.findings:
-        hint = f"{finding.remedy}; {finding.page}"
-        reporter.finding(finding.severity.word, finding.id, finding.evidence, hint)
+        reporter.finding(finding.severity.word, finding.id, finding.evidence, (finding.remedy, finding.page))

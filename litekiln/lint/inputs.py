@@ -12,8 +12,8 @@ SSD = Pixels(-1.0, 1.0)
 TAKEN = (SSD, Pixels(-2.118, 2.640), Pixels(-123.68, 151.061), Pixels(0.0, 255.0))
 SURE = ((SSD, (127.5, 127.5)), (Pixels(0.0, 255.0), (0.0, 1.0)))  # with the mean and std that make them of pixels
 CALIBRATE = (
-    "convert it again and calibrate with pixels as the network takes them: (pixel - 127.5) / 127.5 for an SSD. "
-    "Without its source nothing can be done: the scales of all layers come from that range"
+    "convert it again and calibrate with pixels as the network takes them, (pixel - 127.5) / 127.5 for an SSD; "
+    "without its source it can't be repaired"
 )
 
 

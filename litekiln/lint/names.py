@@ -6,7 +6,7 @@ from litekiln.labels import BACKGROUND
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
 from litekiln.lint.subject import LabelFile, Subject
 
-GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line); with --fix they are packed into the file"
+GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line); --fix OUT packs them into the file"
 FIX_LINES = "inv lint --fix OUT packs the corrected names; see them first: what the model calls 0 must be line 1"
 
 

@@ -9,7 +9,7 @@ from litekiln.lint.outputs import FIX
 from litekiln.lint.subject import Pixels, Subject, meanings_of
 from litekiln.tflite_metadata import TensorNotes
 
-WRITE = "inv lint --fix OUT writes it; what the network takes for pixels: --mean and --std, where the input's scale doesn't say it"
+WRITE = "inv lint --fix OUT writes it; add --mean and --std where the input's scale doesn't say what the network takes"
 TELL = "say what the network takes with --fix OUT --mean M --std S: (pixel - mean) / std"
 CHANNELS = (1, 3)
 

@@ -1,11 +1,12 @@
 """Fuzz `inv lint`: mutated .tflite files, guided by the lines that they reach. See tests/fuzz/README.md.
 
-    tests/fuzz/run --inputs 100000 [--real FILE]… [--keep FOLDER]
+    make fuzz ARGS="--inputs 100000 [--real FILE]… [--keep FOLDER]"
 
 Ends with what it ran. A crash, more than 5 s for one input, or more than 1 GB is a find: it is kept as a file, the exit code is 1.
 """
 
 import argparse
+import os
 import re
 import resource
 import subprocess
@@ -39,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch) / "corpus"
         corpus.mkdir()
-        seeds = write_seeds(corpus, told.real)
+        seeds = write_seeds(corpus, told.real + real_files())
         options = {
             "atheris_runs": told.inputs,
             "seed": told.seed,
@@ -64,6 +65,12 @@ def main() -> None:
         f"ran {done[1]} inputs from {seeds} seeds in {seconds:.0f} s: no crash, none over {TIMEOUT} s, {memory} MB at most; "
         f"coverage {covered[0]} → {covered[-1]}, {grown} inputs that reach something new"
     )
+
+
+def real_files() -> list[Path]:
+    """What converters made, where it is at hand: the demo's bundles, and published files."""
+    published = Path(os.environ.get("LITEKILN_FIXTURES", "no/fixtures")) / "published"
+    return sorted([*ROOT.glob("out/shapes/*/detect.tflite"), *published.glob("*.tflite")])
 
 
 def child() -> None:

@@ -76,7 +76,7 @@ def test_notes_alone_are_clean(good: Path) -> None:
     files.floating("float16").written(good)
     run = _inv(good.parent, "--file", good.name)
     assert run.returncode == 0
-    assert run.stdout.startswith("good.tflite: SSD detector: 1 note\nnote     float16-weights ")
+    assert run.stdout.startswith("good.tflite: SSD detector: 1 note\nnote     float16-weights: ")
 
 
 def test_findings_are_told_with_figures_remedy_and_page(bad: Path) -> None:
@@ -85,12 +85,12 @@ def test_findings_are_told_with_figures_remedy_and_page(bad: Path) -> None:
     lines = [" ".join(line.split()) for line in run.stdout.splitlines()]
     assert lines[0] == "bad.tflite: SSD detector: 2 errors"
     assert lines[1].startswith(
-        "error input-range int8, scale 0.003922 at zero point -128: pixels from 0 to 1; an SSD is trained with"
+        "error input-range: int8, scale 0.003922 at zero point -128: pixels from 0 to 1; an SSD is trained with"
     )
     assert lines[2].startswith("convert it again and calibrate with pixels as the network takes them")
-    assert lines[2].endswith("; docs/lint.md#input-range")
-    assert lines[3].startswith("error labels-offset labelmap.txt in the file begins with '???' (4 names for 3 classes)")
-    assert len(lines) == 5
+    assert lines[3] == "docs/lint.md#input-range"
+    assert lines[4].startswith("error labels-offset: labelmap.txt in the file begins with '???' (4 names for 3 classes)")
+    assert len(lines) == 7
 
 
 def test_the_worst_of_several_files_counts(good: Path, bad: Path) -> None:
