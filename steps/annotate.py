@@ -7,10 +7,13 @@ import shutil
 
 import protocol
 
+import contract_checks
 import flat
 import graph_facts
 import graph_picture
+import packed_metadata
 import write_metadata
+from packed_metadata import LABELS
 
 EXTRA_FILES = ("anchors.npy", "postprocess.json", "graph-tf1.dot")
 
@@ -21,12 +24,12 @@ def annotate(args):
     labels = args["labels"] or _packed_labels()
     if not labels and contract["outputs"] != "tensors":
         raise protocol.Refused('there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
-    if contract["classes"] and len(labels) != contract["classes"]:
-        raise protocol.Refused("the label map has %d classes, the model %d" % (len(labels), contract["classes"]))
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
         plain = stream.read()
     data = write_metadata.write(plain, _told(args, contract, labels))
-    with open(protocol.output_path(write_metadata.LABELS), "w", encoding="utf-8") as stream:
+    model = flat.read(bytearray(data))
+    contract_checks.require(contract_checks.of_words(model, contract, labels, packed_metadata.read(model, data)[0]))
+    with open(protocol.output_path(LABELS), "w", encoding="utf-8") as stream:
         stream.write("".join(label + "\n" for label in labels))
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
         stream.write(data)
@@ -35,7 +38,7 @@ def annotate(args):
     for name in EXTRA_FILES:
         if os.path.exists(os.path.join(converted, name)):
             shutil.copyfile(os.path.join(converted, name), protocol.output_path(name))
-    described = flat.describe(flat.read(bytearray(data)))
+    described = flat.describe(model)
     return dict(
         described,
         size=len(data),
@@ -47,7 +50,7 @@ def annotate(args):
 
 def _packed_labels():
     """Those that a finished source had in its own metadata."""
-    path = os.path.join(protocol.input_path("exported"), write_metadata.LABELS)
+    path = os.path.join(protocol.input_path("exported"), LABELS)
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as stream:

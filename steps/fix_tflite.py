@@ -8,9 +8,10 @@ import struct
 
 import numpy
 import protocol
-import tensorflow as tf
 
+import contract_checks
 import flat
+import interpreter
 import packed_metadata
 import pictures
 import write_metadata
@@ -32,6 +33,7 @@ def fix(args):
     packed_metadata.drop(model)
     plain = flat.write(model)
     repaired = write_metadata.write(plain, _told(model, args))
+    _check_words(repaired, args)
     proof = _prove(data, before, repaired, [int(each) for each in model.subgraphs[0].outputs], args)
     with open(protocol.output_path("repaired.tflite"), "wb") as stream:
         stream.write(repaired)
@@ -67,6 +69,15 @@ def _told(model, args):
     )
 
 
+def _check_words(data, args):
+    """What was written, read back."""
+    model = flat.read(bytearray(data))
+    packed, _ = packed_metadata.read(model, data)
+    contract = {"classes": 0, "mean": args["mean"], "std": args["std"]}
+    checks = contract_checks.of_words(model, contract, args["labels"], packed)
+    contract_checks.require(check for check in checks if args["mean"] or check.id != "packed-pixels")
+
+
 def _stated(model):
     """What a program reads of the outputs before it runs the file."""
     graph = model.subgraphs[0]
@@ -98,7 +109,7 @@ def _changes(before, after, args):
 
 def _prove(data, before, repaired, after, args):
     """Run both. How many pictures, and how many boxes came out of them."""
-    old, new = _interpreter(data), _interpreter(repaired)
+    old, new = _runner(data), _runner(repaired)
     boxes, entries = 0, list(_entries(new.get_input_details()[0], args))
     for place, entry in enumerate(entries):
         was, now = _run(old, entry, before), _run(new, entry, after)
@@ -110,22 +121,22 @@ def _prove(data, before, repaired, after, args):
     return {"random": args["random"], "pictures": len(entries) - args["random"], "boxes": boxes}
 
 
-def _interpreter(data):
+def _runner(data):
     try:
-        interpreter = tf.lite.Interpreter(model_content=data, num_threads=1)
-        interpreter.allocate_tensors()
-        return interpreter
+        runner = interpreter.Interpreter(model_content=data, num_threads=1)
+        runner.allocate_tensors()
+        return runner
     except (RuntimeError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        told = (tf.__version__, lines[0][:300])
+        told = (interpreter.version(), lines[0][:300])
         raise protocol.Refused("the interpreter of TensorFlow %s can't run the file, so nothing can be proven: %s" % told) from None
 
 
-def _run(interpreter, entry, outputs):
+def _run(runner, entry, outputs):
     try:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], entry)
-        interpreter.invoke()
-        return [interpreter.get_tensor(each).copy() for each in outputs]
+        runner.set_tensor(runner.get_input_details()[0]["index"], entry)
+        runner.invoke()
+        return [runner.get_tensor(each).copy() for each in outputs]
     except (RuntimeError, ValueError) as error:
         raise protocol.Refused("the file can't be run on a picture, so nothing can be proven: %s" % str(error)[:300]) from None
 

@@ -2,15 +2,14 @@
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, inv_argv
+from tests.conftest import ROOT
+from tests.e2e.conftest import Built, inv_in
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_tflite import DETECT
 
@@ -57,31 +56,17 @@ print(json.dumps([flat.signed_outputs(model), [int(each) for each in graph.outpu
 """
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo as int8, calibrated with noise: its input's scale is right all the same."""
-    work = tmp_path_factory.mktemp("lint") / "work"
-    shutil.copytree(ROOT / "models" / "shapes", work / "models" / "shapes")
-    recipe = work / "models" / "shapes" / "model.toml"
-    text = recipe.read_text(encoding="utf-8")
-    start = text.index("[evaluation]")
-    end = text.find("\n[", start)
-    recipe.write_text(text[:start] + (text[end + 1 :] if end > 0 else ""), encoding="utf-8")
-    (work / ".litekiln").mkdir()
-    (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
-    argv = inv_argv("build", "--model", "shapes", "--variant", "int8", "--calib", "random", "--engine", "venv")
-    run = subprocess.run(argv, cwd=work, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return work / "out" / "shapes" / "int8" / "detect.tflite"
+@pytest.fixture
+def bundle(built: Built) -> Path:
+    return built[0] / "out" / "shapes" / "int8" / "detect.tflite"
 
 
 @pytest.fixture
-def lint(bundle: Path, tmp_path: Path) -> Lint:
+def lint(built: Built) -> Lint:
     """Its exit code, what it says as JSON, and to people. Run in the project of the bundle, so that one store serves all."""
 
     def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
-        argv = inv_argv("lint", *arguments, "--engine", "venv", "--json")
-        ended = subprocess.run(argv, cwd=bundle.parents[3], capture_output=True, text=True, check=False)
+        ended = inv_in(built[0], "lint", *arguments, "--engine", "venv", "--json")
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended.returncode, json.loads(ended.stdout), ended.stderr
 
@@ -211,6 +196,17 @@ def test_other_detections_are_refused(bundle: Path, tmp_path: Path) -> None:
     """The proof finds two outputs that changed places."""
     told = in_toolchain(PROVE, STEPS, str(bundle))
     assert told == "the repaired file gives other classes than the file did, on picture 0: nothing is written; please report it"
+
+
+def test_outputs_of_no_size_are_told_and_stay(lint: Lint, tmp_path: Path) -> None:
+    """What TensorFlow 2.3 really makes of a TF2 export."""
+    hollow = ROOT / "tests" / "e2e" / "data" / "converted_by_tf_2.3.tflite"
+    code, value, _ = lint("--file", str(hollow), "--fix", str(tmp_path / "out.tflite"))
+    assert code == 1
+    [finding] = [each for each in value["files"][0]["findings"] if each["id"] == "output-shape"]
+    assert finding["severity"] == "error"
+    assert "the converter was too old for this export (before TensorFlow 2.4)" in finding["evidence"]
+    assert value["fix"]["written"] == ""
 
 
 def test_a_published_file_keeps_what_nobody_can_repair(lint: Lint, tmp_path: Path) -> None:
