@@ -29,6 +29,7 @@ TITLES = {
     "output-order": "the outputs come in another order than boxes, classes, scores, count",
     "output-indices": "the tensor numbers of the outputs are not in the order of their meanings",
     "output-shape": "an output without a size, or of the wrong one",
+    "output-constant": "an output that nothing computes",
     "outputs-unnamed": "nothing says which output is what",
     "signature-missing": "no signature",
     "signature-names": "a signature whose names say nothing",

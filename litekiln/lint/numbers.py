@@ -74,9 +74,9 @@ def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
 
 
 def _called(subject: Subject) -> list[str]:
-    """Where a file may say what it is."""
+    """Where a file may say what it is. Metadata's name is the model's: ssd_v2_quant may well have a float variant."""
     metadata = subject.file.metadata
-    return [subject.name, subject.file.description, *((metadata.name, metadata.description) if metadata else ())]
+    return [subject.name, subject.file.description, *([metadata.description] if metadata else [])]
 
 
 RULES = (check_operators, check_classes, check_types)

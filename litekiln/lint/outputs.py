@@ -6,6 +6,7 @@ from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
 from litekiln.lint.subject import MEANINGS, RAW, Kind, Subject, meanings_of, signature_names
 
 FIX = "inv lint --fix OUT puts it right and proves that the detections stay the same"
+TOO_OLD = "the converter was too old for this export (before TensorFlow 2.4)"
 CONVERT = "convert it again from what it was made of: inv new, inv build"
 OWN_CODE = "make the boxes in your own program from anchors.npy and postprocess.json; or take a variant without -raw"
 NAME_THEM = "give it a model.toml that says it: outputs = [...] below [source], and inv build names and orders them"
@@ -50,11 +51,21 @@ def check_shapes(subject: Subject) -> Iterator[Finding]:
         elif subject.kind is Kind.POSTPROCESS and meaning and tensor.shape != (expected := _expected(subject, meaning)):
             wrong.append(f"{has} instead of {list(expected)}")
     if hollow:
-        evidence = f"{listed(hollow)}: the converter was too old for this export (before TensorFlow 2.4)"
+        evidence = f"{listed(hollow)}: {TOO_OLD}"
         yield Finding("output-shape", ERROR, evidence, CONVERT)
     elif wrong:
         evidence = f"the file states {listed(wrong)}"
         yield Finding("output-shape", WARNING, evidence, FIX, fix=True)
+
+
+def check_computed(subject: Subject) -> Iterator[Finding]:
+    """Converters before TensorFlow 2.4 leave of a TF2 export's detections one constant, and raise nothing."""
+    file = subject.file
+    made = {*file.inputs, *(output for operator in file.operators for output in operator.outputs)}
+    idle = [file.tensors[output].name for output in dict.fromkeys(file.outputs) if output not in made]
+    if idle:
+        evidence = f"no operator writes {listed(idle)}: it is the same for every picture. Often {TOO_OLD}"
+        yield Finding("output-constant", ERROR, evidence, CONVERT)
 
 
 def _expected(subject: Subject, meaning: str) -> tuple[int, ...]:
@@ -95,4 +106,4 @@ def _numbers(tensors: list[int]) -> str:
     return listed([str(tensor) for tensor in tensors]) or "none"
 
 
-RULES = (check_postprocess, check_order, check_shapes, check_signature)
+RULES = (check_postprocess, check_order, check_shapes, check_computed, check_signature)

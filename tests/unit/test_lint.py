@@ -173,6 +173,13 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         (_set(8, shape=[]), "warning", "the file states classes [] instead of [1, 5]"),
         (_set(9, shape=[1, 6]), "warning", "the file states scores [1, 6] instead of [1, 5]"),
     ],
+    "output-constant": [
+        (
+            lambda model: model.operators.pop(),
+            "error",
+            "no operator writes boxes, classes, scores, count: it is the same for every",
+        ),
+    ],
     "outputs-unnamed": [(_unnamed, "warning", "the outputs are called a, b, c, d")],
     "signature-missing": [(_without("signatures", []), "warning", "programs can't ask for an output by its name")],
     "signature-names": [
@@ -308,14 +315,15 @@ def test_a_name_that_says_int8_of_a_float_file(tmp_path: Path, claim: str) -> No
     assert found(files.detector(), tmp_path, claim) == []
 
 
-@pytest.mark.parametrize("key", ["name", "description"])
-def test_metadata_that_says_int8_of_a_float_file(tmp_path: Path, key: str) -> None:
+def test_metadata_that_says_int8_of_a_float_file(tmp_path: Path) -> None:
     model = files.floating()
-    setattr(model.metadata, key, "fully quantized")
+    _metadata(name="ssd_v2_quant")(model)  # the model's name, which has other variants too
+    assert found(model, tmp_path) == []
+    _metadata(description="fully quantized")(model)
     assert [each.evidence for each in found(model, tmp_path)] == [
         "'fully quantized' says quantized, but convolutions compute in float32 (weights float32)"
     ]
-    setattr(model.metadata, key, "dynamic range quantized")
+    _metadata(description="dynamic range quantized")(model)
     assert found(model, tmp_path) == []
 
 
