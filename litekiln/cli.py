@@ -14,10 +14,20 @@ from litekiln.report import Reporter
 
 INTERRUPTED = 130
 TERMINATED = 143
+INDENTED: dict[str, Any] = {"indent": 1}
+ONE_LINE: dict[str, Any] = {"separators": (",", ":")}
 
 
-def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False, debug: bool = False, **arguments: Any) -> None:
-    """Run a function of `commands`, print its result, and leave with its exit code: the error's, or one that the result names."""
+def run_command(
+    command: Callable[..., dict[str, Any]],
+    form: dict[str, Any] = INDENTED,
+    /,
+    *,
+    as_json: bool = False,
+    debug: bool = False,
+    **arguments: Any,
+) -> None:
+    """Run a function of `commands`, print its result, and leave with its exit code: an error's, or one that the result names."""
     signal.signal(signal.SIGTERM, _terminate)
     reporter = Reporter(json=as_json)
     try:
@@ -41,7 +51,7 @@ def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False
         reporter.failed("unexpected error:", str(unexpected))
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
-        print(json.dumps(result, indent=1, default=str))
+        print(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
 

@@ -49,10 +49,10 @@ def of_graph(model, variant, contract, names, allow_flex=False, keep_float=()):
     yield _output_sizes(described["outputs"])
     yield _operators(described["operators"], allow_flex)
     yield _postprocess(model, variant, contract)
-    yield _arithmetic(model, variant, keep_float)
     yield _input(variant, described["inputs"], contract)
+    yield _arithmetic(model, variant, keep_float)
     if "int" in variant:
-        yield _pixel_range(variant, model, contract["range"])
+        yield _pixel_range(variant, model, contract["range"], keep_float)
     yield _output_names(variant, model, described["outputs"], names)
     yield _output_types(variant, described["outputs"])
     yield _output_shapes(described["outputs"], contract, names)
@@ -115,12 +115,15 @@ def first_quantized(model):
     return graph.tensors[tensor]
 
 
-def _pixel_range(variant, model, wanted):
+def _pixel_range(variant, model, wanted, keep_float):
     """The integers of the input must span the pixel range that the network was trained with."""
     what = "its input's integers stand for the pixels that the network was trained with"
     tensor = first_quantized(model)
     if tensor is None:
-        return Check("pixel-range", what, "float", "integers", "the input is float and nothing quantizes it")
+        problem = "" if keep_float else "the input is float and nothing quantizes it"
+        return Check(
+            "pixel-range", what, "float", "float, where its first operators are kept so" if keep_float else "integers", problem
+        )
     kind, scale, zero = flat.TYPES[tensor.type], float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
     expected = (wanted[1] - wanted[0]) / LEVELS[kind]
     zero_wanted = LOWEST[kind] - wanted[0] / expected

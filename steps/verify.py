@@ -41,7 +41,7 @@ class _Verification:
         self._warnings, self._suspicion = [], {}
 
     def run(self):
-        told = {"variant": self._variant, "set": self._args.get("set", ""), **self._check_contract()}
+        told = {"variant": self._variant, **self._check_contract()}
         if not os.path.exists(self._folder):
             return dict(told, warnings=["was compared with its source on no picture: there are none"])
         import detector  # only now: what can't be run is refused before
@@ -82,7 +82,8 @@ class _Verification:
         if problem:
             why = ""
             if self._detector.detects:
-                why = self._suspect(_Likeness(source, self._folder), told["detections"]["share"], "a share of equal detections of")
+                likeness = _Likeness(source, self._folder, self._limits["iou"])
+                why = self._suspect(likeness, likeness(self._detector.detect), "a share of equal detections of")
             self._object(problem, why)
         return told
 
@@ -162,11 +163,11 @@ class _Verification:
 class _Likeness:
     """How far a way of detecting gives what the source gives."""
 
-    def __init__(self, source, folder):
-        self._source, self._folder = source, folder
+    def __init__(self, source, folder, iou):
+        self._source, self._folder, self._iou = source, folder, iou
 
     def __call__(self, detect):
-        matching = boxes.Matching(ALIKE, SCORE)
+        matching = boxes.Matching(self._iou, SCORE)
         for place, name in enumerate(self._source.names):
             matching.add(self._source.found(place), detect(pictures.load(os.path.join(self._folder, name))))
         return matching.share
