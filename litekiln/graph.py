@@ -1,8 +1,5 @@
 """`inv graph`: the picture of a .tflite file's graph, put where the user wants it."""
 
-import errno
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,9 @@ from litekiln.errors import SourceError, UsageError
 from litekiln.paths import Project
 from litekiln.planner import plan_graph
 from litekiln.report import Reporter, size_text
-from litekiln.store import saying_disk_full
 from litekiln.toolchains import load_toolchain
 from litekiln.working import open_executor
+from litekiln.writing import write_whole
 
 TOOLCHAIN = "tf2.13"  # the one that carries Graphviz
 MAGIC = b"TFL3"
@@ -35,7 +32,7 @@ def draw_graph(reporter: Reporter, project: Project, *, file: str, out: str, dot
     with open_executor(project, engine, reporter) as (executor, _):
         finished = executor.run(plan).complete()["graph"]
     for name, target in wanted.files.items():
-        _write(finished.entry.files / name, target)
+        write_whole(target, (finished.entry.files / name).read_bytes(), option="--out")
     result = finished.entry.result()
     _show(reporter, result)
     for target in wanted.files.values():
@@ -97,33 +94,6 @@ def _check_target(target: Path, model: Path) -> None:
     if target == model:
         msg = f"--out {target}: that is the model itself"
         raise UsageError(msg, remedy="name another file")
-
-
-def _write(source: Path, target: Path) -> None:
-    """Whole or not at all: written beside its place, then renamed."""
-    with saying_disk_full(target.parent):
-        try:
-            handle, beside = tempfile.mkstemp(prefix=".graph.", dir=target.parent)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise
-            msg = f"--out {target}: nothing may be written in the folder {target.parent}"
-            raise UsageError(msg, remedy="name a file elsewhere with --out") from None
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(source.read_bytes())
-            Path(beside).chmod(_default_mode())
-            Path(beside).replace(target)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-
-
-def _default_mode() -> int:
-    """What a new file gets: tempfile keeps its own to their owner."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _show(reporter: Reporter, graph: dict[str, Any]) -> None:

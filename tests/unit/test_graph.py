@@ -185,7 +185,7 @@ def test_a_folder_that_may_not_be_written(project: Project, model: Path, tmp_pat
         raise PermissionError(13, "Permission denied")
 
     write_program(project, DRAW, "draw_graph.py")
-    monkeypatch.setattr("litekiln.graph.tempfile.mkstemp", forbidden)
+    monkeypatch.setattr("litekiln.writing.tempfile.mkstemp", forbidden)
     with pytest.raises(UsageError, match="nothing may be written in the folder"):
         _draw(project, model, tmp_path / "picture.svg")
 
