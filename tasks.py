@@ -135,6 +135,40 @@ def graph(
     run_command(commands.graph, as_json=json, debug=debug, file=file, out=out, dot=dot, engine=engine)
 
 
+@task(
+    help={
+        "model": "a folder below out/",
+        "variant": "one of its bundles (default: all)",
+        "open": "open the page in the browser; off a terminal nothing is opened",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    }
+)
+def report(
+    _: Context,
+    model: str,
+    variant: str = "",
+    open: bool = False,  # noqa: A002 - the flag's name
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """What a model's bundles are worth: a table, and out/<model>/report.html."""
+    run_command(commands.report, as_json=json, debug=debug, model=model, variant=variant, open_page=open and not json)
+
+
+@task(
+    positional=["a", "b"],
+    help={
+        "a": "a bundle's folder, its report.json, or model/variant below out/",
+        "b": "the other one",
+        "out": "also write a page with both side by side: FILE.html",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    },
+)
+def compare(_: Context, a: str, b: str, out: str = "", json: bool = False, debug: bool = False) -> None:
+    """Show two builds side by side, and what differs."""
+    run_command(commands.compare, as_json=json, debug=debug, a=a, b=b, out=out)
+
+
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
 def smoke(
     _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False

@@ -92,8 +92,8 @@ class Reporter:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            numeric = column in {"size", "time", "seconds", "mAP"}
-            table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in {"variants", "built"})
+            numeric = column in {"size", "time", "seconds", "mAP", "points lost", "found again", "1 thread"}
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in {"variants", "built", "A", "B"})
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print(table)

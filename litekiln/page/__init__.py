@@ -3,12 +3,14 @@
 Nothing but the bundles decides what is in a page: no clock, no machine. What draws and lays out is loaded when a page is made.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litekiln.bundle_files import MANIFEST, PAGE, REPORT, bundle_folders
-from litekiln.hashing import files_below, sha256_file, sha256_paths, sha256_value
+from litekiln.errors import BundleError
+from litekiln.hashing import files_below, sha256_paths, sha256_value
 from litekiln.paths import Project
 from litekiln.writing import write_whole
 
@@ -46,15 +48,38 @@ def model_page(bundles: Sequence[Path]) -> str:
 
 def model_key(bundles: Sequence[Path]) -> str:
     """What a model's page is made of, as one hash. The page tells it, so that the same one need not be made again."""
-    files = (folder / name for folder in sorted(bundles) for name in (REPORT, MANIFEST))
-    return sha256_value([code_hash(), *([path.parent.name, sha256_file(path)] for path in files if path.is_file())])
+    return sha256_value(
+        [code_hash(), *([folder.name, _said(folder / REPORT), _said(folder / MANIFEST)] for folder in sorted(bundles))]
+    )
 
 
-def write_model_page(project: Project, model: str) -> Path:
-    """out/<model>/report.html, of all bundles that lie beside it. One that is of these very bundles is left alone."""
+def _said(path: Path) -> str:
+    """A file's hash without who made it: equal bundles of two engines have equal pages."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return sha256_value({name: part for name, part in value.items() if name != "made_by"})
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ""  # reading it whole says what is wrong
+
+
+def write_model_page(project: Project, model: str, warn: Callable[[str], None]) -> Path:
+    """out/<model>/report.html, of all bundles that lie beside it. One that is of these very bundles is left alone.
+
+    A folder that can't be read is left out, and said: what else lies there is no fault of the bundles just built.
+    """
     folders, target = bundle_folders(project, model), project.out / model / PAGE
-    if not _says(target, model_key(folders)):
-        write_whole(target, model_page(folders), option="the page")
+    if _says(target, model_key(folders)):
+        return target
+    from litekiln.reports import read_bundle
+
+    whole = []
+    for folder in folders:
+        try:
+            read_bundle(folder)
+            whole.append(folder)
+        except BundleError as error:
+            warn(f"left out of the report: {error.what}")
+    write_whole(target, model_page(whole), option="the page")
     return target
 
 

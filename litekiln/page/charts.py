@@ -52,7 +52,7 @@ def bars(title: str, rows: Sequence[Row], names: Sequence[str], unit: str) -> Ch
         range=(min(0.0, *numbers, 0.0), max(*numbers, 0.0) * 1.1 or 1.0),
     )
     upwards = list(reversed(rows))  # pygal draws from the bottom
-    chart.x_labels = shortened([label for label, _ in upwards])
+    chart.x_labels = [clipped(label) for label, _ in upwards]
     for place, name in enumerate(names):
         chart.add(name, [_finite(values[place]) for _, values in upwards], formatter=_number)
     said = "; ".join(f"{label}: {', '.join(_told(names, values))}" for label, values in rows)
@@ -152,14 +152,18 @@ def _number(value: float | None) -> str:
 
 
 def shortened(names: Sequence[str]) -> list[str]:
-    """Tensors' names for a plot: of those that were made one the first, without the folders that all share, and the end of that."""
+    """Tensors' names for a plot: of those that were made one the first, without the folders that all share."""
     first = [name.partition(";")[0] for name in names]
     folders = [tuple(name.split("/")[:-1]) for name in first]
     shared = 0
     while folders and all(len(each) > shared and each[shared] == folders[0][shared] for each in folders):
         shared += 1
-    cut = ["/".join(name.split("/")[shared:]) for name in first]
-    return [name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}" for name in cut]
+    return ["/".join(name.split("/")[shared:]) for name in first]
+
+
+def clipped(name: str) -> str:
+    """The end of a long name: there is not more room beside a plot."""
+    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 
 def _markup(chart: Any, description: str) -> "Markup":

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litekiln import figures
-from litekiln.page.charts import Chart, bars, cloud, latency
+from litekiln.page.charts import Chart, bars, cloud, latency, shortened
 from litekiln.page.pictures import Shown, shown_pictures
-from litekiln.page.words import BAD, CAREFUL, GOOD, MARKS, Said, say
+from litekiln.page.words import BAD, CAREFUL, GOOD, Said, say
 from litekiln.report_format import Report
 from litekiln.reports import Built
 
@@ -205,7 +205,8 @@ def _tried(report: Report) -> Chart | None:
 def _tensors(report: Report) -> Chart | None:
     if not report.errors:
         return None
-    rows = [(each.name, [each.snr_db]) for each in report.errors.tensors]
+    tensors = report.errors.tensors
+    rows = [(name, [each.snr_db]) for name, each in zip(shortened([each.name for each in tensors]), tensors, strict=True)]
     return bars("Signal to noise of the worst tensors", rows, [""], "decibels; more is better")
 
 
@@ -248,7 +249,3 @@ def _ranges(report: Report) -> list[Range]:
         width = round(max(end - start, 0.5), 2)
         found.append(Range(name, each.min, each.max, each.mean, start, width, place(each.mean), short))
     return found
-
-
-def mark_of(kind: str) -> str:
-    return MARKS[kind]

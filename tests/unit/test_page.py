@@ -3,13 +3,14 @@
 import copy
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from litekiln.page import bundle_page, code_hash, model_page, write_model_page
-from litekiln.page.charts import bars, cloud, shortened
+from litekiln.page.charts import bars, clipped, cloud, shortened
 from litekiln.paths import Project
 from tests.unit.pages import Page
 from tests.unit.reports import (
@@ -270,6 +271,21 @@ def test_half_a_character_is_no_crash() -> None:
     assert "\ud800" not in bundle_page(sample(warnings=["\ud800"]), manifest(sample()), {})
 
 
+@pytest.mark.parametrize("report", [sample(), plain(), first_format()], ids=["whole", "plain", "first format"])
+def test_it_can_be_read_without_eyes(report: dict[str, Any]) -> None:
+    page = _page(report)
+    assert page.all("html")[0].attributes["lang"] == "en"
+    assert len(page.all("h1")) == 1
+    levels = [int(each.tag[1]) for each in page.elements if each.tag in ("h1", "h2", "h3", "h4")]
+    assert all(level <= before + 1 for before, level in pairwise(levels))
+    assert all(each.attributes.get("aria-label") or each.attributes.get("aria-hidden") for each in page.all("svg"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(each.attributes.get("scope") for each in page.all("th"))
+    labelled = {each.attributes["for"] for each in page.all("label")}
+    inputs = [each for each in page.all("input") if "hidden" not in each.attributes]
+    assert all(each.attributes["id"] in labelled for each in inputs)
+
+
 # A model's page
 
 
@@ -310,22 +326,41 @@ def test_what_is_said_of_all_variants(tmp_path: Path, verdicts: tuple[str, ...],
 
 def test_a_model_page_is_left_alone_until_a_bundle_changes(project: Project) -> None:
     (folder,) = write_model(project.out, sample())
-    page = write_model_page(project, "shapes")
+    page = write_model_page(project, "shapes", pytest.fail)
     first, text = page.stat().st_ino, page.read_text(encoding="utf-8")
-    assert write_model_page(project, "shapes").stat().st_ino == first
+    assert write_model_page(project, "shapes", pytest.fail).stat().st_ino == first
     (folder / "report.json").write_text(json.dumps(sample(verdict="not for use")), encoding="utf-8")
-    write_model_page(project, "shapes")
+    write_model_page(project, "shapes", pytest.fail)
     assert page.read_text(encoding="utf-8") != text
     write_bundle(project.out / "shapes" / "float32", sample("float32"))
-    assert "2 variants" in write_model_page(project, "shapes").read_text(encoding="utf-8")
+    assert "2 variants" in write_model_page(project, "shapes", pytest.fail).read_text(encoding="utf-8")
+
+
+def test_a_model_page_is_the_same_whichever_engine_made_the_bundles(tmp_path: Path) -> None:
+    (folder,) = write_model(tmp_path, sample())
+    first = model_page([folder])
+    for name, same in (("made_by", True), ("toolchains", False)):
+        (folder / "manifest.json").write_text(json.dumps({**manifest(sample()), name: {}}), encoding="utf-8")
+        assert (model_page([folder]) == first) is same
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 9}', '{"format": NaN}', "3"])
+def test_a_folder_that_cannot_be_read_is_left_out_and_said(project: Project, text: str) -> None:
+    _, spoilt = write_model(project.out, sample("int8"), sample("float32"))
+    (spoilt / "report.json").write_text(text, encoding="utf-8")
+    said: list[str] = []
+    page = write_model_page(project, "shapes", said.append)
+    assert "The one variant can be used." in page.read_text(encoding="utf-8")
+    assert len(said) == 1
+    assert said[0].startswith(f"left out of the report: {spoilt / 'report.json'} ")
 
 
 def test_a_model_page_is_made_anew_by_other_code(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(project.out, sample())
-    first = write_model_page(project, "shapes").stat().st_ino
+    first = write_model_page(project, "shapes", pytest.fail).stat().st_ino
     assert len(code_hash()) == 64
     monkeypatch.setattr("litekiln.page.code_hash", lambda: "0" * 64)
-    assert write_model_page(project, "shapes").stat().st_ino != first
+    assert write_model_page(project, "shapes", pytest.fail).stat().st_ino != first
 
 
 # Plots
@@ -360,10 +395,10 @@ def test_a_plot_brings_no_style_script_or_date() -> None:
 
 
 def test_long_names_keep_what_tells_them_apart() -> None:
-    names = ["net/block/one/conv;net/fused", "net/block/two/" + "x" * 60]
-    assert shortened(names) == ["one/conv", "…" + "x" * 39]
+    assert shortened(["net/block/one/conv;net/fused", "net/block/two"]) == ["one/conv", "two"]
     assert shortened(["net/block/one"]) == ["one"]
     assert shortened([]) == []
+    assert (clipped("x" * 40), clipped("y" + "x" * 40)) == ("x" * 40, "…" + "x" * 39)
 
 
 def test_the_plotting_library_leaves_imports_as_they_were() -> None:
