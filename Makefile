@@ -25,8 +25,8 @@ build: host ## build a model: make build MODEL=shapes [ARGS="--variant float32 -
 test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
 
-test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon
-	@$(PYTEST) --engines venv,docker --toolchains all --long $(ARGS)
+test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon and Chromium
+	@$(PYTEST) --engines venv,docker --toolchains all --long --browser $(ARGS)
 
 lint: host-dev ## style and types
 	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy
