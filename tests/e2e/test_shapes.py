@@ -62,7 +62,7 @@ def test_each_variant_keeps_its_accuracy(built: Built, variant: str) -> None:
 def test_a_bundle_is_whole(built: Built, variant: str) -> None:
     folder = built[0] / "out" / "shapes" / variant
     extra = ["anchors.npy", "postprocess.json"] if variant == "int8-raw" else []
-    names = ["detect.tflite", "example.png", "graph.svg", "labelmap.txt", "manifest.json", "report.json", *extra]
+    names = ["detect.tflite", "example.png", "graph.svg", "labelmap.txt", "manifest.json", "report.html", "report.json", *extra]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert (folder / "labelmap.txt").read_text().splitlines() == ["circle", "square", "triangle"]
 

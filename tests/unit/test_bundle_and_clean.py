@@ -19,7 +19,9 @@ from tests.unit.running import run_to_end, write_program
 
 EXPORT = """
 weights = {"equal": True, "values": 1, "variables": 1}
-return {"contract": {"classes": 3}, "weights": weights, "overrides": {}, "max_detections": 10}
+pixels = {"height": 320, "width": 256, "mean": [127.5] * 3, "std": [127.5] * 3, "range": [-1.0, 1.0], "resize": "stretch"}
+contract = dict(pixels, classes=3, max_detections=10, outputs="postprocess")
+return {"contract": contract, "weights": weights, "overrides": {}, "max_detections": 10}
 """
 CONVERT = """
 described = {"inputs": [], "outputs": [], "operators": {}}
@@ -35,7 +37,7 @@ return {"size": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest(), 
 """
 VERIFY = "return {'variant': args['variant']}"
 STEPS = {"export_detection.py": EXPORT, "convert_float.py": CONVERT, "annotate.py": ANNOTATE, "verify.py": VERIFY}
-FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.json"]
+FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
 
 
 def _write_steps(project: Project, **others: str) -> None:
@@ -60,13 +62,13 @@ def test_a_bundle_names_everything_by_hash_and_no_time(project: Project) -> None
     folder = _build(project)[0]
     assert folder == project.out / "demo" / "float32"
     manifest = json.loads((folder / "manifest.json").read_text())
-    named = ["calibration", "files", "format", "litekiln", "made_by", "model", "steps", "toolchains", "variant"]
+    named = ["calibration", "files", "format", "litekiln", "made_by", "model", "page", "steps", "toolchains", "variant"]
     assert sorted(manifest) == named
     assert [step["id"] for step in manifest["steps"]] == ["export", "convert float32", "annotate float32", "verify float32"]
     assert manifest["steps"][0]["inputs"]["config"]["path"] == "models/demo/source/pipeline.config"
     assert list(manifest["toolchains"]) == ["tiny"]
     assert manifest["made_by"]["export"] == {"engine": "this", "image": ""}
-    assert sorted(manifest["files"]) == ["detect.tflite", "labelmap.txt", "report.json"]
+    assert sorted(manifest["files"]) == ["detect.tflite", "labelmap.txt", "report.html", "report.json"]
     assert manifest["files"]["detect.tflite"] == sha256_file(folder / "detect.tflite")
 
 
