@@ -64,8 +64,9 @@ def compare_builds(reporter: Reporter, project: Project, *, a: str, b: str, out:
     left, right = find_built(project, a), find_built(project, b)
     found = compare(left, right)
     reporter.table(("", "build", "from"), [("A", left.name, left.origin), ("B", right.name, right.origin)])
-    rows = [("≠" if line.differs else "", line.what, _short(line.left), _short(line.right)) for line in found.lines]
-    reporter.table(("", "what", "A", "B"), rows)
+    rows = [(line.what, _short(line.left), _short(line.right)) for line in found.lines if line.differs]
+    reporter.table(("differs", "A", "B"), rows)
+    reporter.note(f"the same in both: {', '.join(line.what for line in found.lines if not line.differs) or 'nothing'}")
     reporter.note(found.sentence)
     if target:
         from litekiln.page import compare_page
@@ -111,7 +112,7 @@ def _lines(left: Built, right: Built) -> Iterator[Line]:
     yield line("verdict", "warnings", lambda built: "; ".join(built.report.warnings))
     yield line("verdict", "checks that failed", lambda built: "; ".join(each.what for each in built.report.checks if not each.ok))
     yield line("the file", "sha256", lambda built: built.sha256)
-    yield line("the file", "size", figures.size_of)
+    yield line("the file", "size", lambda built: "" if built.size is None else f"{built.size} bytes")
     yield line("the file", "inputs", lambda built: _tensors(built.report.file.inputs))
     yield line("the file", "outputs", lambda built: _tensors(built.report.file.outputs))
     yield line("made by", "litekiln", lambda built: built.report.litekiln)
