@@ -17,13 +17,14 @@ BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
     "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
     "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
+    "keep-float": "keep the operator that gives this tensor in float, in variants of 8 bits; can be given more than once",
     "dry-run": "print the plan and run nothing",
     **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
 }
 
 
 @task(
-    iterable=["variant"],
+    iterable=["variant", "keep_float"],
     help={
         "model": "a folder below models/",
         "allow-flex": "take operators that only full TensorFlow can run; the Pi's runtime can't",
@@ -34,6 +35,7 @@ def build(
     _: Context,
     model: str,
     variant: list[str],
+    keep_float: list[str],
     engine: str = "auto",
     calib: str = "",
     jobs: int = 0,
@@ -44,12 +46,13 @@ def build(
     debug: bool = False,
 ) -> None:
     """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
-    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run, "allow_flex": allow_flex}
+    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
+    how |= {"allow_flex": allow_flex, "keep_float": keep_float}
     run_command(commands.build, as_json=json, debug=debug, model=model, variants=variant, **how)
 
 
 @task(
-    iterable=["variant"],
+    iterable=["variant", "keep_float"],
     help={
         "model": "a folder below models/ whose source is TF1's",
         "raw": "leave the PostProcess operator out: raw_outputs/box_encodings and raw_outputs/class_predictions come out",
@@ -61,6 +64,7 @@ def legacy(
     _: Context,
     model: str,
     variant: list[str],
+    keep_float: list[str],
     raw: bool = False,
     force_export: bool = False,
     engine: str = "auto",
@@ -72,7 +76,7 @@ def legacy(
     debug: bool = False,
 ) -> None:
     """Make the bundles of a model of TF1's: frozen graph, float and quantization-aware variants."""
-    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
+    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run, "keep_float": keep_float}
     tf1 = {"raw": raw, "force_export": force_export}
     run_command(commands.legacy, as_json=json, debug=debug, model=model, variants=variant, **tf1, **how)
 
@@ -118,6 +122,29 @@ def new(
     given = {"source": source, "labels": labels, "calib": calib, "evaluation": eval, "format": format, "license": license}
     told = {"signature": signature, "custom": custom, "function": function, "mean": mean, "std": std, "resize": resize}
     run_command(commands.new, as_json=json, debug=debug, name=name, **given, **told)
+
+
+@task(
+    iterable=["variant"],
+    help={
+        "model": "a folder below models/",
+        "variant": BUILDING["variant"],
+        "engine": COMMON["engine"],
+        "force": "measure again, even if the store has what was found",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    },
+)
+def verify(
+    _: Context,
+    model: str,
+    variant: list[str],
+    engine: str = "auto",
+    force: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Hold a model's variants against their source and their limits, and show every figure."""
+    run_command(commands.verify, as_json=json, debug=debug, model=model, variants=variant, engine=engine, force=force)
 
 
 @task(

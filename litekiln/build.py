@@ -1,5 +1,6 @@
 """`inv build`: recipe → plan → engine runs what the store lacks → bundles."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def build(
     force: bool,
     dry_run: bool,
     allow_flex: bool = False,
+    keep_float: list[str] | None = None,
     legacy: Legacy | None = None,
 ) -> dict[str, Any]:
     """Make a model's bundles."""
@@ -52,17 +54,33 @@ def build(
     if not dry_run:
         _record_first_use(project, recipe, reporter)
     wish = legacy or Legacy(raw=False, force_export=False)
-    choices = Choices(tuple(variants), pictures, calib == RANDOM, wish.raw, wish.force_export, allow_flex)
+    choices = Choices(tuple(variants), pictures, calib == RANDOM, wish.raw, wish.force_export, allow_flex, tuple(keep_float or ()))
     plan = plan_build(project, recipe, choices)
     if dry_run:
         return _show_plan(project, plan, reporter)
     with open_executor(project, engine, reporter, jobs_to_run(jobs)) as (executor, lease):
         run = executor.run(plan, force=force)
-        bundles = write_bundles(project, recipe, plan, run, lease)
+        bundles = write_bundles(project, recipe, plan, run, lease, command(model, choices, calib, legacy=legacy is not None))
     _show(project, plan, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
     return {"model": model, "steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
+
+
+def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
+    """What to type for the same bundles, but for the variant."""
+    parts = [
+        "inv",
+        "legacy" if legacy else "build",
+        "--model",
+        model,
+        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
+    ]
+    flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
+    parts += [flag for flag, asked in flags.items() if asked]
+    for name in choices.keep_float:
+        parts += ["--keep-float", name]
+    return shlex.join(parts)
 
 
 def _check_legacy(recipe: Recipe) -> None:
@@ -107,7 +125,7 @@ def _bytes_shown(reporter: Reporter) -> Any:
 
 def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
     store = Store(project.state)
-    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(attempts[0].verify)}
+    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
     stored = {step.id: step.key in store for step in plan.steps}
     shown = [step for step in plan.steps if step.id in first_ways or stored[step.id]]
     states = {step.id: "up to date" if stored[step.id] else "to do" for step in shown}

@@ -19,7 +19,9 @@ from litekiln.schedule import Run
 from litekiln.store import Entry, Store, saying_disk_full
 from litekiln.toolchains import load_toolchain
 
-FORMAT = 2
+FORMAT = 3
+MEASURED_HERE = (REPORT, PAGE)  # they tell times, which are others on each machine and each day
+EXAMPLES = ("example.png", "examples/")  # what of verify's files people see
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class _Content:
         return {**stored, **{name: sha256_bytes(text.encode()) for name, text in self.texts.items()}}
 
 
-def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease) -> list[Bundle]:
+def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
     """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
     bundles = []
     used = {step.toolchain for step in plan.steps} - {HOST}
@@ -56,11 +58,12 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         attempt = chosen_attempt(plan, run, variant)
         if not attempt:
             continue
-        report = build_report(recipe, plan, run, variant)
+        report = build_report(recipe, plan, run, variant, command)
         annotated, verified = run.finished[attempt.annotate], run.finished[attempt.verify]
-        files = {**_stored_files(annotated.entry), **_stored_files(verified.entry)}
+        shown = {name: each for name, each in _stored_files(verified.entry).items() if name.startswith(EXAMPLES)}
+        files = {**_stored_files(annotated.entry), **shown}
         content = _Content(files, {REPORT: _pretty(report)})
-        manifest = _manifest(locks, plan, run, variant, attempt.verify, content)
+        manifest = _manifest(locks, plan, run, attempt, variant, content)
         folder = project.out / plan.model / variant
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
             if not _is_current(folder, manifest):
@@ -80,7 +83,7 @@ def _with_page(content: _Content, report: dict[str, Any], manifest: dict[str, An
 def _own_steps(plan: Plan, attempt: Attempt) -> list[str]:
     """The steps that a variant has for itself; TF1's converter and what holds its file to its name are two."""
     converting = [step.id for step in plan.leading_to(attempt.verify) if step.id.startswith(attempt.convert)]
-    return [*converting, attempt.annotate, attempt.verify]
+    return [*converting, attempt.annotate, attempt.verify, attempt.measure]
 
 
 def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
@@ -89,21 +92,22 @@ def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
     return {name: (entry.files / name, digest) for name, digest in recorded.items()}
 
 
-def _manifest(locks: dict[str, str], plan: Plan, run: Run, variant: str, last: str, content: _Content) -> dict[str, Any]:
+def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
     """Every input by hash, every toolchain by its lock, every step by what ran it. The page's own hash is added when it is made."""
-    steps = plan.leading_to(last)
+    steps, hashes = plan.leading_to(*attempt.ends), content.hashes()
     toolchains = {step.toolchain: {"lock_sha256": locks[step.toolchain]} for step in steps if step.toolchain != HOST}
     return {
         "format": FORMAT,
         "litekiln": __version__,
         "model": plan.model,
         "variant": variant,
-        "files": content.hashes(),
+        "files": {name: digest for name, digest in hashes.items() if name not in MEASURED_HERE},
         "toolchains": toolchains,
         "steps": [_step(step) for step in steps],
         "calibration": _calibration(run, steps),
         "page": {"code_sha256": code_hash()},
         "made_by": {step.id: _maker(run, step) for step in steps},
+        "measured_here": {name: digest for name, digest in hashes.items() if name in MEASURED_HERE},
     }
 
 
@@ -146,7 +150,8 @@ def _pretty(value: object) -> str:
 def without_maker(manifest: str) -> str:
     """A manifest in the form that is equal whichever engine made the bundle."""
     value = json.loads(manifest)
-    value.pop("made_by")
+    for name in ("made_by", "measured_here"):
+        value.pop(name)
     return canonical_json(value)
 
 
@@ -157,7 +162,8 @@ def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lea
     for name, (path, _) in content.files.items():
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, staged / name)
-    complete = _pretty({**manifest, "files": content.hashes()})
+    page = {PAGE: content.hashes()[PAGE]}
+    complete = _pretty({**manifest, "measured_here": {**manifest["measured_here"], **page}})
     for name, text in {**content.texts, MANIFEST: complete}.items():
         (staged / name).write_text(text, encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -183,13 +189,13 @@ def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:
     """Whether a bundle holds exactly what this build would write, a page of these files by this code included."""
     try:
         written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files: dict[str, str] = dict(written["files"])
+        files: dict[str, str] = {**written["files"], **written["measured_here"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
     names = {path.relative_to(folder).as_posix() for path in files_below(folder)}
-    expected = {**manifest, "files": {**manifest["files"], PAGE: files.get(PAGE)}}
+    measured = {**manifest["measured_here"], PAGE: files.get(PAGE)}
     return bool(
-        written == expected
+        written == {**manifest, "measured_here": measured}
         and names == {*files, MANIFEST}
         and all(sha256_file(folder / name) == digest for name, digest in files.items())
     )

@@ -49,6 +49,13 @@ def smoke(reporter: Reporter, *, toolchains: list[str], engine: str, force: bool
     return {"toolchains": runs}
 
 
+def verify(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """Every figure that a model's variants were held to."""
+    from litekiln.verifying import verify as verify_model
+
+    return verify_model(reporter, find_project(), **arguments)
+
+
 def graph(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     """A picture of a .tflite file's graph."""
     from litekiln.graph import draw_graph

@@ -110,6 +110,10 @@ class StepRefused(StepFailed):
     """A step's program found a reason not to do what was asked."""
 
 
+class StepCrashed(StepFailed):
+    """A native library ended a step's program: in most cases an interpreter, by the model it ran."""
+
+
 class StepKilled(StepFailed):
     """A step's program was killed, most often for want of memory."""
 

@@ -46,11 +46,14 @@ class Executor:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def run(self, plan: Plan, *, force: bool = False) -> Run:
-        """What the plan's goals take. A failed step stops only what depends on it and has no other way."""
+    def run(self, plan: Plan, *, force: bool | Callable[[Step], bool] = False) -> Run:
+        """What the plan's goals take. A failed step stops only what depends on it and has no other way.
+
+        `force` does steps again though the store has them: all, or those it says yes to.
+        """
 
         def perform(step: Step, finished: dict[str, Finished]) -> Finished:
-            return self._step(plan, step, finished, force=force)
+            return self._step(plan, step, finished, force=force(step) if callable(force) else force)
 
         return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs).run()
 
@@ -153,7 +156,7 @@ class Executor:
 
     def _keep_log(self, plan: Plan, step: Step, staged: Path) -> Path:
         """A failed step's log outlives its staging folder."""
-        kept = self._project.state / "logs" / f"{plan.model}-{step.id.replace(' ', '-')}.log"
+        kept = self._project.state / "logs" / f"{plan.model}-{step.id.replace(' ', '-').replace('/', '-')}.log"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(staged / "log.txt", kept)
         return kept

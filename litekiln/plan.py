@@ -15,7 +15,7 @@ from litekiln.hashing import canonical_json, sha256_paths, sha256_tree, sha256_v
 from litekiln.paths import Project
 from litekiln.toolchains import Toolchain
 
-FORMAT = 3
+FORMAT = 4
 IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.MULTILINE)
 HOST = ""  # the toolchain of a step that litekiln does itself: only fetching, which needs the network
 
@@ -34,7 +34,7 @@ class Step:
     """One program run in one toolchain. `id` is its name for people, unique in the plan; `key` its name in the store.
 
     `memory` is what it takes at its peak, in MB. `keep_refusal` keeps a refusal in the store like a result: the same inputs would
-    be refused again, and another toolchain is tried instead.
+    be refused again, and another toolchain is tried instead. `alone` keeps everything else waiting: it measures time.
     """
 
     id: str
@@ -46,18 +46,29 @@ class Step:
     timeout: int
     memory: int
     keep_refusal: bool = False
+    alone: bool = False
     key: str = ""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to a variant: in which toolchain it is converted, from which step's output, and by which steps."""
+    """One way to a variant: in which toolchain it is converted, from which step's output, and by which steps.
+
+    `trace` is the step that tells where its error comes from; variants of one calibration share it, and some have none.
+    """
 
     toolchain: str
     exported: str
     convert: str
     annotate: str
     verify: str
+    measure: str
+    trace: str = ""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The steps that have to be finished for the variant to be."""
+        return tuple(filter(None, (self.measure or self.verify, self.trace)))
 
 
 @dataclass(frozen=True)
@@ -72,15 +83,15 @@ class Plan:
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
 
-    def goals(self) -> dict[str, tuple[str, ...]]:
-        """What has to be finished, by name: one step of each group, the first that can be."""
+    def goals(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """What has to be finished, by name: the steps of one of these ways, the first that can be gone."""
         if not self.variants:
-            return {step.id: (step.id,) for step in self.steps}
-        return {name: tuple(attempt.verify for attempt in attempts) for name, attempts in self.variants.items()}
+            return {step.id: ((step.id,),) for step in self.steps}
+        return {name: tuple(attempt.ends for attempt in attempts) for name, attempts in self.variants.items()}
 
-    def leading_to(self, step_id: str) -> list[Step]:
-        """A step and all that it needs, in the plan's order."""
-        wanted = {step_id}
+    def leading_to(self, *step_ids: str) -> list[Step]:
+        """Steps and all that they need, in the plan's order."""
+        wanted = set(step_ids)
         for step in reversed(self.steps):
             if step.id in wanted:
                 wanted |= {value.step for value in step.inputs.values() if value.step}
@@ -133,6 +144,7 @@ class PlanBuilder:
         timeout: int = 3600,
         memory: int = 1000,
         keep_refusal: bool = False,
+        alone: bool = False,
     ) -> None:
         """A program of steps/ in a toolchain; without a toolchain, one of the host's own steps."""
         ingredients = {
@@ -151,6 +163,7 @@ class PlanBuilder:
             timeout=timeout,
             memory=memory,
             keep_refusal=keep_refusal,
+            alone=alone,
             key=sha256_value([FORMAT, program, ingredients]),
         )
 

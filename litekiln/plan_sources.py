@@ -116,11 +116,40 @@ class SourceSteps:
         self._steps.add(step, "read_tflite.py", self.finisher, args=args, inputs={"model": self.file()}, memory=600)
 
     def _saved_model(self, step: str) -> None:
-        args: dict[str, Any] = {**self._pixels(), "signature": self._source.signature, "function": self._source.function}
+        args = {**self._pixels(), **self._model_args()}
+        self._export(step, PROGRAMS[self._source.kind], args, self._model_inputs())
+
+    def _model_args(self) -> dict[str, Any]:
+        return {"signature": self._source.signature, "function": self._source.function}
+
+    def _model_inputs(self) -> dict[str, Input]:
         inputs = {"model": self.file()}
         if self._source.custom:
             inputs["custom"] = self._steps.file(self._recipe.folder / self._source.custom)
-        self._export(step, PROGRAMS[self._source.kind], args, inputs)
+        return inputs
+
+    def observed(self, pictures: Input, name: str, told: dict[str, Any], exported: Input, *, fake_quant: bool) -> str:
+        """The id of the step that runs the source itself on pictures: nothing of what is made of it is used."""
+        suffix = exported.step.removeprefix("export")
+        step = f"source on {name}{', fake-quantized' if fake_quant else ''}{suffix}"
+        if step in self._steps:
+            return step
+        kind, toolchain, args = self._source.kind, self.finisher, dict(told)
+        inputs = {"pictures": pictures, "exported": exported}
+        if kind == "tf2-detection":
+            parts, prefix = self.detection()
+            inputs = {"pictures": pictures, "config": parts["config"], "checkpoint": parts["checkpoint"]}
+            program, args = "run_detection.py", {**told, **self._detection_args(prefix)}
+        elif kind in ("tf1-detection", "tf1-frozen"):
+            program, args = "run_frozen.py", {**told, "fake_quant": fake_quant}
+            toolchain = load_toolchain(self._project, TF1) if kind == "tf1-detection" else self.finisher
+        elif kind == "tflite":
+            program, inputs = "run_tflite.py", {**inputs, "model": self.file()}
+        else:
+            program, toolchain = "run_model.py", load_toolchain(self._project, self._recipe.spec.export.toolchain)
+            args, inputs = {**told, "kind": kind, **self._model_args()}, {**inputs, **self._model_inputs()}
+        self._steps.add(step, program, toolchain, args=args, inputs=inputs, memory=MEMORY.get(kind, MEMORY["other"]))
+        return step
 
     def _export(self, step: str, program: str, args: dict[str, Any], inputs: dict[str, Input]) -> None:
         toolchain = load_toolchain(self._project, self._recipe.spec.export.toolchain)

@@ -1,37 +1,25 @@
-"""From a recipe to a plan: fetch → export → calibrate → convert → annotate → verify, for each variant and toolchain to try."""
+"""From a recipe to a plan: fetch → export → calibrate → convert → annotate → verify → measure, each way to each variant."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import UsageError
-from litekiln.hashes import FileHashes
-from litekiln.hashing import files_below, sha256_value
-from litekiln.host_steps import VERSION
+from litekiln.errors import LitekilnError, UsageError
 from litekiln.labels import read_labels
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, load_set
 from litekiln.plan import Attempt, Input, Plan, PlanBuilder
+from litekiln.plan_pictures import DRAWN, PictureSteps
 from litekiln.plan_sources import TF1, SourceSteps
+from litekiln.plan_verify import REFERENCE, Made, Pictures, VerifySteps
 from litekiln.recipes import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
 from litekiln.store import Store
 from litekiln.toolchains import Toolchain, load_toolchain
 
-REFERENCE = "float32"  # what the other variants' accuracy is held against
 RANDOM_PICTURES = 100
 # At their peak, in MB, measured on the 640x640 FPNLite.
-MEMORY = {"calibrate": 1600, "convert": 1600, "annotate": 600, "verify": 900, "draw": 200}
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Where a set's pictures come from: an input of steps, and their names where the set has no index of its own."""
-
-    input: Input
-    names: tuple[str, ...] = ()
-
-    def args(self, name: str) -> dict[str, Any]:
-        return {name: list(self.names)} if self.names else {}
+MEMORY = {"calibrate": 1600, "convert": 1600, "take": 1600, "annotate": 600}
 
 
 @dataclass(frozen=True)
@@ -44,6 +32,7 @@ class Choices:
     raw: bool = False  # without the PostProcess operator
     force_export: bool = False  # even where the source has a finished graph
     allow_flex: bool = False  # operators that only full TensorFlow can run
+    keep_float: tuple[str, ...] = ()  # tensors whose operators stay in float, instead of the recipe's
 
 
 def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices()) -> Plan:
@@ -72,29 +61,85 @@ class _Builder:
         self._choices = choices
         self._steps = PlanBuilder(project, recipe.name)
         self._sources = SourceSteps(project, recipe, self._steps, force_export=choices.force_export)
-        self._hashes = FileHashes(project.state)
-        self._calibration = choices.calibration
         self._finisher = self._sources.finisher
+        self._sets = PictureSteps(project, self._steps, self._finisher)
+        self._last = VerifySteps(recipe, self._steps, self._sources, self._finisher)
         self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
+        self._evaluation: Pictures | None = None
 
     def plan(self, wanted: tuple[str, ...]) -> Plan:
-        spec = self._spec
         self._sources.exported(raw=all(_leaves_out_postprocess(variant) for variant in wanted))
-        evaluation = self._evaluation(load_set(self._project, spec.evaluation.set)) if spec.evaluation else None
-        calibration = None
-        if any(variant in INTEGER_VARIANTS for variant in wanted) and spec.calibration and not self._choices.noise:
-            self._calibration = self._calibration or load_set(self._project, spec.calibration.set)
-            calibration = self._pictures(self._calibration)
-        compared = evaluation and REFERENCE in spec.convert.variants and REFERENCE not in wanted
-        for variant in (*wanted, REFERENCE) if compared else wanted:
-            attempts = []
-            for place, toolchain in enumerate(self._converters(variant)):
-                suffix = f" ({toolchain.name})" if place else ""
-                convert = self._convert(variant, toolchain, suffix, calibration)
-                attempts.append(self._finish(variant, toolchain.name, convert, suffix, evaluation, calibration))
-            self._steps.variant(variant, attempts)
-        self._hashes.save()
+        if self._spec.evaluation:
+            self._evaluation = self._sets.evaluation(load_set(self._project, self._spec.evaluation.set))
+        for variant in wanted:
+            converters = self._converters(variant)
+            ways = [(each, f" ({each.name})" if place else "") for place, each in enumerate(converters)]
+            self._steps.variant(variant, [self._attempt(variant, toolchain, suffix) for toolchain, suffix in ways])
+        self._sets.save()
         return self._steps.plan(wanted)
+
+    @cached_property
+    def _calibration(self) -> PictureSet | None:
+        """What the command line gives, else what the recipe names; noise needs none."""
+        if self._choices.noise or self._choices.calibration or not self._spec.calibration:
+            return self._choices.calibration
+        return load_set(self._project, self._spec.calibration.set)
+
+    def _calibration_at_hand(self) -> Pictures | None:
+        """The same for variants that could do without: only what lies here, or can be drawn."""
+        try:
+            found = self._calibration
+            return self._sets.calibration(found) if found and not found.spec.url else None
+        except LitekilnError:
+            return None  # where pictures are needed, that is said
+
+    def _attempt(self, variant: str, toolchain: Toolchain, suffix: str) -> Attempt:
+        """One way to a variant: convert, annotate, verify, measure; for integers also where their error comes from."""
+        convert, made = self._made(variant, toolchain, suffix)
+        pictures = self._judged_on(variant)
+        reference = self._reference(variant, toolchain, suffix, pictures)
+        noise = {"noise": True} if self._choices.noise and variant in INTEGER_VARIANTS else {}
+        verify = self._last.verify(made, pictures, reference, {**self._asked(variant), **noise})
+        trace = ""
+        if f"calibrate{suffix}" in self._steps and variant in INTEGER_VARIANTS and pictures:
+            trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures)
+        measure = self._last.measure(made, verify)
+        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace)
+
+    def _judged_on(self, variant: str) -> Pictures | None:
+        """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""
+        if self._evaluation:
+            return self._evaluation
+        if variant in INTEGER_VARIANTS and self._calibration:
+            return self._sets.calibration(self._calibration)
+        return self._calibration_at_hand() or self._sets.drawn()
+
+    def _reference(self, variant: str, toolchain: Toolchain, suffix: str, pictures: Pictures | None) -> Made | None:
+        """float32 of the same toolchain, so that nothing but the numbers differs. Pictures of something else tell nothing."""
+        if variant == REFERENCE or REFERENCE not in self._spec.convert.variants or not pictures:
+            return None
+        if not pictures.evaluates and (self._choices.raw or self._choices.noise or pictures.name == DRAWN):
+            return None
+        toolchain = self._converters(REFERENCE)[0] if variant in TF1_VARIANTS else toolchain
+        made = self._made(REFERENCE, toolchain, suffix)[1]
+        if pictures.evaluates:
+            self._last.verify(made, pictures, None, self._asked(REFERENCE))
+        return made
+
+    def _made(self, variant: str, toolchain: Toolchain, suffix: str) -> tuple[str, Made]:
+        """The step that converts it, and what annotate makes of that: in one toolchain whatever made it."""
+        exported = self._exported(variant)
+        convert, annotate = f"convert {variant}{suffix}", f"annotate {variant}{suffix}"
+        if annotate not in self._steps:
+            self._convert(convert, variant, toolchain, suffix)
+            described = {"model": self._recipe.name, "license": self._spec.source.license, "labels": self._labels}
+            inputs = {"converted": self._steps.output(convert), "exported": exported}
+            self._add(annotate, "annotate.py", self._finisher, {"variant": variant, **described}, inputs)
+        return convert, Made(variant, suffix, exported, self._steps.output(annotate))
+
+    def _add(self, step: str, program: str, toolchain: Toolchain, args: dict[str, Any], inputs: dict[str, Input]) -> None:
+        memory = MEMORY[program.partition("_")[0].removesuffix(".py")]
+        self._steps.add(step, program, toolchain, args=args, inputs=inputs, memory=memory, keep_refusal=True)
 
     def _converters(self, variant: str) -> list[Toolchain]:
         """The toolchains to try, in order. What TF1's converter makes and what is finished already has one way only."""
@@ -104,109 +149,50 @@ class _Builder:
             return [load_toolchain(self._project, TF1)]
         return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
 
-    def _pictures(self, pictures: PictureSet) -> Pictures:
-        """A set as an input: its folder, or what a step draws or fetches."""
-        spec, steps = pictures.spec, self._steps
-        if spec.folder:
-            folder, names = pictures.folder / spec.folder, pictures.pictures()
-            return Pictures(steps.file(folder, self._hash(folder, names)), tuple(names))
-        if spec.generator:
-            step = f"draw {pictures.name}"
-            args: dict[str, Any] = {"count": spec.count, "seed": spec.seed}
-            inputs = {"generator": steps.file(pictures.folder / spec.generator)}
-            steps.add(step, "draw_pictures.py", self._finisher, args=args, inputs=inputs, memory=MEMORY["draw"])
-        else:
-            step, remote = f"fetch {pictures.name}", spec.remote(pictures.folder)
-            listed = [asdict(picture) for picture in pictures.pinned()]
-            args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "set": pictures.name, "pictures": listed}
-            steps.add(step, "fetch pictures", None, args={**args, "version": VERSION}, inputs={}, memory=100)
-        return Pictures(steps.output(step))
-
-    def _evaluation(self, pictures: PictureSet) -> Input:
-        """A set with annotations.json: all its pictures count."""
-        if not pictures.spec.folder:
-            return self._pictures(pictures).input
-        folder = pictures.folder / pictures.spec.folder
-        names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
-        return self._steps.file(folder, self._hash(folder, names))
-
-    def _hash(self, folder: Path, names: list[str]) -> str:
-        return sha256_value([[name, self._hashes.sha256(folder / name)] for name in names])
-
-    def _convert(self, variant: str, toolchain: Toolchain, suffix: str, calibration: Pictures | None) -> str:
-        step, steps = f"convert {variant}{suffix}", self._steps
-        exported = self._exported(variant)
-        if variant in TF1_VARIANTS and self._spec.source.kind != "tflite":
-            return self._convert_by_tf1(step, variant, toolchain)
-        args = {"variant": variant, "max_detections": self._spec.export.max_detections, **self._flex()}
+    def _convert(self, step: str, variant: str, toolchain: Toolchain, suffix: str) -> None:
+        inputs = {"exported": self._exported(variant)}
+        args = {"variant": variant, "max_detections": self._spec.export.max_detections, **self._asked(variant)}
         if self._spec.source.kind == "tflite":
-            program, inputs = "take_tflite.py", {"exported": exported}
+            self._add(step, "take_tflite.py", toolchain, args, inputs)
+        elif variant in TF1_VARIANTS:
+            self._convert_by_tf1(step, variant, toolchain, inputs)
         elif variant in INTEGER_VARIANTS:
-            self._calibrate(toolchain, suffix, calibration)
-            program, inputs = "convert_integer.py", {"calibrated": steps.output(f"calibrate{suffix}")}
+            self._calibrate(toolchain, suffix)
+            self._add(step, "convert_integer.py", toolchain, args, {"calibrated": self._steps.output(f"calibrate{suffix}")})
         else:
-            program, inputs = "convert_float.py", {"exported": exported}
-        steps.add(step, program, toolchain, args=args, inputs=inputs, memory=MEMORY["convert"], keep_refusal=True)
-        return step
+            self._add(step, "convert_float.py", toolchain, args, inputs)
 
-    def _convert_by_tf1(self, step: str, variant: str, toolchain: Toolchain) -> str:
+    def _convert_by_tf1(self, step: str, variant: str, toolchain: Toolchain, inputs: dict[str, Input]) -> None:
         """By TF1's own converter; what it made is held to its name in the toolchain that finishes."""
-        steps, exported = self._steps, self._exported(variant)
-        made = f"{step} in TF1"
-        qat = self._spec.qat
-        args = {"variant": variant, "mean": qat.mean, "std": qat.std}
-        steps.add(
-            made, "convert_tf1.py", toolchain, args=args, inputs={"exported": exported}, memory=MEMORY["convert"], keep_refusal=True
-        )
+        made, qat = f"{step} in TF1", self._spec.qat
+        self._add(made, "convert_tf1.py", toolchain, {"variant": variant, "mean": qat.mean, "std": qat.std}, inputs)
         args = {"variant": variant, "max_detections": self._spec.export.max_detections}
-        inputs = {"exported": exported, "made": steps.output(made)}
-        steps.add(step, "take_tflite.py", self._finisher, args=args, inputs=inputs, memory=MEMORY["convert"], keep_refusal=True)
-        return step
+        self._add(step, "take_tflite.py", self._finisher, args, {**inputs, "made": self._steps.output(made)})
 
-    def _flex(self) -> dict[str, Any]:
-        return {"allow_flex": True} if self._choices.allow_flex else {}
+    def _asked(self, variant: str) -> dict[str, Any]:
+        """What the command line and the recipe ask of converters; the step that checks it has to know."""
+        asked: dict[str, Any] = {"allow_flex": True} if self._choices.allow_flex else {}
+        kept = list(self._choices.keep_float or self._spec.convert.keep_float)
+        return {**asked, "keep_float": kept} if kept and variant.startswith("int8") else asked
 
     def _exported(self, variant: str) -> Input:
         """What the variant is converted from. int8-raw is cut after the conversion, so it starts from the whole graph."""
         return self._steps.output(self._sources.exported(raw=_leaves_out_postprocess(variant)))
 
-    def _calibrate(self, toolchain: Toolchain, suffix: str, calibration: Pictures | None) -> None:
+    def _calibrate(self, toolchain: Toolchain, suffix: str) -> None:
         """Once per toolchain, for all its integer variants."""
-        steps, step = self._steps, f"calibrate{suffix}"
-        if step in steps:
+        step = f"calibrate{suffix}"
+        if step in self._steps:
             return
-        args: dict[str, Any] = {"seed": self._calibration_seed(), **self._flex()}
-        inputs = {"exported": steps.output(self._sources.exported())}
-        if calibration:
-            args |= calibration.args("pictures")
-            inputs["pictures"] = calibration.input
-        else:
-            args["random"] = RANDOM_PICTURES
-        steps.add(step, "calibrate.py", toolchain, args=args, inputs=inputs, memory=MEMORY["calibrate"], keep_refusal=True)
-
-    def _calibration_seed(self) -> int:
-        return self._calibration.spec.seed if self._calibration else 0
-
-    def _finish(
-        self, variant: str, toolchain: str, convert: str, suffix: str, evaluation: Input | None, calibration: Pictures | None
-    ) -> Attempt:
-        """Annotate and verify what was converted, in one toolchain whatever made it."""
-        steps, exported = self._steps, self._exported(variant)
-        annotate, verify = f"annotate {variant}{suffix}", f"verify {variant}{suffix}"
-        described = {"model": self._recipe.name, "license": self._spec.source.license, "labels": self._labels}
-        inputs = {"converted": steps.output(convert), "exported": exported}
-        args = {"variant": variant, **described}
-        steps.add(annotate, "annotate.py", self._finisher, args=args, inputs=inputs, memory=MEMORY["annotate"], keep_refusal=True)
-        inputs = {"bundle": steps.output(annotate), "exported": exported}
-        checked: dict[str, Any] = {"variant": variant}
-        if evaluation:
-            inputs["evaluation"] = evaluation
-            checked["evaluation"] = True
-        elif calibration and variant in INTEGER_VARIANTS:  # float variants depend on no picture, not even to show something
-            inputs["pictures"] = calibration.input
-            checked |= {"show": True, **calibration.args("pictures")}
-        steps.add(verify, "verify.py", self._finisher, args=checked, inputs=inputs, memory=MEMORY["verify"], keep_refusal=True)
-        return Attempt(toolchain, exported.step, convert, annotate, verify)
+        inputs = {"exported": self._steps.output(self._sources.exported())}
+        args: dict[str, Any] = {"seed": 0, "random": RANDOM_PICTURES}
+        if self._calibration:
+            pictures = self._sets.calibration(self._calibration)
+            args = {"seed": self._calibration.spec.seed, **pictures.told}
+            inputs["pictures"] = pictures.input
+        if self._choices.allow_flex:
+            args["allow_flex"] = True
+        self._add(step, "calibrate.py", toolchain, args, inputs)
 
 
 def _leaves_out_postprocess(variant: str) -> bool:

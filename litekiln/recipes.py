@@ -4,11 +4,12 @@ import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
 from litekiln.errors import RecipeError, UsageError
+from litekiln.limits import Limits, limits
 from litekiln.paths import Project
 from litekiln.pins import Pinned
 from litekiln.tables import Table, load_table
@@ -106,6 +107,7 @@ class Convert(Table, frozen=True, kw_only=True):
 
     toolchains: Annotated[list[str], Meta(min_length=1)]
     variants: Annotated[list[Variant], Meta(min_length=1)]
+    keep_float: list[str] = field(default_factory=list)  # of variants of 8 bits: tensors whose operators stay in float
 
 
 class PictureSet(Table, frozen=True, kw_only=True):
@@ -121,9 +123,15 @@ class Labels(Table, frozen=True, kw_only=True):
 
 
 class Verify(Table, frozen=True, kw_only=True):
-    """What a variant is held to."""
+    """What variants are held to: all, or each by its name."""
 
-    max_map_drop: Annotated[float, Meta(ge=0)] = 1.5
+    max_map_drop: Annotated[float, Meta(ge=0)] | None = None
+    warn_map_drop: Annotated[float, Meta(ge=0)] | None = None
+    variants: dict[Variant, Limits] = field(default_factory=dict)
+
+    def limits(self, variant: str) -> dict[str, Any]:
+        told: dict[str, Limits] = {str(name): each for name, each in self.variants.items()}
+        return limits(variant, told.get(variant), self.max_map_drop, self.warn_map_drop)
 
 
 class RecipeFile(Table, frozen=True, kw_only=True):

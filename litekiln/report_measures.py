@@ -21,6 +21,7 @@ class RawOutput(Section, frozen=True, kw_only=True):
         float, Meta(description="the largest number of the source's output: what the difference has to be seen against")
     ]
     relative: Annotated[float, Meta(description="max / largest")]
+    relative_mean: Annotated[float | None, Meta(description="the mean difference in the mean size of the source's numbers")] = None
     limit: Annotated[float | None, Meta(description="what relative may be; null where it is only told")] = None
     ok: Annotated[bool, Meta(description="whether it is within its limit")] = True
 
@@ -37,6 +38,7 @@ class Matched(Section, frozen=True, kw_only=True):
 
     source: Annotated[int, Meta(description="how many the source finds")]
     matched: Annotated[int, Meta(description="how many of these the file finds")]
+    extra: Annotated[int, Meta(description="how many detections the file makes beside these")] = 0
     share: Annotated[Share, Meta(description="matched / source")]
     iou: Annotated[float, Meta(description="how far two boxes must cover each other to count as the same place; 1 is exactly")]
     limit: Annotated[float | None, Meta(description="the least share allowed; null where it is only told")] = None
@@ -52,7 +54,13 @@ class Parity(Section, frozen=True, kw_only=True):
     set: Annotated[str, Meta(description="the picture set below calib/, or the folder")] = ""
     pictures: Annotated[int, Meta(description="how many pictures")] = 0
     raw: Annotated[list[RawOutput], Meta(description="the network's outputs, one by one")] = []
-    detections: Annotated[Matched | None, Meta(description="the final detections; null where it makes none")] = None
+    detections: Annotated[
+        Matched | None, Meta(description="the detections that the file's rules make of either's outputs; null where it makes none")
+    ] = None
+    own_detections: Annotated[
+        Matched | None,
+        Meta(description="the same beside detections that the source chooses by rules of its own, where it has other ones"),
+    ] = None
 
 
 class Protocol(Section, frozen=True, kw_only=True):
@@ -91,6 +99,7 @@ class Agreement(Section, frozen=True, kw_only=True, rename={"with_": "with"}):
     pictures: Annotated[int, Meta(description="how many pictures")] = 0
     detections: Annotated[int, Meta(description="how many detections float32 makes")] = 0
     matched: Annotated[int, Meta(description="how many of these the file makes too")] = 0
+    extra: Annotated[int, Meta(description="how many detections the file makes beside these")] = 0
     share: Annotated[Share, Meta(description="matched / detections")]
     iou: Annotated[float, Meta(description="how far two boxes must cover each other to count as the same place")] = 0.5
     score: Annotated[float, Meta(description="detections under this score are not counted")] = 0.0
@@ -103,13 +112,14 @@ class Tried(Section, frozen=True, kw_only=True):
     """One possible mistake that was tried out."""
 
     what: Annotated[str, Meta(description="what was done otherwise")]
-    map: Annotated[Share, Meta(description="the mAP with it")]
+    score: Annotated[Share, Meta(description="what it has with it, by the measure named below")]
 
 
 class Suspicion(Section, frozen=True, kw_only=True):
     """Much is lost, and a wrong setting may be why: the file was measured again with other settings."""
 
-    lost_points: Annotated[float, Meta(description="how many hundredths of mAP are lost")]
+    now: Annotated[Share, Meta(description="what it has as it is, on the pictures that were tried")]
+    measure: Annotated[str, Meta(description="what was measured: mAP, or how much it sees of what its source sees")] = "mAP"
     tried: Annotated[list[Tried], Meta(description="what was tried, and what it gave")] = []
     likely: Annotated[str, Meta(description="the one that explains it; empty where none does")] = ""
 
@@ -129,8 +139,9 @@ class Trial(Section, frozen=True, kw_only=True):
     what: Annotated[str, Meta(description="what was tried")]
     keep_float: Annotated[list[str], Meta(description="operators that were kept in float")] = []
     share: Annotated[Share | None, Meta(description="the share of float32's detections that it makes")] = None
-    map: Annotated[Share | None, Meta(description="its mAP")] = None
-    size: Annotated[int | None, Meta(description="its size in bytes")] = None
+    detections: Annotated[int | None, Meta(description="how many detections float32 makes in these pictures")] = None
+    snr_db: Annotated[float | None, Meta(description="signal to noise at its end, in decibels")] = None
+    failed: Annotated[str, Meta(description="why it could not be tried")] = ""
 
 
 class Errors(Section, frozen=True, kw_only=True):
@@ -176,6 +187,7 @@ class XnnPack(Section, frozen=True, kw_only=True):
     delegated: Annotated[int, Meta(description="operators that it takes")]
     operators: Annotated[int, Meta(description="all operators")]
     share: Annotated[Share, Meta(description="delegated / operators")]
+    parts: Annotated[int | None, Meta(description="in how many parts it takes them: between two parts time is lost")] = None
     left: Annotated[dict[str, int], Meta(description="what it leaves, and how many of each")] = {}
 
 
@@ -192,6 +204,7 @@ class EdgeTpu(Section, frozen=True, kw_only=True):
     """Whether Google's Edge TPU could run it; judged by its published rules, not by its compiler."""
 
     ready: Annotated[bool, Meta(description="whether it would run there")]
+    mapped: Annotated[int | None, Meta(description="how many operators it would run")] = None
     operators: Annotated[list[EdgeOperator], Meta(description="one by one")] = []
     parameters: Annotated[int | None, Meta(description="bytes of weights")] = None
     fits_cache: Annotated[bool | None, Meta(description="whether these fit its 8 MB of memory")] = None
@@ -199,11 +212,12 @@ class EdgeTpu(Section, frozen=True, kw_only=True):
     compiled: Annotated[dict[str, Any], Meta(description="what its compiler said, where it is installed")] = {}
 
 
-class Detection(Section, frozen=True, kw_only=True):
+class Detection(Section, frozen=True, kw_only=True, rename={"class_": "class"}):
     """One thing seen in a picture."""
 
     box: Annotated[list[float], Meta(min_length=4, max_length=4, description="top, left, bottom, right, as shares of the picture")]
     name: Annotated[str, Meta(description="its class")]
+    class_: Annotated[int | None, Meta(description="the number of its class, from 0")] = None
     score: Annotated[float, Meta(description="how sure the model is, from 0 to 1")]
 
 

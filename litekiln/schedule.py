@@ -85,24 +85,31 @@ class Schedule:
     def _start(self, pool: ThreadPoolExecutor) -> None:
         """Start what is ready and fits. One step always fits: better slow than never."""
         wanted = self._wanted()
-        for step in self._plan.steps:
-            if step.id not in wanted or not self._is_ready(step) or len(self._running) >= self._jobs:
+        ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
+        for step in sorted(ready, key=lambda step: step.alone):  # what has to be alone comes when nothing else can be done
+            if not self._fits(step):
                 continue
-            used = sum(running.memory for running in self._running.values())
-            if not self._running or used + step.memory <= self._memory:
-                self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+            self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+
+    def _fits(self, step: Step) -> bool:
+        running = self._running.values()
+        if not running:
+            return True
+        if len(running) >= self._jobs or step.alone or any(each.alone for each in running):
+            return False
+        return sum(each.memory for each in running) + step.memory <= self._memory
 
     def _wanted(self) -> set[str]:
         """What leads to the first way of each goal that is still open."""
         wanted: set[str] = set()
         for ways in self._plan.goals().values():
             way = next((way for way in ways if not self._blocked(way)), None)
-            wanted |= {step.id for step in self._plan.leading_to(way)} if way else set()
+            wanted |= {step.id for step in self._plan.leading_to(*way)} if way else set()
         return wanted
 
-    def _blocked(self, goal: str) -> list[str]:
-        """The failed steps that keep a goal from being reached."""
-        return [step.id for step in self._plan.leading_to(goal) if step.id in self._failed]
+    def _blocked(self, way: tuple[str, ...]) -> list[str]:
+        """The failed steps that close a way."""
+        return [step.id for step in self._plan.leading_to(*way) if step.id in self._failed]
 
     def _is_ready(self, step: Step) -> bool:
         started = {*self._finished, *self._failed, *(running.id for running in self._running.values())}
@@ -117,20 +124,21 @@ class Schedule:
             for goal, ways in self._plan.goals().items():
                 self._say_what_follows(step, goal, ways)
 
-    def _say_what_follows(self, failed: Step, goal: str, ways: tuple[str, ...]) -> None:
+    def _say_what_follows(self, failed: Step, goal: str, ways: tuple[tuple[str, ...], ...]) -> None:
         """For each goal whose way this failure closes: which way is tried instead, or that there is none."""
         taken = next((way for way in ways if not set(self._blocked(way)) - {failed.id}), None)
         if not taken or failed.id not in self._blocked(taken) or goal == failed.id:
             return
         other = next((way for way in ways if not self._blocked(way)), None)
         if other:
-            self._reporter.note(f"{goal}: trying the next toolchain, to {other}")
+            self._reporter.note(f"{goal}: trying the next toolchain, to {other[0]}")
         else:
             self._reporter.failed(goal, f"not made, because {failed.id} failed")
 
     def _error(self) -> LitekilnError | None:
         """Only what kept a goal from being reached in every way counts, and the last way's reason stands for the goal."""
-        missed = [ways for ways in self._plan.goals().values() if not any(way in self._finished for way in ways)]
+        reached = self._finished.keys()
+        missed = [ways for ways in self._plan.goals().values() if not any(reached >= set(way) for way in ways)]
         blamed = dict.fromkeys(name for ways in missed for name in self._blocked(ways[-1]))
         return summary([self._failed[name] for name in blamed], list(blamed))
 

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from litekiln.engines.base import Outcome
-from litekiln.errors import DiskFull, LitekilnError, StepFailed, StepKilled, StepRefused, StepTimeout
+from litekiln.errors import DiskFull, LitekilnError, StepCrashed, StepFailed, StepKilled, StepRefused, StepTimeout
 from litekiln.plan import Step
 from litekiln.store import FREE_SPACE
 
 SIGKILL = 9
+CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
+RUNS_A_MODEL = ("verify.py", "measure_speed.py", "trace_errors.py", "run_tflite.py", "convert_", "take_tflite.py", "read_tflite.py")
 
 
 def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
@@ -30,8 +32,24 @@ def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
         cause = "the container's memory limit was reached" if outcome.out_of_memory else "most often the system ran out of memory"
         remedy = f"close other programs, add memory (or swap), or try --jobs 1; then run the same command; the log: {log}"
         return StepKilled(msg, cause=cause, remedy=remedy)
+    if outcome.signal in CRASHES:
+        return _crash(step, outcome, log, tail)
     how = f"signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
     return StepFailed(f"{step.id} failed with {how} in toolchain {step.toolchain}{tail}", remedy=f"the whole log: {log}")
+
+
+def _crash(step: Step, outcome: Outcome, log: Path, tail: str) -> LitekilnError:
+    """A native library's own end. Each step is a process by itself, so nothing else goes down with it."""
+    name = CRASHES[outcome.signal or 0]
+    what = "the interpreter crashed" if step.program.startswith(RUNS_A_MODEL) else "a native library crashed"
+    cause = "the model's file makes TensorFlow's interpreter read or write where nothing is: don't run it on a Pi either"
+    if not step.program.startswith(RUNS_A_MODEL):
+        cause = "a mistake in TensorFlow or in a library of this system"
+    if name == "SIGILL":
+        cause = "this processor lacks an instruction that TensorFlow was built with"
+    return StepCrashed(
+        f"{step.id}: {what} ({name}) in toolchain {step.toolchain}{tail}", cause=cause, remedy=f"the whole log: {log}"
+    )
 
 
 def summary(failures: list[LitekilnError], names: list[str]) -> LitekilnError | None:

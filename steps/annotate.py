@@ -8,15 +8,16 @@ import io
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 
-import numpy
 import protocol
 
+import contract_checks
 import flat
 import graph_facts
 import graph_picture
+import packed_metadata
+from packed_metadata import LABELS
 
 sys.modules["tensorflow"] = None  # tflite-support would import it, seconds for nothing: only to open files with it
 try:
@@ -26,9 +27,7 @@ try:
 except ImportError:
     metadata = None
 
-LABELS = "labelmap.txt"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can bear
-MEANINGS = ("location", "category", "score", "number of detections")
 DESCRIPTIONS = {
     "box_encodings": "Encoded boxes, one per anchor; see postprocess.json.",
     "class_predictions": "Scores per anchor and class, the background first.",
@@ -46,8 +45,6 @@ def annotate(args):
     labels = args["labels"] or _packed_labels()
     if not labels and contract["outputs"] != "tensors":
         raise protocol.Refused('there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
-    if contract["classes"] and len(labels) != contract["classes"]:
-        raise protocol.Refused("the label map has %d classes, the model %d" % (len(labels), contract["classes"]))
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
         plain = stream.read()
     with open(protocol.output_path(LABELS), "w", encoding="utf-8") as stream:
@@ -56,7 +53,7 @@ def annotate(args):
     detects = names == flat.DETECTION_OUTPUTS
     writer = _writer(plain, args, contract) if detects else _tensor_writer(plain, args, contract, names)
     data = _timeless(bytes(writer.populate()))
-    _check(data, plain, labels, contract, MEANINGS if detects else names)
+    _check(data, plain, labels, contract)
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
         stream.write(data)
     with open(protocol.output_path("graph.svg"), "w", encoding="utf-8") as stream:
@@ -141,28 +138,13 @@ def _timeless(data):
     return stream.getvalue()
 
 
-def _check(data, plain, labels, contract, wanted):
+def _check(data, plain, labels, contract):
     """Read it back: the graph untouched, the normalisation and the meanings right, the labels inside."""
-    before, after = flat.describe(flat.read(bytearray(plain))), flat.describe(flat.read(bytearray(data)))
-    if before != after:
+    before, model = flat.describe(flat.read(bytearray(plain))), flat.read(bytearray(data))
+    if before != flat.describe(model):
         raise protocol.Refused("tflite-support changed the graph while it wrote metadata")
-    with tempfile.NamedTemporaryFile(suffix=".tflite") as stream:
-        stream.write(data)
-        stream.flush()
-        shown = metadata.MetadataDisplayer.with_model_file(stream.name)
-        read = metadata_schema.ModelMetadataT.InitFromObj(
-            metadata_schema.ModelMetadata.GetRootAsModelMetadata(shown.get_metadata_buffer(), 0)
-        )
-        packed = shown.get_associated_file_buffer(LABELS).decode("utf-8").splitlines()
-    subgraph = read.subgraphMetadata[0]
-    units = [unit.options for unit in subgraph.inputTensorMetadata[0].processUnits]
-    if not numpy.allclose([units[0].mean, units[0].std], [contract["mean"], contract["std"]], rtol=1e-6):  # it keeps 32 bits
-        raise protocol.Refused("the metadata has mean %s and std %s" % (list(units[0].mean), list(units[0].std)))
-    meanings = tuple(each.name.decode() for each in subgraph.outputTensorMetadata)
-    if meanings != wanted:
-        raise protocol.Refused("the metadata names the outputs %s" % ", ".join(meanings))
-    if packed != labels:
-        raise protocol.Refused("the label file in the metadata is not the label map")
+    packed, _ = packed_metadata.read(model, data)
+    contract_checks.require(contract_checks.of_words(model, contract, labels, packed))
 
 
 if __name__ == "__main__":

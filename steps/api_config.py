@@ -30,6 +30,11 @@ def read(path, architectures):
     return config, dict(dropped, image_resizer=override)
 
 
+def as_trained(path):
+    """The configuration with its own resizer."""
+    return _parse(path)[0]
+
+
 def _parse(path):
     """The configuration without fields that the API has dropped since; which, is recorded."""
     config = pipeline_pb2.TrainEvalPipelineConfig()

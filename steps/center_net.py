@@ -18,12 +18,8 @@ def build(config, args, overrides):
     settings = config.model.center_net
     if not settings.HasField("object_detection_task"):
         raise protocol.Refused("this CenterNet has no object_detection_task: it was trained to find points, not boxes")
-    tasks = [task.task_name for task in settings.keypoint_estimation_task]
-    if tasks:
-        del settings.keypoint_estimation_task[:]
-        overrides["keypoint_estimation_task"] = {"from": tasks, "to": "left out"}
-    _mend_separable(settings.feature_extractor, overrides)
-    with _without_downloads():
+    tasks = mend(settings, overrides)
+    with without_downloads():
         module = export_tflite_graph_lib_tf2.CenterNetModule(config, args["max_detections"], False)
     shape = module.input_shape()
 
@@ -47,6 +43,16 @@ def build(config, args, overrides):
     return module.get_model(), function, contract, heads
 
 
+def mend(settings, overrides):
+    """Leave keypoints out, and build the network that the type's name says; the tasks that were left out."""
+    tasks = [task.task_name for task in settings.keypoint_estimation_task]
+    if tasks:
+        del settings.keypoint_estimation_task[:]
+        overrides["keypoint_estimation_task"] = {"from": tasks, "to": "left out"}
+    _mend_separable(settings.feature_extractor, overrides)
+    return tasks
+
+
 def _mend_separable(extractor, overrides):
     """The API forgets what the type's name says unless the newer field says it too, and then builds another network."""
     if extractor.type == SEPARABLE and not extractor.HasField("use_separable_conv"):
@@ -55,7 +61,7 @@ def _mend_separable(extractor, overrides):
 
 
 @contextlib.contextmanager
-def _without_downloads():
+def without_downloads():
     """Build a MobileNet V2 without ImageNet's weights, which would be downloaded: the checkpoint has them all."""
     original = mobilenet_v2.mobilenet_v2
     mobilenet_v2.mobilenet_v2 = lambda *args, **kwargs: original(*args, **dict(kwargs, weights=None))

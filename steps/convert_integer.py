@@ -21,21 +21,30 @@ TYPES = {"int8": (tf.float32, tf.float32), "int8-io": (tf.uint8, tf.float32), "i
 
 def convert(args):
     calibrated = protocol.input_path("calibrated")
-    model, contract = _read(calibrated), converted.read_contract(calibrated)
+    model, contract = read(calibrated), converted.read_contract(calibrated)
     converted.refuse_raw(args["variant"], contract)
-    _widen_input(model, contract["range"])
     if args["variant"] == "int8-raw" and contract["outputs"] == "postprocess":
         converted.write_anchors(flat.cut_postprocess(model), contract)
+    return converted.finish(quantize(model, args["variant"], contract, args.get("keep_float", ())), args, contract)
+
+
+def quantize(model, variant, contract, keep_float=()):
+    """The calibrated model in integers; the operators that give the tensors `keep_float` stay in float."""
+    _widen_input(model, contract["range"])
     names = flat.signed_outputs(model)
     tail = float_tail.split(model) if contract["outputs"] == "detections" else None
-    quantized = flat.read(bytearray(converted.attempt(lambda: _quantize(flat.write(model), args["variant"]))))
+    unknown = sorted(set(keep_float) - {tensor.name.decode() for tensor in model.subgraphs[0].tensors})
+    if unknown:
+        raise protocol.Refused("convert.keep_float: no operator gives a tensor %r; the report lists their names" % unknown[0])
+    quantized = flat.read(bytearray(converted.attempt(lambda: _quantize(flat.write(model), variant, keep_float))))
     if tail:
         tail.join(quantized)
     flat.sign(quantized, names)  # the quantizer keeps the outputs' order, not always their signature
-    return converted.finish(quantized, args, contract)
+    return quantized
 
 
-def _read(folder):
+def read(folder):
+    """The calibrated model: a float model with the ranges that were seen."""
     with open(os.path.join(folder, "calibrated.tflite"), "rb") as stream:
         return flat.read(bytearray(stream.read()))
 
@@ -47,7 +56,7 @@ def _widen_input(model, wanted):
     stated.min, stated.max = ([numpy.float32(value)] for value in wanted)
 
 
-def _quantize(data, variant):
+def _quantize(data, variant, keep_float):
     if variant == "int16x8":
         # TensorFlow's older quantizer, the one that knows 16 bits. It is fed nothing: the ranges are in the model.
         made = Calibrator(data).calibrate_and_quantize(
@@ -55,7 +64,7 @@ def _quantize(data, variant):
         )
     else:
         into, out_of = TYPES[variant]
-        made = mlir_quantize(data, input_data_type=into, output_data_type=out_of)
+        made = mlir_quantize(data, input_data_type=into, output_data_type=out_of, denylisted_nodes=set(keep_float) or None)
     return deduplicate_readonly_buffers(made)
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 import exporting
 
 sys.dont_write_bytecode = True  # inputs are read-only
-OWN = ("exporting", "protocol")  # a module of the user's may be called so too
+STEPS = os.path.dirname(os.path.abspath(__file__))
 STATE_IT = "@tf.function(input_signature=[tf.TensorSpec([1, 160, 160, 3], tf.float32)])"
 FLOAT_REMEDY = (
     "Let it take float32: tf.TensorSpec([1, height, width, 3], tf.float32); with [input] mean = 0, std = 1 it gets the same pixels"
@@ -25,19 +25,24 @@ SIZE_REMEDY = "State a fixed size: tf.TensorSpec([1, 320, 320, 3], tf.float32)"
 
 
 def export(args):
+    return exporting.finish(args, *load(args))
+
+
+def load(args):
+    """The function, what it takes, and no weights: only the code knows them."""
     module_name, _, attribute = args["function"].partition(":")
     module = _import(protocol.input_path("model"), module_name)
     found = _attribute(module, module_name, attribute)
     function = _function(found, args["function"])
     _, spec = exporting.picture_input(_inputs(function, args["function"]), FLOAT_REMEDY, SIZE_REMEDY)
-    return exporting.finish(args, function, spec, None)
+    return function, spec, None
 
 
 def _import(folder, name):
     if not os.path.isdir(folder):
         raise protocol.Refused("source.folder is %s: give the folder that has %s" % (exporting.folder_or_file(folder), name))
-    for own in OWN:
-        sys.modules.pop(own, None)
+    for name_here in _own_modules():
+        del sys.modules[name_here]
     sys.path[0] = os.path.abspath(folder)  # instead of the steps' own folder
     try:
         return importlib.import_module(name)
@@ -54,6 +59,12 @@ def _import(folder, name):
         raise
     except Exception as error:
         raise protocol.Refused("importing %s fails: %s: %s" % (name, type(error).__name__, error)) from error
+
+
+def _own_modules():
+    """The steps' own: a module of the user's may be called the same."""
+    files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name != "__main__"}
+    return [name for name, path in files.items() if os.path.dirname(os.path.abspath(path)) == STEPS]
 
 
 def _attribute(module, module_name, name):

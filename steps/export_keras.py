@@ -39,6 +39,11 @@ LAMBDA = (
 
 
 def export(args):
+    return exporting.finish(args, *load(args))
+
+
+def load(_):
+    """The model as a call that gives its outputs by name, what it takes, and the file's own weights."""
     path = protocol.input_path("model")
     model_file = H5File(path) if _starts(path, H5) else ZipFile(path) if _starts(path, ZIP) else None
     if model_file is None:
@@ -47,7 +52,7 @@ def export(args):
     _refuse_packed_code(model_file.config)
     custom = _custom_objects()
     _refuse_foreign(model_file.config, custom)
-    model = _load(model_file, custom)
+    model = _load_whole(model_file, custom)
     _, spec = exporting.picture_input(_inputs(model), FLOAT_REMEDY, SIZE_REMEDY)
     weights = model_file.weights()
     _check_all_loaded(model, weights)
@@ -57,7 +62,7 @@ def export(args):
         value = call(image)
         return dict(zip(names, tf.nest.flatten(value))) if names else value
 
-    return exporting.finish(args, named, spec, exporting.digests(weights))
+    return named, spec, exporting.digests(weights)
 
 
 class H5File:
@@ -178,7 +183,7 @@ def _custom_objects():
     return {name: each for name, each in found if getattr(each, "__module__", "") == module.__name__}
 
 
-def _load(model_file, custom):
+def _load_whole(model_file, custom):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model" + model_file.suffix)  # Keras goes by the name
         shutil.copyfile(model_file.path, path)

@@ -14,7 +14,7 @@ NO_SIGNATURE = "__saved_model_init_op"
 SERVING_EXPORT = {"detection_boxes", "num_detections", "raw_detection_scores"}
 DETECTION_API = (
     "this is the Object Detection API's export for servers (%s %s in, of any size): its boxes can't be converted. Give the "
-    "checkpoint that lies beside it: the folder with pipeline.config and checkpoint/, as a source of kind \"tf2-detection\""
+    'checkpoint that lies beside it: the folder with pipeline.config and checkpoint/, as a source of kind "tf2-detection"'
 )
 FLOAT_REMEDY = (
     "Save a signature that takes float32 and casts inside, if at all: tf.TensorSpec([1, height, width, 3], tf.float32); "
@@ -24,10 +24,23 @@ SIZE_REMEDY = "Save it with a signature of fixed size: tf.TensorSpec([1, 320, 32
 
 
 def export(args):
+    call, spec, weights, name = load_signature(args)
+    result = exporting.finish(args, call, spec, weights)
+    result["overrides"]["signature"] = name
+    return result
+
+
+def load(args):
+    """The signature as a call, what it takes, and the SavedModel's own weights."""
+    return load_signature(args)[:3]
+
+
+def load_signature(args):
+    """The same and the signature's name."""
     folder = protocol.input_path("model")
     exporting.check_not_newer(_written(folder))
     try:
-        loaded = tf.saved_model.load(folder)  # held on to: it owns the variables
+        loaded = tf.saved_model.load(folder)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:300]
         raise protocol.Refused("TensorFlow %s can't load the SavedModel: %s" % (tf.__version__, reason)) from error
@@ -36,9 +49,12 @@ def export(args):
     inputs = signature.structured_input_signature[1]
     _refuse_serving_export(inputs, signature.structured_outputs)
     entry, spec = exporting.picture_input(inputs, FLOAT_REMEDY, SIZE_REMEDY)
-    result = exporting.finish(args, lambda image: signature(**{entry: image}), spec, _weights(folder))
-    result["overrides"]["signature"] = name
-    return result
+
+    def call(image):
+        return signature(**{entry: image})
+
+    call.owner = loaded  # its weights go when it goes
+    return call, spec, _weights(folder), name
 
 
 def _written(folder):

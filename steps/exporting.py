@@ -169,7 +169,7 @@ def _compare_outputs(call, saved, contract):
     for _ in range(PICTURES):
         shape = (1, contract["height"], contract["width"], 3)
         picture = tf.constant(draw.uniform(*contract["range"], size=shape).astype(numpy.float32))
-        wanted, again, given = _numbers(call(picture)), _numbers(call(picture)), saved(**{IMAGE: picture})
+        wanted, again, given = numbers(call(picture)), numbers(call(picture)), saved(**{IMAGE: picture})
         for name, value in wanted.items():
             if not numpy.array_equal(value, again[name], equal_nan=True):
                 raise protocol.Refused(
@@ -185,7 +185,7 @@ def _compare_outputs(call, saved, contract):
     return largest
 
 
-def _numbers(value):
+def numbers(value):
     return {name: numpy.asarray(each, numpy.float32) for name, each in _structure(value).items()}
 
 

@@ -13,6 +13,7 @@ import protocol
 
 POSTPROCESS = b"TFLite_Detection_PostProcess"
 DETECTION_OUTPUTS = ("boxes", "classes", "scores", "count")  # the ports of the PostProcess op, in its order
+MEANINGS = ("location", "category", "score", "number of detections")  # what metadata calls them
 RAW_OUTPUTS = ("box_encodings", "class_predictions")
 SIGNATURE = b"serving_default"
 FLEX = b"Flex"

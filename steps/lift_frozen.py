@@ -11,13 +11,13 @@ import numpy
 import protocol
 import tensorflow as tf
 
+import fake_quant
 import told_pixels
 
 GRAPH = "tflite_graph.pb"
 POSTPROCESS = "TFLite_Detection_PostProcess"
 ENCODINGS, PREDICTIONS = "raw_outputs/box_encodings", "raw_outputs/class_predictions"
 ANCHORS = "anchors"
-FAKE_QUANT = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVarsPerChannel")
 IMAGE_TENSORS = ("image_tensor", "encoded_image_string_tensor", "tf_example")
 BOX_SIDES = 4
 
@@ -32,7 +32,7 @@ def lift(args):
     pixels = facts.get("contract") or told_pixels.contract(args)
     encodings, predictions, anchors = _heads(graph, last)
     contract = dict(pixels, height=shape[1], width=shape[2], outputs="postprocess" if last and not args["raw"] else "raw")
-    quantized = any(node.op in FAKE_QUANT for node in graph.node)
+    quantized = fake_quant.has(graph)
     network = _network(graph, image, encodings, predictions)
     slots = network.structured_outputs[1].shape[2]
     contract.update(_detections(last, slots, facts))
@@ -139,18 +139,7 @@ def _check_range(contract):
 
 def _network(graph, image, encodings, predictions):
     """The graph up to its raw outputs, without fake quantization, as a function."""
-    plain = tf.compat.v1.GraphDef()
-    for node in graph.node:
-        if node.op == POSTPROCESS:
-            continue
-        kept = plain.node.add()
-        kept.CopyFrom(node)
-        if node.op in FAKE_QUANT:
-            kept.Clear()
-            kept.name, kept.op = node.name, "Identity"
-            kept.input.append(node.input[0])
-            kept.attr["T"].type = tf.float32.as_datatype_enum
-    plain = tf.compat.v1.graph_util.extract_sub_graph(plain, [image, encodings, predictions])
+    plain = tf.compat.v1.graph_util.extract_sub_graph(fake_quant.without(graph), [image, encodings, predictions])
     try:
         wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(plain, name=""), [])
         elements = [wrapped.graph.as_graph_element(name + ":0") for name in (image, encodings, predictions)]

@@ -11,6 +11,7 @@ except ImportError:
     schema = None
 
 NAME = b"TFLITE_METADATA"
+LABELS = "labelmap.txt"
 CHANNELS = 3
 NOTHING = ((), (), None)
 Packed = collections.namedtuple("Packed", "outputs labels pixels")
@@ -51,11 +52,12 @@ def _pixels(told):
 
 
 def _labels(told, data):
-    """The label file that an output names."""
+    """The label file that an output names; of a file whose outputs name none, the one that is called as usual."""
     files = [each for output in told.outputTensorMetadata or [] for each in output.associatedFiles or []]
     kinds = (schema.AssociatedFileType.TENSOR_VALUE_LABELS, schema.AssociatedFileType.TENSOR_AXIS_LABELS)
     names = [each.name.decode() for each in files if each.type in kinds]
-    if not names:
+    if not names and not zipfile.is_zipfile(io.BytesIO(data)):
         return []
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return archive.read(names[0]).decode("utf-8").splitlines()
+        names = names or [name for name in archive.namelist() if name == LABELS]
+        return archive.read(names[0]).decode("utf-8").splitlines() if names else []

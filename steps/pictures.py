@@ -4,7 +4,6 @@ import os
 
 import numpy
 import protocol
-import tensorflow as tf
 from PIL import Image, ImageOps
 
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -42,7 +41,7 @@ def _rgb(picture):
 def fit(picture, contract):
     """Pixels 0 to 255 at the network's size, and what share of width and height the picture fills of it.
 
-    The resize is the one that the Object Detection API trains with: bilinear, corners not aligned.
+    The resize is the one that the Object Detection API trains with.
     """
     height, width = contract["height"], contract["width"]
     pixels = numpy.asarray(picture, numpy.float32)
@@ -56,10 +55,41 @@ def fit(picture, contract):
 
 
 def _resize(pixels, height, width):
-    return tf.compat.v1.image.resize(pixels, (height, width), tf.image.ResizeMethod.BILINEAR, align_corners=False).numpy()
+    """Bilinear, corners not aligned, as tf.compat.v1.image.resize does it, in the same order of 32-bit operations."""
+    top, bottom, down = _neighbours(pixels.shape[0], height)
+    left, right, across = _neighbours(pixels.shape[1], width)
+    upper, lower = (
+        _between(pixels[rows[:, numpy.newaxis], left], pixels[rows[:, numpy.newaxis], right], across[:, numpy.newaxis])
+        for rows in (top, bottom)
+    )
+    return _between(upper, lower, down[:, numpy.newaxis, numpy.newaxis])
+
+
+def _between(one, other, share):
+    other -= one  # in place: pictures are large
+    other *= share
+    other += one
+    return other
+
+
+def _neighbours(size, wanted):
+    """For each place of a side of `wanted` pixels: the two of `size` that it lies between, and its share of the way."""
+    place = numpy.arange(wanted, dtype=numpy.float32) * (numpy.float32(size) / numpy.float32(wanted))
+    low = numpy.floor(place)
+    before = low.astype(numpy.int64)
+    return before, numpy.minimum(before + 1, size - 1), place - low
 
 
 def normalise(pixels, contract):
     """What the network takes: (pixel - mean) / std per channel, as a batch of one."""
     mean, std = (numpy.array(contract[name], numpy.float32) for name in ("mean", "std"))
     return ((pixels - mean) / std)[numpy.newaxis].astype(numpy.float32)
+
+
+def as_type(batch, kind, quantization):
+    """The same in the type that a file takes: integers by the file's own scale and zero point."""
+    if kind == numpy.float32:
+        return batch
+    scale, zero_point = quantization
+    limits = numpy.iinfo(kind)
+    return numpy.clip(numpy.round(batch / scale + zero_point), limits.min, limits.max).astype(kind)

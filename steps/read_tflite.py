@@ -27,14 +27,18 @@ def read(args):
     last = flat.postprocess(model)
     contract = {**_size(model), **_pixels(model, args, packed)}
     if last is not None:
+        given = [int(each) for each in model.subgraphs[0].outputs]
         contract.update(_postprocess(flat.custom_options(last)))
+        ports = [int(each) for each in last.outputs]
         flat.order_outputs(model, contract["max_detections"])
         found_by = "the PostProcess operator"
+        names = [flat.DETECTION_OUTPUTS[ports.index(each)] for each in given]
     else:
         names, shapes, found_by = output_names.find(model, data, args["outputs"], packed.outputs)
         contract.update(outputs="detections", classes=0, max_detections=shapes[names.index("boxes")][1])
         flat.sign(model, names)
         flat.order_by_signature(model, flat.DETECTION_OUTPUTS)
+    contract["published_order"] = {name: place for place, name in enumerate(names)}
     packed_metadata.drop(model)
     with open(protocol.output_path("model.tflite"), "wb") as stream:
         stream.write(flat.write(model))

@@ -1,20 +1,176 @@
-"""Run a finished model on real pictures, where there are some: mAP by an evaluation set, an example by any."""
+"""Hold a finished model against its source, its contract and its limits. What is worse than its limits is refused.
+
+A crash of the interpreter is the end of this program, which the host reports: it runs models nowhere else.
+"""
 
 import os
 
 import protocol
 
+import boxes
+import contract_checks
+import edge_tpu
+import flat
+import packed_metadata
+import parity
+import picture_names
+import pictures
+import suspicion
+
+JUDGED = "judged.json"  # for the variants that are held against this one
+POINTS = 100  # mAP is a share; people speak of points
+SUSPICIOUS = 5.0  # points lost that are a mistake, not rounding
+ALIKE, SCORE = 0.5, 0.3  # from here on detections of two variants are the same, and count
+MOST = 128  # pictures on which two variants are compared
+LABELS = "labelmap.txt"
+
 
 def verify(args):
-    contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
-    told = {"variant": args["variant"]}
-    if contract["outputs"] == "tensors":
-        return told  # what they mean, only their maker knows
-    if not (args.get("evaluation") or args.get("show")):
-        return told
-    import judge  # only now: it imports TensorFlow, which takes seconds
+    return _Verification(args).run()
 
-    return dict(told, **judge.judge(args, contract))
+
+class _Verification:
+    """One model: its bundle, its contract, the pictures at hand."""
+
+    def __init__(self, args):
+        self._args, self._variant, self._limits = args, args["variant"], args["limits"]
+        self._bundle, self._folder = protocol.input_path("bundle"), protocol.input_path("pictures")
+        self._contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
+        with open(os.path.join(self._bundle, LABELS), encoding="utf-8") as stream:
+            self._labels = stream.read().splitlines()
+        self._warnings, self._suspicion = [], {}
+
+    def run(self):
+        told = {"variant": self._variant, "set": self._args.get("set", ""), **self._check_contract()}
+        if not os.path.exists(self._folder):
+            return dict(told, warnings=["was compared with its source on no picture: there are none"])
+        import detector  # only now: what can't be run is refused before
+        import observations
+
+        self._detector = detector.Detector(self._bundle, self._contract)
+        source = observations.Observations(protocol.input_path("observed"))
+        told["parity"] = self._compare_with_source(source)
+        if self._detector.detects:
+            told.update(self._judge())
+            import examples
+
+            told["examples"] = examples.show(self._detector, source, self._folder, self._labels)
+        return dict(told, warnings=self._warnings, suspicion=self._suspicion)
+
+    def _check_contract(self):
+        with open(os.path.join(self._bundle, "detect.tflite"), "rb") as stream:
+            data = stream.read()
+        model = flat.read(bytearray(data))
+        packed, _ = packed_metadata.read(model, data)
+        names = self._output_names()
+        flex, keep = self._args.get("allow_flex"), self._args.get("keep_float", ())
+        checks = list(contract_checks.of_graph(model, self._variant, self._contract, names, flex, keep))
+        checks += contract_checks.of_words(model, self._contract, self._labels, packed)
+        contract_checks.require(checks)
+        return {"checks": contract_checks.as_data(checks), "edge_tpu": edge_tpu.judge(model)}
+
+    def _output_names(self):
+        kind = self._contract["outputs"]
+        if kind == "tensors":
+            return tuple(self._contract["names"])
+        raw = kind == "raw" or (kind == "postprocess" and self._variant.endswith("-raw"))
+        return flat.RAW_OUTPUTS if raw else flat.DETECTION_OUTPUTS
+
+    def _compare_with_source(self, source):
+        told = parity.compare(self._detector, source, self._folder, self._limits)
+        problem = parity.problem(self._variant, told)
+        if problem:
+            why = ""
+            if self._detector.detects:
+                likeness = _Likeness(source, self._folder, self._limits["iou"])
+                why = self._suspect(likeness, likeness(self._detector.detect), "a share of equal detections of")
+            self._object(problem, why)
+        return told
+
+    def _judge(self):
+        if self._args.get("evaluation"):
+            return {"accuracy": self._measure_accuracy()}
+        if os.path.exists(protocol.input_path("reference_model")):
+            return {"agreement": self._compare_with_reference()}
+        return {}
+
+    def _measure_accuracy(self):
+        import accuracy
+
+        evaluation = accuracy.EvaluationSet(self._folder)
+        evaluation.check_labels(self._labels)
+        scores = evaluation.score(self._detector.detect, self._labels)
+        protocol.write_json(protocol.output_path(JUDGED), scores)
+        sized = {name: self._contract[name] for name in ("height", "width", "resize", "max_detections")}
+        scores["protocol"] = dict(sized, pictures=scores.pop("pictures"), score_threshold=0.0, tool="pycocotools")
+        if not os.path.exists(protocol.input_path("reference")):
+            return scores
+        before = protocol.read_json(os.path.join(protocol.input_path("reference"), JUDGED))["map"]
+        drop = round((before - scores["map"]) * POINTS, 2)
+        most, warn = self._limits["max_map_drop"], self._limits["warn_map_drop"]
+        scores.update(reference_map=before, drop_points=drop, warn_points=warn, limit_points=most, within_limit=drop <= most)
+        why = self._suspect_accuracy(evaluation) if drop > SUSPICIOUS else ""
+        if drop > most:
+            self._object("%s loses %g points of mAP against float32, the limit is %g" % (self._variant, drop, most), why)
+        elif drop > warn:
+            lost = "loses %g points of mAP against float32; more than %g is worth a look" % (drop, warn)
+            self._warnings.append(". ".join(each for each in (lost, why) if each))
+        return scores
+
+    def _suspect_accuracy(self, evaluation):
+        def score(detect):
+            return evaluation.score(detect, self._labels, suspicion.PICTURES, told=False)["map"]
+
+        return self._suspect(score, score(self._detector.detect), "mAP")
+
+    def _compare_with_reference(self):
+        """Without boxes that people drew there is no accuracy, only how far it sees what float32 sees."""
+        import detector
+
+        reference = detector.Detector(protocol.input_path("reference_model"), self._contract)
+        likeness = boxes.Matching(ALIKE, SCORE)
+        names, counted = picture_names.of(self._args, self._folder), 0
+        for _, picture in picture_names.load(self._folder, names, MOST):
+            likeness.add(reference.detect(picture), self._detector.detect(picture))
+            counted += 1
+            protocol.progress(counted, min(len(names), MOST), "pictures beside float32")
+        limit = self._limits["agreement"]
+        told = dict(likeness.as_data("detections"), **{"with": "float32", "pictures": counted, "limit": limit})
+        told["ok"] = told["share"] >= limit
+        if not told["ok"]:
+            shown = "%s: %.1f%% of its detections and float32's are the same, the limit is %.1f%%"
+            self._object(shown % (self._variant, told["share"] * 100, limit * 100), "")
+        elif not told["detections"]:
+            self._warnings.append("float32 sees nothing in the %d pictures, so that it agrees says little" % counted)
+        return told
+
+    def _suspect(self, score, now, measure):
+        """The likely mistake, found by trying: what is said of it, and kept for the report."""
+        import detector
+
+        found = suspicion.investigate(self._contract, lambda contract: detector.Detector(self._bundle, contract).detect, score, now)
+        self._suspicion = dict(found, measure=measure)
+        return suspicion.in_words(found, measure)
+
+    def _object(self, problem, why):
+        """Refuse; what was calibrated with noise is made all the same, for trying things, and says so."""
+        text = ". ".join(each for each in (problem, why) if each)
+        if not self._args.get("noise"):
+            raise protocol.Refused(text)
+        self._warnings.append(text.partition(": ")[2] if text.startswith(self._variant + ": ") else text)
+
+
+class _Likeness:
+    """How far a way of detecting gives what the source gives."""
+
+    def __init__(self, source, folder, iou):
+        self._source, self._folder, self._iou = source, folder, iou
+
+    def __call__(self, detect):
+        matching = boxes.Matching(self._iou, SCORE)
+        for place, name in enumerate(self._source.names):
+            matching.add(self._source.found(place), detect(pictures.load(os.path.join(self._folder, name))))
+        return matching.share
 
 
 if __name__ == "__main__":

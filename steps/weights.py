@@ -42,6 +42,16 @@ def compare(prefix, model, exported, left_out=()):
     return dict(proof, left_out=len(every) - len(kept)) if left_out else proof
 
 
+def require_all(model, prefix):
+    """Every variable of a model that is run as it is has a value of the checkpoint's."""
+    source = tf.train.load_checkpoint(prefix)
+    wanted = {key: digest(source.get_tensor(key)) for key in _keys(source)}
+    held = {"%d %s" % (place, each.name): digest(each.numpy()) for place, each in enumerate(model.variables)}
+    if not held:
+        raise protocol.Refused("the model has no variables")
+    _same(held, wanted, "of the model's %d variables are not in the checkpoint")
+
+
 def _keys(reader):
     """A model's variables, without what only training needs."""
     keys = (key for key in reader.get_variable_to_shape_map() if key.startswith("model/") and key.endswith(VALUE))

@@ -176,12 +176,15 @@ def _figures(built: Built) -> list[Pick]:
 
 
 def _parity(report: Report) -> Chart | None:
-    """How much of what is allowed each output uses: one scale for all, with its end at 100."""
+    """How much of what is allowed each output uses: one scale for all, with its end at 100. Without limits, the differences."""
     if not report.parity:
         return None
-    held = [each for each in report.parity.raw if each.limit]
-    rows = [(each.name, [each.relative / each.limit * figures.PERCENT if each.limit else None]) for each in held]
-    return bars("How much of the allowed difference is used", rows, [""], "% of the limit")
+    outputs = report.parity.raw
+    if any(each.limit for each in outputs):
+        rows = [(each.name, [each.relative / each.limit * figures.PERCENT if each.limit else None]) for each in outputs]
+        return bars("How much of the allowed difference is used", rows, [""], "% of the limit")
+    rows = [(each.name, [each.relative * figures.PERCENT]) for each in outputs]
+    return bars("Largest difference", rows, [""], "% of the largest number")
 
 
 def _classes(report: Report) -> Chart | None:
@@ -198,8 +201,8 @@ def _classes(report: Report) -> Chart | None:
 def _tried(report: Report) -> Chart | None:
     if not report.suspicion:
         return None
-    as_it_is = [("as it is", [report.accuracy.map])] if report.accuracy else []
-    return bars("mAP with other settings", [*as_it_is, *((each.what, [each.map]) for each in report.suspicion.tried)], [""], "")
+    rows = [("as it is", [report.suspicion.now]), *((each.what, [each.score]) for each in report.suspicion.tried)]
+    return bars(f"With other settings: {report.suspicion.measure}", rows, [""], "")
 
 
 def _tensors(report: Report) -> Chart | None:

@@ -94,7 +94,7 @@ def _remedies(report: Report) -> tuple[str, ...]:
         found.append(f"Give real pictures: inv build --model {name} --variant {report.variant} --calib DIR")
     if report.suspicion and report.suspicion.likely:
         found.append(f"The likely mistake: {report.suspicion.likely}. Mend that in models/{name}/model.toml and build again.")
-    if report.errors and report.errors.advice:
+    if report.verdict == "over its limit" and report.errors and report.errors.advice:
         found.append(sentence(report.errors.advice))
     if report.calibration and not report.calibration.random and report.calibration.warnings:
         found.append("Look at the calibration pictures: 100 or more, different ones, of what the model will see.")

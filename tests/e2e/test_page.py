@@ -82,9 +82,9 @@ def _examples() -> list[dict[str, Any]]:
 
 
 def _lost() -> dict[str, Any]:
-    tried = [{"what": "pixels from 0 to 1", "map": 0.21}, {"what": "blue and red exchanged", "map": 0.91}]
+    tried = [{"what": "pixels from 0 to 1", "score": 0.21}, {"what": "blue and red exchanged", "score": 0.91}]
     accuracy = {**sample()["accuracy"], "map": 0.682, "drop_points": 24.13, "within_limit": False}
-    suspicion = {"lost_points": 24.1, "tried": tried, "likely": "blue and red exchanged"}
+    suspicion = {"now": 0.682, "tried": tried, "likely": "blue and red exchanged"}
     return validated(
         sample(verdict="over its limit", accuracy=accuracy, suspicion=suspicion, warnings=["loses 24.13 points of mAP"])
     )

@@ -12,32 +12,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, inv_argv
+from tests.e2e.conftest import BUILD, Built, inv_in, stored
 from tests.e2e.svg import read_svg
 from tests.e2e.test_build import bundle_hashes
 
 pytestmark = pytest.mark.toolchain("tf2.13")
 VARIANTS = ["float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8"]
-BUILD = ("build", "--model", "shapes", "--engine", "venv")
-
-
-def _inv(work: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(inv_argv(*arguments), cwd=work, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A work folder in which the demo was built once, and what the command said."""
-    work = tmp_path_factory.mktemp("shapes") / "work"
-    for name in ("models", "calib"):
-        shutil.copytree(ROOT / name, work / name)
-    (work / ".litekiln").mkdir()
-    (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
-    run = _inv(work, *BUILD, "--json")
-    assert run.returncode == 0, run.stdout + run.stderr
-    return work, json.loads(run.stdout)
-
-
-Built = tuple[Path, dict[str, Any]]
 
 
 def _report(built: Built, variant: str) -> dict[str, Any]:
@@ -54,7 +34,7 @@ def test_it_detects_for_real(built: Built) -> None:
 def test_each_variant_keeps_its_accuracy(built: Built, variant: str) -> None:
     report = _report(built, variant)
     assert report["accuracy"]["drop_points"] <= 1.5
-    assert report["verdict"] == "ok"
+    assert report["verdict"] == ("ok" if report["accuracy"]["drop_points"] <= 0.6 else "ok, with warnings")
     assert report["source"]["weights"]["equal"] is True
 
 
@@ -62,8 +42,10 @@ def test_each_variant_keeps_its_accuracy(built: Built, variant: str) -> None:
 def test_a_bundle_is_whole(built: Built, variant: str) -> None:
     folder = built[0] / "out" / "shapes" / variant
     extra = ["anchors.npy", "postprocess.json"] if variant == "int8-raw" else []
-    names = ["detect.tflite", "example.png", "graph.svg", "labelmap.txt", "manifest.json", "report.html", "report.json", *extra]
+    names = ["detect.tflite", "example.png", "examples", "graph.svg", "labelmap.txt", "manifest.json", *extra]
+    names += ["report.html", "report.json"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert sorted(path.name for path in (folder / "examples").iterdir()) == [f"{number}.jpg" for number in range(6)]
     assert (folder / "labelmap.txt").read_text().splitlines() == ["circle", "square", "triangle"]
 
 
@@ -90,7 +72,7 @@ def test_the_graph_shows_every_operator_once_in_the_colour_of_its_type(built: Bu
 
 def test_the_command_draws_what_the_bundle_has(built: Built) -> None:
     bundle = built[0] / "out" / "shapes" / "int8"
-    run = _inv(built[0], "graph", "--file", "out/shapes/int8/detect.tflite", "--engine", "venv")
+    run = inv_in(built[0], "graph", "--file", "out/shapes/int8/detect.tflite", "--engine", "venv")
     assert run.returncode == 0, run.stdout + run.stderr
     assert (built[0] / "detect.svg").read_bytes() == (bundle / "graph.svg").read_bytes()
 
@@ -202,10 +184,8 @@ print(max(float(np.abs(one - other).max()) for one, other in pairs))
 
 
 def test_calibrating_once_for_all_gives_what_the_public_converter_gives(built: Built) -> None:
-    store = built[0] / ".litekiln" / "store"
-    by_step = {step["id"]: store / step["key"] / "files" for step in built[1]["steps"]}
     ours = built[0] / "out" / "shapes" / "int8" / "detect.tflite"
-    arguments = [str(ROOT / "steps"), str(by_step["export"]), str(by_step["draw shapes"]), str(ours)]
+    arguments = [str(ROOT / "steps"), str(stored(built, "export")), str(stored(built, "draw shapes")), str(ours)]
     assert float(in_toolchain(PUBLIC, *arguments)) == 0.0
 
 
@@ -213,7 +193,7 @@ def test_the_second_build_does_nothing_and_takes_under_a_second(built: Built) ->
     seconds = []
     for _ in range(3):
         started = time.monotonic()
-        run = _inv(built[0], *BUILD, "--json")
+        run = inv_in(built[0], *BUILD, "--json")
         seconds.append(time.monotonic() - started)
         assert {step["reason"] for step in json.loads(run.stdout)["steps"]} == {""}
     print("an up-to-date build takes", min(seconds), "s")  # a figure for the log: bench/up_to_date.py measures it against a peer
@@ -227,23 +207,23 @@ def test_touching_one_calibration_picture_re_runs_only_the_integer_variants(buil
     for path in sorted(drawn.iterdir())[:12]:
         shutil.copyfile(path, pictures / path.name)
     arguments = (*BUILD, "--calib", str(pictures), "--variant", "float32", "--variant", "int8", "--json")
-    first = json.loads(_inv(work, *arguments).stdout)
+    first = json.loads(inv_in(work, *arguments).stdout)
     assert "calibrated with 12 pictures, fewer than 100" in (work / "out/shapes/int8/report.json").read_text()
     assert first["bundles"][0]["verdict"] == "ok"
     (pictures / "00003.png").write_bytes((pictures / "00004.png").read_bytes() + b"\0")
-    again = json.loads(_inv(work, *arguments).stdout)
+    again = json.loads(inv_in(work, *arguments).stdout)
     ran = {step["id"] for step in again["steps"] if step["reason"]}
-    assert ran == {"calibrate", "convert int8", "annotate int8", "verify int8"}
+    assert ran == {"calibrate", "convert int8", "annotate int8", "trace", "verify int8", "measure int8"}
     assert {step["reason"] for step in again["steps"] if step["id"] == "calibrate"} == {"changed: input pictures"}
-    assert _inv(work, *BUILD).returncode == 0  # the bundles of the recipe's own set again
+    assert inv_in(work, *BUILD).returncode == 0  # the bundles of the recipe's own set again
 
 
 def test_random_calibration_marks_the_bundle(built: Built) -> None:
     work = built[0]
-    run = _inv(work, *BUILD, "--variant", "int8", "--calib", "random")
+    run = inv_in(work, *BUILD, "--variant", "int8", "--calib", "random")
     assert "calibrated with random noise: not for use" in run.stdout
     assert _report(built, "int8")["verdict"] == "not for use"
-    assert _inv(work, *BUILD).returncode == 0
+    assert inv_in(work, *BUILD).returncode == 0
     assert _report(built, "int8")["verdict"] == "ok"
 
 
@@ -253,7 +233,7 @@ def test_docker_and_venv_give_the_same_bundles(built: Built) -> None:
     before = bundle_hashes(work)
     shutil.rmtree(work / "out")
     shutil.rmtree(work / ".litekiln" / "store")
-    run = _inv(work, "build", "--model", "shapes", "--json")
+    run = inv_in(work, "build", "--model", "shapes", "--json")
     assert {step["engine"] for step in json.loads(run.stdout)["steps"]} == {"docker"}, "auto did not take docker"
     assert "engine docker for tf2.13, because a daemon answers and the image is there" in run.stderr
     assert bundle_hashes(work) == before

@@ -45,7 +45,12 @@ def test_the_verdict_stands_on_top_in_a_sentence() -> None:
 
 RANDOM = {"count": 10, "seed": 0, "random": True, "channels": [], "warnings": ["calibrated with random noise: not for use"]}
 LOST = {"map": 0.682, "drop_points": 24.13, "limit_points": 1.5, "within_limit": False}
-BLUE = {"lost_points": 24.1, "tried": [{"what": "blue and red exchanged", "map": 0.91}], "likely": "blue and red exchanged"}
+BLUE = {
+    "now": 0.68,
+    "measure": "mAP",
+    "tried": [{"what": "blue and red exchanged", "score": 0.91}],
+    "likely": "blue and red exchanged",
+}
 AGREES = {"with": "float32", "set": "coco128", "pictures": 128, "detections": 310, "matched": 300, "share": 0.968}
 ADVICE = {"count": 3, "advice": "keep the first operator in float"}
 NOT_FOUND = {"source": 41, "matched": 30, "share": 0.73, "iou": 0.5, "limit": 0.95, "ok": False}
@@ -135,7 +140,7 @@ SECTIONS = {
     "errors": "118 tensors were compared with float32's on 8 pictures; half of them are better than 31 dB.",
     "calibration": "200 pictures, chosen with seed 0; left out: 0 that are copies of others, 0 that can't be read.",
     "checks": "exactly one PostProcess operator11✓ ok",
-    "speed": "It takes 118 of 121 operators (97.5 %). It leaves: PACK (2), TFLite_Detection_PostProcess (1).",
+    "speed": "It takes 118 of 121 operators (97.5 %), in 2 parts. It leaves: PACK (2), TFLite_Detection_PostProcess (1).",
     "edge-tpu": "not ready for it: its input and output are float32. Its weights are 1.0 MB: they fit the 8 MB",
     "file": "each pixel becomes (pixel \u2212 127.5) / 127.5, that is -1 to 1.",
     "origin": "all 648568 numbers in 344 variables are the source's",
@@ -182,6 +187,25 @@ def test_what_failed_is_marked() -> None:
     assert "✗ lost 24.1 points" in page.text_of("int8-accuracy")
     assert "one explains it: blue and red exchanged" in page.text_of("int8-accuracy")
     assert "one is -1all✗ wrong" in page.text_of("int8-checks")
+
+
+def test_outputs_without_a_limit_are_only_told() -> None:
+    told = [{name: value for name, value in raw("box_encodings", 0.083).items() if name not in ("limit", "ok")}]
+    page = _page(sample(parity={"against": "x", "raw": told}))
+    assert "Largest difference, % of the largest number" in page.text_of("int8-parity")
+    assert page.text_of("int8-parity").endswith("-no limit")
+    assert "How much of the allowed difference is used, % of the limit" in _page(sample()).text_of("int8-parity")
+
+
+def test_the_sources_own_detections_are_told() -> None:
+    own = {"source": 33, "matched": 32, "share": 0.97, "iou": 0.5}
+    said = _page(sample(parity={**sample()["parity"], "own_detections": own})).text_of("int8-parity")
+    assert "Beside these, the file makes 32 of 33 again (97 %)." in said
+
+
+def test_what_the_edge_tpus_compiler_says_is_shown() -> None:
+    edge_tpu = {**sample()["edge_tpu"], "compiled": {"compiled": False, "said": ["Model not quantized"]}}
+    assert "Its compiler refused it" in _page(sample(edge_tpu=edge_tpu)).text_of("int8-edge-tpu")
 
 
 def test_what_is_wrong_with_the_pictures_is_told() -> None:

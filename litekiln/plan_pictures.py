@@ -1,0 +1,64 @@
+"""Picture sets as inputs of steps: a folder of the project's, or what a step draws or fetches."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from litekiln.hashes import FileHashes
+from litekiln.hashing import files_below, sha256_value
+from litekiln.host_steps import VERSION
+from litekiln.paths import Project
+from litekiln.picture_sets import PictureSet, load_set, set_names
+from litekiln.plan import Input, PlanBuilder
+from litekiln.plan_verify import Pictures
+from litekiln.toolchains import Toolchain
+
+DRAWN = "shapes"  # pictures that are always there, since a generator draws them
+MEMORY = {"draw": 200, "fetch": 100}  # at their peak, in MB
+
+
+class PictureSteps:
+    """Adds the steps that make sets."""
+
+    def __init__(self, project: Project, steps: PlanBuilder, drawer: Toolchain) -> None:
+        self._project, self._steps, self._drawer = project, steps, drawer
+        self._hashes = FileHashes(project.state)
+
+    def calibration(self, pictures: PictureSet) -> Pictures:
+        """A set's own choice of pictures."""
+        spec = pictures.spec
+        if spec.folder:
+            folder, names = pictures.folder / spec.folder, pictures.pictures()
+            return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, {"pictures": list(names)})
+        return Pictures(self._made(pictures), pictures.name, {})
+
+    def evaluation(self, pictures: PictureSet) -> Pictures:
+        """A set with annotations.json: all its pictures count."""
+        told = {"evaluation": True}
+        if not pictures.spec.folder:
+            return Pictures(self._made(pictures), pictures.name, told)
+        folder = pictures.folder / pictures.spec.folder
+        names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
+        return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, told)
+
+    def drawn(self) -> Pictures | None:
+        """Pictures for what has none of its own in reach."""
+        return self.calibration(load_set(self._project, DRAWN)) if DRAWN in set_names(self._project) else None
+
+    def save(self) -> None:
+        self._hashes.save()
+
+    def _made(self, pictures: PictureSet) -> Input:
+        spec, steps = pictures.spec, self._steps
+        if spec.generator:
+            step, inputs = f"draw {pictures.name}", {"generator": steps.file(pictures.folder / spec.generator)}
+            args = {"count": spec.count, "seed": spec.seed}
+            steps.add(step, "draw_pictures.py", self._drawer, args=args, inputs=inputs, memory=MEMORY["draw"])
+        else:
+            step, remote = f"fetch {pictures.name}", spec.remote(pictures.folder)
+            listed = [asdict(picture) for picture in pictures.pinned()]
+            what = {"url": remote.url, "digest": remote.digest, "size": remote.size, "set": pictures.name, "pictures": listed}
+            steps.add(step, "fetch pictures", None, args={**what, "version": VERSION}, inputs={}, memory=MEMORY["fetch"])
+        return steps.output(step)
+
+    def _hash(self, folder: Path, names: list[str]) -> str:
+        return sha256_value([[name, self._hashes.sha256(folder / name)] for name in names])

@@ -1,0 +1,97 @@
+"""mAP on an evaluation set, by pycocotools."""
+
+import contextlib
+import io
+import os
+
+import numpy
+import protocol
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+import pictures
+
+AREA_ALL, MOST_DETECTIONS = 0, -1  # places in what COCOeval counts
+
+
+class EvaluationSet:
+    """Pictures with the boxes that people drew in them."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._truth = COCO(os.path.join(folder, "annotations.json"))
+        self._categories = {each["name"]: each["id"] for each in self._truth.dataset["categories"]}
+
+    def check_labels(self, labels):
+        if not set(labels) & set(self._categories):
+            raise protocol.Refused(
+                "no class of the evaluation set (%s) is in the label map (%s)"
+                % (", ".join(self._categories), ", ".join(labels) or "which is empty")
+            )
+
+    def score(self, detect, labels, most=None, told=True):
+        """mAP of `detect(picture)`, which gives boxes, classes and scores; of at most so many pictures, spread evenly."""
+        images, found = self._truth.dataset["images"], []
+        if most and len(images) > most:
+            images = [images[place * len(images) // most] for place in range(most)]
+        for place, image in enumerate(images):
+            picture = self._load(image)
+            for box, kind, score in zip(*detect(picture)):
+                name = label(labels, kind)
+                if name in self._categories:
+                    found.append(_detection(image["id"], self._categories[name], box, score, picture))
+            if told:
+                protocol.progress(place + 1, len(images), "pictures")
+        return dict(self._scores(found, [image["id"] for image in images]), pictures=len(images))
+
+    def _load(self, image):
+        try:
+            picture = pictures.load(os.path.join(self._folder, "images", image["file_name"]))
+        except pictures.Unreadable as error:
+            raise protocol.Refused("evaluation picture %s can't be read: %s" % (image["file_name"], error)) from None
+        _check_size(picture, image)
+        return picture
+
+    def _scores(self, found, ids):
+        if not found:
+            return {"map": 0.0, "map_50": 0.0, "per_class": dict.fromkeys(sorted(self._categories), 0.0)}
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = COCOeval(self._truth, self._truth.loadRes(found), "bbox")
+            evaluation.params.imgIds = ids
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        whole, half = (round(float(each), 4) for each in evaluation.stats[:2])
+        return {"map": whole, "map_50": half, "per_class": self._per_class(evaluation)}
+
+    def _per_class(self, evaluation):
+        """mAP of each class that is in the pictures."""
+        names = {number: name for name, number in self._categories.items()}
+        told = {}
+        for place, number in enumerate(evaluation.params.catIds):
+            precision = evaluation.eval["precision"][:, :, place, AREA_ALL, MOST_DETECTIONS]
+            valid = precision[precision > -1]
+            if valid.size:
+                told[names[number]] = round(float(numpy.mean(valid)), 4)
+        return told
+
+
+def label(labels, kind):
+    """A class's name, or its number where the label map ends before it: only some sources say how many classes there are."""
+    return labels[kind] if 0 <= kind < len(labels) else str(kind)
+
+
+def _check_size(picture, image):
+    """Boxes drawn on a picture that lay on its side would be silently wrong."""
+    stated = image.get("width", picture.width), image.get("height", picture.height)
+    if stated != picture.size:
+        turned = "; it has an EXIF turn that its annotations don't know" if stated == picture.size[::-1] else ""
+        sizes = "%dx%d, its annotations say %dx%d" % (picture.size + stated)
+        raise protocol.Refused("evaluation picture %s is %s%s" % (image["file_name"], sizes, turned))
+
+
+def _detection(image, category, box, score, picture):
+    top, left, bottom, right = (float(side) for side in box)
+    sides = [left * picture.width, top * picture.height, (right - left) * picture.width, (bottom - top) * picture.height]
+    return {"image_id": image, "category_id": category, "bbox": sides, "score": float(score)}

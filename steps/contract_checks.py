@@ -1,0 +1,245 @@
+"""The contract of a finished file, check by check: what was looked at, what was found, what was expected.
+
+Converters hold a fresh file to it and refuse at the first check that fails; the verify step looks once more at the file that is
+delivered, and its whole list is in the report.
+"""
+
+import collections
+
+import numpy
+import protocol
+
+import arithmetic
+import flat
+
+# What goes in and what comes out, where it isn't float32.
+INPUT_TYPE = {"int8-io": "uint8", "int8-raw": "int8", "uint8-qat": "uint8", "uint8-qat-raw": "uint8"}
+OUTPUT_TYPE = {"int8-raw": "int8", "uint8-qat-raw": "uint8"}
+LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
+LOWEST = {"int8": -128, "uint8": 0, "int16": -32767}
+SCALE_TOLERANCE = 0.02
+ZERO_POINT_TOLERANCE = 1
+NEEDS_FLEX = (
+    "the graph has operators that only full TensorFlow can run: %s; the Pi's runtime can't. "
+    "For another runtime: --allow-flex; else train or export the model without them"
+)
+
+# `problem` is empty where the check holds, else what is wrong in words.
+Check = collections.namedtuple("Check", "id what found expected problem")
+
+
+def require(checks):
+    """Refuse at the first check that fails."""
+    for check in checks:
+        if check.problem:
+            raise protocol.Refused(check.problem)
+
+
+def as_data(checks):
+    told = [check._asdict() for check in checks]
+    for each in told:
+        each["ok"] = not each.pop("problem")
+    return told
+
+
+def of_graph(model, variant, contract, names, allow_flex=False, keep_float=()):
+    """What can be seen of the graph alone. `names` are the outputs' in their order."""
+    described = flat.describe(model)
+    yield _one_graph(model)
+    yield _output_sizes(described["outputs"])
+    yield _operators(described["operators"], allow_flex)
+    yield _postprocess(model, variant, contract)
+    yield _input(variant, described["inputs"], contract)
+    yield _arithmetic(model, variant, keep_float)
+    if "int" in variant:
+        yield _pixel_range(variant, model, contract["range"], keep_float)
+    yield _output_names(variant, model, described["outputs"], names)
+    yield _output_types(variant, described["outputs"])
+    yield _output_shapes(described["outputs"], contract, names)
+    yield _static(model)
+
+
+def of_words(model, contract, labels, packed):
+    """What the file says of itself, and what lies beside it. `packed` is its metadata, read back."""
+    yield _labels(contract, labels)
+    yield _packed_labels(labels, packed)
+    yield _packed_pixels(contract, packed)
+    yield _packed_outputs(model, packed)
+
+
+def _one_graph(model):
+    count = len(model.subgraphs)
+    problem = "" if count == 1 else "the file has %d subgraphs: it branches or loops" % count
+    return Check("one-graph", "one graph, without branches or loops", str(count), "1", problem)
+
+
+def _operators(operators, allow_flex):
+    flex = sorted(name for name in operators if name.startswith("Flex"))
+    expected = "only full TensorFlow's, asked for by --allow-flex" if allow_flex else "none"
+    problem = NEEDS_FLEX % ", ".join(flex) if flex and not allow_flex else ""
+    return Check("no-flex", "no operators that only full TensorFlow can run", ", ".join(flex) or "none", expected, problem)
+
+
+def _postprocess(model, variant, contract):
+    wanted = 1 if contract["outputs"] == "postprocess" and not variant.endswith("-raw") else 0
+    count = sum(name == flat.POSTPROCESS for name, _ in flat.operators(model))
+    problem = ""
+    if count and not wanted:
+        problem = "%s has a PostProcess operator, which its name excludes" % variant
+    elif count != wanted:
+        problem = "the graph has %d PostProcess operators, expected %d" % (count, wanted)
+    what = "exactly one PostProcess operator" if wanted else "no PostProcess operator"
+    return Check("postprocess", what, str(count), str(wanted), problem)
+
+
+def _arithmetic(model, variant, keep_float):
+    found, expected, problem = arithmetic.judge(model, variant, keep_float)
+    return Check("arithmetic", "it computes as its name says (entry/weights/result)", found, expected, problem)
+
+
+def _input(variant, inputs, contract):
+    expected, shape = INPUT_TYPE.get(variant, "float32"), [1, contract["height"], contract["width"], 3]
+    stated, wanted = ", ".join("%s %s" % (each["type"], each["shape"]) for each in inputs), "%s %s" % (expected, shape)
+    right = len(inputs) == 1 and inputs[0]["type"] == expected and inputs[0]["shape"] == shape
+    problem = "" if right else "%s has input %s, expected %s" % (variant, stated, wanted)
+    return Check("input", "one RGB picture of this size and type goes in", stated, wanted, problem)
+
+
+def first_quantized(model):
+    """The first integer form of the picture: the input itself, or what a QUANTIZE makes of it; None where there is none."""
+    graph = model.subgraphs[0]
+    tensor = int(graph.inputs[0])
+    if flat.TYPES[graph.tensors[tensor].type] == "float32":
+        made = [op for name, op in flat.operators(model) if name == b"QUANTIZE" and int(op.inputs[0]) == tensor]
+        return graph.tensors[int(made[0].outputs[0])] if made else None
+    return graph.tensors[tensor]
+
+
+def _pixel_range(variant, model, wanted, keep_float):
+    """The integers of the input must span the pixel range that the network was trained with."""
+    what = "its input's integers stand for the pixels that the network was trained with"
+    tensor = first_quantized(model)
+    if tensor is None:
+        problem = "" if keep_float else "the input is float and nothing quantizes it"
+        return Check(
+            "pixel-range", what, "float", "float, where its first operators are kept so" if keep_float else "integers", problem
+        )
+    kind, scale, zero = flat.TYPES[tensor.type], float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
+    expected = (wanted[1] - wanted[0]) / LEVELS[kind]
+    zero_wanted = LOWEST[kind] - wanted[0] / expected
+    if kind == "int16":
+        expected, zero_wanted = max(abs(value) for value in wanted) / 32767.0, 0.0  # symmetric
+    found, should = "scale %.6f, zero point %d" % (scale, zero), "scale %.6f, zero point %g" % (expected, round(zero_wanted, 1))
+    problem = ""
+    if abs(scale - expected) > SCALE_TOLERANCE * expected:
+        problem = "%s has input scale %.6f, pixels from %g to %g need %.6f: it was calibrated with another pixel range" % (
+            variant,
+            scale,
+            wanted[0],
+            wanted[1],
+            expected,
+        )
+    elif abs(zero - zero_wanted) > ZERO_POINT_TOLERANCE:
+        problem = "%s has input zero point %d, pixels from %g to %g need %d: it was calibrated with another pixel range" % (
+            variant,
+            zero,
+            wanted[0],
+            wanted[1],
+            round(zero_wanted),
+        )
+    return Check("pixel-range", what, found, should, problem)
+
+
+def _output_names(variant, model, outputs, wanted):
+    """Their order, by the PostProcess operator's ports where there is one: names can be wrong, ports can't."""
+    graph, last = model.subgraphs[0], flat.postprocess(model)
+    names = [each["name"] for each in outputs]
+    given = [int(each) for each in graph.outputs]
+    problem = ""
+    if tuple(names) != tuple(wanted):
+        problem = "%s gives %s, expected %s" % (variant, ", ".join(names) or "nothing", ", ".join(wanted))
+    elif last is not None and [int(each) for each in last.outputs] != given:
+        ports = [int(each) for each in last.outputs]
+        order = [wanted[ports.index(each)] if each in ports else "?" for each in given]
+        problem = "the outputs that are called %s are %s by the operator's ports" % (", ".join(names), ", ".join(order))
+        names = order
+    elif tuple(wanted) == flat.DETECTION_OUTPUTS and given != sorted(given):
+        problem = "the outputs' tensors are numbered %s: tools that tell them apart by number would mix them up" % given
+    elif flat.signed_outputs(model) != names:
+        problem = "the signature calls the outputs %s, they are %s" % (", ".join(flat.signed_outputs(model)), ", ".join(names))
+    return Check(
+        "output-order", "outputs in this order, by ports, numbers and signature", ", ".join(names), ", ".join(wanted), problem
+    )
+
+
+def _output_types(variant, outputs):
+    expected, types = OUTPUT_TYPE.get(variant, "float32"), sorted({each["type"] for each in outputs})
+    names = ", ".join(each["name"] for each in outputs)
+    problem = "" if types == [expected] else "%s gives %s as %s" % (variant, names, " and ".join(types))
+    return Check("output-types", "outputs of this type", " and ".join(types), expected, problem)
+
+
+def _output_sizes(outputs):
+    """Converters before TensorFlow 2.4 make outputs without size of a TF2 export, and raise nothing."""
+    hollow = [each["name"] for each in outputs if 0 in each["shape"] or not each["shape"]]
+    named = ", ".join(dict.fromkeys(hollow))
+    problem = "output %s has no size: the converter is too old for this export" % named if hollow else ""
+    return Check("output-sizes", "every output has a size", "%d of none" % len(hollow), "0 of none", problem)
+
+
+def _output_shapes(outputs, contract, names):
+    found = ", ".join("%s %s" % (each["name"], each["shape"]) for each in outputs)
+    expected, problem = "any", ""
+    if tuple(names) == flat.DETECTION_OUTPUTS:
+        shapes = flat.detection_shapes(contract["max_detections"])
+        expected = ", ".join("%s %s" % pair for pair in zip(names, shapes))
+        if [each["shape"] for each in outputs] != shapes:
+            problem = "outputs have shapes %s, expected %s" % (found, expected)
+    return Check("output-shapes", "outputs of these shapes", found, expected, problem)
+
+
+def _static(model):
+    """Shapes that are left open cost time on each run, and some runtimes refuse them."""
+    open_ones = [
+        each.name.decode("utf-8", "replace")
+        for each in model.subgraphs[0].tensors
+        if each.shapeSignature is not None and len(each.shapeSignature) and min(int(size) for size in each.shapeSignature) < 0
+    ]
+    shown = ", ".join(open_ones[:3])
+    problem = "%d tensors have shapes that are left open, the first: %s" % (len(open_ones), shown) if open_ones else ""
+    return Check("static-shapes", "no shape is left open", "%d open" % len(open_ones), "0 open", problem)
+
+
+def _labels(contract, labels):
+    wanted = contract["classes"]
+    problem = "" if not wanted or len(labels) == wanted else "the label map has %d classes, the model %d" % (len(labels), wanted)
+    return Check("label-count", "one label for each class", str(len(labels)), str(wanted or "not known"), problem)
+
+
+def _packed_labels(labels, packed):
+    problem = "" if list(packed.labels) == labels else "the label file in the metadata is not the label map"
+    found, expected = ("%d lines" % len(each) for each in (packed.labels, labels))
+    return Check("packed-labels", "the label file in the metadata is the label map", found, expected, problem)
+
+
+def _packed_pixels(contract, packed):
+    wanted = contract["mean"], contract["std"]
+    expected, problem = "mean %s, std %s" % tuple(map(_numbers, wanted)), ""
+    found = "mean %s, std %s" % tuple(map(_numbers, packed.pixels)) if packed.pixels else "nothing"
+    if not packed.pixels or not numpy.allclose(packed.pixels, wanted, rtol=1e-5, atol=1e-5):
+        problem = "the metadata says of a pixel: %s; the model takes %s" % (found, expected)
+    return Check("packed-pixels", "the metadata says what a pixel becomes", found, expected, problem)
+
+
+def _numbers(values):
+    rounded = ["%g" % value for value in values]
+    return rounded[0] if len(set(rounded)) == 1 else "[%s]" % ", ".join(rounded)
+
+
+def _packed_outputs(model, packed):
+    names = tuple(each["name"] for each in flat.describe(model)["outputs"])
+    wanted = flat.MEANINGS if names == flat.DETECTION_OUTPUTS else names
+    problem = "" if tuple(packed.outputs) == wanted else "the metadata names the outputs %s" % ", ".join(packed.outputs)
+    return Check(
+        "packed-outputs", "the metadata says what comes out", ", ".join(packed.outputs) or "nothing", ", ".join(wanted), problem
+    )

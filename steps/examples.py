@@ -1,0 +1,65 @@
+"""A few pictures with what the source and the converted model see in them: for people, who trust a picture before a number."""
+
+import os
+
+import protocol
+from PIL import Image, ImageDraw, ImageFont
+
+import accuracy
+import pictures
+
+SHOWN = 6  # pictures beside the report
+SIDE = 480  # of the longer side, in pixels
+TILE, ROWS, COLUMNS = 320, 2, 2  # of the one sheet
+SCORE = 0.4
+QUALITY = 85
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
+
+
+def show(detector, observations, folder, labels):
+    """Write the pictures; what was seen in each, by the source too."""
+    os.makedirs(protocol.output_path("examples"))
+    sheet, told = Image.new("RGB", (COLUMNS * TILE, ROWS * TILE), "white"), []
+    for place in _telling(observations):
+        picture = pictures.load(os.path.join(folder, observations.names[place]))
+        found, source = (_told(each, labels) for each in (detector.detect(picture), observations.found(place)))
+        picture.thumbnail((SIDE, SIDE))
+        path = "examples/%d.jpg" % len(told)
+        picture.save(protocol.output_path(path), quality=QUALITY)
+        sizes = {"width": picture.width, "height": picture.height}
+        if len(told) < ROWS * COLUMNS:
+            picture.thumbnail((TILE, TILE))
+            _draw(picture, found)
+            sheet.paste(picture, ((len(told) % COLUMNS) * TILE, (len(told) // COLUMNS) * TILE))
+        told.append(dict(sizes, name=observations.names[place], file=path, source=source, found=found))
+    sheet.save(protocol.output_path("example.png"))
+    return told
+
+
+def _telling(observations):
+    """First the pictures in which the source sees something."""
+    places = range(len(observations.names))
+    seen = {place: int((observations.found(place).scores >= SCORE).sum()) for place in places}
+    return sorted(sorted(places, key=lambda place: (not seen[place], place))[:SHOWN])
+
+
+def _told(found, labels):
+    told = []
+    for box, kind, score in zip(*found):
+        if score >= SCORE:
+            sides, name = [round(float(side), 4) for side in box], accuracy.label(labels, int(kind))
+            told.append({"box": sides, "name": name, "class": int(kind), "score": round(float(score), 3)})
+    return told
+
+
+def _draw(picture, found):
+    canvas, font = ImageDraw.Draw(picture), ImageFont.load_default()
+    for each in found:
+        top, left, bottom, right = each["box"]
+        colour = COLOURS[each["class"] % len(COLOURS)]
+        corner = left * picture.width, top * picture.height
+        canvas.rectangle([corner, (right * picture.width, bottom * picture.height)], outline=colour, width=2)
+        text = "%s %.2f" % (each["name"], each["score"])
+        place = corner[0], max(0, corner[1] - 11)
+        canvas.rectangle(canvas.textbbox(place, text, font=font), fill=colour)
+        canvas.text(place, text, fill="white", font=font)

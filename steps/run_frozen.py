@@ -1,0 +1,60 @@
+"""Run TF1's frozen graph on pictures, in a session as TF1 does it: as it is, and without its fake quantization where it has that.
+
+A quantization-aware graph's float variants are made without it, its integer variants with it: each is compared with its own.
+"""
+
+import os
+
+import numpy
+import protocol
+import tensorflow.compat.v1 as tf
+
+import boxes
+import fake_quant
+import observations
+import picture_names
+import pictures
+
+GRAPH = "tflite_graph.pb"
+
+
+def run(args):
+    exported, folder = protocol.input_path("exported"), protocol.input_path("pictures")
+    contract = protocol.read_json(os.path.join(exported, "contract.json"))
+    anchors = numpy.load(os.path.join(exported, "anchors.npy"))
+    graph = _read(os.path.join(exported, GRAPH))
+    ends = contract["tf1"]
+    how = ""
+    if ends["fake_quant"] and not args["fake_quant"]:
+        graph, how = fake_quant.without(graph), ", without its fake quantization"
+    graph = tf.graph_util.extract_sub_graph(graph, [ends["image"], ends["encodings"], ends["predictions"]])
+    writer = observations.Writer("the frozen graph, run by TensorFlow %s%s" % (tf.__version__, how))
+    names = picture_names.of(args, folder)
+    with tf.Session(graph=_imported(graph)) as session:
+        for name, picture in picture_names.load(folder, names, observations.PICTURES):
+            pixels, shares = pictures.fit(picture, contract)
+            feed = {ends["image"] + ":0": pictures.normalise(pixels, contract)}
+            encodings, predictions = session.run([ends["encodings"] + ":0", ends["predictions"] + ":0"], feed)
+            found = None
+            if contract["max_detections"]:
+                found = boxes.framed(boxes.make(encodings[0], predictions[0], anchors, contract["postprocess"]), shares)
+            writer.add(name, {"box_encodings": encodings[0], "class_predictions": predictions[0]}, found)
+    return writer.write()
+
+
+def _read(path):
+    graph = tf.GraphDef()
+    with open(path, "rb") as stream:
+        graph.ParseFromString(stream.read())
+    return graph
+
+
+def _imported(definition):
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(definition, name="")
+    return graph
+
+
+if __name__ == "__main__":
+    protocol.main(run)

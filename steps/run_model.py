@@ -1,0 +1,48 @@
+"""Run a source that is a Keras file, a SavedModel or a function on pictures, by the source's own code."""
+
+import os
+
+import protocol
+import tensorflow as tf
+
+import boxes
+import exporting
+import flat
+import observations
+import picture_names
+import pictures
+
+WORDS = {"keras": "the Keras model", "saved-model": "the SavedModel", "function": "the function"}
+
+
+def run(args):
+    contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
+    folder = protocol.input_path("pictures")
+    names = picture_names.of(args, folder)
+    call = _loader(args["kind"]).load(args)[0]
+    writer = observations.Writer("%s itself, run by TensorFlow %s" % (WORDS[args["kind"]], tf.__version__))
+    for name, picture in picture_names.load(folder, names, observations.PICTURES):
+        pixels, shares = pictures.fit(picture, contract)
+        given = exporting.numbers(call(tf.constant(pictures.normalise(pixels, contract))))
+        if contract["outputs"] == "detections":
+            count = int(given["count"][0])
+            found = boxes.Found(*(given[key][0][:count] for key in flat.DETECTION_OUTPUTS[:3]))
+            writer.add(name, {}, boxes.framed(found._replace(classes=found.classes.astype(int)), shares))
+        else:
+            writer.add(name, given)
+    return writer.write()
+
+
+def _loader(kind):
+    """The exporter that knows how to load a source of this kind. Each needs its own toolchain: only that one is imported."""
+    if kind == "keras":
+        import export_keras as loader
+    elif kind == "saved-model":
+        import export_saved_model as loader
+    else:
+        import export_function as loader
+    return loader
+
+
+if __name__ == "__main__":
+    protocol.main(run)

@@ -1,0 +1,36 @@
+"""Run a finished .tflite as its publisher gave it: its outputs are told apart by what they were found to be when it was read."""
+
+import os
+
+import protocol
+
+import boxes
+import flat
+import interpreter
+import observations
+import picture_names
+import pictures
+
+
+def run(args):
+    exported, folder = protocol.input_path("exported"), protocol.input_path("pictures")
+    contract = protocol.read_json(os.path.join(exported, "contract.json"))
+    model = interpreter.Interpreter(protocol.input_path("model"), num_threads=1)
+    model.allocate_tensors()
+    entry, ends = model.get_input_details()[0], model.get_output_details()
+    writer = observations.Writer("the published file itself, run by TensorFlow %s" % interpreter.version())
+    names = picture_names.of(args, folder)
+    for name, picture in picture_names.load(folder, names, observations.PICTURES):
+        pixels, shares = pictures.fit(picture, contract)
+        batch = pictures.normalise(pixels, contract)
+        model.set_tensor(entry["index"], pictures.as_type(batch, entry["dtype"], entry["quantization"]))
+        model.invoke()
+        given = {name: model.get_tensor(ends[place]["index"]) for name, place in contract["published_order"].items()}
+        count = int(given["count"].ravel()[0])
+        found = boxes.Found(*(given[key][0][:count] for key in flat.DETECTION_OUTPUTS[:3]))
+        writer.add(name, {}, boxes.framed(found._replace(classes=found.classes.astype(int)), shares))
+    return writer.write()
+
+
+if __name__ == "__main__":
+    protocol.main(run)

@@ -1,0 +1,188 @@
+"""Where an integer model's error comes from, tensor by tensor, and what would help: measured, not guessed.
+
+The calibrated model is a float model whose tensors have the names of the quantized one's, so the result of each operator can be
+held against what it should be. Then what may help is tried: the operators that add most noise kept in float, and 16 bits between
+operators.
+"""
+
+
+import numpy
+import protocol
+
+import boxes
+import convert_integer
+import converted
+import flat
+import picture_names
+import pictures
+
+PIXELS = 64 * 160 * 160  # of all pictures together: large networks are traced on fewer pictures
+FEWEST, MOST = 4, 32
+WORST = 10
+SCORE, ALIKE = 0.3, 0.5  # from here on a detection counts, and is the same
+SILENCE, CEILING = 1e-20, 99.0
+HELPS = 0.01  # so much more of the detections that are the same as float32's, or ...
+CLEARER = 3.0  # ... so many decibels less noise at the end
+INT8, INT16 = "int8", "int16x8"
+
+
+def trace(args):
+    calibrated = protocol.input_path("calibrated")
+    contract = converted.read_contract(calibrated)
+    batches, float_run = _batches(args, contract), _Run(convert_integer.read(calibrated), contract)
+    wanted = [float_run.look(batch) for batch in batches]
+
+    def quantized(variant, keep_float=()):
+        return _Run(convert_integer.quantize(convert_integer.read(calibrated), variant, contract, keep_float), contract)
+
+    traced = {variant: _traced(float_run, quantized(variant), batches) for variant in args["variants"]}
+    noisiest = traced[INT8].pop("noisiest") if INT8 in traced else []
+    told = {variant: dict(each, pictures=len(batches)) for variant, each in traced.items()}
+    if INT8 in told:
+        trials = [{"what": "int8 as it is", **_likeness(wanted, quantized(INT8), batches)}]
+        if noisiest:
+            what = "the %d operators that add most noise kept in float" % len(noisiest)
+            trials.append({"what": what, "keep_float": noisiest, **_tried(wanted, quantized, INT8, noisiest, batches)})
+        trials.append({"what": INT16, **_tried(wanted, quantized, INT16, (), batches)})
+        told[INT8].update(trials=trials, advice=_advice(trials))
+    if INT16 in told:
+        told[INT16].pop("noisiest", None)
+    return told
+
+
+def _batches(args, contract):
+    folder = protocol.input_path("pictures")
+    most = max(FEWEST, min(MOST, PIXELS // (contract["height"] * contract["width"])))
+    found = picture_names.load(folder, picture_names.of(args, folder), most)
+    return [pictures.normalise(pictures.fit(picture, contract)[0], contract) for _, picture in found]
+
+
+class _Run:
+    """A model whose every tensor can be looked at: without delegates, which keep theirs to themselves."""
+
+    def __init__(self, model, contract):
+        from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
+
+        self.model = model
+        self._interpreter = Interpreter(
+            model_content=flat.write(model),
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        self._interpreter.allocate_tensors()
+        self._details = {each["index"]: each for each in self._interpreter.get_tensor_details()}
+        self._detects = contract["outputs"] in ("postprocess", "detections")
+        graph, last = model.subgraphs[0], flat.postprocess(model)
+        names, ends = (flat.DETECTION_OUTPUTS, last.outputs) if last is not None else (flat.signed_outputs(model), graph.outputs)
+        self._outputs = dict(zip(names, (int(each) for each in ends)))
+        self.heads = [int(each) for each in (last.inputs[:2] if last is not None else graph.outputs)]
+
+    def run(self, batch):
+        entry = self._interpreter.get_input_details()[0]
+        self._interpreter.set_tensor(entry["index"], pictures.as_type(batch, entry["dtype"], entry["quantization"]))
+        self._interpreter.invoke()
+
+    def look(self, batch):
+        """The numbers at its end, and its detections."""
+        self.run(batch)
+        heads, found = [self.value(index) for index in self.heads], None
+        if self._detects:
+            values = {name: self.value(index) for name, index in self._outputs.items()}
+            count = int(values["count"].ravel()[0])
+            found = boxes.Found(*(values[name][0][:count] for name in flat.DETECTION_OUTPUTS[:3]))
+            found = found._replace(classes=found.classes.astype(int))
+        return heads, found
+
+    def value(self, index):
+        value, scales = self._interpreter.get_tensor(index), self._details[index]["quantization_parameters"]
+        if value.dtype == numpy.float32 or not len(scales["scales"]):
+            return value
+        return (value.astype(numpy.float32) - scales["zero_points"][0]) * scales["scales"][0]
+
+    def results(self):
+        """What each operator gives: its name, what it reads, and the tensor's number, by the tensor's name."""
+        graph, found = self.model.subgraphs[0], {}
+        for name, operator in flat.operators(self.model):
+            for index in operator.outputs:
+                tensor = graph.tensors[int(index)]
+                reads = [graph.tensors[int(each)].name.decode() for each in operator.inputs if int(each) >= 0]
+                found[tensor.name.decode()] = (name.decode(), reads, int(index), flat.TYPES[tensor.type])
+        return found
+
+
+def _traced(source, candidate, batches):
+    """Signal to noise of each integer tensor, in decibels; the worst, and the operators that add most noise."""
+    wanted, given = source.results(), candidate.results()
+    names = [name for name, (_, _, _, kind) in given.items() if name in wanted and kind in (INT8, "int16")]
+    signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    for place, batch in enumerate(batches):
+        source.run(batch)
+        candidate.run(batch)
+        for name in names:
+            should, found = (run.value(told[name][2]).astype(numpy.float64) for run, told in ((source, wanted), (candidate, given)))
+            if should.shape == found.shape:
+                signal[name] += float((should**2).sum())
+                noise[name] += float(((should - found) ** 2).sum())
+        protocol.progress(place + 1, len(batches), "pictures traced")
+    clear = {name: _decibels(signal[name], noise[name]) for name in names if signal[name] > SILENCE}
+    worst = sorted(clear, key=lambda name: clear[name])[:WORST]
+    tensors = [{"name": name, "operator": given[name][0], "type": given[name][3], "snr_db": clear[name]} for name in worst]
+    lost = {name: min((clear[each] for each in given[name][1] if each in clear), default=CEILING) - clear[name] for name in clear}
+    weighty = [name for name in clear if given[name][0] not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "CONCATENATION")]
+    return {
+        "tensors": tensors,
+        "count": len(clear),
+        "median_snr_db": round(float(numpy.median(list(clear.values()))), 1) if clear else None,
+        "noisiest": sorted(weighty, key=lambda name: -lost[name])[:WORST],
+    }
+
+
+def _decibels(signal, noise):
+    return round(min(CEILING, 10 * float(numpy.log10(max(signal, SILENCE) / max(noise, SILENCE)))), 1)
+
+
+def _tried(wanted, quantized, variant, keep_float, batches):
+    try:
+        return _likeness(wanted, quantized(variant, keep_float), batches)
+    except (protocol.Refused, RuntimeError, ValueError) as error:
+        return {"failed": str(error).partition("\n")[0][:300]}
+
+
+def _likeness(wanted, candidate, batches):
+    """How far it is the float model: noise at its end, and detections that are the same."""
+    matching, signal, noise = boxes.Matching(ALIKE, SCORE), 0.0, 0.0
+    for (heads, found), batch in zip(wanted, batches):
+        given, seen = candidate.look(batch)
+        for should, each in zip(heads, given):
+            signal += float((should.astype(numpy.float64) ** 2).sum())
+            noise += float(((should.astype(numpy.float64) - each) ** 2).sum())
+        if found is not None:
+            matching.add(found, seen)
+    told = {"snr_db": _decibels(signal, noise)}
+    return dict(told, share=round(matching.share, 4), detections=matching.wanted) if matching.wanted else told
+
+
+def _advice(trials):
+    """Which trial is worth its price, in a sentence."""
+    now, *others = trials
+    better = [each for each in others if "failed" not in each and _is_better(now, each)]
+    if not better:
+        return "neither would help noticeably: int8 is as good as it gets here"
+    best = max(better, key=lambda each: (each.get("share", 0), each["snr_db"]))
+    kept = " (--keep-float, names in the report)" if best.get("keep_float") else ""
+    return "%s%s would help: %s instead of %s" % (best["what"], kept, _in_words(best), _in_words(now))
+
+
+def _is_better(now, other):
+    if "share" in now:
+        return other["share"] >= now["share"] + HELPS
+    return other["snr_db"] >= now["snr_db"] + CLEARER
+
+
+def _in_words(trial):
+    share = "%.1f%% of float32's detections, " % (trial["share"] * 100) if "share" in trial else ""
+    return "%s%g dB" % (share, trial["snr_db"])
+
+
+if __name__ == "__main__":
+    protocol.main(trace)

@@ -1,0 +1,37 @@
+"""The demo, built once for all tests that look at what comes out of a build."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, inv_argv
+
+BUILD = ("build", "--model", "shapes", "--engine", "venv")
+Built = tuple[Path, dict[str, Any]]
+
+
+def inv_in(work: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(inv_argv(*arguments), cwd=work, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A work folder in which the demo was built once, and what the command said."""
+    work = tmp_path_factory.mktemp("shapes") / "work"
+    for name in ("models", "calib"):
+        shutil.copytree(ROOT / name, work / name)
+    (work / ".litekiln").mkdir()
+    (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
+    run = inv_in(work, *BUILD, "--json")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return work, json.loads(run.stdout)
+
+
+def stored(built: Built, step: str) -> Path:
+    """What a step of that build left."""
+    key = next(each["key"] for each in built[1]["steps"] if each["id"] == step)
+    return built[0] / ".litekiln" / "store" / str(key) / "files"
