@@ -19,8 +19,8 @@ host-dev:
 demo: host ## build the demo model in all its variants (no Docker needed)
 	@$(INV) build --model shapes $(ARGS)
 
-build: host ## build a model: make build MODEL=shapes [ARGS="--variant float32 --engine venv"]
-	@$(INV) build --model "$(MODEL)" $(ARGS)
+build: host ## build a model: make build MODEL=shapes [ARGS="--variant float32"]; or every recipe: make build ARGS="--all"
+	@$(INV) build $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)

@@ -4,15 +4,8 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from litekiln import commands
-from litekiln.cli import run_command
+from litekiln.cli import COMMON, ONE_LINE, run_command
 
-COMMON = {
-    "json": "print one JSON value on stdout; progress goes to stderr",
-    "debug": "show a traceback with an error",
-    "engine": "auto, docker, venv or here",
-    "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
-    "force": "do the steps again even if the store has them",
-}
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
     "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
@@ -24,18 +17,22 @@ BUILDING = {
 
 
 @task(
-    iterable=["variant", "keep_float"],
+    iterable=["variant", "models", "keep_float"],
     help={
         "model": "a folder below models/",
+        "all": "build every recipe: go on after a failure, list at the end what failed and why",
+        "models": "with --all: only these; A,B or given more than once",
         "allow-flex": "take operators that only full TensorFlow can run; the Pi's runtime can't",
         **BUILDING,
     },
 )
 def build(
     _: Context,
-    model: str,
     variant: list[str],
+    models: list[str],
     keep_float: list[str],
+    model: str = "",
+    all: bool = False,  # noqa: A002 - the flag's name
     engine: str = "auto",
     calib: str = "",
     jobs: int = 0,
@@ -45,10 +42,11 @@ def build(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Make a model's bundles: recipe, plan, what the store lacks, out/<model>/<variant>/."""
+    """Make the bundles of a model, or of all: recipe, plan, what the store lacks, out/<model>/<variant>/."""
+    what = {"model": model, "everything": all, "models": models, "variants": variant}
     how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
     how |= {"allow_flex": allow_flex, "keep_float": keep_float}
-    run_command(commands.build, as_json=json, debug=debug, model=model, variants=variant, **how)
+    run_command(commands.build, as_json=json, debug=debug, **what, **how)
 
 
 @task(
@@ -170,14 +168,7 @@ def graph(
         **{name: COMMON[name] for name in ("json", "debug")},
     }
 )
-def report(
-    _: Context,
-    model: str,
-    variant: str = "",
-    open: bool = False,  # noqa: A002 - the flag's name
-    json: bool = False,
-    debug: bool = False,
-) -> None:
+def report(_: Context, model: str, variant: str = "", open: bool = False, json: bool = False, debug: bool = False) -> None:  # noqa: A002
     """What a model's bundles are worth: a table, and out/<model>/report.html."""
     run_command(commands.report, as_json=json, debug=debug, model=model, variant=variant, open_page=open and not json)
 
@@ -252,6 +243,31 @@ def doctor(_: Context, store: bool = False, json: bool = False, debug: bool = Fa
 def models(_: Context, json: bool = False, debug: bool = False) -> None:
     """List the recipes, and what of each is built."""
     run_command(commands.models, as_json=json, debug=debug)
+
+
+@task(
+    iterable=["models", "variants"],
+    help={
+        "models": "only these models; A,B or given more than once (default: all)",
+        "variants": "only these variants; A,B or given more than once (default: all)",
+        "changed-since": "only what differs from this commit: a hash, tag or branch",
+        "per": "what a leg is: variant, or model with its variants (default: variant)",
+        "json": "print the matrix on one line of stdout, for $GITHUB_OUTPUT; the table goes to stderr",
+        "debug": COMMON["debug"],
+    },
+)
+def matrix(
+    _: Context,
+    models: list[str],
+    variants: list[str],
+    changed_since: str = "",
+    per: str = "variant",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Print what CI should build, as a GitHub Actions matrix. Runs and fetches nothing."""
+    what = {"models": models, "variants": variants, "changed_since": changed_since, "per": per}
+    run_command(commands.matrix, ONE_LINE, as_json=json, debug=debug, **what)
 
 
 @task(

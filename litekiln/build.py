@@ -1,12 +1,13 @@
 """`inv build`: recipe → plan → engine runs what the store lacks → bundles."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from litekiln.bundle import Bundle, write_bundles
 from litekiln.errors import LitekilnError, UsageError
+from litekiln.lease import Lease
 from litekiln.page import write_model_page
 from litekiln.paths import Project
 from litekiln.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
@@ -15,7 +16,7 @@ from litekiln.plan import Plan
 from litekiln.planner import Choices, plan_build
 from litekiln.recipes import TF1_KINDS, Recipe, load_recipe
 from litekiln.report import Reporter, size_text
-from litekiln.schedule import Finished, jobs_to_run
+from litekiln.schedule import Finished, Run, jobs_to_run
 from litekiln.store import Store
 from litekiln.working import open_executor
 
@@ -28,43 +29,68 @@ class Legacy:
     force_export: bool  # even where the archive has a finished graph
 
 
-def build(
-    reporter: Reporter,
-    project: Project,
-    *,
-    model: str,
-    variants: list[str],
-    engine: str,
-    calib: str,
-    jobs: int,
-    force: bool,
-    dry_run: bool,
-    allow_flex: bool = False,
-    keep_float: list[str] | None = None,
-    legacy: Legacy | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks of a build, whichever model is built."""
+
+    variants: list[str]
+    engine: str
+    calib: str
+    jobs: int
+    force: bool
+    dry_run: bool
+    allow_flex: bool = False
+    keep_float: list[str] = field(default_factory=list)
+    legacy: Legacy | None = None
+
+    def __post_init__(self) -> None:
+        if self.jobs < 0:
+            msg = f"--jobs {self.jobs}: expected 1 or more"
+            raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be built."""
+
+    recipe: Recipe
+    plan: Plan
+    command: str  # what to type for the same bundles
+
+    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
+
+
+def build(reporter: Reporter, project: Project, *, model: str, **asked: Any) -> dict[str, Any]:
     """Make a model's bundles."""
-    if jobs < 0:
-        msg = f"--jobs {jobs}: expected 1 or more"
-        raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
-    recipe = load_recipe(project, model)
-    if legacy:
-        _check_legacy(recipe)
-    pictures = _calibration_set(project, calib)
-    if not dry_run:
-        _record_first_use(project, recipe, reporter)
-    wish = legacy or Legacy(raw=False, force_export=False)
-    choices = Choices(tuple(variants), pictures, calib == RANDOM, wish.raw, wish.force_export, allow_flex, tuple(keep_float or ()))
-    plan = plan_build(project, recipe, choices)
-    if dry_run:
+    wish = Wish(**asked)
+    prepared = prepare(reporter, project, model, wish)
+    plan = prepared.plan
+    if wish.dry_run:
         return _show_plan(project, plan, reporter)
-    with open_executor(project, engine, reporter, jobs_to_run(jobs)) as (executor, lease):
-        run = executor.run(plan, force=force)
-        bundles = write_bundles(project, recipe, plan, run, lease, command(model, choices, calib, legacy=legacy is not None))
+    with open_executor(project, wish.engine, reporter, jobs_to_run(wish.jobs)) as (executor, lease):
+        run = executor.run(plan, force=wish.force)
+        bundles = prepared.write_bundles(project, run, lease)
     _show(project, plan, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
-    return {"model": model, "steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
+    return {"model": model, **built_as_data(run, bundles)}
+
+
+def prepare(reporter: Reporter, project: Project, model: str, wish: Wish, *, fetch_as: str = "fetch") -> Prepared:
+    """A model's recipe and the plan of what is asked. An archive without a known hash is fetched: `fetch_as` is shown meanwhile."""
+    recipe = load_recipe(project, model)
+    if wish.legacy:
+        _check_legacy(recipe)
+    pictures = calibration_set(project, wish.calib)
+    if not wish.dry_run:
+        _record_first_use(project, recipe, reporter, fetch_as)
+    legacy = wish.legacy or Legacy(raw=False, force_export=False)
+    noise = wish.calib == RANDOM
+    kept = tuple(wish.keep_float)
+    choices = Choices(tuple(wish.variants), pictures, noise, legacy.raw, legacy.force_export, wish.allow_flex, kept)
+    typed = command(model, choices, wish.calib, legacy=wish.legacy is not None)
+    return Prepared(recipe, plan_build(project, recipe, choices), typed)
 
 
 def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
@@ -90,7 +116,7 @@ def _check_legacy(recipe: Recipe) -> None:
         raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
 
 
-def _calibration_set(project: Project, calib: str) -> PictureSet | None:
+def calibration_set(project: Project, calib: str) -> PictureSet | None:
     """What `--calib` names: a folder of pictures, or a set below calib/."""
     if not calib or calib == RANDOM:
         return None
@@ -102,7 +128,7 @@ def _calibration_set(project: Project, calib: str) -> PictureSet | None:
     return load_set(project, calib)
 
 
-def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter) -> None:
+def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:
     """Fetch an archive that nobody published a hash of and record what it has: before the plan, since the hash is part of keys."""
     source = recipe.spec.source
     if not source.url or source.remote(recipe.folder).digest:
@@ -110,20 +136,25 @@ def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter) -> N
     from litekiln.fetch import fetch
 
     remote = source.remote(recipe.folder)
-    with reporter.step("fetch", "first use: no hash is published"):
-        archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter), note=reporter.note)
+    with reporter.step(shown, "first use: no hash is published"):
+        archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter, shown), note=reporter.note)
     lock = record_first_use(recipe.folder, source.url, archive)
     reporter.note(f"recorded sha256 {archive.sha256[:12]}… in {project.relative(lock)}; later downloads must match")
 
 
-def _bytes_shown(reporter: Reporter) -> Any:
+def _bytes_shown(reporter: Reporter, shown: str) -> Any:
     def progress(done: int, total: int | None) -> None:
-        reporter.live("fetch", f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
+        reporter.live(shown, f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
 
     return progress
 
 
 def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
+    return {"model": plan.model, "plan": show_plan(project, plan, reporter)}
+
+
+def show_plan(project: Project, plan: Plan, reporter: Reporter) -> list[dict[str, Any]]:
+    """The table of a plan's steps; the ways that are only taken when another is refused are counted, not listed."""
     store = Store(project.state)
     first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
     stored = {step.id: step.key in store for step in plan.steps}
@@ -136,32 +167,38 @@ def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, An
     others = len(plan.steps) - len(shown)
     further = f"; {others} more in other toolchains, only for what these refuse" if others else ""
     reporter.note(f"{len(shown)} steps, {list(states.values()).count('to do')} to do{further}; nothing was run")
-    steps = [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
-    return {"model": plan.model, "plan": steps}
+    return [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
+
+
+BUNDLE_COLUMNS = ("variant", "size", "time", "mAP", "input", "sha256", "path")
+
+
+def bundle_row(project: Project, bundle: Bundle) -> tuple[str, ...]:
+    return (
+        bundle.variant,
+        size_text(bundle.size),
+        f"{bundle.seconds:.1f} s",
+        _accuracy_text(bundle),
+        bundle.input_type,
+        bundle.sha256[:12],
+        project.relative(bundle.folder),
+    )
 
 
 def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporter) -> None:
-    rows = [
-        (
-            bundle.variant,
-            size_text(bundle.size),
-            f"{bundle.seconds:.1f} s",
-            _accuracy_text(bundle),
-            bundle.input_type,
-            bundle.sha256[:12],
-            project.relative(bundle.folder),
-        )
-        for bundle in bundles
-    ]
-    reporter.table(("variant", "size", "time", "mAP", "input", "sha256", "path"), rows)
-    told = dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle))
-    for warning in told:
+    reporter.table(BUNDLE_COLUMNS, [bundle_row(project, bundle) for bundle in bundles])
+    for warning in warnings_of(bundles):
         reporter.warn(warning)
     made = {bundle.variant for bundle in bundles}
     if missing := [variant for variant in plan.bundled if variant not in made]:
         reporter.warn(f"not made: {', '.join(missing)}")
     if bundles:
         reporter.note(f"the report: {project.relative(write_model_page(project, plan.model, reporter.warn))}")
+
+
+def warnings_of(bundles: list[Bundle]) -> list[str]:
+    """What the bundles' reports warn of, each once."""
+    return list(dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle)))
 
 
 def _accuracy_text(bundle: Bundle) -> str:
@@ -177,8 +214,12 @@ def _warnings(bundle: Bundle) -> list[str]:
 def _with_what_was_made(error: LitekilnError, plan: Plan, bundles: list[Bundle]) -> LitekilnError:
     """The error, saying for programs what there is all the same."""
     made = [bundle.variant for bundle in bundles]
-    error.details = {"made": made, "not_made": [variant for variant in plan.bundled if variant not in made]}
+    error.details = {**error.details, "made": made, "not_made": [variant for variant in plan.bundled if variant not in made]}
     return error
+
+
+def built_as_data(run: Run, bundles: list[Bundle]) -> dict[str, Any]:
+    return {"steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
 
 
 def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:

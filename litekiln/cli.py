@@ -12,11 +12,29 @@ from invoke.exceptions import Exit
 from litekiln.errors import LitekilnError
 from litekiln.report import Reporter
 
+# What options that several commands take mean.
+COMMON = {
+    "json": "print one JSON value on stdout; progress goes to stderr",
+    "debug": "show a traceback with an error",
+    "engine": "auto, docker, venv or here",
+    "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
+    "force": "do the steps again even if the store has them",
+}
 INTERRUPTED = 130
 TERMINATED = 143
+INDENTED: dict[str, Any] = {"indent": 1}
+ONE_LINE: dict[str, Any] = {"separators": (",", ":")}
 
 
-def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False, debug: bool = False, **arguments: Any) -> None:
+def run_command(
+    command: Callable[..., dict[str, Any]],
+    form: dict[str, Any] = INDENTED,
+    /,
+    *,
+    as_json: bool = False,
+    debug: bool = False,
+    **arguments: Any,
+) -> None:
     """Run a function of `commands`, print its result, and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     reporter = Reporter(json=as_json)
@@ -41,7 +59,7 @@ def run_command(command: Callable[..., dict[str, Any]], *, as_json: bool = False
         reporter.failed("unexpected error:", str(unexpected))
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
-        print(json.dumps(result, indent=1, default=str))
+        print(json.dumps(result, default=str, **form))
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

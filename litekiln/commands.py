@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from litekiln import build as building
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 HOST = "host"
 
 
-def build(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
-    """recipe → plan → engine runs what the store lacks → bundles."""
-    return building.build(reporter, find_project(), **arguments)
+def build(
+    reporter: Reporter, *, model: str = "", everything: bool = False, models: Sequence[str] = (), **arguments: Any
+) -> dict[str, Any]:
+    """recipe → plan → engine runs what the store lacks → bundles; of one model, or of all."""
+    from litekiln.build_all import build_all, refuse_unclear
+
+    refuse_unclear(model, models, everything=everything)
+    if everything:
+        return build_all(reporter, find_project(), models=models, **arguments)
+    return building.build(reporter, find_project(), model=model, **arguments)
 
 
 def legacy(reporter: Reporter, *, raw: bool, force_export: bool, **arguments: Any) -> dict[str, Any]:
@@ -145,6 +153,13 @@ def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
         contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
         return f"{contract['width']}x{contract['height']}"
     return ""
+
+
+def matrix(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """What CI should build."""
+    from litekiln.matrix import matrix as list_legs
+
+    return list_legs(reporter, find_project(), **arguments)
 
 
 def lock(reporter: Reporter, *, toolchains: list[str], check: bool, upgrade: bool) -> dict[str, Any]:

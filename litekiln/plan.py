@@ -64,6 +64,7 @@ class Attempt:
     verify: str
     measure: str
     trace: str = ""
+    pictures: str = ""  # the set that it is judged on, by name: no step is told, or a renamed folder would make its own again
 
     @property
     def ends(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Picture sets as inputs of steps: a folder of the project's, or what a step draws or fetches."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from litekiln.hashes import FileHashes
@@ -42,7 +42,9 @@ class PictureSteps:
 
     def drawn(self) -> Pictures | None:
         """Pictures for what has none of its own in reach."""
-        return self.calibration(load_set(self._project, DRAWN)) if DRAWN in set_names(self._project) else None
+        if DRAWN not in set_names(self._project):
+            return None
+        return replace(self.calibration(load_set(self._project, DRAWN)), stand_in=True)
 
     def save(self) -> None:
         self._hashes.save()

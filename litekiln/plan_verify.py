@@ -23,6 +23,7 @@ class Pictures:
     input: Input
     name: str
     told: dict[str, Any]  # the pictures' names, or that it is an evaluation set
+    stand_in: bool = False  # of something else than the model was trained for
 
     @property
     def evaluates(self) -> bool:
@@ -51,7 +52,7 @@ class VerifySteps:
         args: dict[str, Any] = {"variant": made.variant, "limits": self._recipe.spec.verify.limits(made.variant), **asked}
         inputs = {"bundle": made.annotated, "exported": made.exported}
         if pictures:
-            args |= {"set": pictures.name, **pictures.told}
+            args |= pictures.told
             kept = made.variant.startswith(FAKE_QUANTIZED)
             inputs |= {"pictures": pictures.input, "observed": self._observed(pictures, made, fake_quant=kept)}
         if pictures and reference and pictures.evaluates:

@@ -10,7 +10,7 @@ from litekiln.labels import read_labels
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, load_set
 from litekiln.plan import Attempt, Input, Plan, PlanBuilder
-from litekiln.plan_pictures import DRAWN, PictureSteps
+from litekiln.plan_pictures import PictureSteps
 from litekiln.plan_sources import TF1, SourceSteps
 from litekiln.plan_verify import REFERENCE, Made, Pictures, VerifySteps
 from litekiln.recipes import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
@@ -104,7 +104,8 @@ class _Builder:
         if f"calibrate{suffix}" in self._steps and variant in INTEGER_VARIANTS and pictures:
             trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures)
         measure = self._last.measure(made, verify)
-        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace)
+        judged_on = pictures.name if pictures else ""
+        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace, judged_on)
 
     def _judged_on(self, variant: str) -> Pictures | None:
         """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""
@@ -118,7 +119,7 @@ class _Builder:
         """float32 of the same toolchain, so that nothing but the numbers differs. Pictures of something else tell nothing."""
         if variant == REFERENCE or REFERENCE not in self._spec.convert.variants or not pictures:
             return None
-        if not pictures.evaluates and (self._choices.raw or self._choices.noise or pictures.name == DRAWN):
+        if not pictures.evaluates and (self._choices.raw or self._choices.noise or pictures.stand_in):
             return None
         toolchain = self._converters(REFERENCE)[0] if variant in TF1_VARIANTS else toolchain
         made = self._made(REFERENCE, toolchain, suffix)[1]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.markup import escape
 from rich.status import Status as LiveLine
 from rich.table import Table
@@ -15,6 +15,8 @@ from rich.table import Table
 from litekiln.check import Check, Status
 
 LOG_WIDTH = 250
+WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
+NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
 
 
 class Reporter:
@@ -92,8 +94,10 @@ class Reporter:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            numeric = column in {"size", "time", "seconds", "mAP", "points lost", "found again", "1 thread"}
-            table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in {"variants", "built", "A", "B"})
+            numeric = column in NUMBERS
+            wrapped = column in WRAPPED
+            overflow: OverflowMethod = "fold" if wrapped else "ellipsis"
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=not wrapped, overflow=overflow)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print(table)

@@ -16,6 +16,7 @@ from litekiln.store import Entry
 # What ends a step and what depends on it. Everything else (no engine, no disk) ends the run.
 STEP_FAILURES = (StepFailed, NetworkError, SourceError, CalibrationError)
 MOST_JOBS = 4
+Way = tuple[str, ...]  # the steps that end it
 SHARE_OF_MEMORY = 0.8
 
 
@@ -45,8 +46,32 @@ class Run:
         return self.finished
 
 
+def run_result(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> Run:
+    """What a plan came to. Only what kept a goal from being reached in every way counts as the run's error."""
+    blamed = list(dict.fromkeys(step for steps in blamed_for(plan, finished, failed).values() for step in steps))
+    return Run(finished, failed, summary([failed[step] for step in blamed], blamed))
+
+
+def blamed_for(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> dict[str, list[str]]:
+    """For each goal that was missed the failed steps that kept it: those of the last way that was tried."""
+
+    def blocking(way: Way) -> list[str]:
+        return [step.id for step in plan.leading_to(*way) if step.id in failed]
+
+    missed = {goal: ways for goal, ways in plan.goals().items() if not any(finished.keys() >= set(way) for way in ways)}
+    return {goal: next(filter(None, map(blocking, reversed(ways))), []) for goal, ways in missed.items()}
+
+
+def nothing_more(_run: Run, _open: set[str]) -> None:
+    """What most runs do when a step has ended."""
+
+
 class Schedule:
-    """One run of a plan. `perform` makes one step, in a thread; `stop` ends what is running."""
+    """One run of a plan. `perform` makes one step, in a thread; `stop` ends what is running.
+
+    `closing` are errors that end a step and what depends on it, as STEP_FAILURES do, but send nobody to another way: a toolchain
+    that can't be made is no reason to take the next one. `after` hears what there is, and which goals are open, when steps ended.
+    """
 
     def __init__(
         self,
@@ -56,8 +81,15 @@ class Schedule:
         stop: Stop,
         *,
         jobs: int,
+        closing: tuple[type[LitekilnError], ...] = (),
+        after: Callable[[Run, set[str]], None] = nothing_more,
     ) -> None:
         self._plan = plan
+        self._goals = plan.goals()
+        self._leading = {way: [step.id for step in plan.leading_to(*way)] for ways in self._goals.values() for way in ways}
+        self._closing = closing
+        self._closed: set[str] = set()
+        self._after = after
         self._perform = perform
         self._reporter = reporter
         self._stop = stop
@@ -77,14 +109,15 @@ class Schedule:
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._settle(self._running.pop(future), future)
+                    self._after(Run(self._finished, self._failed, None), self._open())
             except BaseException:
                 self._stop.set()
                 raise
-        return Run(self._finished, self._failed, self._error())
+        return run_result(self._plan, self._finished, self._failed)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
         """Start what is ready and fits. One step always fits: better slow than never."""
-        wanted = self._wanted()
+        wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
         ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
         for step in sorted(ready, key=lambda step: step.alone):  # what has to be alone comes when nothing else can be done
             if not self._fits(step):
@@ -101,46 +134,45 @@ class Schedule:
 
     def _wanted(self) -> set[str]:
         """What leads to the first way of each goal that is still open."""
-        wanted: set[str] = set()
-        for ways in self._plan.goals().values():
-            way = next((way for way in ways if not self._blocked(way)), None)
-            wanted |= {step.id for step in self._plan.leading_to(*way)} if way else set()
-        return wanted
+        return {step for goal in self._goals for step in self._leading.get(self._way(goal), ())}
 
-    def _blocked(self, way: tuple[str, ...]) -> list[str]:
-        """The failed steps that close a way."""
-        return [step.id for step in self._plan.leading_to(*way) if step.id in self._failed]
+    def _way(self, goal: str) -> Way:
+        """The way to a goal that is taken or would be next; () where there is none any more."""
+        taken = next((way for way in self._goals[goal] if not self._blocked(way)), ())
+        return () if goal in self._closed else taken
+
+    def _open(self) -> set[str]:
+        """The goals that are not reached yet and can be."""
+        return {goal for goal in self._goals if (way := self._way(goal)) and not self._finished.keys() >= set(way)}
+
+    def _blocked(self, way: Way) -> list[str]:
+        """The failed steps that keep a way from its end."""
+        return [step for step in self._leading[way] if step in self._failed]
 
     def _is_ready(self, step: Step) -> bool:
-        started = {*self._finished, *self._failed, *(running.id for running in self._running.values())}
-        return step.id not in started and all(value.step in self._finished for value in step.inputs.values() if value.step)
+        return all(value.step in self._finished for value in step.inputs.values() if value.step)
 
     def _settle(self, step: Step, future: "Future[Finished]") -> None:
+        ways = {goal: self._way(goal) for goal in self._goals}
         try:
             self._finished[step.id] = future.result()
-        except STEP_FAILURES as error:
+        except LitekilnError as error:
+            if not isinstance(error, (*STEP_FAILURES, *self._closing)):
+                raise
             self._failed[step.id] = error
+            concerned = [goal for goal, way in ways.items() if step.id in self._leading.get(way, ())]
+            if isinstance(error, self._closing):
+                self._closed |= set(concerned)
             self._reporter.failed(step.id, error.what.partition("\n")[0].removeprefix(f"{step.id}: "))
-            for goal, ways in self._plan.goals().items():
-                self._say_what_follows(step, goal, ways)
+            for goal in concerned:
+                self._say_what_follows(step, goal)
 
-    def _say_what_follows(self, failed: Step, goal: str, ways: tuple[tuple[str, ...], ...]) -> None:
-        """For each goal whose way this failure closes: which way is tried instead, or that there is none."""
-        taken = next((way for way in ways if not set(self._blocked(way)) - {failed.id}), None)
-        if not taken or failed.id not in self._blocked(taken) or goal == failed.id:
-            return
-        other = next((way for way in ways if not self._blocked(way)), None)
-        if other:
+    def _say_what_follows(self, failed: Step, goal: str) -> None:
+        """For a goal whose way this failure closes: which way is tried instead, or that there is none."""
+        if other := self._way(goal):
             self._reporter.note(f"{goal}: trying the next toolchain, to {other[0]}")
-        else:
+        elif goal != failed.id:
             self._reporter.failed(goal, f"not made, because {failed.id} failed")
-
-    def _error(self) -> LitekilnError | None:
-        """Only what kept a goal from being reached in every way counts, and the last way's reason stands for the goal."""
-        reached = self._finished.keys()
-        missed = [ways for ways in self._plan.goals().values() if not any(reached >= set(way) for way in ways)]
-        blamed = dict.fromkeys(name for ways in missed for name in self._blocked(ways[-1]))
-        return summary([self._failed[name] for name in blamed], list(blamed))
 
 
 def jobs_to_run(asked: int) -> int:

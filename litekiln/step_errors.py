@@ -13,7 +13,13 @@ RUNS_A_MODEL = ("verify.py", "measure_speed.py", "trace_errors.py", "run_tflite.
 
 
 def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
-    """The error that a step's outcome is."""
+    """The error that a step's outcome is. Where its log is stands in the remedy, and for programs in the details."""
+    error = _error(step, outcome, log)
+    error.details = {"log": str(log)}
+    return error
+
+
+def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
     if refused:
         return StepRefused(
@@ -56,6 +62,12 @@ def summary(failures: list[LitekilnError], names: list[str]) -> LitekilnError | 
     """The one error that a run ends with. Several of one kind are of that kind."""
     if len(failures) < 2:
         return failures[0] if failures else None
-    kinds = {type(error) for error in failures}
-    kind = kinds.pop() if len(kinds) == 1 else StepFailed
-    return kind("\n".join([f"{len(failures)} steps failed: {', '.join(names)}", *(str(error) for error in failures)]))
+    told = [f"{len(failures)} steps failed: {', '.join(names)}", *map(str, failures)]
+    return common_kind(failures)("\n".join(told))
+
+
+def common_kind(failures: list[LitekilnError]) -> type[LitekilnError]:
+    """The nearest kind that all of them are of: two ways of not being downloaded are both the network's. Else a step's failure."""
+    kinds = type(failures[0]).__mro__
+    kind = next(kind for kind in kinds if all(isinstance(error, kind) for error in failures))
+    return kind if issubclass(kind, LitekilnError) and kind is not LitekilnError else StepFailed

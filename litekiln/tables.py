@@ -3,9 +3,9 @@
 import difflib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -53,17 +53,41 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
 def _wrong_keys(shape: type[Table], data: dict[str, Any], prefix: str) -> Iterator[str]:
     fields = {field.name: field for field in msgspec.structs.fields(shape)}
     for name in sorted(set(data) - set(fields)):
-        close = difflib.get_close_matches(name, fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(fields)}"
-        yield f"{prefix}{name}: unknown key, {hint}"
+        yield _unknown(f"{prefix}{name}", name, fields)
     for name, field in fields.items():
         if name not in data:
             if field.required:
                 yield f"{prefix}{name}: missing"
             continue
-        inner = _table_in(field.type)
-        if inner and isinstance(data[name], dict):
-            yield from _wrong_keys(inner, data[name], f"{prefix}{name}.")
+        if isinstance(data[name], dict):
+            yield from _wrong_inside(field.type, data[name], f"{prefix}{name}.")
+
+
+def _wrong_inside(annotation: Any, data: dict[str, Any], prefix: str) -> Iterator[str]:
+    """The same below a key that holds a table, or tables by their names: msgspec does not tell the name."""
+    inner = _table_in(annotation)
+    if not inner:
+        return
+    if get_origin(annotation) is not dict:
+        yield from _wrong_keys(inner, data, prefix)
+        return
+    known = get_args(get_args(annotation)[0])
+    for name, value in sorted(data.items()):
+        path = f"{prefix}{name}"
+        problems = [_unknown(path, name, known)] if name not in known else []
+        if not problems and isinstance(value, dict):
+            problems = list(_wrong_keys(inner, value, f"{path}."))
+        try:
+            msgspec.convert({} if problems else {name: value}, annotation)
+        except msgspec.ValidationError as error:
+            problems = [_wrong_value(str(error).replace("[...]", f".{path}"))]
+        yield from problems
+
+
+def _unknown(path: str, name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    return f"{path}: unknown key, {hint}"
 
 
 def _table_in(annotation: Any) -> type[Table] | None:

@@ -56,7 +56,7 @@ def _finished(svg, file):
 
 def _style(file):
     yield "graph [nslimit=1]"  # how long to look for a shorter picture: enough for honest models, an end for tangled ones
-    yield 'graph [rankdir=TB, ranksep=0.28, nodesep=0.3, pad=0.3, labelloc=t, labeljust=l, bgcolor=white, %s]' % _font(11)
+    yield "graph [rankdir=TB, ranksep=0.28, nodesep=0.3, pad=0.3, labelloc=t, labeljust=l, bgcolor=white, %s]" % _font(11)
     yield "node [shape=plain, %s]" % _font(10)
     yield "edge [arrowsize=0.6, penwidth=1.3]"
     yield "label=<%s>" % _legend(file)

@@ -5,7 +5,6 @@ held against what it should be. Then what may help is tried: the operators that 
 operators.
 """
 
-
 import numpy
 import protocol
 

@@ -41,7 +41,7 @@ class _Verification:
         self._warnings, self._suspicion = [], {}
 
     def run(self):
-        told = {"variant": self._variant, "set": self._args.get("set", ""), **self._check_contract()}
+        told = {"variant": self._variant, **self._check_contract()}
         if not os.path.exists(self._folder):
             return dict(told, warnings=["was compared with its source on no picture: there are none"])
         import detector  # only now: what can't be run is refused before

@@ -71,6 +71,26 @@ def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     assert [bool(store.get(key, thorough=True)) for key in store] == [True] * 10
 
 
+def test_all_at_once_goes_on_after_a_recipe_that_cannot_be_read(work: Path, inv: Inv) -> None:
+    broken = work / "models" / "broken"
+    shutil.copytree(work / "models" / "little", broken)
+    recipe = broken / "model.toml"
+    recipe.write_text(recipe.read_text().replace("[convert]", "[convrt]"))
+    everything = ("build", "--all", "--models", "little,broken", "--variant", "float32", "--engine", "venv")
+    run = inv(*everything)
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert "→ little: export  (new)" in run.stdout
+    assert "1 of 2 models failed, wholly or in part: broken" in run.stdout
+    assert sorted(path.name for path in (work / "out" / "little" / "float32").iterdir()) == FILES
+    together = bundle_hashes(work)
+
+    again = json.loads(inv(*everything, "--json").stdout)
+    assert again["models"]["broken"]["failures"][0]["error"] == "RecipeError"
+    assert {step["reason"] for step in again["models"]["little"]["steps"]} == {""}
+    assert inv(*BUILD, "--variant", "float32").returncode == 0
+    assert bundle_hashes(work) == together, "a build of one model gave other bytes"
+
+
 def test_a_checkpoint_of_another_model_is_refused_before_anything_runs(work: Path, inv: Inv) -> None:
     config = work / "models" / "little" / "source" / "pipeline.config"
     config.write_text(config.read_text().replace("num_classes: 3", "num_classes: 90"))

@@ -140,7 +140,7 @@ class _Cases:
         return self._step(f"annotate {name}", "annotate.py", args, **inputs)
 
     def _verify(self, name: str, bundle: Path, variant: str) -> None:
-        args = {"variant": variant, "limits": limits(variant, None, None, None), "set": "shapes/eval", "evaluation": True}
+        args = {"variant": variant, "limits": limits(variant, None, None, None), "evaluation": True}
         inputs = {
             "bundle": bundle,
             "exported": stored(self._built, "export"),

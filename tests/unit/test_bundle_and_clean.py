@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -35,8 +36,18 @@ open(protocol.output_path("detect.tflite"), "w").write(text)
 open(protocol.output_path("labelmap.txt"), "w").write("\\n".join(args["labels"]))
 return {"size": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest(), "input_type": "float32"}
 """
-VERIFY = "return {'variant': args['variant']}"
-STEPS = {"export_detection.py": EXPORT, "convert_float.py": CONVERT, "annotate.py": ANNOTATE, "verify.py": VERIFY}
+VERIFY = "return {'checks': [], 'edge_tpu': {'ready': False}}"
+MEASURE = "return {'speed': {'threads': []}, 'xnnpack': {}, 'compiled': {}}"
+STEPS = {
+    "export_detection.py": EXPORT,
+    "run_detection.py": "return {}",
+    "convert_float.py": CONVERT,
+    "annotate.py": ANNOTATE,
+    "verify.py": VERIFY,
+    "trace_errors.py": "return {}",
+    "measure_speed.py": MEASURE,
+}
+COMMAND = "inv build --model demo"
 FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
 
 
@@ -50,7 +61,7 @@ def _bundles(project: Project) -> tuple[list[Bundle], Run]:
     plan = plan_build(project, recipe)
     result = run_to_end(project, plan)
     with Lease(project.state) as lease:
-        return write_bundles(project, recipe, plan, result, lease), result
+        return write_bundles(project, recipe, plan, result, lease, COMMAND), result
 
 
 def _build(project: Project) -> list[Path]:
@@ -62,13 +73,16 @@ def test_a_bundle_names_everything_by_hash_and_no_time(project: Project) -> None
     folder = _build(project)[0]
     assert folder == project.out / "demo" / "float32"
     manifest = json.loads((folder / "manifest.json").read_text())
-    named = ["calibration", "files", "format", "litekiln", "made_by", "model", "page", "steps", "toolchains", "variant"]
+    named = ["calibration", "files", "format", "litekiln", "made_by", "measured_here", "model", "page", "steps"]
+    named += ["toolchains", "variant"]
     assert sorted(manifest) == named
-    assert [step["id"] for step in manifest["steps"]] == ["export", "convert float32", "annotate float32", "verify float32"]
+    own = [f"{what} float32" for what in ("convert", "annotate", "verify", "measure")]
+    assert [step["id"] for step in manifest["steps"]] == ["export", *own]
     assert manifest["steps"][0]["inputs"]["config"]["path"] == "models/demo/source/pipeline.config"
     assert list(manifest["toolchains"]) == ["tiny"]
     assert manifest["made_by"]["export"] == {"engine": "this", "image": ""}
-    assert sorted(manifest["files"]) == ["detect.tflite", "labelmap.txt", "report.html", "report.json"]
+    assert sorted(manifest["files"]) == ["detect.tflite", "labelmap.txt"]
+    assert sorted(manifest["measured_here"]) == ["report.html", "report.json"]
     assert manifest["files"]["detect.tflite"] == sha256_file(folder / "detect.tflite")
 
 
@@ -82,7 +96,9 @@ def test_the_report_tells_what_was_done(project: Project) -> None:
 def test_a_manifest_is_the_same_whichever_engine_made_it(project: Project) -> None:
     text = (_build(project)[0] / "manifest.json").read_text()
     assert without_maker(text) == without_maker(text.replace('"engine": "this"', '"engine": "docker"'))
+    assert without_maker(text) == without_maker(re.sub(r'"report.json": "\w+"', '"report.json": "0"', text))
     assert without_maker(text) != without_maker(text.replace('"variant": "float32"', '"variant": "float16"'))
+    assert without_maker(text) != without_maker(re.sub(r'"detect.tflite": "\w+"', '"detect.tflite": "0"', text))
 
 
 def test_a_current_bundle_is_left_alone_and_a_spoilt_one_mended(project: Project) -> None:
@@ -95,6 +111,65 @@ def test_a_current_bundle_is_left_alone_and_a_spoilt_one_mended(project: Project
     (folder / "stranger").write_text("")
     _build(project)
     assert sorted(path.name for path in folder.iterdir()) == FILES
+
+
+@pytest.mark.parametrize("name", ["report.json", "manifest.json", "detect.tflite"])
+def test_a_bundle_that_was_tampered_with_is_written_again(project: Project, name: str) -> None:
+    path = _build(project)[0] / name
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"float32", b"float23"))
+    assert path.read_bytes() != before
+    _build(project)
+    assert path.read_bytes() == before
+
+
+def _hashes(folder: Path, *names: str) -> dict[str, str]:
+    return {name: sha256_file(folder / name) for name in names}
+
+
+def test_what_was_measured_here_stands_apart_from_what_is_the_same_everywhere(project: Project) -> None:
+    folder = _build(project)[0]
+    first = (folder / "manifest.json").read_text()
+    assert json.loads(first)["measured_here"] == _hashes(folder, "report.html", "report.json")
+    _write_steps(project, measure_speed=MEASURE.replace("[]", "[{'threads': 1, 'median_ms': 9}]"))
+    _bundles(project)
+    second = (folder / "manifest.json").read_text()
+    assert json.loads((folder / "report.json").read_text())["speed"]["threads"] == [{"threads": 1, "median_ms": 9}]
+    assert json.loads(second)["measured_here"] == _hashes(folder, "report.html", "report.json")
+    assert json.loads(second)["measured_here"] != json.loads(first)["measured_here"]
+    assert json.loads(second)["files"] == json.loads(first)["files"]
+
+
+SHOWS = """
+os.makedirs(protocol.output_path("examples"))
+for name in ("example.png", "examples/0.jpg", "examples/1.jpg", "judged.json"):
+    open(protocol.output_path(name), "w").write(name + args["variant"])
+"""
+
+
+def test_the_examples_come_along_and_what_only_steps_read_stays(project: Project) -> None:
+    _write_steps(project, verify=SHOWS + VERIFY)
+    folder = _bundles(project)[0][0].folder
+    shown = ["example.png", "examples/0.jpg", "examples/1.jpg"]
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == sorted([*FILES, *shown])
+    assert (folder / "examples" / "1.jpg").read_text() == "examples/1.jpgfloat32"
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    assert sorted(files) == ["detect.tflite", *shown, "labelmap.txt"]
+    assert files["examples/1.jpg"] == sha256_file(folder / "examples" / "1.jpg")
+    before = folder.stat().st_ino
+    assert _bundles(project)[0][0].folder.stat().st_ino == before
+    (folder / "examples" / "1.jpg").write_text("spoilt")
+    (folder / "examples" / "2.jpg").write_text("stranger")
+    _bundles(project)
+    assert (folder / "examples" / "1.jpg").read_text() == "examples/1.jpgfloat32"
+    assert not (folder / "examples" / "2.jpg").exists()
+
+
+def test_a_variants_time_is_that_of_its_own_steps(project: Project) -> None:
+    _write_steps(project)
+    bundles, result = _bundles(project)
+    own = [f"{what} float16" for what in ("convert", "annotate", "verify", "measure")]
+    assert bundles[1].seconds == pytest.approx(sum(result.finished[name].entry.record()["seconds"] for name in own))
 
 
 def _age(project: Project, days: float) -> list[str]:
@@ -113,9 +188,9 @@ def _clean(project: Project, *, days: float | None = None, gigabytes: float | No
 def test_clean_by_age(project: Project) -> None:
     _build(project)
     keys = _age(project, days=9.5)
-    assert _clean(project, days=10, dry_run=True) == 6
-    assert len(list(Store(project.state))) == 7
-    assert _clean(project, days=10) == 6
+    assert _clean(project, days=10, dry_run=True) == 8
+    assert len(list(Store(project.state))) == 9
+    assert _clean(project, days=10) == 8
     assert list(Store(project.state)) == [keys[0]]
 
 
@@ -124,7 +199,7 @@ def test_clean_by_size_takes_the_least_recently_used_first(project: Project) -> 
     keys = _age(project, days=0)
     _clean(project, gigabytes=1e-5)
     left = list(Store(project.state))
-    assert 0 < len(left) < 7
+    assert 0 < len(left) < 9
     assert left[0] == keys[0]
 
 
@@ -132,7 +207,7 @@ def test_clean_leaves_what_is_in_use(project: Project) -> None:
     _build(project)
     keys = _age(project, days=100)
     with Store(project.state).lock(keys[0]):
-        assert _clean(project, days=1) == 6
+        assert _clean(project, days=1) == 8
     assert list(Store(project.state)) == [keys[0]]
 
 
@@ -141,7 +216,7 @@ def test_clean_leaves_what_another_process_has_used_since_it_began(project: Proj
     keys = _age(project, days=100)
     with Lease(project.state):
         Store(project.state).get(keys[1])
-        assert _clean(project, gigabytes=0) == 6
+        assert _clean(project, gigabytes=0) == 8
     assert list(Store(project.state)) == [keys[1]]
     assert _clean(project, gigabytes=0) == 1
 

@@ -227,7 +227,7 @@ def test_a_finished_tflite(steps: Project, theirs: Path, types: tuple[str, ...],
     assert (spec.source.kind, spec.source.file, spec.convert.variants) == ("tflite", "model.tflite", [variant])
     assert (spec.export.max_detections, spec.input, spec.calibration) == (20, None, None)
     assert (made["warnings"], made["next"]) == ([], "inv build --model mine")
-    assert plan_ids(steps) == ["export", f"convert {variant}", f"annotate {variant}", f"verify {variant}"]
+    assert plan_ids(steps) == ["export", *(f"{what} {variant}" for what in ("convert", "annotate", "verify", "measure"))]
 
 
 def test_a_finished_tflite_without_names_is_warned_of(home: Project, theirs: Path) -> None:

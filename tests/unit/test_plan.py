@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from litekiln.hashing import sha256_tree
 from litekiln.paths import Project
 from litekiln.plan import Attempt, Plan
@@ -29,23 +31,38 @@ def test_the_plan_of_a_recipe(project: Project) -> None:
     plan = _plan(project)
     assert [step.id for step in plan.steps] == [
         "export",
-        *("convert float32", "annotate float32", "verify float32"),
-        *("convert float16", "annotate float16", "verify float16"),
+        *("convert float32", "annotate float32", "verify float32", "measure float32"),
+        *("convert float16", "annotate float16", "verify float16", "measure float16"),
     ]
-    way = Attempt("tiny", "export", "convert float32", "annotate float32", "verify float32")
+    way = Attempt("tiny", "export", "convert float32", "annotate float32", "verify float32", "measure float32")
     assert (plan.variants["float32"], plan.bundled) == ((way,), ("float32", "float16"))
     assert plan.steps[1].inputs["exported"].step == "export"
-    assert len({step.key for step in plan.steps}) == 7
+    assert len({step.key for step in plan.steps}) == 9
 
 
 def test_asking_for_one_variant_plans_one(project: Project) -> None:
     steps = [step.id for step in _plan(project, "float16").steps]
-    assert steps == ["export", "convert float16", "annotate float16", "verify float16"]
+    assert steps == ["export", "convert float16", "annotate float16", "verify float16", "measure float16"]
 
 
 def test_a_plan_survives_its_journey_as_text(project: Project) -> None:
     plan = _plan(project)
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_variant_is_finished_when_its_last_steps_are() -> None:
+    way = Attempt("tiny", "export", "convert", "annotate", "verify", "measure", "trace")
+    assert way.ends == ("measure", "trace")
+    assert replace(way, trace="").ends == ("measure",)
+    assert Plan("demo", (), {"int8": (way, replace(way, trace=""))}).goals() == {"int8": (("measure", "trace"), ("measure",))}
+
+
+def test_what_leads_to_several_steps_is_in_the_plans_order(project: Project) -> None:
+    plan = _plan(project)
+    own = [f"{what} {variant}" for variant in ("float32", "float16") for what in ("convert", "annotate", "verify")]
+    led = [step.id for step in plan.leading_to("verify float16", "measure float32")]
+    assert led == ["export", *own[:3], "measure float32", *own[3:]]
+    assert plan.leading_to() == []
 
 
 def test_keys_are_the_same_for_the_same_things(project: Project) -> None:
@@ -56,8 +73,9 @@ def test_a_steps_own_program_changes_it_and_what_follows(project: Project) -> No
     everything = set(_keys(project))
     assert _changed(project, project.steps / "export_detection.py") == everything
     assert _changed(project, project.steps / "convert_float.py") == everything - {"export"}
-    assert _changed(project, project.steps / "annotate.py") == _named(everything, "annotate", "verify")
-    assert _changed(project, project.steps / "verify.py") == _named(everything, "verify")
+    assert _changed(project, project.steps / "annotate.py") == _named(everything, "annotate", "verify", "measure")
+    assert _changed(project, project.steps / "verify.py") == _named(everything, "verify", "measure")
+    assert _changed(project, project.steps / "measure_speed.py") == _named(everything, "measure")
     assert _changed(project, project.steps / "smoke.py") == set()
     assert _changed(project, project.steps / "convert_integer.py") == set()
     assert _changed(project, project.steps / "protocol.py") == everything
@@ -70,7 +88,7 @@ def _named(steps: set[str], *programs: str) -> set[str]:
 def test_a_module_that_programs_import_counts_as_their_own(project: Project) -> None:
     everything = set(_keys(project))
     assert _changed(project, project.steps / "flat.py") == everything - {"export"}
-    assert _changed(project, project.steps / "detector.py") == _named(everything, "verify")
+    assert _changed(project, project.steps / "detector.py") == _named(everything, "verify", "measure")
 
 
 def test_the_source_and_the_lock_change_everything(project: Project) -> None:

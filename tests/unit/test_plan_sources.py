@@ -58,14 +58,20 @@ def test_tf1_is_frozen_by_its_own_toolchain_and_lifted_once(home: Project) -> No
         "convert uint8-qat in TF1": ("convert_tf1.py", "tf1.15"),
         "convert uint8-qat": ("take_tflite.py", "tf2.13"),
         "annotate uint8-qat": ("annotate.py", "tf2.13"),
+        "source on photos, fake-quantized": ("run_frozen.py", "tf1.15"),
         "verify uint8-qat": ("verify.py", "tf2.13"),
+        "measure uint8-qat": ("measure_speed.py", "tf2.13"),
+        "source on photos": ("run_frozen.py", "tf1.15"),
         "convert float32": ("convert_float.py", "tf2.13"),
         "annotate float32": ("annotate.py", "tf2.13"),
         "verify float32": ("verify.py", "tf2.13"),
+        "measure float32": ("measure_speed.py", "tf2.13"),
         "calibrate": ("calibrate.py", "tf2.13"),
         "convert int8": ("convert_integer.py", "tf2.13"),
         "annotate int8": ("annotate.py", "tf2.13"),
         "verify int8": ("verify.py", "tf2.13"),
+        "trace": ("trace_errors.py", "tf2.13"),
+        "measure int8": ("measure_speed.py", "tf2.13"),
     }
     assert {name: value.path for name, value in made.step("freeze").inputs.items()} == {
         "config": "pipeline.config",
@@ -109,7 +115,9 @@ def test_forcing_the_export_and_allowing_flex_change_only_the_steps_they_concern
     forced = {step.id: step.key for step in plan(home, force_export=True).steps}
     assert {name for name in keys if keys[name] != forced[name]} == set(keys) - {"fetch"}
     flex = {step.id: step.key for step in plan(home, allow_flex=True).steps}
-    assert {name for name in keys if keys[name] != flex[name]} == {"convert float32", "annotate float32", "verify float32"}
+    own = {f"{what} float32" for what in ("convert", "annotate", "verify", "measure")}
+    assert {name for name in keys if keys[name] != flex[name]} == own
+    assert flex.keys() == keys.keys()
 
 
 def test_a_finished_graph_of_the_users_own_is_an_input(home: Project) -> None:
@@ -202,3 +210,104 @@ def test_legacy_is_for_tf1s_models(home: Project) -> None:
         )
     assert "demo is a model of kind 'tf2-detection', `inv legacy` is for TF1's" in caught.value.what
     assert caught.value.remedy == "inv build --model demo"
+
+
+# The source itself, on pictures
+
+
+def _observed(made: Plan, name: str = "source on photos") -> tuple[str, str, dict[str, tuple[str, str]]]:
+    """The step that runs the source: its program, its toolchain, and what it reads, but for the pictures."""
+    step = made.step(name)
+    assert step.inputs["pictures"].path == "calib/photos/pictures"
+    assert sorted(step.args["pictures"]) == numbered(12)
+    given = {key: (value.step, value.path) for key, value in step.inputs.items() if key != "pictures"}
+    return step.program, step.toolchain, given
+
+
+EXPORTED = ("export", "")
+
+
+def test_a_tf2_checkpoint_is_run_by_its_own_code(home: Project) -> None:
+    write(home, "tf2-detection", ["float32"], '[export]\ntoolchain = "tiny"\nmax_detections = 7\nnms = "regular"')
+    made = plan(home)
+    read = {"config": ("fetch", "pipeline.config"), "checkpoint": ("fetch", "checkpoint")}
+    assert _observed(made) == ("run_detection.py", "tiny", read)
+    args = made.step("source on photos").args
+    assert (args["prefix"], args["max_detections"], args["nms"]) == ("ckpt-0", 7, "regular")
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "more", "runs_it"),
+    [("tf1-detection", URL, "", "tf1.15"), ("tf1-frozen", 'file = "net.pb"', PIXELS, "tf2.13")],
+)
+def test_a_tf1_graph_is_run_as_it_was_frozen(home: Project, kind: str, source: str, more: str, runs_it: str) -> None:
+    (home.models / "demo" / "net.pb").write_bytes(b"graph")
+    write(home, kind, ["float32", "uint8-qat", "float32-tf1"], more, source=source)
+    made = plan(home)
+    assert _observed(made) == ("run_frozen.py", runs_it, {"exported": EXPORTED})
+    rounded = "source on photos, fake-quantized"
+    assert _observed(made, rounded) == ("run_frozen.py", runs_it, {"exported": EXPORTED})
+    assert [made.step(name).args["fake_quant"] for name in ("source on photos", rounded)] == [False, True]
+    assert sorted(step.id for step in made.steps if step.program == "run_frozen.py") == ["source on photos", rounded]
+
+
+def test_a_form_without_the_operator_is_compared_with_a_source_without_it(home: Project) -> None:
+    write(home, "tf1-detection", ["float32", "int8"])
+    made = plan(home, raw=True)
+    assert _observed(made, "source on photos raw")[2] == {"exported": ("export raw", "")}
+    assert _observed(made)[2] == {"exported": EXPORTED}  # int8-raw is cut from the whole graph
+
+
+MODEL = "models/demo/net"
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "args", "read"),
+    [
+        ("keras", "", {"signature": "", "function": ""}, {}),
+        ("keras", 'custom = "net.py"', {"signature": "", "function": ""}, {"custom": ("", "models/demo/net.py")}),
+        ("saved-model", 'signature = "serve"', {"signature": "serve", "function": ""}, {}),
+        ("function", 'function = "nets:build"', {"signature": "", "function": "nets:build"}, {}),
+    ],
+    ids=["keras", "custom", "saved-model", "function"],
+)
+def test_a_model_is_run_by_the_toolchain_that_loads_it(
+    home: Project, kind: str, keys: str, args: dict[str, str], read: dict[str, tuple[str, str]]
+) -> None:
+    (home.models / "demo" / "net").mkdir()
+    write(home, kind, ["float32"], PIXELS, '[export]\ntoolchain = "tiny"', source=f'folder = "net"\n{keys}')
+    made = plan(home)
+    assert _observed(made) == ("run_model.py", "tiny", {"exported": EXPORTED, "model": ("", MODEL), **read})
+    told = made.step("source on photos").args
+    assert {name: value for name, value in told.items() if name != "pictures"} == {"kind": kind, **args}
+    assert {name: value.sha256 for name, value in made.step("export").inputs.items()}.items() <= {
+        name: value.sha256 for name, value in made.step("source on photos").inputs.items()
+    }.items()
+
+
+def test_a_finished_file_is_run_as_it_came(home: Project) -> None:
+    (home.models / "demo" / "net.tflite").write_bytes(b"file")
+    write(home, "tflite", ["int8"], source='file = "net.tflite"')
+    read = {"exported": EXPORTED, "model": ("", "models/demo/net.tflite")}
+    assert _observed(plan(home)) == ("run_tflite.py", "tf2.13", read)
+    assert plan(home).variants["int8"][0].ends == ("measure int8",)
+
+
+def test_a_source_is_run_once_for_all_variants(home: Project) -> None:
+    write(home, "tf2-detection", ["float32", "float16", "int8"], '[export]\ntoolchain = "tiny"')
+    made = plan(home)
+    assert [step.id for step in made.steps if step.program == "run_detection.py"] == ["source on photos"]
+    assert {made.step(f"verify {variant}").inputs["observed"].step for variant in made.variants} == {"source on photos"}
+
+
+def test_what_is_made_of_a_checkpoint_does_not_change_what_its_source_gives(home: Project) -> None:
+    """Neither a converter's choice nor the exporter's program: only the source, its pictures and what runs them."""
+    write(home, "tf2-detection", ["float32", "int8"], '[export]\ntoolchain = "tiny"')
+    before = plan(home).step("source on photos").key
+    for name in ("export_detection.py", "convert_float.py", "verify.py"):
+        with (home.steps / name).open("a") as stream:
+            stream.write("# changed\n")
+    assert plan(home).step("source on photos").key == before
+    with (home.steps / "run_detection.py").open("a") as stream:
+        stream.write("# changed\n")
+    assert plan(home).step("source on photos").key != before

@@ -18,6 +18,7 @@ from litekiln.recipes import load_recipe
 from litekiln.toolchains import load_toolchain
 from tests.unit.running import run_to_end
 from tests.unit.test_build_report import write_detection_steps, write_recipe
+from tests.unit.test_bundle_and_clean import COMMAND
 from tests.unit.test_picture_sets import draw, numbered, write_set
 from tests.unit.test_schedule import add_toolchain
 from tests.unit.user_files import write_coco
@@ -49,6 +50,13 @@ def _changed(project: Project, change: Callable[[], object]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
+WHAT = ("convert", "annotate", "verify", "measure")
+
+
+def _steps(*variants: str, what: tuple[str, ...] = WHAT) -> list[str]:
+    return [f"{each} {variant}" for variant in variants for each in what]
+
+
 def _dependent(plan: Plan, on: str) -> set[str]:
     return {step.id for step in plan.steps if on in {each.id for each in plan.leading_to(step.id)}}
 
@@ -66,7 +74,10 @@ def test_each_toolchain_calibrates_once_for_all_integer_variants(project: Projec
         assert plan.step(f"convert {variant}").inputs["calibrated"].step == "calibrate"
         assert plan.step(f"convert {variant} (other)").inputs["calibrated"].step == "calibrate (other)"
         assert plan.step(f"convert {variant}").program == "convert_integer.py"
-    assert len({step.id for step in plan.steps}) == len({step.key for step in plan.steps}) == 1 + 2 + 2 * 3 * 5
+    assert [attempt.trace for attempt in plan.variants["int8-io"]] == ["trace", "trace (other)"]
+    assert {attempt.trace for attempt in plan.variants["float32"]} == {""}
+    alike = 1 + 1 + 2 * 2  # the export, the source on photos; each toolchain's calibration and trace
+    assert len({step.id for step in plan.steps}) == len({step.key for step in plan.steps}) == alike + 2 * 4 * 5
 
 
 def test_every_way_is_annotated_and_verified_where_it_was_exported(project: Project, photos: Path) -> None:
@@ -76,7 +87,8 @@ def test_every_way_is_annotated_and_verified_where_it_was_exported(project: Proj
     first, second = plan.variants["float32"]
     assert (first.toolchain, first.convert) == ("other", "convert float32")
     assert (second.toolchain, second.convert, second.verify) == ("tiny", "convert float32 (tiny)", "verify float32 (tiny)")
-    assert {plan.step(name).toolchain for name in _ids(plan, "export", "annotate", "verify")} == {"tiny"}
+    assert second.ends == ("measure float32 (tiny)",)
+    assert {plan.step(name).toolchain for name in _ids(plan, "export", "annotate", "verify", "measure")} == {"tiny"}
     assert [plan.step(name).toolchain for name in _ids(plan, "convert")] == ["other", "tiny"]
     assert plan.step("annotate float32 (tiny)").inputs["converted"].step == "convert float32 (tiny)"
 
@@ -84,7 +96,8 @@ def test_every_way_is_annotated_and_verified_where_it_was_exported(project: Proj
 def test_what_may_be_refused_is_kept_and_what_may_pass_is_not(project: Project, photos: Path) -> None:
     write_recipe(project, "float32", "int8", calibration="photos")
     plan = _plan(project)
-    assert {step.id for step in plan.steps if not step.keep_refusal} == {"export"}
+    passing = {"export", "source on photos", "trace", "measure float32", "measure int8"}
+    assert {step.id for step in plan.steps if not step.keep_refusal} == passing
 
 
 def test_a_variant_that_the_recipe_lacks_is_refused(project: Project) -> None:
@@ -97,17 +110,17 @@ def test_a_variant_that_the_recipe_lacks_is_refused(project: Project) -> None:
 # Calibration
 
 
-def test_without_an_integer_variant_no_picture_is_looked_at(project: Project, photos: Path) -> None:
+def test_without_an_integer_variant_no_picture_is_needed(project: Project, photos: Path) -> None:
     write_recipe(project, "float32", "int8", calibration="photos")
     (photos / "0000.jpg").rename(photos / "0000.txt")
     for name in numbered(12)[1:]:
         (photos / name).unlink()
-    assert _ids(_plan(project, "float32"), "calibrate") == []
+    assert [step.id for step in _plan(project, "float32").steps] == ["export", *_steps("float32")]
     with pytest.raises(CalibrationError, match="has 0 pictures, at least 10 are needed to calibrate"):
         _plan(project, "int8")
 
 
-@pytest.mark.parametrize(
+CHANGES = pytest.mark.parametrize(
     "change",
     [
         lambda folder: (folder / "0003.jpg").write_text("otherwise"),
@@ -118,10 +131,21 @@ def test_without_an_integer_variant_no_picture_is_looked_at(project: Project, ph
     ],
     ids=["size", "content", "name", "one more", "one less"],
 )
-def test_a_touched_picture_concerns_integer_variants_only(project: Project, photos: Path, change: Callable[[Path], object]) -> None:
+
+
+@CHANGES
+def test_a_touched_picture_makes_no_float_variant_again(project: Project, photos: Path, change: Callable[[Path], object]) -> None:
+    """What was judged on it is judged again, but only what was calibrated with it is converted again."""
     write_recipe(project, "float32", "float16", "int8", "int16x8", calibration="photos")
-    integer = {f"{program} {variant}" for program in ("convert", "annotate", "verify") for variant in ("int8", "int16x8")}
-    assert _changed(project, lambda: change(photos)) == {"calibrate", *integer}
+    judged = ["source on photos", *_steps("float32", "float16", what=("verify", "measure"))]
+    assert _changed(project, lambda: change(photos)) == {"calibrate", "trace", *_steps("int8", "int16x8"), *judged}
+
+
+@CHANGES
+def test_with_an_evaluation_set_it_concerns_integer_variants_only(
+    project: Project, evaluated: Path, photos: Path, change: Callable[[Path], object]
+) -> None:
+    assert _changed(project, lambda: change(photos)) == {"calibrate", "trace", *_steps("int8")}
 
 
 def test_what_is_no_picture_concerns_nobody(project: Project, photos: Path) -> None:
@@ -138,8 +162,10 @@ def test_the_steps_are_told_which_pictures(project: Project, photos: Path) -> No
     assert set(calibrate.args["pictures"]) < set(numbered(12))
     assert calibrate.args["seed"] == 3
     assert calibrate.inputs["pictures"].path == "calib/photos/pictures"
-    assert verify.args == {"variant": "int8", "show": True, "pictures": calibrate.args["pictures"]}
-    assert verify.inputs["pictures"] == calibrate.inputs["pictures"]
+    for step in (verify, plan.step("trace"), plan.step("source on photos")):
+        assert step.args["pictures"] == calibrate.args["pictures"]
+        assert step.inputs["pictures"] == calibrate.inputs["pictures"]
+    assert plan.variants["int8"][0].pictures == "photos"
 
 
 def test_a_set_of_the_command_line_takes_the_recipes_place(project: Project, photos: Path, tmp_path: Path) -> None:
@@ -156,7 +182,7 @@ def test_noise_needs_no_picture(project: Project) -> None:
     plan = _plan(project, noise=True)
     assert plan.step("calibrate").args == {"seed": 0, "random": 100}
     assert list(plan.step("calibrate").inputs) == ["exported"]
-    assert plan.step("verify int8").args == {"variant": "int8"}
+    assert list(plan.step("verify int8").inputs) == ["bundle", "exported"]
 
 
 def test_a_folder_elsewhere_is_not_named_in_a_bundle(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -168,7 +194,7 @@ def test_a_folder_elsewhere_is_not_named_in_a_bundle(project: Project, tmp_path_
     result = run_to_end(project, plan)
     result.complete()
     with Lease(project.state) as lease:
-        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease)
+        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND)
     text = (bundle.folder / "manifest.json").read_text()
     steps = {step["id"]: step for step in json.loads(text)["steps"]}
     assert steps["calibrate"]["inputs"]["pictures"]["path"] == "holiday"
@@ -199,9 +225,9 @@ def test_a_generators_pictures_are_drawn_by_a_step(project: Project) -> None:
     assert draws.inputs["generator"].path == "calib/drawn/draw.py"
     assert plan.step("calibrate").inputs["pictures"].step == "draw drawn"
     assert plan.step("calibrate").args == {"seed": 9}
-    assert plan.step("verify int8").args == {"variant": "int8", "show": True}
-    integer = {f"{program} {variant}" for program in ("convert", "annotate", "verify") for variant in ("int8", "int8-io")}
-    assert _dependent(plan, "draw drawn") == {"draw drawn", "calibrate", *integer}
+    assert plan.step("verify int8").inputs["pictures"].step == "draw drawn"
+    judged = ["source on drawn", *_steps("float32", what=("verify", "measure"))]
+    assert _dependent(plan, "draw drawn") == {"draw drawn", "calibrate", "trace", *_steps("int8", "int8-io"), *judged}
     assert _changed(project, lambda: (folder / "draw.py").write_text("more")) == _dependent(plan, "draw drawn")
 
 
@@ -223,8 +249,7 @@ def test_a_sets_address_is_fetched_by_a_step_of_the_hosts(project: Project) -> N
         ],
         "version": VERSION,
     }
-    integer = {"calibrate", "convert int8", "annotate int8", "verify int8"}
-    assert _dependent(plan, "fetch coco") == {"fetch coco", *integer}
+    assert _dependent(plan, "fetch coco") == {"fetch coco", "calibrate", "source on coco", "trace", *_steps("int8")}
     assert "fetch coco" not in {step.id for step in _plan(project, "float32").steps}
 
 
@@ -241,25 +266,27 @@ def evaluated(project: Project, photos: Path) -> Path:
 
 def test_float32_is_made_to_compare_with_though_nobody_asked(project: Project, evaluated: Path) -> None:
     plan = _plan(project, "int8")
-    assert (list(plan.variants), plan.bundled) == (["int8", "float32"], ("int8",))
-    assert plan.step("verify float32").inputs["evaluation"] == plan.step("verify int8").inputs["evaluation"]
-    assert plan.step("verify float32").args == {"variant": "float32", "evaluation": True}
-    assert list(plan.goals()) == ["int8", "float32"]
+    assert (list(plan.variants), plan.bundled, list(plan.goals())) == (["int8"], ("int8",), ["int8"])
+    assert plan.step("verify float32").inputs["pictures"] == plan.step("verify int8").inputs["pictures"]
+    assert [plan.step(f"verify {variant}").args["evaluation"] for variant in ("float32", "int8")] == [True, True]
+    assert _ids(plan, "measure") == ["measure int8"]
 
 
 def test_float32_is_made_once_where_it_was_asked_for(project: Project, evaluated: Path) -> None:
-    assert list(_plan(project, "int8", "float32").variants) == ["float32", "int8"]
+    plan = _plan(project, "int8", "float32")
+    assert list(plan.variants) == ["float32", "int8"]
+    assert [step.id for step in plan.steps if step.id in _steps("float32")] == _steps("float32")
     assert _plan(project).bundled == ("float32", "float16", "int8")
 
 
-def test_without_evaluation_nothing_is_compared(project: Project, photos: Path) -> None:
-    write_recipe(project, "float32", "int8", calibration="photos")
-    assert list(_plan(project, "int8").variants) == ["int8"]
+def test_nothing_is_compared_with_a_float32_that_the_recipe_lacks(project: Project, photos: Path) -> None:
+    write_recipe(project, "float16", "int8", calibration="photos")
+    assert not any("float32" in step.id for step in _plan(project).steps)
 
 
 @pytest.mark.parametrize("name", ["annotations.json", "images/b.jpg"])
 def test_an_evaluation_set_concerns_only_who_measures(project: Project, evaluated: Path, name: str) -> None:
-    measured = {f"verify {variant}" for variant in ("float32", "float16", "int8")}
+    measured = {"source on boxes", "trace", *_steps("float32", "float16", "int8", what=("verify", "measure"))}
     assert _changed(project, lambda: (evaluated / name).write_text("changed")) == measured
 
 
@@ -267,7 +294,13 @@ def test_an_evaluation_set_may_be_drawn(project: Project) -> None:
     draw(write_set(project, 'generator = "draw.py"', "drawn"), "draw.py")
     write_recipe(project, "float32", "float16", evaluation="drawn")
     plan = _plan(project, "float16")
-    assert _dependent(plan, "draw drawn") == {"draw drawn", "verify float16", "verify float32"}
+    assert _dependent(plan, "draw drawn") == {
+        "draw drawn",
+        "source on drawn",
+        "verify float32",
+        "verify float16",
+        "measure float16",
+    }
 
 
 def test_one_set_to_calibrate_and_to_evaluate_is_drawn_once(project: Project) -> None:
@@ -301,7 +334,7 @@ def test_the_steps_of_the_host_have_no_toolchain_in_their_key(project: Project) 
     lock = load_toolchain(project, "tiny").lock
     assert _changed(project, lambda: lock.write_text("other==1\n")) == {
         "export",
-        *_ids(_plan(project), "convert", "annotate", "verify"),
+        *_steps("float32"),
     }
 
 
@@ -332,7 +365,7 @@ def test_the_configuration_is_where_the_source_is(project: Project) -> None:
 def test_a_label_is_part_of_what_carries_it(project: Project, photos: Path) -> None:
     write_recipe(project, "float32", "int8", calibration="photos")
     labels = project.models / "demo" / "labels.txt"
-    named = {f"{program} {variant}" for program in ("annotate", "verify") for variant in ("float32", "int8")}
+    named = set(_steps("float32", "int8", what=("annotate", "verify", "measure")))
     assert _changed(project, lambda: labels.write_text("cat\ndog\nfish\n")) == named
     assert _plan(project).step("annotate int8").args["labels"] == ["cat", "dog", "fish"]
 

@@ -59,7 +59,7 @@ def _ways(project: Project, **programs: list[str]) -> Plan:
             step = variant if toolchain == "tiny" else f"{variant} ({toolchain})"
             used = load_toolchain(project, toolchain)
             builder.add(f"convert {step}", program, used, args={"variant": variant}, inputs={}, keep_refusal=True)
-            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 4))
+            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 5))
         builder.variant(variant, attempts)
     return builder.plan(tuple(programs))
 
@@ -118,7 +118,7 @@ def _calibrated(project: Project, **programs: str) -> Plan:
             program = programs.get(step.replace(" ", "_"), WORKS)
             builder.add(step, program, load_toolchain(project, toolchain), args={"variant": name}, inputs=inputs)
             if name != "calibrate":
-                attempts[name].append(Attempt(toolchain, step, step, step, step))
+                attempts[name].append(Attempt(toolchain, *[step] * 5))
     for name, ways in attempts.items():
         builder.variant(name, ways)
     return builder.plan(tuple(attempts))
@@ -200,7 +200,7 @@ def test_a_refusal_that_may_pass_is_asked_for_again(project: Project, tally: Pat
     [
         ("os._exit(3)", "work failed with exit code 3 in toolchain tiny"),
         ("os.kill(os.getpid(), 9)", "work was killed"),
-        ("os.kill(os.getpid(), 11)", "work failed with signal 11 in toolchain tiny"),
+        ("os.kill(os.getpid(), 11)", "work: a native library crashed (SIGSEGV) in toolchain tiny"),
     ],
 )
 def test_a_crash_is_not_kept(project: Project, body: str, what: str) -> None:
@@ -273,6 +273,92 @@ def test_a_step_that_needs_more_than_there_is_runs_alone(project: Project, monke
     intervals = _intervals(project, jobs=3, memory=[5000, 1, 5000], patience=0.2)
     assert not _overlap(intervals[:2])
     assert not _overlap(intervals[1:])
+
+
+# Alone
+
+
+def _to_measure(project: Project) -> Plan:
+    """Two variants, each converted and then measured alone; and something that takes long and has no one to wait for."""
+    builder, tiny = PlanBuilder(project, "demo"), load_toolchain(project, "tiny")
+    for name in ("a", "b"):
+        builder.add(f"convert {name}", "smoke.py", tiny, args={"name": name}, inputs={}, memory=1)
+        inputs = {"converted": builder.output(f"convert {name}")}
+        builder.add(f"measure {name}", "smoke.py", tiny, args={}, inputs=inputs, memory=1, alone=True)
+    for name in ("c", "d", "e"):
+        builder.add(f"convert {name}", "smoke.py", tiny, args={"name": name}, inputs={}, memory=1)
+    return builder.plan()
+
+
+def _perform_noting(project: Project, began: list[str], beside: dict[str, set[str]]) -> Callable[..., Finished]:
+    """Each step lasts long enough for whatever may start beside it to start."""
+    running: set[str] = set()
+    changing = threading.Lock()
+
+    def perform(step: Step, finished: dict[str, Finished]) -> Finished:
+        with changing:
+            began.append(step.id)
+            running.add(step.id)
+            for each in running:
+                beside.setdefault(each, set()).update(running - {each})
+        time.sleep(0.05)
+        with changing:
+            running.remove(step.id)
+        return Finished(step, Entry(step.key, project.state), "", 0.0, "this")
+
+    return perform
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_what_has_to_be_alone_is_and_comes_when_nothing_else_can_be_done(project: Project, jobs: int) -> None:
+    began: list[str] = []
+    beside: dict[str, set[str]] = {}
+    result = Schedule(_to_measure(project), _perform_noting(project, began, beside), Reporter(), Stop(), jobs=jobs).run()
+    assert result.error is None
+    assert sorted(began) == sorted(step.id for step in _to_measure(project).steps)
+    assert began[-2:] == ["measure a", "measure b"]
+    assert (beside["measure a"], beside["measure b"]) == (set(), set())
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_what_follows_something_alone_waits_for_it_and_runs(project: Project, jobs: int) -> None:
+    """It doesn't starve, nor does what needs it; and what is alone may be the first of all."""
+    builder, tiny = PlanBuilder(project, "demo"), load_toolchain(project, "tiny")
+    builder.add("measure", "smoke.py", tiny, args={}, inputs={}, alone=True)
+    for name in ("after a", "after b"):
+        builder.add(name, "smoke.py", tiny, args={"name": name}, inputs={"measured": builder.output("measure")})
+    builder.add("measure again", "smoke.py", tiny, args={"again": 1}, inputs={"last": builder.output("after b")}, alone=True)
+    began: list[str] = []
+    beside: dict[str, set[str]] = {}
+    result = Schedule(builder.plan(), _perform_noting(project, began, beside), Reporter(), Stop(), jobs=jobs).run()
+    assert result.error is None
+    assert (began[0], sorted(began[1:3]), began[3:]) == ("measure", ["after a", "after b"], ["measure again"])
+    assert (beside["measure"], beside["measure again"]) == (set(), set())
+
+
+def test_a_failure_keeps_nothing_alone_from_coming(project: Project) -> None:
+    error = StepFailed("convert a: failed")
+    began: list[str] = []
+    note = _perform_noting(project, began, {})
+
+    def perform(step: Step, finished: dict[str, Finished]) -> Finished:
+        done = note(step, finished)
+        if step.id == "convert a":
+            raise error
+        return done
+
+    result = Schedule(_to_measure(project), perform, Reporter(), Stop(), jobs=4).run()
+    assert (result.error, list(result.failed)) == (error, ["convert a"])
+    assert (began[-1], "measure a" in began) == ("measure b", False)
+
+
+def test_what_is_alone_needs_no_memory_to_be_free(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln.schedule.available_memory", lambda: 1.0)
+    builder = PlanBuilder(project, "demo")
+    builder.add("measure", "smoke.py", load_toolchain(project, "tiny"), args={}, inputs={}, memory=5000, alone=True)
+    began: list[str] = []
+    Schedule(builder.plan(), _perform_noting(project, began, {}), Reporter(), Stop(), jobs=4).run().complete()
+    assert began == ["measure"]
 
 
 @pytest.mark.parametrize(

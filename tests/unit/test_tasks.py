@@ -23,14 +23,14 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(project: Project) -> None:
     run = run_inv(project, "build", "--model", "demo", "--dry-run")
     assert run.returncode == 0, run.stderr
     assert [line.split("  ")[0] for line in run.stdout.splitlines()[1:4]] == ["export", "convert float32", "annotate float32"]
-    assert "7 steps, 7 to do; nothing was run" in run.stdout
+    assert "9 steps, 9 to do; nothing was run" in run.stdout
     assert not project.state.exists()
 
 
 def test_json_has_stdout_to_itself(project: Project) -> None:
     run = run_inv(project, "build", "--model", "demo", "--dry-run", "--json")
     assert [step["id"] for step in json.loads(run.stdout)["plan"]][:2] == ["export", "convert float32"]
-    assert "7 steps" in run.stderr
+    assert "9 steps" in run.stderr
 
 
 @pytest.mark.parametrize(
