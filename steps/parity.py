@@ -30,7 +30,7 @@ def compare(detector, observations, folder, limits):
     told = {
         "against": observations.against,
         "pictures": len(observations.names),
-        "raw": [_raw(output, each, limits) for output, each in sorted(errors.items())],
+        "raw": [_raw(output, each, limits, detector.detects) for output, each in sorted(errors.items())],
     }
     if detector.detects:
         told["detections"] = _detections(rules, limits)
@@ -51,7 +51,8 @@ def _apart(wanted, given):
     return float(difference.max()), float(difference.mean()), float(numpy.abs(wanted).max()), float(numpy.abs(wanted).mean())
 
 
-def _raw(name, errors, limits):
+def _raw(name, errors, limits, detects):
+    """Held to its largest difference where the limits say so; without detections, which say more, also to the mean."""
     largest, mean, size, mean_size = (numpy.array([each[part] for each in errors]) for part in range(4))
     relative = float(largest.max() / max(size.max(), RANK))
     told = {
@@ -64,6 +65,8 @@ def _raw(name, errors, limits):
     }
     if limits["raw"] is not None:
         told.update(limit=limits["raw"], ok=bool(relative <= limits["raw"]))
+    elif not detects and limits["raw_mean"] is not None:
+        told.update(mean_limit=limits["raw_mean"], ok=bool(told["relative_mean"] <= limits["raw_mean"]))
     return told
 
 
@@ -75,6 +78,13 @@ def _detections(matching, limits):
 def problem(variant, told):
     """What of it is not as it should be, in words; '' where all is."""
     for each in told["raw"]:
+        if not each.get("ok", True) and "mean_limit" in each:
+            return "%s: %s differs from the source's by %.3g of its mean value on average; the limit is %g" % (
+                variant,
+                each["name"],
+                each["relative_mean"],
+                each["mean_limit"],
+            )
         if not each.get("ok", True):
             return "%s: %s differs from the source's by up to %g, %.3g of its largest value; the limit is %g" % (
                 variant,
