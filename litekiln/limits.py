@@ -13,19 +13,18 @@ class Limits(Table, frozen=True, kw_only=True):
     """[verify.variants.<variant>]: what differs from the defaults."""
 
     iou: Share | None = None  # from here on a box is the source's
-    share: Share | None = None  # of the source's detections
+    share: Share | None = None  # of the source's detections: fewer is refused
+    warn_share: Share | None = None  # fewer is worth a warning; of float32's detections too
     raw: Annotated[float, Meta(ge=0)] | None = None  # the largest difference of a raw output, as a share of its largest value
-    raw_mean: Annotated[float, Meta(ge=0)] | None = (
-        None  # the mean difference, as a share of the mean value; for outputs that are no detections
-    )
+    raw_mean: Annotated[float, Meta(ge=0)] | None = None  # the mean one, as a share of the mean value; where nothing is detected
     agreement: Share | None = None  # of float32's detections, where there is no evaluation set
     max_map_drop: Annotated[float, Meta(ge=0)] | None = None  # points of mAP against float32: more is refused
     warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is worth a warning
 
 
-FLOAT = Limits(iou=0.99, share=0.99, raw=1e-3, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2)
-HALF = Limits(iou=0.9, share=0.95, raw=0.05, raw_mean=0.02, agreement=0.95, max_map_drop=1.0, warn_map_drop=0.4)
-EIGHT_BITS = Limits(iou=0.5, share=0.75, raw_mean=0.5, agreement=0.75, max_map_drop=1.5, warn_map_drop=0.6)
+FLOAT = Limits(iou=0.99, share=0.99, warn_share=0.99, raw=1e-3, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2)
+HALF = Limits(iou=0.9, share=0.95, warn_share=0.97, raw=0.05, raw_mean=0.02, agreement=0.95, max_map_drop=1.0, warn_map_drop=0.4)
+EIGHT_BITS = Limits(iou=0.5, share=0.6, warn_share=0.85, raw_mean=0.5, agreement=0.6, max_map_drop=1.5, warn_map_drop=0.6)
 DEFAULTS = {
     "float32": FLOAT,
     "float16": HALF,

@@ -85,7 +85,16 @@ class _Verification:
                 likeness = _Likeness(source, self._folder, self._limits["iou"])
                 why = self._suspect(likeness, likeness(self._detector.detect), "a share of equal detections of")
             self._object(problem, why)
+        elif self._detector.detects:
+            self._warn_of_few(told["detections"]["share"], "the source's")
         return told
+
+    def _warn_of_few(self, share, whose):
+        warn = self._limits["warn_share"]
+        if share < warn:
+            self._warnings.append(
+                "sees %.1f%% of %s detections; fewer than %g%% is worth a look" % (share * 100, whose, warn * 100)
+            )
 
     def _judge(self):
         if self._args.get("evaluation"):
@@ -140,7 +149,9 @@ class _Verification:
         if not told["ok"]:
             shown = "%s: %.1f%% of its detections and float32's are the same, the limit is %.1f%%"
             self._object(shown % (self._variant, told["share"] * 100, limit * 100), "")
-        elif not told["detections"]:
+        elif told["detections"]:
+            self._warn_of_few(told["share"], "float32's")
+        else:
             self._warnings.append("float32 sees nothing in the %d pictures, so that it agrees says little" % counted)
         return told
 

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures
 
-pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long]
+pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
 NAME = "centernet_mobilenetv2fpn_512x512_coco17_od"
 VARIANTS = ["float32", "float16", "dynamic", "int8", "int8-io", "int16x8"]

@@ -18,7 +18,12 @@ from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures
 
-pytestmark = [pytest.mark.toolchain("tf1.15"), pytest.mark.toolchain("tf2.13"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.toolchain("tf1.15"),
+    pytest.mark.toolchain("tf2.13"),
+    pytest.mark.long,
+    pytest.mark.usefixtures("forgiving"),
+]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
 FLOAT, QUANTIZED, FROZEN = "ssd_mobilenet_v1", "ssd_mobilenet_v1_quantized", "ssd_mobilenet_v2_quantized_frozen"
 REWRITER = "graph_rewriter { quantization { delay: 48000 weight_bits: 8 activation_bits: 8 } }"

@@ -13,7 +13,7 @@ from litekiln.checkpoint import read_index
 from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
 
-pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long]
+pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
 # Recipe, archive, the configuration that tests write for it, and its resizer's size.
 ZOO = {

@@ -8,9 +8,36 @@ from litekiln.errors import RecipeError
 from litekiln.paths import Project
 from litekiln.recipes import Variant, load_recipe
 
-FLOAT = {"iou": 0.99, "share": 0.99, "raw": 1e-3, "raw_mean": 1e-3, "agreement": 0.98, "max_map_drop": 0.5, "warn_map_drop": 0.2}
-HALF = {"iou": 0.9, "share": 0.95, "raw": 0.05, "raw_mean": 0.02, "agreement": 0.95, "max_map_drop": 1.0, "warn_map_drop": 0.4}
-EIGHT_BITS = {"iou": 0.5, "share": 0.75, "raw": None, "raw_mean": 0.5, "agreement": 0.75, "max_map_drop": 1.5, "warn_map_drop": 0.6}
+FLOAT = {
+    "iou": 0.99,
+    "share": 0.99,
+    "warn_share": 0.99,
+    "raw": 1e-3,
+    "raw_mean": 1e-3,
+    "agreement": 0.98,
+    "max_map_drop": 0.5,
+    "warn_map_drop": 0.2,
+}
+HALF = {
+    "iou": 0.9,
+    "share": 0.95,
+    "warn_share": 0.97,
+    "raw": 0.05,
+    "raw_mean": 0.02,
+    "agreement": 0.95,
+    "max_map_drop": 1.0,
+    "warn_map_drop": 0.4,
+}
+EIGHT_BITS = {
+    "iou": 0.5,
+    "share": 0.6,
+    "warn_share": 0.85,
+    "raw": None,
+    "raw_mean": 0.5,
+    "agreement": 0.6,
+    "max_map_drop": 1.5,
+    "warn_map_drop": 0.6,
+}
 DEFAULTS = {
     **dict.fromkeys(("float32", "float32-raw", "float32-tf1", "float32-tf1-raw"), FLOAT),
     "float16": HALF,
