@@ -59,12 +59,16 @@ def check_shapes(subject: Subject) -> Iterator[Finding]:
 
 
 def check_computed(subject: Subject) -> Iterator[Finding]:
-    """Converters before TensorFlow 2.4 leave of a TF2 export's detections one constant, and raise nothing."""
+    """Converters before TensorFlow 2.4 leave of a TF2 export's detections one constant, and raise nothing.
+
+    A detector for one class may well have constant classes and a constant count, other networks a table beside what they compute.
+    """
     file = subject.file
     made = {*file.inputs, *(output for operator in file.operators for output in operator.outputs)}
-    idle = [file.tensors[output].name for output in dict.fromkeys(file.outputs) if output not in made]
-    if idle:
-        evidence = f"no operator writes {listed(idle)}: it is the same for every picture. Often {TOO_OLD}"
+    told = [output for output, meaning in zip(file.outputs, subject.meanings, strict=True) if meaning not in ("classes", "count")]
+    if told and not made.intersection(told):
+        names = [file.tensors[output].name for output in dict.fromkeys(told)]
+        evidence = f"no operator writes {listed(names)}: it is the same for every picture. Often {TOO_OLD}"
         yield Finding("output-constant", ERROR, evidence, CONVERT)
 
 
