@@ -417,6 +417,7 @@ def test_dots_that_lie_together_share_a_label() -> None:
     chart = cloud("Size", [("int8", 1.0, 0.9), ("int8-io", 1.001, 0.9), ("float32", 3.0, 0.95)], "MB", "mAP")
     assert chart
     assert "int8, int8-io" in chart.svg
+    assert ">int8<" not in chart.svg
     assert cloud("Size", [("int8", 1.0, 0.9)], "MB", "mAP") is None
 
 
