@@ -161,6 +161,37 @@ def graph(
 
 
 @task(
+    iterable=["file"],
+    help={
+        "file": "the .tflite file; can be given more than once",
+        "labels": "its class names: a .pbtxt, or a .txt with one name a line (default: in it, or labelmap.txt beside it)",
+        "fix": "write what can be repaired without the source to this file, and prove that detections stay the same",
+        "mean": "with --fix: the network takes (pixel - mean) / std; one number, or three as RED,GREEN,BLUE",
+        "std": "see --mean",
+        "pictures": "with --fix: prove it on the pictures of this folder too",
+        "sarif": "write the findings to this file as SARIF 2.1.0, for code scanning",
+        **{name: COMMON[name] for name in ("engine", "json", "debug")},
+    },
+)
+def lint(
+    _: Context,
+    file: list[str],
+    labels: str = "",
+    fix: str = "",
+    mean: str = "",
+    std: str = "",
+    pictures: str = "",
+    sarif: str = "",
+    engine: str = "auto",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Say what is wrong with .tflite files made elsewhere. Exit code 0: nothing, 1: findings, 2: unreadable."""
+    how = {"fix": fix, "pixels": (mean, std), "pictures": pictures, "engine": engine}
+    run_command(commands.lint, as_json=json, debug=debug, files=file, labels=labels, sarif=sarif, **how)
+
+
+@task(
     help={
         "model": "a folder below out/",
         "variant": "one of its bundles (default: all)",

@@ -71,6 +71,13 @@ def graph(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     return draw_graph(reporter, find_project(), **arguments)
 
 
+def lint(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """What is wrong with .tflite files that were made elsewhere."""
+    from litekiln.lint.command import lint as lint_files
+
+    return lint_files(reporter, **arguments)
+
+
 def report(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     """What a model's bundles are worth, and the page that shows it."""
     from litekiln.show_report import show_report

@@ -7,12 +7,12 @@ from typing import Any
 
 from litekiln import figures
 from litekiln.errors import UsageError
+from litekiln.named_files import write_whole
 from litekiln.paths import Project
 from litekiln.report import Reporter
 from litekiln.report_format import Report
 from litekiln.report_measures import Accuracy
 from litekiln.reports import Built, find_built
-from litekiln.writing import write_whole
 
 NONE = figures.NONE
 SHORT_HASH = 12
@@ -71,7 +71,7 @@ def compare_builds(reporter: Reporter, project: Project, *, a: str, b: str, out:
     if target:
         from litekiln.page import compare_page
 
-        write_whole(target, compare_page(left, right), option="--out")
+        write_whole("--out", target, compare_page(left, right).encode())
         reporter.note(f"wrote {target}")
     differences = [
         {"what": line.what, "group": line.group, "a": line.left, "b": line.right} for line in found.lines if line.differs

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from litekiln.bundle_files import MANIFEST, PAGE, REPORT, bundle_folders
 from litekiln.errors import BundleError
 from litekiln.hashing import files_below, sha256_paths, sha256_value
+from litekiln.named_files import write_whole
 from litekiln.paths import Project
-from litekiln.writing import write_whole
 
 if TYPE_CHECKING:
     from litekiln.reports import Built
@@ -79,7 +79,7 @@ def write_model_page(project: Project, model: str, warn: Callable[[str], None]) 
             whole.append(folder)
         except BundleError as error:
             warn(f"left out of the report: {error.what}")
-    write_whole(target, model_page(whole), option="the page")
+    write_whole("the page", target, model_page(whole).encode())
     return target
 
 
