@@ -108,7 +108,7 @@ CHANGES: list[tuple[str, Callable[[Project], object], list[str], set[str]]] = [
     ),
     (
         "a recipe's limit, which float32 has its own of",
-        _replace("models/demo/model.toml", "max_map_drop = 1.5", "max_map_drop = 1.0"),
+        _replace("models/demo/model.toml", "[labels]", "[verify]\nmax_map_drop = 0.9\n[labels]"),
         ["demo float16", "demo int8"],
         {"verify float16: arguments", "verify int8: arguments"},
     ),
@@ -274,7 +274,7 @@ def test_other_code_of_the_host_does_not(with_code: Project) -> None:
 
 
 # Modules that the writers use and that have no say in what a bundle holds: how plans are made and run, and where things are.
-USED = {"errors", "hashing", "lease", "paths", "plan", "recipes", "schedule", "store", "toolchains"}
+USED = {"errors", "hashing", "lease", "page", "paths", "plan", "recipes", "schedule", "store", "toolchains"}
 
 
 def test_every_module_that_writes_bundles_is_known_as_one() -> None:
