@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln import figures
-from litekiln.errors import UsageError
-from litekiln.named_files import write_whole
+from litekiln.named_files import check_target, write_whole
 from litekiln.paths import Project
 from litekiln.report import Reporter
 from litekiln.report_format import Report
@@ -60,7 +59,9 @@ class Comparison:
 
 def compare_builds(reporter: Reporter, project: Project, *, a: str, b: str, out: str) -> dict[str, Any]:
     """Find both, show what differs, and write the page if asked."""
-    target = _target(out) if out else None
+    target = Path(out).resolve() if out else None
+    if target:
+        check_target("--out", target, example="compare.html")
     left, right = find_built(project, a), find_built(project, b)
     found = compare(left, right)
     reporter.table(("", "build", "from"), [("A", left.name, left.origin), ("B", right.name, right.origin)])
@@ -80,17 +81,6 @@ def compare_builds(reporter: Reporter, project: Project, *, a: str, b: str, out:
         name: {"build": built.name, "from": built.origin, "sha256": built.sha256} for name, built in (("a", left), ("b", right))
     }
     return {**ends, "same_file": found.same_file, "differences": differences, "page": str(target) if target else ""}
-
-
-def _target(out: str) -> Path:
-    target = Path(out).resolve()
-    if target.is_dir():
-        msg = f"--out {out}: that is a folder"
-        raise UsageError(msg, remedy=f"name a file in it: --out {Path(out) / 'compare.html'}")
-    if not target.parent.is_dir():
-        msg = f"--out {out}: there is no folder {target.parent}"
-        raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
-    return target
 
 
 def _short(text: str) -> str:

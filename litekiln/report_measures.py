@@ -23,6 +23,9 @@ class RawOutput(Section, frozen=True, kw_only=True):
     relative: Annotated[float, Meta(description="max / largest")]
     relative_mean: Annotated[float | None, Meta(description="the mean difference in the mean size of the source's numbers")] = None
     limit: Annotated[float | None, Meta(description="what relative may be; null where it is only told")] = None
+    mean_limit: Annotated[float | None, Meta(description="what relative_mean may be; only of outputs that are no detections")] = (
+        None
+    )
     ok: Annotated[bool, Meta(description="whether it is within its limit")] = True
 
 

@@ -98,7 +98,7 @@ def _room(values: Sequence[float], share: float) -> tuple[float, float]:
 
 
 def _together(dots: Sequence[tuple[str, float, float]], extent: tuple[float, float]) -> dict[str, str]:
-    """Labels by the name of the highest dot of each group that lies too close for labels of their own."""
+    """Labels by the name of the lowest dot of each group that lies too close for labels of their own: they stand below dots."""
     groups: list[list[tuple[str, float, float]]] = []
     for dot in sorted(dots, key=lambda each: (-each[2], each[1])):
         near = (group for group in groups if any(_near(dot, other, extent) for other in group))
@@ -108,7 +108,7 @@ def _together(dots: Sequence[tuple[str, float, float]], extent: tuple[float, flo
         else:
             group.append(dot)
     return {
-        group[0][0]: ", ".join(name for name, _, _ in sorted(group, key=lambda each: variant_order(each[0]))) for group in groups
+        group[-1][0]: ", ".join(name for name, _, _ in sorted(group, key=lambda each: variant_order(each[0]))) for group in groups
     }
 
 

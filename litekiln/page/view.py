@@ -8,6 +8,7 @@ from litekiln.page.charts import Chart, bars, cloud, latency, shortened
 from litekiln.page.pictures import Shown, shown_pictures
 from litekiln.page.words import BAD, CAREFUL, GOOD, Said, say
 from litekiln.report_format import Report
+from litekiln.report_measures import RawOutput
 from litekiln.reports import Built
 
 MEGA = 1e6
@@ -180,11 +181,19 @@ def _parity(report: Report) -> Chart | None:
     if not report.parity:
         return None
     outputs = report.parity.raw
-    if any(each.limit for each in outputs):
-        rows = [(each.name, [each.relative / each.limit * figures.PERCENT if each.limit else None]) for each in outputs]
-        return bars("How much of the allowed difference is used", rows, [""], "% of the limit")
+    used = [(each.name, [_used(each)]) for each in outputs]
+    if any(values != [None] for _, values in used):
+        return bars("How much of the allowed difference is used", used, [""], "% of the limit")
     rows = [(each.name, [each.relative * figures.PERCENT]) for each in outputs]
     return bars("Largest difference", rows, [""], "% of the largest number")
+
+
+def _used(output: RawOutput) -> float | None:
+    if output.limit:
+        return output.relative / output.limit * figures.PERCENT
+    if output.mean_limit and output.relative_mean is not None:
+        return output.relative_mean / output.mean_limit * figures.PERCENT
+    return None
 
 
 def _classes(report: Report) -> Chart | None:

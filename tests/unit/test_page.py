@@ -197,6 +197,15 @@ def test_outputs_without_a_limit_are_only_told() -> None:
     assert "How much of the allowed difference is used, % of the limit" in _page(sample()).text_of("int8-parity")
 
 
+@pytest.mark.parametrize(("relative_mean", "said"), [(0.02, "0.05 of the mean✓ ok"), (0.08, "0.05 of the mean✗ too far")])
+def test_an_output_may_be_held_to_its_mean_difference(relative_mean: float, said: str) -> None:
+    told = {name: value for name, value in raw("net", 0.3).items() if name != "limit"}
+    told |= {"relative_mean": relative_mean, "mean_limit": 0.05, "ok": relative_mean <= 0.05}
+    page = _page(sample(parity={"against": "x", "raw": [told]}))
+    assert page.text_of("int8-parity").endswith(said)
+    assert "How much of the allowed difference is used, % of the limit" in page.text_of("int8-parity")
+
+
 def test_the_sources_own_detections_are_told() -> None:
     own = {"source": 33, "matched": 32, "share": 0.97, "iou": 0.5}
     said = _page(sample(parity={**sample()["parity"], "own_detections": own})).text_of("int8-parity")
@@ -408,6 +417,7 @@ def test_dots_that_lie_together_share_a_label() -> None:
     chart = cloud("Size", [("int8", 1.0, 0.9), ("int8-io", 1.001, 0.9), ("float32", 3.0, 0.95)], "MB", "mAP")
     assert chart
     assert "int8, int8-io" in chart.svg
+    assert ">int8<" not in chart.svg
     assert cloud("Size", [("int8", 1.0, 0.9)], "MB", "mAP") is None
 
 

@@ -200,8 +200,8 @@ def test_two_builds_have_a_page(project: Project) -> None:
         (["shapes/int8", "shapes"], 12, "'shapes' is a folder without a report.json"),
         (["shapes/int8", "old.json"], 12, "old.json has format 7, this litekiln reads 1 and 2"),
         (["shapes/int8", "cut.json"], 12, "cut.json is not valid JSON"),
-        (["shapes/int8", "shapes/int8", "--out", "models"], 2, "--out models: that is a folder"),
-        (["shapes/int8", "shapes/int8", "--out", "no/where.html"], 2, "--out no/where.html: there is no folder"),
+        (["shapes/int8", "shapes/int8", "--out", "models"], 2, "/models: that is a folder"),
+        (["shapes/int8", "shapes/int8", "--out", "no/where.html"], 2, "/no/where.html: there is no folder"),
     ],
 )
 def test_what_cannot_be_compared_is_said(project: Project, arguments: list[str], code: int, message: str) -> None:
@@ -225,4 +225,4 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(**_: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
-    return lambda: monkeypatch.setattr("litekiln.writing.tempfile.mkstemp", refuse)
+    return lambda: monkeypatch.setattr("litekiln.named_files.tempfile.mkstemp", refuse)
