@@ -367,6 +367,6 @@ def test_what_verify_refuses_is_not_bundled(evaluated: Project, capfd: pytest.Ca
     with pytest.raises(StepRefused) as caught:
         _build(evaluated)
     assert (caught.value.what, caught.value.exit_code) == (f"verify int8: {lost}", 6)
-    assert caught.value.details == {"made": ["float32"], "not_made": ["int8"]}
+    assert (caught.value.details["made"], caught.value.details["not_made"]) == (["float32"], ["int8"])
     assert f"✗ verify int8  {lost}\n" in capfd.readouterr().out
     assert [path.name for path in (evaluated.out / "demo").iterdir()] == ["float32"]

@@ -108,7 +108,7 @@ CHANGES: list[tuple[str, Callable[[Project], object], list[str], set[str]]] = [
     ),
     (
         "a recipe's limit, which float32 has its own of",
-        _replace("models/demo/model.toml", "max_map_drop = 1.5", "max_map_drop = 1.0"),
+        _replace("models/demo/model.toml", "[labels]", "[verify]\nmax_map_drop = 0.9\n[labels]"),
         ["demo float16", "demo int8"],
         {"verify float16: arguments", "verify int8: arguments"},
     ),
