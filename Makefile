@@ -5,7 +5,7 @@ MODEL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help host host-dev demo build test test-all lint bench images doctor clean
+.PHONY: help host host-dev demo build test test-all fuzz lint bench images doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 
 test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon
 	@$(PYTEST) --engines venv,docker --toolchains all --long $(ARGS)
+
+fuzz: host-dev ## fuzz inv lint: make fuzz [ARGS="--inputs 100000"] (Linux on x86-64)
+	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)
 
 lint: host-dev ## style and types
 	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy

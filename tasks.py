@@ -167,6 +167,37 @@ def graph(
     run_command(commands.graph, as_json=json, debug=debug, file=file, out=out, dot=dot, engine=engine)
 
 
+@task(
+    iterable=["file"],
+    help={
+        "file": "the .tflite file; can be given more than once",
+        "labels": "its class names: a .pbtxt, or a .txt with one name a line (default: in it, or labelmap.txt beside it)",
+        "fix": "write what can be repaired without the source to this file, and prove that detections stay the same",
+        "mean": "with --fix: the network takes (pixel - mean) / std; one number, or three as RED,GREEN,BLUE",
+        "std": "see --mean",
+        "pictures": "with --fix: prove it on the pictures of this folder too",
+        "sarif": "write the findings to this file as SARIF 2.1.0, for code scanning",
+        **{name: COMMON[name] for name in ("engine", "json", "debug")},
+    },
+)
+def lint(
+    _: Context,
+    file: list[str],
+    labels: str = "",
+    fix: str = "",
+    mean: str = "",
+    std: str = "",
+    pictures: str = "",
+    sarif: str = "",
+    engine: str = "auto",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Say what is wrong with .tflite files made elsewhere. Exit code 0: nothing, 1: findings, 2: unreadable."""
+    how = {"fix": fix, "pixels": (mean, std), "pictures": pictures, "engine": engine}
+    run_command(commands.lint, as_json=json, debug=debug, files=file, labels=labels, sarif=sarif, **how)
+
+
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
 def smoke(
     _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False

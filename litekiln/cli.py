@@ -27,7 +27,7 @@ def run_command(
     debug: bool = False,
     **arguments: Any,
 ) -> None:
-    """Run a function of `commands`, print its result, and leave with its exit code."""
+    """Run a function of `commands`, print its result, and leave with its exit code: an error's, or one that the result names."""
     signal.signal(signal.SIGTERM, _terminate)
     reporter = Reporter(json=as_json)
     try:
@@ -52,6 +52,8 @@ def run_command(
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         print(json.dumps(result, default=str, **form))
+    if result.get("exit_code"):
+        raise Exit(code=result["exit_code"])
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

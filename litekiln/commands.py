@@ -71,6 +71,13 @@ def graph(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     return draw_graph(reporter, find_project(), **arguments)
 
 
+def lint(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """What is wrong with .tflite files that were made elsewhere."""
+    from litekiln.lint.command import lint as lint_files
+
+    return lint_files(reporter, **arguments)
+
+
 def models(reporter: Reporter) -> dict[str, Any]:
     """The recipes there are, and what of each is built."""
     project = find_project()

@@ -1,22 +1,19 @@
 """`inv graph`: the picture of a .tflite file's graph, put where the user wants it."""
 
-import errno
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from litekiln.errors import SourceError, UsageError
+from litekiln.named_files import check_target, existing_model, write_whole
 from litekiln.paths import Project
 from litekiln.planner import plan_graph
 from litekiln.report import Reporter, size_text
-from litekiln.store import saying_disk_full
+from litekiln.tflite_file import begins_as_tflite
 from litekiln.toolchains import load_toolchain
 from litekiln.working import open_executor
 
 TOOLCHAIN = "tf2.13"  # the one that carries Graphviz
-MAGIC = b"TFL3"
 LARGEST = 2**31 - 1  # its own offsets reach no further
 
 
@@ -35,7 +32,7 @@ def draw_graph(reporter: Reporter, project: Project, *, file: str, out: str, dot
     with open_executor(project, engine, reporter) as (executor, _):
         finished = executor.run(plan).complete()["graph"]
     for name, target in wanted.files.items():
-        _write(finished.entry.files / name, target)
+        write_whole("--out", target, (finished.entry.files / name).read_bytes())
     result = finished.entry.result()
     _show(reporter, result)
     for target in wanted.files.values():
@@ -55,75 +52,23 @@ def check_arguments(file: str, out: str, *, dot: bool) -> Wanted:
             raise UsageError(msg, remedy="name the picture: --out NAME.svg; NAME.dot is written beside it")
         targets["graph.dot"] = picture.with_suffix(".dot")
     for target in targets.values():
-        _check_target(target, model)
+        check_target("--out", target, model, "graph.svg")
     return Wanted(model, targets)
 
 
 def _model(file: str) -> Path:
-    model = Path(file)
-    if model.is_dir():
-        msg = f"--file {file}: that is a folder"
-        raise UsageError(msg, cause="a bundle's folder was named", remedy=f"name the file in it: --file {model / 'detect.tflite'}")
-    if not model.is_file():
-        msg = f"--file {file}: there is no such file"
-        raise UsageError(msg, remedy="name a .tflite file, as in: --file out/shapes/int8/detect.tflite")
-    try:
-        with model.open("rb") as stream:
-            start = stream.read(8)
-        size = model.stat().st_size
-    except OSError as error:
-        msg = f"--file {file}: it can't be read: {error.strerror}"
-        raise UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
-    if start[4:] != MAGIC:
+    model = existing_model(file)
+    with model.open("rb") as stream:
+        known = begins_as_tflite(stream)
+    if not known:
         msg = f"{file} is no TFLite model: its bytes 4 to 7 don't say TFL3"
         cause = "it is another kind of file, such as a SavedModel's graph or a page that was downloaded in its place"
         raise SourceError(msg, cause=cause, remedy="name a .tflite file")
+    size = model.stat().st_size
     if size > LARGEST:
         msg = f"{file} has {size_text(size)}: a TFLite model ends at 2.15 GB"
         raise SourceError(msg, cause="something else follows the model in the file", remedy="name a .tflite file")
     return model.resolve()
-
-
-def _check_target(target: Path, model: Path) -> None:
-    if target.is_dir():
-        msg = f"--out {target}: that is a folder"
-        raise UsageError(msg, remedy=f"name a file in it: --out {target / 'graph.svg'}")
-    if not target.parent.is_dir():
-        msg = f"--out {target}: there is no folder {target.parent}"
-        raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
-    if target.exists() and not target.is_file():
-        msg = f"--out {target}: that is no plain file"
-        raise UsageError(msg, remedy="name a file of its own; its folder gets it by renaming, which a device can't do")
-    if target == model:
-        msg = f"--out {target}: that is the model itself"
-        raise UsageError(msg, remedy="name another file")
-
-
-def _write(source: Path, target: Path) -> None:
-    """Whole or not at all: written beside its place, then renamed."""
-    with saying_disk_full(target.parent):
-        try:
-            handle, beside = tempfile.mkstemp(prefix=".graph.", dir=target.parent)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise
-            msg = f"--out {target}: nothing may be written in the folder {target.parent}"
-            raise UsageError(msg, remedy="name a file elsewhere with --out") from None
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(source.read_bytes())
-            Path(beside).chmod(_default_mode())
-            Path(beside).replace(target)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-
-
-def _default_mode() -> int:
-    """What a new file gets: tempfile keeps its own to their owner."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _show(reporter: Reporter, graph: dict[str, Any]) -> None:

@@ -15,7 +15,9 @@ class Limits(Table, frozen=True, kw_only=True):
     iou: Share | None = None  # from here on a box is the source's
     share: Share | None = None  # of the source's detections
     raw: Annotated[float, Meta(ge=0)] | None = None  # the largest difference of a raw output, as a share of its largest value
-    raw_mean: Annotated[float, Meta(ge=0)] | None = None  # the mean one, of the mean value; not for detections
+    raw_mean: Annotated[float, Meta(ge=0)] | None = (
+        None  # the mean difference, as a share of the mean value; for outputs that are no detections
+    )
     agreement: Share | None = None  # of float32's detections, where there is no evaluation set
     max_map_drop: Annotated[float, Meta(ge=0)] | None = None  # points of mAP against float32: more is refused
     warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is worth a warning

@@ -18,6 +18,7 @@ from litekiln.pythons import uv_binary
 from litekiln.tables import parse_toml
 from litekiln.toolchains import Toolchain, locked_inputs_hash
 
+FUZZ_PYTHON = "3.11"
 INPUTS_LINE = "# From inputs with sha256 "
 # The machines a lock serves. A pin that none of them would install with the toolchain's Python is left out.
 PLATFORMS = (
@@ -67,7 +68,10 @@ def toolchain_lock(toolchain: Toolchain) -> Lock:
 
 
 def host_locks(project: Project) -> list[Lock]:
-    """The host package's own locks, for every Python it supports: what users need, and the same with the tests' tools."""
+    """The host package's own locks, for every Python it supports: what users need, and the same with the tests' tools.
+
+    Beside them the fuzzer's, which has builds for few machines and goes by one Python.
+    """
     metadata = parse_toml((project.code / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [metadata["requires-python"], metadata["dependencies"], metadata["optional-dependencies"]]
 
@@ -82,7 +86,17 @@ def host_locks(project: Project) -> list[Lock]:
             one_python=False,
         )
 
-    return [lock("requirements.lock"), lock("requirements-dev.lock", "--extra", "dev")]
+    fuzz = project.code / "tests" / "fuzz" / "requirements.in"
+    fuzzer = Lock(
+        name="tests/fuzz/requirements.lock",
+        path=fuzz.with_suffix(".lock"),
+        sources=(fuzz.name,),
+        python=FUZZ_PYTHON,
+        inputs_hash=sha256_value(fuzz.read_text(encoding="utf-8")) if fuzz.exists() else "",
+        command="inv lock --toolchain host",
+        one_python=True,
+    )
+    return [lock("requirements.lock"), lock("requirements-dev.lock", "--extra", "dev"), *([fuzzer] if fuzz.exists() else [])]
 
 
 def compile_lock(lock: Lock, *, upgrade: bool = False) -> LockResult:

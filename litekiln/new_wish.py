@@ -80,7 +80,7 @@ def read_wish(
         signature=signature,
         custom=_python_file(custom),
         function=function,
-        pixels=_pixels(mean, std, resize),
+        pixels=read_pixels(mean, std, resize),
     )
 
 
@@ -110,7 +110,7 @@ def _python_file(text: str) -> Path | None:
     return _path(text) if text else None
 
 
-def _pixels(mean: str, std: str, resize: str) -> InputPixels | None:
+def read_pixels(mean: str, std: str, resize: str) -> InputPixels | None:
     if not mean and not std:
         if resize:
             msg = f"--resize {resize} without --mean and --std"

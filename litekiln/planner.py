@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import LitekilnError, UsageError
+from litekiln.hashing import sha256_file, sha256_value
 from litekiln.labels import read_labels
 from litekiln.paths import Project
 from litekiln.picture_sets import PictureSet, load_set
@@ -224,4 +225,18 @@ def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
     """One step: the picture of a .tflite file's graph."""
     builder = PlanBuilder(project, "graph")
     builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
+    return builder.plan()
+
+
+def plan_fix(
+    project: Project, toolchain: Toolchain, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
+) -> Plan:
+    """One step: a finished file repaired, and proven to detect the same."""
+    builder = PlanBuilder(project, "lint")
+    inputs = {"model": builder.file(model)}
+    if pictures:
+        folder, names = pictures
+        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
+        args = {**args, "pictures": names}
+    builder.add("fix", "fix_tflite.py", toolchain, args=args, inputs=inputs, timeout=1200, keep_refusal=True)
     return builder.plan()

@@ -85,6 +85,16 @@ class Reporter:
         if check.status is not Status.OK:
             self.console.print(f"  {'':<16} {escape(check.remedy)}", style="dim")
 
+    def heading(self, text: str) -> None:
+        self.console.print(escape(text), style="bold")
+
+    def finding(self, severity: str, name: str, evidence: str, hints: Sequence[str]) -> None:
+        """What is wrong with a file: how bad, called what, seen in what, and what to do."""
+        colour = {"error": "red", "warning": "yellow"}.get(severity, "dim")
+        self.console.print(f"[{colour}]{severity:<8}[/] {escape(name)}: {escape(evidence)}")
+        for hint in hints:
+            self.console.print(f"{'':<8} {escape(hint)}", style="dim")
+
     def warn(self, text: str) -> None:
         self.console.print(f"[yellow]![/] {escape(text)}")
 

@@ -76,6 +76,21 @@ def test_the_command_draws_what_the_bundle_has(built: Built) -> None:
     assert (built[0] / "detect.svg").read_bytes() == (bundle / "graph.svg").read_bytes()
 
 
+def test_lint_finds_nothing_in_them(built: Built) -> None:
+    """Notes say what a variant is: they are no findings."""
+    bundles = [part for variant in VARIANTS for part in ("--file", f"out/shapes/{variant}/detect.tflite")]
+    run = inv_in(built[0], "lint", *bundles, "--json")
+    assert run.returncode == 0, run.stderr
+    told = {each["file"].split("/")[2]: [finding["id"] for finding in each["findings"]] for each in json.loads(run.stdout)["files"]}
+    notes = {
+        "float16": ["float16-weights"],
+        "dynamic": ["dynamic-range"],
+        "int8-io": ["uint8-input"],
+        "int8-raw": ["no-postprocess"],
+    }
+    assert told == {variant: notes.get(variant, []) for variant in VARIANTS}
+
+
 def test_integer_inputs_mean_the_pixel_range(built: Built) -> None:
     [entry] = _report(built, "int8-io")["file"]["inputs"]
     assert (entry["type"], entry["zero_point"]) == ("uint8", 127)

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
-from flatbuffers import flexbuffers
-
 from litekiln.hdf5 import MAGIC
 from tests.unit.checkpoints import varint, write_checkpoint
+from tests.unit.tflite_files import CONV, DEQUANTIZE, POSTPROCESS, Model, Operator, Tensor
 
 FLOAT, UINT8 = 1, 4  # TensorFlow's numbers of types
 PICTURE = (1, 48, 64, 3)
@@ -177,9 +175,6 @@ def _padded(data: bytes) -> bytes:
 
 # .tflite
 
-TYPES = {"float32": 0, "float16": 1, "uint8": 3, "int16": 7, "int8": 9}
-CONV, DEQUANTIZE, CUSTOM = 3, 6, 32
-
 
 def write_tflite(
     path: Path,
@@ -197,64 +192,10 @@ def write_tflite(
     tensors += [(out, ()) for _ in range(4 if finish else 1)]
     last = list(range(5, len(tensors)))
     packed = weights == "float16"
-    operators = [(1, [2], [4])] if packed else []
-    operators += [(0, [0 if entry == inside else 1, 4 if packed else 2], [3]), *([(2, [3], last)] if finish else [])]
-    builder = flatbuffers.Builder(1024)
-    options = flexbuffers.Dumps({"max_detections": 20, "nms_iou_threshold": 0.6, "num_classes": 3, "x_scale": 10.0})
-    graph = _table(
-        builder,
-        {
-            0: _tables(builder, [_tensor(builder, kind, size) for kind, size in tensors]),
-            1: _numbers(builder, [0]),
-            2: _numbers(builder, last),
-            3: _tables(builder, [_operator(builder, each, bytes(options)) for each in operators]),
-        },
-    )
-    custom = _table(builder, {0: CUSTOM, 1: builder.CreateString("TFLite_Detection_PostProcess"), 3: CUSTOM}, {0: "b", 3: "i"})
-    codes = [_table(builder, {0: code, 3: code}, {0: "b", 3: "i"}) for code in (CONV, DEQUANTIZE)]
-    model = _table(builder, {1: _tables(builder, [*codes, custom]), 2: _tables(builder, [graph])})
-    builder.Finish(model, file_identifier=b"TFL3")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(builder.Output())
-    if labels:
-        with zipfile.ZipFile(path, "a") as package:
-            package.writestr("labelmap.txt", labels)
-    return path
-
-
-def _table(builder: Any, fields: Mapping[int, int], scalars: Mapping[int, str] = {}) -> int:
-    builder.StartObject(8)
-    for place, value in fields.items():
-        write = {"b": builder.PrependInt8Slot, "i": builder.PrependInt32Slot}.get(scalars.get(place, ""))
-        if write:
-            write(place, value, 0)
-        else:
-            builder.PrependUOffsetTRelativeSlot(place, value, 0)
-    return int(builder.EndObject())
-
-
-def _tables(builder: Any, tables: Sequence[int]) -> int:
-    builder.StartVector(4, len(tables), 4)
-    for each in reversed(tables):
-        builder.PrependUOffsetTRelative(each)
-    return int(builder.EndVector())
-
-
-def _numbers(builder: Any, values: Sequence[int]) -> int:
-    builder.StartVector(4, len(values), 4)
-    for each in reversed(values):
-        builder.PrependInt32(each)
-    return int(builder.EndVector())
-
-
-def _tensor(builder: Any, kind: str, sizes: Sequence[int]) -> int:
-    fields = {0: _numbers(builder, sizes), 1: TYPES[kind], 3: builder.CreateString(f"a {kind}")}
-    return _table(builder, fields, {1: "b"})
-
-
-def _operator(builder: Any, operator: tuple[int, list[int], list[int]], options: bytes) -> int:
-    code, inputs, outputs = operator
-    fields = {0: code, 1: _numbers(builder, inputs), 2: _numbers(builder, outputs)}
-    if code == 2:
-        fields[5] = builder.CreateByteVector(options)
-    return _table(builder, fields, {0: "i"})
+    operators = [Operator(DEQUANTIZE, [2], [4])] if packed else []
+    operators += [Operator(CONV, [0 if entry == inside else 1, 4 if packed else 2], [3])]
+    operators += [Operator(POSTPROCESS, [3], last)] if finish else []
+    model = Model([Tensor(f"a {kind}", kind, size) for kind, size in tensors], operators, [0], last)
+    model.options = {"max_detections": 20, "nms_iou_threshold": 0.6, "num_classes": 3, "x_scale": 10.0}
+    model.packed = {"labelmap.txt": labels} if labels else {}
+    return model.written(path)

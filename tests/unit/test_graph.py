@@ -159,7 +159,7 @@ def test_a_second_time_nothing_is_drawn_and_the_file_is_written_again(
     _draw(project, model, target)
     assert target.read_text() == "<svg/>"
     assert "graph  up to date" in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".graph")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".picture")] == []
     assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
 
@@ -185,7 +185,7 @@ def test_a_folder_that_may_not_be_written(project: Project, model: Path, tmp_pat
         raise PermissionError(13, "Permission denied")
 
     write_program(project, DRAW, "draw_graph.py")
-    monkeypatch.setattr("litekiln.graph.tempfile.mkstemp", forbidden)
+    monkeypatch.setattr("litekiln.named_files.tempfile.mkstemp", forbidden)
     with pytest.raises(UsageError, match="nothing may be written in the folder"):
         _draw(project, model, tmp_path / "picture.svg")
 

@@ -1,0 +1,90 @@
+"""A file looked into and judged by every rule."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from litekiln.errors import LitekilnError, SourceError, UsageError
+from litekiln.labels import read_labels
+from litekiln.lint import inputs, names, notes, numbers, outputs
+from litekiln.lint.findings import Finding
+from litekiln.lint.subject import LabelFile, Subject
+from litekiln.named_files import existing_model
+from litekiln.tflite_file import TfliteFile, open_tflite
+
+RULES = (*outputs.RULES, *inputs.RULES, *numbers.RULES, *names.RULES, *notes.RULES)
+BESIDE = ("labelmap.txt", "labels.txt")
+LARGEST_LABELS = 1 << 20
+
+
+def look_into(path: Path, labels: Path | None = None) -> Subject:
+    """What a file is. Unreadable ones are a SourceError that says why."""
+    subject = subject_of(path, read_file(path))
+    return replace(subject, labels=[*subject.labels, *_outside(path, labels)])
+
+
+def subject_of(path: Path, file: TfliteFile) -> Subject:
+    """The file alone, without what lies beside it."""
+    return Subject(path, file, _packed(file))
+
+
+def read_file(path: Path) -> TfliteFile:
+    existing_model(path)
+    try:
+        return open_tflite(path)
+    except ValueError as error:
+        msg = f"{path} can't be read as a TFLite model: {error}"
+        cause = "the download or the copy was cut off, or it is another kind of file"
+        raise SourceError(
+            msg, cause=cause, remedy="copy or download it again; `ls -l` and the publisher's size tell more"
+        ) from None
+
+
+def examine(subject: Subject) -> list[Finding]:
+    """All findings, the worst first."""
+    found = [finding for rule in RULES for finding in rule(subject)]
+    return sorted(found, key=lambda finding: -finding.severity)
+
+
+def _packed(file: TfliteFile) -> list[LabelFile]:
+    """The label file that metadata names; without one, what looks like it."""
+    named = [name for name in (file.metadata.label_files if file.metadata else []) if name in file.packed.texts]
+    chosen = named or list(file.packed.texts)
+    return [LabelFile(f"{name} in the file", _trimmed(file.packed.texts[name]), packed=True) for name in chosen[:1]]
+
+
+def _outside(path: Path, labels: Path | None) -> list[LabelFile]:
+    """What the user gives; without it, what lies in the file's folder."""
+    if labels is not None:
+        return [LabelFile(str(labels), read_lines(labels), packed=False)]
+    found = next((path.parent / name for name in BESIDE if (path.parent / name).is_file()), None)
+    return [LabelFile(str(found), _trimmed(_text(found).splitlines()), packed=False)] if found else []
+
+
+def read_lines(labels: Path) -> list[str]:
+    """A label file as its lines say it; a .pbtxt by its ids."""
+    if not labels.is_file():
+        msg = f"--labels {labels}: there is no such file"
+        raise UsageError(msg, remedy="name a .pbtxt, or a .txt with one name a line")
+    if labels.suffix.lower() == ".txt":
+        return _trimmed(_text(labels).removeprefix("\ufeff").splitlines())
+    try:
+        return read_labels(labels).as_lines()
+    except LitekilnError as error:
+        raise UsageError(f"--labels {error.what}", cause=error.cause, remedy=error.remedy) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(LARGEST_LABELS).decode("utf-8", "backslashreplace")
+    except OSError as error:
+        msg = f"{path} can't be read: {error.strerror}"
+        raise UsageError(msg, remedy="make it readable, or name another with --labels") from None
+
+
+def _trimmed(lines: list[str]) -> list[str]:
+    """Without blank lines at the end."""
+    lines = [line.strip() for line in lines]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines

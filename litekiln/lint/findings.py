@@ -1,0 +1,102 @@
+"""What lint can find: every id with its title. docs/lint.md has a section for each."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+PAGE = "docs/lint.md"
+LONGEST = 120  # of a text out of a file, in a message
+
+
+class Severity(IntEnum):
+    """An error makes detections wrong, or the file unusable; a warning does with some programs; a note is worth knowing."""
+
+    NOTE = 0
+    WARNING = 1
+    ERROR = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
+
+TITLES = {
+    "several-postprocess": "more than one PostProcess operator",
+    "no-postprocess": "no PostProcess operator: it gives encoded boxes",
+    "output-ports": "the outputs are not four different ones, those of the PostProcess operator",
+    "output-order": "the outputs come in another order than boxes, classes, scores, count",
+    "output-indices": "the tensor numbers of the outputs are not in the order of their meanings",
+    "output-shape": "an output without a size, or of the wrong one",
+    "output-constant": "an output that nothing computes",
+    "outputs-unnamed": "nothing says which output is what",
+    "signature-missing": "no signature",
+    "signature-names": "a signature whose names say nothing",
+    "signature-contradicts": "a signature that contradicts the graph",
+    "input-range": "calibrated with pixels from 0 to 1",
+    "input-range-odd": "calibrated with an odd range of pixels",
+    "several-inputs": "not exactly one input",
+    "input-shape": "the input is no RGB picture",
+    "batch-size": "more than one picture at a time",
+    "dynamic-shapes": "sizes that are left open",
+    "several-subgraphs": "branches or loops",
+    "flex-ops": "operators that only full TensorFlow can run",
+    "custom-ops": "operators that an interpreter may not know",
+    "classes-per-detection": "several classes for each box",
+    "class-width": "class counts that contradict each other",
+    "uint8-inside": "computes in uint8, the old scheme",
+    "uint8-input": "takes uint8, computes in int8",
+    "dynamic-range": "8-bit weights, float arithmetic",
+    "not-int8": "calls itself quantized and computes in float",
+    "float16-weights": "16-bit weights, float arithmetic",
+    "labels-missing": "no class names",
+    "labels-beside": "class names only beside the file",
+    "labels-differ": "other class names beside the file than in it",
+    "labels-offset": "class names that are shifted by one",
+    "labels-length": "another number of class names than classes",
+    "labels-not-associated": "a label file that metadata doesn't find",
+    "metadata-missing": "no metadata",
+    "metadata-unreadable": "damaged metadata",
+    "metadata-outputs": "metadata that names the outputs in another order",
+    "normalisation-missing": "metadata that doesn't say what the network takes for pixels",
+    "normalisation-contradicts": "metadata with a wrong mean or std",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: the figures that show it, and what to do. `fix` says whether --fix can repair it."""
+
+    id: str
+    severity: Severity
+    evidence: str
+    remedy: str
+    fix: bool = False
+
+    @property
+    def page(self) -> str:
+        return f"{PAGE}#{self.id}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "severity": self.severity.word,
+            "title": TITLES[self.id],
+            "evidence": self.evidence,
+            "remedy": self.remedy,
+            "fix": self.fix,
+            "page": self.page,
+        }
+
+
+def shown(text: str) -> str:
+    """A text out of a file, fit for a terminal: printable, not too long."""
+    plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text[: LONGEST + 1])
+    return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
+
+
+def listed(values: "list[str] | tuple[str, ...]", most: int = 6) -> str:
+    """A few of them, and how many more there are."""
+    rest = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(shown(value) for value in values[:most]) + rest

@@ -1,0 +1,51 @@
+"""Class names: whether there are any, whether line 1 is class 0, whether there are as many as classes."""
+
+from collections.abc import Iterator
+
+from litekiln.labels import BACKGROUND
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.subject import LabelFile, Subject
+
+GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line); --fix OUT packs them into the file"
+FIX_LINES = "inv lint --fix OUT packs the corrected names; see them first: what the model calls 0 must be line 1"
+
+
+def check_labels(subject: Subject) -> Iterator[Finding]:
+    if not subject.detector:
+        return
+    packed = [each for each in subject.labels if each.packed]
+    beside = [each for each in subject.labels if not each.packed]
+    if not subject.labels:
+        yield Finding("labels-missing", WARNING, "none in the file, none in its folder (labelmap.txt, labels.txt)", GIVE)
+    elif not packed:
+        yield Finding("labels-beside", NOTE, f"{beside[0].where} has {len(beside[0].lines)}; the file has none", GIVE)
+    for each in beside if packed else ():
+        if each.lines != packed[0].lines:
+            evidence = f"{packed[0].where}: {listed(packed[0].lines, 3)}; {each.where}: {listed(each.lines, 3)}"
+            remedy = "find out which is the model's; --labels FILE --fix OUT packs the other one"
+            yield Finding("labels-differ", WARNING, evidence, remedy)
+    for each in subject.labels:
+        yield from _check_lines(subject, each)
+
+
+def _check_lines(subject: Subject, labels: LabelFile) -> Iterator[Finding]:
+    lines, classes = labels.lines, subject.classes
+    counted = f"{len(lines)} names for {classes} classes" if classes else f"{len(lines)} names"
+    if lines and lines[0].strip().lower() in BACKGROUND:
+        evidence = f"{labels.where} begins with {shown(lines[0])!r} ({counted}), but the model's first class is 0"
+        yield Finding("labels-offset", ERROR, evidence, FIX_LINES, fix=corrected(lines, classes) is not None)
+    elif classes and len(lines) != classes:
+        hint = "; COCO's 80 names without the 10 ids that were never used" if (len(lines), classes) == (80, 90) else ""
+        severity = ERROR if len(lines) < classes else WARNING
+        yield Finding("labels-length", severity, f"{labels.where} has {counted}{hint}", "give the model's own: --labels FILE")
+
+
+def corrected(lines: list[str], classes: int) -> list[str] | None:
+    """Names with the background's line taken off; None where that doesn't make them fit."""
+    if lines and lines[0].strip().lower() in BACKGROUND and (not classes or len(lines) == classes + 1):
+        lines = lines[1:]
+    fits = bool(lines) and lines[0].strip().lower() not in BACKGROUND and (not classes or len(lines) == classes)
+    return lines if fits else None
+
+
+RULES = (check_labels,)

@@ -1,0 +1,105 @@
+"""Metadata: whether it is there, and whether what it says is what the graph does."""
+
+import math
+from collections.abc import Iterator
+
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.inputs import SSD, TAKEN, ZERO_TO_ONE, pixels_by_scale
+from litekiln.lint.outputs import FIX
+from litekiln.lint.subject import Pixels, Subject, meanings_of
+from litekiln.tflite_metadata import TensorNotes
+
+WRITE = "inv lint --fix OUT writes it; add --mean and --std where the input's scale doesn't say what the network takes"
+TELL = "say what the network takes with --fix OUT --mean M --std S: (pixel - mean) / std"
+CHANNELS = (1, 3)
+
+
+def check_presence(subject: Subject) -> Iterator[Finding]:
+    if subject.file.metadata_problem:
+        evidence = f"it can't be read: {shown(subject.file.metadata_problem)}"
+        yield Finding("metadata-unreadable", WARNING, evidence, WRITE, fix=subject.detects)
+    elif subject.file.metadata is None:
+        severity = WARNING if subject.detector else NOTE
+        evidence = "the file doesn't say how pixels are normalised, what its outputs mean or what its classes are called"
+        yield Finding("metadata-missing", severity, evidence, WRITE, fix=subject.detects)
+
+
+def check_outputs(subject: Subject) -> Iterator[Finding]:
+    metadata = subject.file.metadata
+    if metadata is None or not subject.detects:
+        return
+    names = [notes.name for notes in metadata.outputs]
+    if len(names) != len(subject.file.outputs):
+        evidence = f"it describes {len(names)} outputs, the file has {len(subject.file.outputs)}"
+        yield Finding("metadata-outputs", WARNING, evidence, FIX, fix=True)
+        return
+    told = zip(names, meanings_of(names), subject.meanings, strict=True)
+    wrong = [f"it calls {shown(name)} what is {real}" for name, says, real in told if says and real and says != real]
+    if wrong:
+        yield Finding("metadata-outputs", ERROR, listed(wrong), FIX, fix=True)
+
+
+def check_label_file(subject: Subject) -> Iterator[Finding]:
+    metadata, packed = subject.file.metadata, subject.file.packed.names
+    if metadata is None or not subject.detects:
+        return
+    lost = [name for name in metadata.label_files if name not in packed]
+    if lost:
+        evidence = f"it names {listed(lost)}, which isn't in the file"
+        yield Finding("labels-not-associated", WARNING, evidence, FIX + ": give the names with --labels FILE", fix=True)
+    elif packed and not metadata.label_files:
+        evidence = f"{listed(packed)} is in the file, but no output names it as its label file"
+        yield Finding("labels-not-associated", WARNING, evidence, FIX, fix=True)
+
+
+def check_normalisation(subject: Subject) -> Iterator[Finding]:
+    metadata = subject.file.metadata
+    if metadata is None or subject.entry is None:
+        return
+    notes = metadata.inputs[0] if metadata.inputs else TensorNotes("", [], [], [])
+    if not notes.mean and not notes.std:
+        if subject.detector:
+            severity = WARNING if subject.entry.dtype == "float32" else NOTE
+            evidence = "it has no mean and no std: a program must know by itself what the network takes"
+            yield Finding("normalisation-missing", severity, evidence, TELL, fix=pixels_by_scale(subject) is not None)
+        return
+    said = f"mean {_figures(notes.mean)}, std {_figures(notes.std)}"
+    pixels = told_pixels(notes)
+    if pixels is None:
+        yield Finding("normalisation-contradicts", ERROR, f"{said}: one of each is expected, or three, and no std of 0", TELL)
+        return
+    yield from _against_graph(subject, pixels, f"{said}: pixels from {pixels}")
+
+
+def _against_graph(subject: Subject, pixels: Pixels, said: str) -> Iterator[Finding]:
+    quantized, inside = subject.quantized, subject.inside
+    if quantized is not None:
+        real = quantized[1]
+        if not real.agrees(pixels):
+            severity = ERROR if subject.entry and subject.entry.dtype == "float32" else WARNING  # bytes are fed as they are
+            evidence = f"{said}; the input's scale stands for {real}"
+            sure = pixels_by_scale(subject) is not None
+            yield Finding("normalisation-contradicts", severity, evidence, FIX if sure else TELL, fix=sure)
+    elif inside is not None and not pixels.agrees(Pixels(0.0, 255.0)) and any(inside.agrees(taken) for taken in TAKEN):
+        evidence = f"{said}; the graph itself makes {inside} of pixels from 0 to 255"
+        yield Finding("normalisation-contradicts", ERROR, evidence, "say what it takes: --fix OUT --mean 0 --std 1")
+    elif subject.ssd and inside is None and pixels.agrees(ZERO_TO_ONE):
+        evidence = f"{said}; an SSD is trained with {SSD}"
+        yield Finding("normalisation-contradicts", ERROR, evidence, "say what it takes: --fix OUT --mean 127.5 --std 127.5")
+
+
+def told_pixels(notes: TensorNotes) -> Pixels | None:
+    """What black and white become by metadata; None where its figures make no sense."""
+    mean, std = notes.mean, notes.std
+    if len(mean) not in CHANNELS or len(std) not in CHANNELS or 0 in std or not all(map(math.isfinite, mean + std)):
+        return None
+    channels = range(max(len(mean), len(std)))
+    ends = [(pixel - mean[each % len(mean)]) / std[each % len(std)] for each in channels for pixel in (0.0, 255.0)]
+    return Pixels(min(ends), max(ends))
+
+
+def _figures(values: list[float]) -> str:
+    return listed([f"{value:g}" for value in dict.fromkeys(values)], 3) or "none"
+
+
+RULES = (check_presence, check_outputs, check_label_file, check_normalisation)

@@ -1,0 +1,82 @@
+"""How it computes: operators that an interpreter must know, classes, and the types that convolutions multiply with."""
+
+import re
+from collections.abc import Iterator
+
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.outputs import CONVERT
+from litekiln.lint.subject import Kind, Subject
+from litekiln.tflite_file import FLEX, POSTPROCESS, arithmetic
+
+CLAIMS = re.compile(r"int8|uint8|int-8|8-?bit|quant", re.IGNORECASE)
+HONEST = re.compile(r"dynamic|hybrid|drq|weight", re.IGNORECASE)
+WITHOUT_FLEX = "the Pi's runtime can't run it: convert it again without --allow-flex (SELECT_TF_OPS), or change the model"
+WITH_PICTURES = "integer arithmetic takes pictures to calibrate with: inv new --calib DIR, inv build --variant int8"
+
+
+def check_operators(subject: Subject) -> Iterator[Finding]:
+    file = subject.file
+    if file.graphs > 1:
+        evidence = f"{file.graphs} graphs: it has branches or loops, which can't be checked here"
+        yield Finding("several-subgraphs", WARNING if subject.detector else NOTE, evidence, CONVERT)
+    custom = sorted({operator.name for operator in file.operators if operator.name and operator.name != POSTPROCESS})
+    flex = [name for name in custom if name.startswith(FLEX)]
+    others = [name for name in custom if not name.startswith(FLEX)]
+    if flex:
+        yield Finding("flex-ops", ERROR, f"it has {listed(flex)}", WITHOUT_FLEX)
+    if others:
+        remedy = "run it once where it is meant to run: an interpreter that doesn't have them refuses the file"
+        yield Finding("custom-ops", WARNING, f"it has {listed(others)}, which are not built into TFLite", remedy)
+
+
+def check_classes(subject: Subject) -> Iterator[Finding]:
+    several = subject.option("max_classes_per_detection")
+    if several is not None and several > 1:
+        evidence = f"max_classes_per_detection is {several}: each box comes up to {several} times, with another class each time"
+        remedy = "export it again with 1, or let your program keep the best class of equal boxes"
+        yield Finding("classes-per-detection", WARNING, evidence, remedy)
+    if subject.kind is Kind.POSTPROCESS and len(subject.file.postprocess[0].inputs) > 1:
+        tensor = subject.file.postprocess[0].inputs[1]
+        shape = subject.file.tensors[tensor].shape if tensor >= 0 else ()
+        if len(shape) == 3 and subject.classes and shape[2] - subject.classes not in (0, 1):
+            evidence = f"the PostProcess operator is told {subject.classes} classes and gets {shape[2]} scores for each box"
+            remedy = "convert it again: one of the two is from another model. The scores are one more where the background counts"
+            yield Finding("class-width", ERROR, evidence, remedy)
+
+
+def check_types(subject: Subject) -> Iterator[Finding]:
+    types = arithmetic(subject.file)
+    inside, weights = {first for first, _ in types}, {second for _, second in types}
+    entry = subject.entry.dtype if subject.entry else ""
+    if "uint8" in inside:
+        evidence = f"convolutions compute in uint8, the scheme of TensorFlow 1; input {entry}"
+        remedy = "it runs everywhere; accelerators for int8 may refuse it. Feed bytes as they come from a camera"
+        yield Finding("uint8-inside", NOTE, evidence, remedy)
+    if "int8" in inside and entry == "uint8":
+        evidence = "input uint8, convolutions in int8: a QUANTIZE lies between"
+        yield Finding("uint8-input", NOTE, evidence, "feed bytes from 0 to 255 as they are, not int8, and don't normalise them")
+    if types and inside == {"float32"}:
+        yield from _float_inside(subject, weights)
+
+
+def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
+    stored = " and ".join(sorted(weights))
+    claim = next((text for text in _called(subject) if CLAIMS.search(text) and not HONEST.search(text)), "")
+    if claim:
+        evidence = f"{shown(claim)!r} says quantized, but convolutions compute in float32 (weights {stored})"
+        yield Finding("not-int8", WARNING, evidence, WITH_PICTURES)
+    elif weights & {"int8", "uint8"}:
+        evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
+        yield Finding("dynamic-range", NOTE, evidence, WITH_PICTURES)
+    if "float16" in weights:
+        evidence = "weights are float16 and unpacked when it is loaded: half the file, the speed of float32"
+        yield Finding("float16-weights", NOTE, evidence, "nothing, if that is what you want")
+
+
+def _called(subject: Subject) -> list[str]:
+    """Where a file may say what it is. Metadata's name is the model's: ssd_v2_quant may well have a float variant."""
+    metadata = subject.file.metadata
+    return [subject.name, subject.file.description, *([metadata.description] if metadata else [])]
+
+
+RULES = (check_operators, check_classes, check_types)

@@ -1,0 +1,109 @@
+"""What comes out: which output is what, in which order, of which shape, and what the signature says of it."""
+
+from collections.abc import Iterator
+
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.subject import MEANINGS, RAW, Kind, Subject, meanings_of, signature_names
+
+FIX = "inv lint --fix OUT puts it right and proves that the detections stay the same"
+TOO_OLD = "the converter was too old for this export (before TensorFlow 2.4)"
+CONVERT = "convert it again from what it was made of: inv new, inv build"
+OWN_CODE = "make the boxes in your own program from anchors.npy and postprocess.json; or take a variant without -raw"
+NAME_THEM = "give it a model.toml that says it: outputs = [...] below [source], and inv build names and orders them"
+
+
+def check_postprocess(subject: Subject) -> Iterator[Finding]:
+    found = subject.file.postprocess
+    if len(found) > 1:
+        yield Finding("several-postprocess", ERROR, f"{len(found)} PostProcess operators, a detector has one", CONVERT)
+    if subject.kind is Kind.RAW:
+        yield Finding("no-postprocess", NOTE, f"it gives {RAW[0]} and {RAW[1]}, which are no boxes yet", OWN_CODE)
+    if subject.kind is Kind.UNNAMED:
+        yield Finding("outputs-unnamed", WARNING, f"the outputs are called {_names(subject)}", NAME_THEM)
+
+
+def check_order(subject: Subject) -> Iterator[Finding]:
+    if not subject.detects:
+        return
+    if subject.lacks_ports:
+        evidence = f"the outputs are tensors {_numbers(subject.file.outputs)}"
+        if subject.file.postprocess:
+            evidence += f", the PostProcess operator gives {_numbers(subject.file.postprocess[0].outputs)}"
+        yield Finding("output-ports", ERROR, evidence, CONVERT)
+        return
+    if tuple(subject.meanings) != MEANINGS:
+        evidence = f"they are {', '.join(subject.meanings)}; programs that count them expect {', '.join(MEANINGS)}"
+        yield Finding("output-order", WARNING, evidence, FIX, fix=True)
+    tensors = subject.by_meaning
+    if tensors != sorted(tensors):
+        told = ", ".join(f"{name} {tensor}" for name, tensor in zip(MEANINGS, tensors, strict=True))
+        evidence = f"tensor numbers: {told}; tools that sort by number take one for another"
+        yield Finding("output-indices", WARNING, evidence, FIX, fix=True)
+
+
+def check_shapes(subject: Subject) -> Iterator[Finding]:
+    file, hollow, wrong = subject.file, [], []
+    for place, output in enumerate(file.outputs):
+        tensor, meaning = file.tensors[output], subject.meanings[place]
+        has = f"{meaning or shown(tensor.name) or f'output {place}'} {list(tensor.shape)}"
+        if 0 in tensor.shape:
+            hollow.append(has)
+        elif subject.kind is Kind.POSTPROCESS and meaning and tensor.shape != (expected := _expected(subject, meaning)):
+            wrong.append(f"{has} instead of {list(expected)}")
+    if hollow:
+        evidence = f"{listed(hollow)}: {TOO_OLD}"
+        yield Finding("output-shape", ERROR, evidence, CONVERT)
+    elif wrong:
+        evidence = f"the file states {listed(wrong)}"
+        yield Finding("output-shape", WARNING, evidence, FIX, fix=True)
+
+
+def check_computed(subject: Subject) -> Iterator[Finding]:
+    """Converters before TensorFlow 2.4 leave of a TF2 export's detections one constant, and raise nothing."""
+    file = subject.file
+    made = {*file.inputs, *(output for operator in file.operators for output in operator.outputs)}
+    idle = [file.tensors[output].name for output in dict.fromkeys(file.outputs) if output not in made]
+    if idle:
+        evidence = f"no operator writes {listed(idle)}: it is the same for every picture. Often {TOO_OLD}"
+        yield Finding("output-constant", ERROR, evidence, CONVERT)
+
+
+def _expected(subject: Subject, meaning: str) -> tuple[int, ...]:
+    most = (subject.option("max_detections") or 0) * max(1, subject.option("max_classes_per_detection") or 1)
+    return {"boxes": (1, most, 4), "count": (1,)}.get(meaning, (1, most))
+
+
+def check_signature(subject: Subject) -> Iterator[Finding]:
+    file, kind = subject.file, subject.kind
+    if not subject.detector or kind is Kind.UNNAMED:
+        return
+    mine = [signature for signature in file.signatures if signature.graph == 0]
+    if not mine:
+        evidence = "programs can't ask for an output by its name"
+        yield Finding("signature-missing", WARNING, evidence, FIX, fix=subject.detects)
+        return
+    named = dict(mine[0].outputs)
+    if set(named.values()) != set(file.outputs) or any(tensor not in file.inputs for _, tensor in mine[0].inputs):
+        evidence = f"it names tensors {_numbers(list(named.values()))}, the outputs are {_numbers(file.outputs)}"
+        yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
+        return
+    names = signature_names(file)
+    told, known = meanings_of(names), subject.meanings
+    wrong = [(name, real) for name, says, real in zip(names, told, known, strict=True) if says and real and says != real]
+    if wrong:
+        evidence = "; ".join(f"it calls {shown(name)} what is {real}" for name, real in wrong)
+        yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
+    elif subject.detects and not all(told):
+        evidence = f"it calls the outputs {listed(names)}"
+        yield Finding("signature-names", WARNING, evidence, FIX, fix=True)
+
+
+def _names(subject: Subject) -> str:
+    return listed([subject.file.tensors[output].name for output in subject.file.outputs])
+
+
+def _numbers(tensors: list[int]) -> str:
+    return listed([str(tensor) for tensor in tensors]) or "none"
+
+
+RULES = (check_postprocess, check_order, check_shapes, check_computed, check_signature)

@@ -1,0 +1,217 @@
+"""What is linted: a file's facts with what they mean. Whether it is a detector at all, and which of its outputs is what."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+
+from litekiln.tflite_file import ADD, DIV, MUL, QUANTIZE, SUB, Operator, Tensor, TfliteFile
+
+MEANINGS = ("boxes", "classes", "scores", "count")  # the ports of the PostProcess operator, in its order
+RAW = ("box_encodings", "class_predictions")
+KNOWN = {
+    "boxes": ("boxes", "box", "locations", "location", "detection_boxes", "bounding_boxes"),
+    "classes": ("classes", "class", "categories", "category", "detection_classes"),
+    "scores": ("scores", "score", "detection_scores"),
+    "count": ("count", "number_of_detections", "num_detections", "num_boxes", "number_of_boxes"),
+}
+LIMITS = {"uint8": (0, 255), "int8": (-128, 127), "int16": (-32767, 32767)}
+STEPS = 6  # operators behind the input that may normalise pixels
+
+
+class Kind(Enum):
+    """What makes the detections: the PostProcess operator, ordinary operators, the program that runs it; or it is no detector."""
+
+    POSTPROCESS = "postprocess"
+    DETECTIONS = "detections"
+    UNNAMED = "unnamed"  # ordinary operators, and nothing says which output is what
+    RAW = "raw"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """From what to what they go. Of `symmetric` integers only the larger end is known."""
+
+    low: float
+    high: float
+    symmetric: bool = False
+
+    def agrees(self, other: "Pixels", tolerance: float = 0.03) -> bool:
+        if self.symmetric or other.symmetric:
+            mine, theirs = (max(abs(each.low), abs(each.high)) for each in (self, other))
+            return abs(mine - theirs) <= tolerance * mine
+        room = tolerance * (self.high - self.low)
+        return abs(self.low - other.low) <= room and abs(self.high - other.high) <= room
+
+    def __str__(self) -> str:
+        return f"{_short(self.low)} to {_short(self.high)}"
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """`where` names it in messages; `packed` ones are in the .tflite."""
+
+    where: str
+    lines: list[str]
+    packed: bool
+
+
+@dataclass(frozen=True)
+class Subject:
+    path: Path
+    file: TfliteFile
+    labels: list[LabelFile] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def detector(self) -> bool:
+        return self.kind is not Kind.PLAIN
+
+    @property
+    def detects(self) -> bool:
+        """Whether what comes out are finished detections."""
+        return self.kind in (Kind.POSTPROCESS, Kind.DETECTIONS)
+
+    @property
+    def ssd(self) -> bool:
+        """Made by the Object Detection API or after its manner, so that it is known what it takes for pixels."""
+        return self.kind in (Kind.POSTPROCESS, Kind.RAW)
+
+    @cached_property
+    def kind(self) -> Kind:
+        file = self.file
+        if file.postprocess:
+            return Kind.POSTPROCESS
+        if set(RAW) <= set(signature_names(file)) | set(_tensor_names(file)):
+            return Kind.RAW
+        if sorted(self.meanings) == sorted(MEANINGS):
+            return Kind.DETECTIONS
+        return Kind.UNNAMED if _shaped_as_detections(file) else Kind.PLAIN
+
+    @cached_property
+    def meanings(self) -> list[str]:
+        """What each output is: "" where that isn't known."""
+        file = self.file
+        if file.postprocess:
+            ports = dict(zip(file.postprocess[0].outputs, MEANINGS, strict=False))
+            return [ports.get(output, "") for output in file.outputs]
+        told = [notes.name for notes in file.metadata.outputs] if file.metadata else []
+        for names in (signature_names(file), told, _tensor_names(file)):
+            found = meanings_of(names)
+            if sorted(found) == sorted(MEANINGS) and len(found) == len(file.outputs):
+                return found
+        return [""] * len(file.outputs)
+
+    @property
+    def lacks_ports(self) -> bool:
+        """Whether the outputs are not four different tensors, each with its meaning."""
+        return sorted(self.meanings) != sorted(MEANINGS) or len(set(self.file.outputs)) != len(MEANINGS)
+
+    @property
+    def by_meaning(self) -> list[int]:
+        """The outputs' tensors in the order of MEANINGS; only where all are known."""
+        return [self.file.outputs[self.meanings.index(meaning)] for meaning in MEANINGS]
+
+    def option(self, name: str) -> int | None:
+        """Of the PostProcess operator."""
+        value = self.file.postprocess[0].options.get(name) if self.file.postprocess else None
+        return value if isinstance(value, int) else None
+
+    @cached_property
+    def classes(self) -> int:
+        """How many there are without the background; 0 where the graph doesn't say."""
+        if self.file.postprocess:
+            return self.option("num_classes") or 0
+        if self.kind is Kind.RAW:
+            names = signature_names(self.file) if RAW[1] in signature_names(self.file) else _tensor_names(self.file)
+            shape = self.file.tensors[self.file.outputs[names.index(RAW[1])]].shape
+            return max(0, shape[-1] - 1) if shape else 0
+        return 0
+
+    @cached_property
+    def entry(self) -> Tensor | None:
+        return self.file.tensors[self.file.inputs[0]] if len(self.file.inputs) == 1 else None
+
+    @cached_property
+    def quantized(self) -> tuple[Tensor, Pixels] | None:
+        """The first integer form of the picture, the input itself or what a QUANTIZE makes of it; and what it stands for."""
+        if self.entry is None:
+            return None
+        found = [self.entry]
+        if self.entry.dtype == "float32":
+            behind = [op for op in self.file.operators if op.kind == QUANTIZE and op.inputs[:1] == self.file.inputs and op.outputs]
+            found = [self.file.tensors[op.outputs[0]] for op in behind]
+        for tensor in found[:1]:
+            if tensor.dtype in LIMITS and tensor.scale and math.isfinite(tensor.scale) and tensor.scale > 0:
+                low, high = ((limit - tensor.zero_point) * tensor.scale for limit in LIMITS[tensor.dtype])
+                return tensor, Pixels(low, high, symmetric=tensor.dtype == "int16")
+        return None
+
+    @cached_property
+    def inside(self) -> Pixels | None:
+        """What the graph's own first operators make of pixels from 0 to 255; None where they don't normalise."""
+        if self.entry is None or self.entry.dtype != "float32":
+            return None
+        factor, shift, tensor = 1.0, 0.0, self.file.inputs[0]
+        for _ in range(STEPS):
+            taken = [operator for operator in self.file.operators if tensor in operator.inputs[:2]]
+            step = _affine(self.file, taken[0], tensor) if len(taken) == 1 else None
+            if step is None:
+                break
+            factor, shift, tensor = factor * step[0], shift * step[0] + step[1], taken[0].outputs[0]
+        return None if (factor, shift) == (1.0, 0.0) else Pixels(min(shift, 255 * factor + shift), max(shift, 255 * factor + shift))
+
+
+def _affine(file: TfliteFile, operator: Operator, tensor: int) -> tuple[float, float] | None:
+    """What an operator multiplies with and adds, where it does that with a constant."""
+    if operator.kind not in (ADD, MUL, SUB, DIV) or len(operator.inputs) != 2 or not operator.outputs:
+        return None
+    other = operator.inputs[1] if operator.inputs[0] == tensor else operator.inputs[0]
+    if other < 0 or file.tensors[other].dtype != "float32":
+        return None
+    values = file.floats(other)
+    if not values or len(values) > 3 or not all(map(math.isfinite, values)):
+        return None
+    value = sum(values) / len(values)
+    if operator.kind in (SUB, DIV) and operator.inputs[0] != tensor:
+        return (-1.0, value) if operator.kind == SUB else None
+    if operator.kind == DIV:
+        return (1 / value, 0.0) if value else None
+    return {ADD: (1.0, value), SUB: (1.0, -value), MUL: (value, 0.0)}[operator.number]
+
+
+def signature_names(file: TfliteFile) -> list[str]:
+    """The names that the signature of the main graph gives to the outputs, in the outputs' order."""
+    for signature in file.signatures:
+        if signature.graph == 0:
+            named = {tensor: name for name, tensor in signature.outputs}
+            return [named.get(output, "") for output in file.outputs]
+    return []
+
+
+def _tensor_names(file: TfliteFile) -> list[str]:
+    return [file.tensors[output].name.rpartition("/")[2] for output in file.outputs]
+
+
+def meanings_of(names: list[str]) -> list[str]:
+    """What names say of themselves, however they are written."""
+    plain = [re.sub(r"[\s\-]+", "_", re.sub(r":\d+$", "", name[:200].rpartition("/")[2]).strip().lower()) for name in names]
+    return [next((meaning for meaning, words in KNOWN.items() if name in words), "") for name in plain]
+
+
+def _shaped_as_detections(file: TfliteFile) -> bool:
+    """Boxes of four sides, two lists of as many numbers, and one number."""
+    shapes = sorted((file.tensors[output].shape for output in file.outputs), key=len)
+    if len(shapes) != 4 or len(shapes[3]) != 3 or shapes[3][2] != 4:
+        return False
+    return shapes[1] == shapes[2] == shapes[3][:2] and shapes[0] in ((), (1,))
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:.3g}"

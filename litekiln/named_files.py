@@ -1,0 +1,81 @@
+"""Files that users name on the command line: a model to read, a place to write. What is wrong with them is said with the option."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from litekiln.errors import UsageError
+from litekiln.store import saying_disk_full
+
+
+def existing_model(file: str | Path) -> Path:
+    """A .tflite file that is there and can be opened; what is in it is another question."""
+    model = Path(file)
+    if model.is_dir():
+        msg = f"--file {file}: that is a folder"
+        raise UsageError(msg, cause="a bundle's folder was named", remedy=f"name the file in it: --file {model / 'detect.tflite'}")
+    if not model.is_file():
+        msg = f"--file {file}: there is no such file"
+        raise UsageError(msg, remedy="name a .tflite file, as in: --file out/shapes/int8/detect.tflite")
+    try:
+        model.open("rb").close()
+    except OSError as error:
+        msg = f"--file {file}: it can't be read: {error.strerror}"
+        raise UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
+    return model
+
+
+def check_target(option: str, target: Path, model: Path | None = None, example: str = "file") -> None:
+    """A place for a file that is written; never over the model itself."""
+    if target.is_dir():
+        msg = f"{option} {target}: that is a folder"
+        raise UsageError(msg, remedy=f"name a file in it: {option} {target / example}")
+    if not target.parent.is_dir():
+        msg = f"{option} {target}: there is no folder {target.parent}"
+        raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
+    if target.exists() and not target.is_file():
+        msg = f"{option} {target}: that is no plain file"
+        raise UsageError(msg, remedy="name a file of its own; its folder gets it by renaming, which a device can't do")
+    if model and target == model:
+        msg = f"{option} {target}: that is the model itself"
+        raise UsageError(msg, remedy="name another file")
+
+
+def write_whole(option: str, target: Path, content: bytes) -> None:
+    """Whole or not at all: written beside its place, then renamed."""
+    with saying_disk_full(target.parent):
+        handle, beside = _beside(option, target)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            beside.chmod(_default_mode())
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def check_writable(option: str, target: Path) -> None:
+    """Before work of minutes: whether its folder takes a file at all."""
+    handle, beside = _beside(option, target)
+    os.close(handle)
+    beside.unlink()
+
+
+def _beside(option: str, target: Path) -> tuple[int, Path]:
+    try:
+        handle, path = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        msg = f"{option} {target}: nothing may be written in the folder {target.parent}"
+        raise UsageError(msg, remedy=f"name a file elsewhere with {option}") from None
+    return handle, Path(path)
+
+
+def _default_mode() -> int:
+    """What a new file gets: tempfile keeps its own to their owner."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,167 @@
+"""Repair a finished detector without its source: the order of its outputs, its signature, its metadata, its label file.
+
+Then both files are run on the same pictures: what comes out must be the same to the byte, by meaning. Otherwise nothing is written.
+"""
+
+import os
+import struct
+
+import numpy
+import protocol
+
+import contract_checks
+import flat
+import interpreter
+import packed_metadata
+import pictures
+import write_metadata
+
+DAMAGED = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError)
+PIXELS = [127.5] * 3  # what pictures are fed with where nobody knows what the network takes; the proof holds all the same
+DIFFERENT = "the repaired file gives other %s than the file did, on picture %d: nothing is written; please report it"
+
+
+def fix(args):
+    with open(protocol.input_path("model"), "rb") as stream:
+        data = stream.read()
+    model = _parse(data)
+    graph = model.subgraphs[0]
+    named = {name: int(tensor) for name, tensor in zip(args["meanings"], graph.outputs)}
+    before = [named[name] for name in flat.DETECTION_OUTPUTS]
+    stated = _stated(model)
+    _order(model, args)
+    packed_metadata.drop(model)
+    plain = flat.write(model)
+    repaired = write_metadata.write(plain, _told(model, args))
+    _check_words(repaired, args)
+    proof = _prove(data, before, repaired, [int(each) for each in model.subgraphs[0].outputs], args)
+    with open(protocol.output_path("repaired.tflite"), "wb") as stream:
+        stream.write(repaired)
+    return {"repaired": _changes(stated, _stated(model), args), "proof": proof}
+
+
+def _parse(data):
+    try:
+        return flat.read(bytearray(data))
+    except DAMAGED:
+        raise protocol.Refused("the .tflite is damaged or not whole: fetch or copy it again") from None
+
+
+def _order(model, args):
+    if args["postprocess"]:
+        flat.order_outputs(model, args["max_detections"])
+    else:
+        flat.sign(model, args["meanings"])
+        flat.order_by_signature(model, flat.DETECTION_OUTPUTS)
+
+
+def _told(model, args):
+    graph = model.subgraphs[0]
+    height, width = (int(size) for size in graph.tensors[graph.inputs[0]].shape[1:3])
+    return write_metadata.Told(
+        name=args["name"],
+        description=args["description"],
+        license=args["license"],
+        picture="RGB, %d x %d" % (width, height),
+        mean=args["mean"],
+        std=args["std"],
+        labels=args["labels"],
+    )
+
+
+def _check_words(data, args):
+    """What was written, read back."""
+    model = flat.read(bytearray(data))
+    packed, _ = packed_metadata.read(model, data)
+    contract = {"classes": 0, "mean": args["mean"], "std": args["std"]}
+    checks = contract_checks.of_words(model, contract, args["labels"], packed)
+    contract_checks.require(check for check in checks if args["mean"] or check.id != "packed-pixels")
+
+
+def _stated(model):
+    """What a program reads of the outputs before it runs the file."""
+    graph = model.subgraphs[0]
+    tensors = [graph.tensors[each] for each in graph.outputs]
+    signed = model.signatureDefs[0].outputs if model.signatureDefs and model.signatureDefs[0].outputs else []
+    return {
+        "shapes": sorted([int(size) for size in each.shape] if each.shape is not None else [] for each in tensors),
+        "names": sorted(entry.name.decode("utf-8", "replace") for entry in signed),
+    }
+
+
+def _changes(before, after, args):
+    """What was done, a line each."""
+    done = []
+    if args["meanings"] != list(flat.DETECTION_OUTPUTS):
+        done.append("outputs in the order %s, not %s" % (", ".join(flat.DETECTION_OUTPUTS), ", ".join(args["meanings"])))
+    if before["shapes"] != after["shapes"]:
+        done.append("the outputs' shapes are written down")
+    if before["names"] != after["names"]:
+        done.append("the signature names the outputs by what they are")
+    what = ["what the outputs mean"]
+    if args["mean"]:
+        mean, std = (", ".join("%g" % each for each in sorted(set(args[key]))) for key in ("mean", "std"))
+        what.append("mean %s and std %s" % (mean, std))
+    if args["labels"]:
+        what.append("%d class names" % len(args["labels"]))
+    return done + ["metadata: " + ", ".join(what)]
+
+
+def _prove(data, before, repaired, after, args):
+    """Run both. How many pictures, and how many boxes came out of them."""
+    old, new = _runner(data), _runner(repaired)
+    boxes, entries = 0, list(_entries(new.get_input_details()[0], args))
+    for place, entry in enumerate(entries):
+        was, now = _run(old, entry, before), _run(new, entry, after)
+        for name, first, second in zip(flat.DETECTION_OUTPUTS, was, now):
+            if first.dtype != second.dtype or first.shape != second.shape or first.tobytes() != second.tobytes():
+                raise protocol.Refused(DIFFERENT % (name, place))
+        boxes += int(now[-1].ravel()[0])
+        protocol.progress(place + 1, len(entries), "pictures")
+    return {"random": args["random"], "pictures": len(entries) - args["random"], "boxes": boxes}
+
+
+def _runner(data):
+    try:
+        runner = interpreter.Interpreter(model_content=data, num_threads=1)
+        runner.allocate_tensors()
+        return runner
+    except (RuntimeError, ValueError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        told = (interpreter.version(), lines[0][:300])
+        raise protocol.Refused("the interpreter of TensorFlow %s can't run the file, so nothing can be proven: %s" % told) from None
+
+
+def _run(runner, entry, outputs):
+    try:
+        runner.set_tensor(runner.get_input_details()[0]["index"], entry)
+        runner.invoke()
+        return [runner.get_tensor(each).copy() for each in outputs]
+    except (RuntimeError, ValueError) as error:
+        raise protocol.Refused("the file can't be run on a picture, so nothing can be proven: %s" % str(error)[:300]) from None
+
+
+def _entries(detail, args):
+    """Noise, the same each time; then the pictures that were given."""
+    for seed in range(args["random"]):
+        yield _as_type(numpy.random.RandomState(seed).randint(0, 256, detail["shape"]).astype(numpy.float32), detail, args)
+    contract = {"height": int(detail["shape"][1]), "width": int(detail["shape"][2]), "resize": "stretch"}
+    for name in args.get("pictures", ()):
+        try:
+            picture = pictures.load(os.path.join(protocol.input_path("pictures"), name))
+        except pictures.Unreadable as error:
+            raise protocol.Refused("the picture %s can't be read: %s" % (name, error)) from None
+        yield _as_type(pictures.fit(picture, contract)[0][numpy.newaxis], detail, args)
+
+
+def _as_type(pixels, detail, args):
+    """Pixels from 0 to 255 in the type that the file takes."""
+    if detail["dtype"] == numpy.float32:
+        contract = {"mean": args["mean"] or PIXELS, "std": args["std"] or PIXELS}
+        return pictures.normalise(pixels[0], contract)
+    limits = numpy.iinfo(detail["dtype"])
+    return numpy.clip(numpy.round(pixels) + limits.min, limits.min, limits.max).astype(detail["dtype"])
+
+
+if __name__ == "__main__":
+    protocol.main(fix)
