@@ -25,8 +25,8 @@ build: host ## build a model: make build MODEL=shapes [ARGS="--variant float32"]
 test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
 
-test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon
-	@$(PYTEST) --engines venv,docker --toolchains all --long $(ARGS)
+test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon and Chromium
+	@$(PYTEST) --engines venv,docker --toolchains all --long --browser $(ARGS)
 
 fuzz: host-dev ## fuzz inv lint: make fuzz [ARGS="--inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)

@@ -4,15 +4,8 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from litekiln import commands
-from litekiln.cli import ONE_LINE, run_command
+from litekiln.cli import COMMON, ONE_LINE, run_command
 
-COMMON = {
-    "json": "print one JSON value on stdout; progress goes to stderr",
-    "debug": "show a traceback with an error",
-    "engine": "auto, docker, venv or here",
-    "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
-    "force": "do the steps again even if the store has them",
-}
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
     "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
@@ -196,6 +189,33 @@ def lint(
     """Say what is wrong with .tflite files made elsewhere. Exit code 0: nothing, 1: findings, 2: unreadable."""
     how = {"fix": fix, "pixels": (mean, std), "pictures": pictures, "engine": engine}
     run_command(commands.lint, as_json=json, debug=debug, files=file, labels=labels, sarif=sarif, **how)
+
+
+@task(
+    help={
+        "model": "a folder below out/",
+        "variant": "one of its bundles (default: all)",
+        "open": "open the page in the browser; off a terminal nothing is opened",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    }
+)
+def report(_: Context, model: str, variant: str = "", open: bool = False, json: bool = False, debug: bool = False) -> None:  # noqa: A002
+    """What a model's bundles are worth: a table, and out/<model>/report.html."""
+    run_command(commands.report, as_json=json, debug=debug, model=model, variant=variant, open_page=open and not json)
+
+
+@task(
+    positional=["a", "b"],
+    help={
+        "a": "a bundle's folder, its report.json, or model/variant below out/",
+        "b": "the other one",
+        "out": "also write a page with both side by side: FILE.html",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    },
+)
+def compare(_: Context, a: str, b: str, out: str = "", json: bool = False, debug: bool = False) -> None:
+    """Show two builds side by side, and what differs."""
+    run_command(commands.compare, as_json=json, debug=debug, a=a, b=b, out=out)
 
 
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})

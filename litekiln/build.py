@@ -8,6 +8,7 @@ from typing import Any
 from litekiln.bundle import Bundle, write_bundles
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.lease import Lease
+from litekiln.page import write_model_page
 from litekiln.paths import Project
 from litekiln.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
 from litekiln.pins import record_first_use
@@ -191,8 +192,8 @@ def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporte
     made = {bundle.variant for bundle in bundles}
     if missing := [variant for variant in plan.bundled if variant not in made]:
         reporter.warn(f"not made: {', '.join(missing)}")
-    if shown := next((bundle.folder / "example.png" for bundle in bundles if (bundle.folder / "example.png").exists()), None):
-        reporter.note(f"what it sees: {project.relative(shown)}")
+    if bundles:
+        reporter.note(f"the report: {project.relative(write_model_page(project, plan.model, reporter.warn))}")
 
 
 def warnings_of(bundles: list[Bundle]) -> list[str]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from litekiln import __version__
 from litekiln.build_report import build_report, chosen_attempt
+from litekiln.bundle_files import MANIFEST, PAGE, REPORT
 from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
 from litekiln.lease import Lease
+from litekiln.page import bundle_page, code_hash
 from litekiln.paths import Project
 from litekiln.plan import HOST, Attempt, Plan, Step
 from litekiln.recipes import Recipe
@@ -18,10 +20,7 @@ from litekiln.store import Entry, Store, saying_disk_full
 from litekiln.toolchains import load_toolchain
 
 FORMAT = 3
-MODEL_FILE = "detect.tflite"
-REPORT = "report.json"
-MEASURED_HERE = (REPORT,)  # they tell times, which are others on each machine and each day
-MANIFEST = "manifest.json"
+MEASURED_HERE = (REPORT, PAGE)  # they tell times, which are others on each machine and each day
 EXAMPLES = ("example.png", "examples/")  # what of verify's files people see
 
 
@@ -67,11 +66,18 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         manifest = _manifest(locks, plan, run, attempt, variant, content)
         folder = project.out / plan.model / variant
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
-            _write(content, manifest, folder, lease)
+            if not _is_current(folder, manifest):
+                _write(_with_page(content, report, manifest), manifest, folder, lease)
         result = annotated.entry.result()
         seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in _own_steps(plan, attempt))
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
     return bundles
+
+
+def _with_page(content: _Content, report: dict[str, Any], manifest: dict[str, Any]) -> _Content:
+    """The same with the page, which is made of the rest."""
+    page = bundle_page(report, manifest, {name: path for name, (path, _) in content.files.items()})
+    return _Content(content.files, {**content.texts, PAGE: page})
 
 
 def _own_steps(plan: Plan, attempt: Attempt) -> list[str]:
@@ -86,11 +92,11 @@ def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
     return {name: (entry.files / name, digest) for name, digest in recorded.items()}
 
 
-def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> str:
-    """Every input by hash, every toolchain by its lock, every step by what ran it."""
+def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
+    """Every input by hash, every toolchain by its lock, every step by what ran it. The page's own hash is added when it is made."""
     steps, hashes = plan.leading_to(*attempt.ends), content.hashes()
     toolchains = {step.toolchain: {"lock_sha256": locks[step.toolchain]} for step in steps if step.toolchain != HOST}
-    value: dict[str, Any] = {
+    return {
         "format": FORMAT,
         "litekiln": __version__,
         "model": plan.model,
@@ -99,10 +105,10 @@ def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, var
         "toolchains": toolchains,
         "steps": [_step(step) for step in steps],
         "calibration": _calibration(run, steps),
+        "page": {"code_sha256": code_hash()},
         "made_by": {step.id: _maker(run, step) for step in steps},
         "measured_here": {name: digest for name, digest in hashes.items() if name in MEASURED_HERE},
     }
-    return _pretty(value)
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -149,16 +155,16 @@ def without_maker(manifest: str) -> str:
     return canonical_json(value)
 
 
-def _write(content: _Content, manifest: str, folder: Path, lease: Lease) -> None:
-    if _is_current(folder, manifest):
-        return
+def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lease) -> None:
     staged = lease.staging / "bundle"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     for name, (path, _) in content.files.items():
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, staged / name)
-    for name, text in {**content.texts, MANIFEST: manifest}.items():
+    page = {PAGE: content.hashes()[PAGE]}
+    complete = _pretty({**manifest, "measured_here": {**manifest["measured_here"], **page}})
+    for name, text in {**content.texts, MANIFEST: complete}.items():
         (staged / name).write_text(text, encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)
     old = lease.staging / "old-bundle"
@@ -179,17 +185,17 @@ def _move(source: Path, target: Path) -> None:
         shutil.rmtree(source)
 
 
-def _is_current(folder: Path, manifest: str) -> bool:
-    """Whether a bundle holds exactly what this build would write."""
+def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether a bundle holds exactly what this build would write, a page of these files by this code included."""
     try:
-        written = (folder / MANIFEST).read_text(encoding="utf-8")
-    except OSError:
+        written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files: dict[str, str] = {**written["files"], **written["measured_here"]}
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     names = {path.relative_to(folder).as_posix() for path in files_below(folder)}
-    value = json.loads(manifest)
-    files: dict[str, str] = {**value["files"], **value["measured_here"]}
-    return (
-        written == manifest
+    measured = {**manifest["measured_here"], PAGE: files.get(PAGE)}
+    return bool(
+        written == {**manifest, "measured_here": measured}
         and names == {*files, MANIFEST}
         and all(sha256_file(folder / name) == digest for name, digest in files.items())
     )

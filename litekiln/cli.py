@@ -12,6 +12,14 @@ from invoke.exceptions import Exit
 from litekiln.errors import LitekilnError
 from litekiln.report import Reporter
 
+# What options that several commands take mean.
+COMMON = {
+    "json": "print one JSON value on stdout; progress goes to stderr",
+    "debug": "show a traceback with an error",
+    "engine": "auto, docker, venv or here",
+    "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
+    "force": "do the steps again even if the store has them",
+}
 INTERRUPTED = 130
 TERMINATED = 143
 INDENTED: dict[str, Any] = {"indent": 1}

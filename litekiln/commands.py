@@ -78,6 +78,20 @@ def lint(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     return lint_files(reporter, **arguments)
 
 
+def report(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """What a model's bundles are worth, and the page that shows it."""
+    from litekiln.show_report import show_report
+
+    return show_report(reporter, find_project(), **arguments)
+
+
+def compare(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """Two builds side by side."""
+    from litekiln.compare import compare_builds
+
+    return compare_builds(reporter, find_project(), **arguments)
+
+
 def models(reporter: Reporter) -> dict[str, Any]:
     """The recipes there are, and what of each is built."""
     project = find_project()

@@ -186,3 +186,9 @@ class CalibrationError(LitekilnError):
     """Pictures to calibrate with are missing or too few; what needs none is built all the same."""
 
     exit_code = 11
+
+
+class BundleError(LitekilnError):
+    """A folder or file that should be a bundle or its report, and is not, or is damaged."""
+
+    exit_code = 12

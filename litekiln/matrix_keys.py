@@ -16,8 +16,9 @@ from litekiln.plan import Plan
 from litekiln.planner import plan_build
 from litekiln.recipes import load_recipe, recipe_names
 
-# Modules that decide what is in a bundle and are in no step's key; tests/unit/test_matrix.py tells when one is missing here.
-WRITERS = ("__init__.py", "build_report.py", "bundle.py")
+# Modules that decide what is in a bundle and are in no step's key; tests/unit/test_matrix.py tells when one is missing here. How a
+# page looks is none of them: it is drawn anew from the same report, and no model has to be built for it.
+WRITERS = ("__init__.py", "build_report.py", "bundle.py", "bundle_files.py")
 
 
 def keys_of(project: Project, model: str) -> dict[str, Any]:

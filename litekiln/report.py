@@ -15,7 +15,8 @@ from rich.table import Table
 from litekiln.check import Check, Status
 
 LOG_WIDTH = 250
-WRAPPED = ("variants", "built", "why")  # columns whose text may take several lines
+WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
+NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
 
 
 class Reporter:
@@ -103,7 +104,7 @@ class Reporter:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            numeric = column in {"size", "time", "seconds", "mAP"}
+            numeric = column in NUMBERS
             wrapped = column in WRAPPED
             overflow: OverflowMethod = "fold" if wrapped else "ellipsis"
             table.add_column(column, justify="right" if numeric else "left", no_wrap=not wrapped, overflow=overflow)

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = sorted(path.parent.name for path in (ROOT / "toolchains").glob("*/toolchain.toml"))
 DEFAULT_ENGINE, DEFAULT_TOOLCHAIN = "venv", "tf2.13"  # what `make test` covers
+EXTRA = {"long": "it takes many minutes", "browser": "it needs Chromium"}  # markers that an option of their name chooses
 NOT_RUN: dict[str, list[str]] = {}
 
 
@@ -20,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engines", default=DEFAULT_ENGINE, help="comma-separated: venv, docker")
     parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
     parser.addoption("--long", action="store_true", help="also what takes many minutes: every recipe of the zoo")
+    parser.addoption("--browser", action="store_true", help="also the report's page in Chromium, which `.ci/browser` installs")
     parser.addoption("--toolchains", default=DEFAULT_TOOLCHAIN, help="comma-separated names, or all")
     parser.addoption("--rest", action="store_true", help="leave out what `make test` runs, where that has run already")
 
@@ -36,8 +38,9 @@ def chosen_toolchains(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs an engine or a toolchain that was not chosen; what is left out is listed at the end."""
     engines, toolchains = set(chosen_engines(config)), set(chosen_toolchains(config))
-    chosen = _Choice(engines, toolchains, bool(config.getoption("--long")), str(config.getoption("--bases")))
-    default = _Choice({DEFAULT_ENGINE}, {DEFAULT_TOOLCHAIN}, long=False, bases=chosen.bases)
+    extra = {name for name in ("long", "browser") if config.getoption(f"--{name}")}
+    chosen = _Choice(engines, toolchains, extra, str(config.getoption("--bases")))
+    default = _Choice({DEFAULT_ENGINE}, {DEFAULT_TOOLCHAIN}, extra=set(), bases=chosen.bases)
     kept, left_out = [], []
     for item in items:
         reason = chosen.why_not(item)
@@ -58,7 +61,7 @@ class _Choice:
 
     engines: set[str]
     toolchains: set[str]
-    long: bool
+    extra: set[str]
     bases: str
 
     def why_not(self, item: pytest.Item) -> str:
@@ -69,8 +72,9 @@ class _Choice:
             return f"engine {min(wants - self.engines)} was not chosen"
         if needs - self.toolchains:
             return f"toolchain {min(needs - self.toolchains)} was not chosen"
-        if any(item.iter_markers("long")) and not self.long:
-            return "it takes many minutes (--long)"
+        for name, reason in EXTRA.items():
+            if any(item.iter_markers(name)) and name not in self.extra:
+                return f"{reason} (--{name})"
         if any(item.iter_markers("debian_bases")) and self.bases != "debian":
             return "the images stand on bases from a registry"
         return ""

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.toolchain("tf2.13")
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
 BUILD = ("build", "--model", "little", "--engine", "venv")
 VARIANTS = ["float32", "float16", "dynamic"]
-FILES = ["detect.tflite", "graph.svg", "labelmap.txt", "manifest.json", "report.json"]
+FILES = ["detect.tflite", "graph.svg", "labelmap.txt", "manifest.json", "report.html", "report.json"]
 
 
 def bundle_hashes(work: Path) -> dict[str, str]:

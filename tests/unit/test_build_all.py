@@ -40,21 +40,6 @@ from tests.unit.test_build_report import write_detection_steps, write_recipe
 from tests.unit.test_picture_sets import write_set
 from tests.unit.test_schedule import CHILD, add_toolchain
 
-LOOKS = {
-    "run_detection.py": "return {}",
-    "trace_errors.py": "return {}",
-    "verify.py": 'return {"checks": [], "edge_tpu": {}, "set": args.get("set", "")}',
-    "measure_speed.py": 'return {"compiled": {}, "xnnpack": {}, "speed": {}}',
-}
-
-
-def _write_steps(project: Project, **bodies: str) -> None:
-    """Programs that take no time, also those that look at what was made."""
-    write_detection_steps(project, **bodies)
-    for name, body in LOOKS.items():
-        write_program(project, body, name)
-
-
 ARCHIVE = 'url = "https://litekiln.invalid/zoo.tar.gz"\nsha256 = "first-use"'
 
 
@@ -65,7 +50,7 @@ def kiln(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     folder = write_set(project, 'generator = "draw.py"', "drawn")
     (folder / "draw.py").write_text("# draws\n")
     write_recipe(project, "float32", "int8", toolchains=["tiny", "other"], calibration="drawn")
-    _write_steps(project)
+    write_detection_steps(project)
     pictures = "index = os.path.join('out', 'index.json')\nopen(index, 'w').write('{\"pictures\": []}')\nreturn {}"
     write_program(project, pictures, "draw_pictures.py")
     for name in ("second", "third"):
@@ -221,7 +206,7 @@ def test_two_ways_of_not_being_downloaded_are_both_the_networks(offline: Project
 def test_a_step_that_fails_costs_its_variants_and_shows_its_log(kiln: Project, capfd: pytest.CaptureFixture[str]) -> None:
     body = 'if args["variant"] == "int8" and "third" in open("in/calibrated/of").read():\n    os._exit(3)\n'
     leave = "open('out/of', 'w').write(open(os.path.join('in', 'exported', 'of')).read())\n"
-    _write_steps(
+    write_detection_steps(
         kiln,
         export_detection="open('out/of', 'w').write(open('in/config').read())\n" + _original("export_detection.py"),
         calibrate=leave + _original("calibrate.py"),

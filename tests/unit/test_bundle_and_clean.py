@@ -20,7 +20,9 @@ from tests.unit.running import run_to_end, write_program
 
 EXPORT = """
 weights = {"equal": True, "values": 1, "variables": 1}
-return {"contract": {"classes": 3}, "weights": weights, "overrides": {}, "max_detections": 10}
+pixels = {"height": 320, "width": 256, "mean": [127.5] * 3, "std": [127.5] * 3, "range": [-1.0, 1.0], "resize": "stretch"}
+contract = dict(pixels, classes=3, max_detections=10, outputs="postprocess")
+return {"contract": contract, "weights": weights, "overrides": {}, "max_detections": 10}
 """
 CONVERT = """
 described = {"inputs": [], "outputs": [], "operators": {}}
@@ -46,7 +48,7 @@ STEPS = {
     "measure_speed.py": MEASURE,
 }
 COMMAND = "inv build --model demo"
-FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.json"]
+FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
 
 
 def _write_steps(project: Project, **others: str) -> None:
@@ -71,7 +73,8 @@ def test_a_bundle_names_everything_by_hash_and_no_time(project: Project) -> None
     folder = _build(project)[0]
     assert folder == project.out / "demo" / "float32"
     manifest = json.loads((folder / "manifest.json").read_text())
-    named = ["calibration", "files", "format", "litekiln", "made_by", "measured_here", "model", "steps", "toolchains", "variant"]
+    named = ["calibration", "files", "format", "litekiln", "made_by", "measured_here", "model", "page", "steps"]
+    named += ["toolchains", "variant"]
     assert sorted(manifest) == named
     own = [f"{what} float32" for what in ("convert", "annotate", "verify", "measure")]
     assert [step["id"] for step in manifest["steps"]] == ["export", *own]
@@ -79,6 +82,7 @@ def test_a_bundle_names_everything_by_hash_and_no_time(project: Project) -> None
     assert list(manifest["toolchains"]) == ["tiny"]
     assert manifest["made_by"]["export"] == {"engine": "this", "image": ""}
     assert sorted(manifest["files"]) == ["detect.tflite", "labelmap.txt"]
+    assert sorted(manifest["measured_here"]) == ["report.html", "report.json"]
     assert manifest["files"]["detect.tflite"] == sha256_file(folder / "detect.tflite")
 
 
@@ -119,15 +123,19 @@ def test_a_bundle_that_was_tampered_with_is_written_again(project: Project, name
     assert path.read_bytes() == before
 
 
+def _hashes(folder: Path, *names: str) -> dict[str, str]:
+    return {name: sha256_file(folder / name) for name in names}
+
+
 def test_what_was_measured_here_stands_apart_from_what_is_the_same_everywhere(project: Project) -> None:
     folder = _build(project)[0]
     first = (folder / "manifest.json").read_text()
-    assert json.loads(first)["measured_here"] == {"report.json": sha256_file(folder / "report.json")}
-    _write_steps(project, measure_speed=MEASURE.replace("[]", "[{'median_ms': 9}]"))
+    assert json.loads(first)["measured_here"] == _hashes(folder, "report.html", "report.json")
+    _write_steps(project, measure_speed=MEASURE.replace("[]", "[{'threads': 1, 'median_ms': 9}]"))
     _bundles(project)
     second = (folder / "manifest.json").read_text()
-    assert json.loads((folder / "report.json").read_text())["speed"]["threads"] == [{"median_ms": 9}]
-    assert json.loads(second)["measured_here"] == {"report.json": sha256_file(folder / "report.json")}
+    assert json.loads((folder / "report.json").read_text())["speed"]["threads"] == [{"threads": 1, "median_ms": 9}]
+    assert json.loads(second)["measured_here"] == _hashes(folder, "report.html", "report.json")
     assert json.loads(second)["measured_here"] != json.loads(first)["measured_here"]
     assert json.loads(second)["files"] == json.loads(first)["files"]
 

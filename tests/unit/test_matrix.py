@@ -274,7 +274,7 @@ def test_other_code_of_the_host_does_not(with_code: Project) -> None:
 
 
 # Modules that the writers use and that have no say in what a bundle holds: how plans are made and run, and where things are.
-USED = {"errors", "hashing", "lease", "paths", "plan", "recipes", "schedule", "store", "toolchains"}
+USED = {"errors", "hashing", "lease", "page", "paths", "plan", "recipes", "schedule", "store", "toolchains"}
 
 
 def test_every_module_that_writes_bundles_is_known_as_one() -> None:

@@ -13,14 +13,14 @@ from litekiln.paths import Project, find_project
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _inv(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_inv(project: Project, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **variables}
     return subprocess.run(argv, cwd=project.work, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_dry_run_prints_the_plan_and_makes_nothing(project: Project) -> None:
-    run = _inv(project, "build", "--model", "demo", "--dry-run")
+    run = run_inv(project, "build", "--model", "demo", "--dry-run")
     assert run.returncode == 0, run.stderr
     assert [line.split("  ")[0] for line in run.stdout.splitlines()[1:4]] == ["export", "convert float32", "annotate float32"]
     assert "9 steps, 9 to do; nothing was run" in run.stdout
@@ -28,7 +28,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(project: Project) -> None:
 
 
 def test_json_has_stdout_to_itself(project: Project) -> None:
-    run = _inv(project, "build", "--model", "demo", "--dry-run", "--json")
+    run = run_inv(project, "build", "--model", "demo", "--dry-run", "--json")
     assert [step["id"] for step in json.loads(run.stdout)["plan"]][:2] == ["export", "convert float32"]
     assert "9 steps" in run.stderr
 
@@ -48,14 +48,14 @@ def test_json_has_stdout_to_itself(project: Project) -> None:
     ],
 )
 def test_mistakes_have_a_message_and_an_exit_code(project: Project, arguments: list[str], code: int, message: str) -> None:
-    run = _inv(project, *arguments)
+    run = run_inv(project, *arguments)
     assert (run.returncode, "Traceback" in run.stderr + run.stdout) == (code, False), run.stdout + run.stderr
     assert message in run.stderr + run.stdout
     assert "What to do:" in run.stderr + run.stdout
 
 
 def test_an_error_in_json(project: Project) -> None:
-    run = _inv(project, "build", "--model", "dmeo", "--json")
+    run = run_inv(project, "build", "--model", "dmeo", "--json")
     assert run.returncode == 2
     error = json.loads(run.stdout)
     assert (error["error"], error["remedy"]) == ("UsageError", "inv models")
@@ -63,7 +63,7 @@ def test_an_error_in_json(project: Project) -> None:
 
 def test_a_mistake_of_litekilns_own_is_said_as_one(project: Project) -> None:
     (project.steps / "convert_float.py").unlink()
-    run = _inv(project, "build", "--model", "demo", "--dry-run")
+    run = run_inv(project, "build", "--model", "demo", "--dry-run")
     assert run.returncode == 1
     assert "unexpected error:  FileNotFoundError" in run.stdout
     assert "run it again with --debug and report what it prints" in run.stdout
@@ -71,11 +71,11 @@ def test_a_mistake_of_litekilns_own_is_said_as_one(project: Project) -> None:
 
 
 def test_debug_shows_a_traceback(project: Project) -> None:
-    assert "Traceback" in _inv(project, "build", "--model", "dmeo", "--debug").stderr
+    assert "Traceback" in run_inv(project, "build", "--model", "dmeo", "--debug").stderr
 
 
 def test_models_lists_what_is_there(project: Project) -> None:
-    run = _inv(project, "models", "--json")
+    run = run_inv(project, "models", "--json")
     assert json.loads(run.stdout)["models"] == [
         {
             "name": "demo",
@@ -95,7 +95,7 @@ def test_the_project_is_found_from_inside_it(project: Project, monkeypatch: pyte
 
 def test_a_folder_that_cannot_be_written_is_said(project: Project) -> None:
     (project.work / ".litekiln").write_text("a file where a folder belongs")
-    run = _inv(project, "build", "--model", "demo")
+    run = run_inv(project, "build", "--model", "demo")
     assert run.returncode == 7, run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr
 

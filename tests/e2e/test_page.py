@@ -1,0 +1,288 @@
+"""The report's page in a real browser: Chromium, headless. What it looked like is kept in out-ci/."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from litekiln.page import bundle_page, compare_page, model_page
+from litekiln.reports import read_bundle
+from tests.unit.reports import HOSTILE, SIZES, hostile, manifest, picture, plain, sample, validated, write_bundle, write_model
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "out-ci"
+# As root there is no sandbox, and nothing but the page may be asked for: no updates, no lists, no services.
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESK, PHONE = (1100, 900), (375, 812)
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if not program:
+        pytest.fail("there is no chromium on this machine: sudo .ci/browser installs Debian's")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of samples: every variant, one bundle, one that lost too much, one with nothing measured, two builds, a hostile one."""
+    out = tmp_path_factory.mktemp("pages")
+    examples = _examples()
+    folders = write_model(out, *(sample(variant, examples=examples) for variant in SIZES))
+    for folder in folders:
+        for place in range(len(examples)):
+            (folder / "examples" / f"{place}.png").write_bytes(picture(40 + 70 * place, 320, 240))
+    lost = write_bundle(out / "lost" / "int8", _lost())
+    bare = write_bundle(out / "plain" / "float32", plain())
+    texts = {
+        "model": model_page(folders),
+        "bundle": _bundle_page(folders[3]),
+        "lost": _bundle_page(lost),
+        "plain": _bundle_page(bare),
+        "compare": compare_page(read_bundle(folders[3]), read_bundle(lost)),
+        "hostile": bundle_page(hostile(), manifest(hostile()), {}),
+    }
+    assert tuple(texts) == NAMES
+    for name, text in texts.items():
+        (out / f"{name}.html").write_text(text, encoding="utf-8")
+    return out
+
+
+def _bundle_page(folder: Path) -> str:
+    built = read_bundle(folder)
+    told = [json.loads((folder / name).read_text(encoding="utf-8")) for name in ("report.json", "manifest.json")]
+    return bundle_page(told[0], told[1], built.files)
+
+
+def _examples() -> list[dict[str, Any]]:
+    return [{**each, "width": 320, "height": 240} for each in sample()["examples"]]
+
+
+def _lost() -> dict[str, Any]:
+    tried = [{"what": "pixels from 0 to 1", "score": 0.21}, {"what": "blue and red exchanged", "score": 0.91}]
+    accuracy = {**sample()["accuracy"], "map": 0.682, "drop_points": 24.13, "within_limit": False}
+    suspicion = {"now": 0.682, "tried": tried, "likely": "blue and red exchanged"}
+    return validated(
+        sample(verdict="over its limit", accuracy=accuracy, suspicion=suspicion, warnings=["loses 24.13 points of mAP"])
+    )
+
+
+@dataclass
+class Seen:
+    """What a page did that a page shouldn't."""
+
+    address: str
+    requests: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def follow(self, page: Page) -> None:
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.told.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.told.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: self.told.append(f"dialog: {dialog.message}"))
+
+    def nothing(self) -> None:
+        outside = [url for url in self.requests if url != self.address and not url.startswith("data:image/")]
+        assert (outside, self.told) == ([], [])
+
+
+Open = Callable[..., AbstractContextManager[Page]]
+
+
+@pytest.fixture
+def visit(browser: Browser, pages: Path) -> Open:
+    """Open a page; at the end it must have asked for nothing else, and have had nothing to complain about."""
+
+    @contextmanager
+    def opened(name: str, *, address: str = "", size: tuple[int, int] = DESK, **options: Any) -> Iterator[Page]:
+        seen = Seen(address or (pages / f"{name}.html").as_uri())
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+        try:
+            page = context.new_page()
+            seen.follow(page)
+            page.goto(seen.address)
+            yield page
+            seen.nothing()
+        finally:
+            context.close()
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def server(pages: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(pages))) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def _keep(page: Page, name: str) -> None:
+    KEPT.mkdir(exist_ok=True)
+    page.screenshot(path=KEPT / f"page-{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_opens_from_its_file(visit: Open, name: str) -> None:
+    with visit(name) as page:
+        expect(page.locator("#verdict")).to_be_visible()
+        _keep(page, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_opens_from_a_server(visit: Open, server: str, name: str) -> None:
+    with visit(name, address=f"{server}/{name}.html") as page:
+        expect(page.locator("#verdict")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Open, name: str) -> None:
+    with visit(name, size=PHONE, is_mobile=True, device_scale_factor=2) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+        assert page.evaluate("innerWidth") == PHONE[0]
+        _keep(page, f"{name}-phone")
+
+
+CONTRAST = """selector => {
+  const numbers = text => text.match(/[\\d.]+/g).map(Number);
+  const light = rgb => rgb.slice(0, 3).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, place) => sum + v * [0.2126, 0.7152, 0.0722][place], 0);
+  const back = element => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = numbers(getComputedStyle(each).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll(selector)].map(element => {
+    const [one, other] = [numbers(getComputedStyle(element).color), back(element)].map(light);
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  });
+}"""
+READ = ("p", "th", "td", ".badge", ".yes", ".no", "a", "label", "figcaption", "dt", "dd", "code", ".key")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["model", "lost", "compare"])
+def test_text_can_be_read_in_light_and_dark(visit: Open, name: str, scheme: str) -> None:
+    with visit(name, color_scheme=scheme) as page:
+        shade = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+        assert (shade > 128) is (scheme == "light")
+        for selector in READ:
+            found = page.evaluate(CONTRAST, selector)
+            assert min(found, default=21) >= 4.5, (selector, min(found))
+        _keep(page, f"{name}-{scheme}")
+
+
+def _list(page: Page, panel: str) -> str:
+    return page.locator(f".panel.{panel} .list").first.inner_text()
+
+
+def test_the_slider_shows_and_hides_boxes(visit: Open) -> None:
+    with visit("bundle") as page:
+        doubtful = page.locator(".panel.found .box[data-name='triangle 0.12'] .edge").first
+        square = page.locator(".panel.found .box[data-name='square 0.88'] .edge").first
+        expect(doubtful).to_be_hidden()
+        expect(square).to_be_visible()
+        assert _list(page, "found") == "circle 0.97, square 0.88"
+        page.locator("#threshold").fill("0.05")
+        expect(doubtful).to_be_visible()
+        assert _list(page, "found") == "circle 0.97, square 0.88, triangle 0.12"
+        page.locator("#threshold").fill("0.9")
+        expect(square).to_be_hidden()
+        assert (_list(page, "found"), _list(page, "source")) == ("circle 0.97", "circle 0.98, square 0.91")
+        assert page.locator("#threshold-value").inner_text() == "0.90"
+        page.locator("#threshold").fill("1")
+        assert _list(page, "found") == "nothing"
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_toggles_work_with_and_without_script(visit: Open, script: bool) -> None:
+    with visit("model", java_script_enabled=script) as page:
+        expect(page.locator(".slider")).to_be_visible(visible=script)
+        expect(page.locator(".v0 .box[data-name='triangle 0.12'] .edge").first).to_be_hidden()
+        for label, hidden in (("source", "source"), ("this file", "v0")):
+            page.get_by_text(label, exact=True).and_(page.locator("label")).click()
+            expect(page.locator(f".panel.{hidden} .boxes").first).to_be_hidden()
+            page.get_by_text(label, exact=True).and_(page.locator("label")).click()
+            expect(page.locator(f".panel.{hidden} .boxes").first).to_be_visible()
+        page.locator("label[for=show-over]").click()
+        expect(page.locator(".panel.v0 .over").first).to_be_visible()
+        page.locator("label[for=show-names]").click()
+        expect(page.locator(".panel.v0 .tag").nth(1)).to_be_hidden()
+        expect(page.locator(".panel.v3").first).to_be_hidden()
+        page.locator("label.pick", has_text="int8").first.click()
+        expect(page.locator(".panel.v3").first).to_be_visible()
+        expect(page.locator(".panel.v0").first).to_be_hidden()
+
+
+def test_toggles_work_by_keyboard(visit: Open) -> None:
+    with visit("model") as page:
+        page.locator("#pick-0").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(".panel.v1").first).to_be_visible()
+        page.locator("#show-source").focus()
+        page.keyboard.press("Space")
+        expect(page.locator(".panel.source .boxes").first).to_be_hidden()
+
+
+def test_a_variant_in_the_table_leads_to_its_details(visit: Open, pages: Path) -> None:
+    with visit("model", address=(pages / "model.html").as_uri()) as page:
+        expect(page.locator("#int8-parity")).to_be_hidden()
+        page.locator("#variants a", has_text="int8").first.click()
+        expect(page.locator("#int8-parity")).to_be_visible()
+
+
+def test_printed_it_has_everything(visit: Open) -> None:
+    with visit("model") as page:
+        KEPT.mkdir(exist_ok=True)
+        assert page.pdf(path=KEPT / "page-model.pdf").startswith(b"%PDF")
+        assert page.evaluate("[...document.querySelectorAll('details.variant')].every(each => each.open)")
+
+
+def test_a_hostile_report_does_nothing(visit: Open) -> None:
+    with visit("hostile") as page:
+        assert page.locator("script").count() == 1
+        assert page.evaluate("[...document.querySelectorAll('*')].every(each => !each.hasAttribute('onload'))")
+        expect(page.locator("h1")).to_contain_text(HOSTILE)
+        page.locator("#threshold").fill("0")
+        assert "<script>alert" in _list(page, "found")
+        assert page.locator("script").count() == 1
+
+
+def test_a_page_that_loads_something_is_noticed(browser: Browser, pages: Path, visit: Open) -> None:
+    """The net has no holes: what these tests look for is seen when it is there."""
+    bad = pages / "bad.html"
+    bad.write_text("<script>console.log('hello')</script><img src='http://127.0.0.1:9/x.png'>", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"x\.png"), visit("bad") as page:
+        page.wait_for_load_state()
