@@ -14,7 +14,6 @@ import numpy
 import protocol
 
 import flat
-import interpreter
 
 WARM_UP, LEAST, MOST = 2, 7, 100  # runs
 ENOUGH = 0.8  # seconds for each number of threads
@@ -26,28 +25,38 @@ def measure(args):
     path = os.path.join(protocol.input_path("bundle"), "detect.tflite")
     with open(path, "rb") as stream:
         operators = [name.decode() for name, _ in flat.operators(flat.read(bytearray(stream.read())))]
+    interpreter = _interpreter(operators)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     counts = sorted({1, *(count for count in (2, THREADS) if count <= processors), min(processors, THREADS)})
     timed = []
     for place, count in enumerate(counts):
-        timed.append(dict(_time(path, count), threads=count))
+        timed.append(dict(_time(interpreter, path, count), threads=count))
         protocol.progress(place + 1, len(counts), "numbers of threads")
     machine = {"cpu": _processor(), "processors": processors, "architecture": platform.machine()}
     return {
         "speed": {"machine": machine, "interpreter": "TensorFlow %s" % interpreter.version(), "threads": timed},
-        "xnnpack": _delegated(path, operators),
+        "xnnpack": _delegated(interpreter, path, operators),
         "compiled": _compile(path) if args["edge_tpu"] else {},
     }
 
 
-def _model(path, threads, **options):
-    model = interpreter.Interpreter(path, num_threads=threads, **options)
+def _interpreter(operators):
+    """Full TensorFlow's where the model has operators of it; else the interpreter alone."""
+    if any(name.startswith("Flex") for name in operators):
+        import tensorflow  # noqa: F401
+    import interpreter
+
+    return interpreter
+
+
+def _model(interpreter, path, threads):
+    model = interpreter.Interpreter(path, num_threads=threads)
     model.allocate_tensors()
     return model
 
 
-def _time(path, threads):
-    model = _model(path, threads)
+def _time(interpreter, path, threads):
+    model = _model(interpreter, path, threads)
     for entry in model.get_input_details():
         values = numpy.random.RandomState(0).uniform(size=entry["shape"])
         if entry["dtype"] != numpy.float32:
@@ -76,9 +85,9 @@ def _processor():
         return platform.processor() or "unknown"
 
 
-def _delegated(path, operators):
+def _delegated(interpreter, path, operators):
     """What XNNPACK took over: operators that lie between what goes into its parts and what comes out of them."""
-    plan = _model(path, 1)._get_ops_details()
+    plan = _model(interpreter, path, 1)._get_ops_details()
     parts = [each for each in plan if each["op_name"] == "DELEGATE"]
     nodes = [each for each in plan if each["op_name"] != "DELEGATE"][: len(operators)]
     maker = {int(tensor): place for place, node in enumerate(nodes) for tensor in node["outputs"]}

@@ -44,6 +44,7 @@ class _Verification:
         told = {"variant": self._variant, **self._check_contract()}
         if not os.path.exists(self._folder):
             return dict(told, warnings=["was compared with its source on no picture: there are none"])
+        self._load_interpreter(told["checks"])
         import detector  # only now: what can't be run is refused before
         import observations
 
@@ -56,6 +57,11 @@ class _Verification:
 
             told["examples"] = examples.show(self._detector, source, self._folder, self._labels)
         return dict(told, warnings=self._warnings, suspicion=self._suspicion)
+
+    def _load_interpreter(self, checks):
+        """Full TensorFlow's, where the model needs its operators; else the interpreter alone is quicker."""
+        if any(each["id"] == "no-flex" and each["found"] != "none" for each in checks):
+            import tensorflow  # noqa: F401
 
     def _check_contract(self):
         with open(os.path.join(self._bundle, "detect.tflite"), "rb") as stream:
