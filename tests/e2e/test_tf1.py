@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from litekiln.bundle import without_maker
 from litekiln.checkpoint import read_index
 from tests.conftest import ROOT
+from tests.e2e.test_build import bundle_hashes
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures
 
@@ -300,18 +300,14 @@ def test_docker_and_venv_give_the_same_bundles_of_tf1(work: Path, inv: Inv, mirr
     unpin(work, FLOAT)
     for source in sources.values():
         pack(mirror, source)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, str]] = {}
     for engine in ("venv", "docker"):
         shutil.rmtree(work / ".litekiln" / "store", ignore_errors=True)
         shutil.rmtree(work / "out", ignore_errors=True)
         built = legacy(inv, mirror, FLOAT, "--engine", engine, "--variant", "float32-tf1")
         assert {step["engine"] for step in built["steps"]} == {engine, "host"}
         legacy(inv, mirror, QUANTIZED, "--engine", engine, "--variant", "uint8-qat")
-        files = sorted(path for path in (work / "out").rglob("*") if path.is_file())
-        contents = {path.relative_to(work).as_posix(): path.read_bytes() for path in files}
-        found[engine] = {
-            name: without_maker(data.decode()) if name.endswith("manifest.json") else data for name, data in contents.items()
-        }
+        found[engine] = bundle_hashes(work)
     assert found["docker"] == found["venv"]
 
 
