@@ -95,8 +95,10 @@ SHOWN = "models/demo/model.toml: verify."
         ("[verify.variants.int8]\nshar = 1", "variants.int8.shar: unknown key, did you mean 'share'?"),
         (
             "[verify.variants.int8]\nzzz = 1",
-            "variants.int8.zzz: unknown key, known here: iou, share, warn_share, raw, raw_mean, agreement, max_map_drop, "
-            "warn_map_drop",
+            (
+                "variants.int8.zzz: unknown key, known here: iou, share, warn_share, raw, raw_mean, agreement, max_map_drop, "
+                "warn_map_drop"
+            ),
         ),
         ("[verify.variants.int8-io]\nshare = 1.01", "variants.int8-io.share: expected float <= 1.0"),
         ("[verify.variants.int8]\niou = -1", "variants.int8.iou: expected float >= 0.0"),
