@@ -168,7 +168,8 @@ def test_a_whole_build_on_a_daemon_elsewhere_gives_the_same_bundle(work: Path, i
     shutil.rmtree(work / ".litekiln" / "store")
     with _daemon_behind_tcp() as address:
         far = json.loads(inv(*arguments, DOCKER_HOST=address).stdout)
-    assert [step["reason"] for step in far["steps"]] == ["its result is no longer in the store"] * 4
+    assert {step["reason"] for step in far["steps"]} == {"its result is no longer in the store"}
+    assert len(far["steps"]) == len(near["steps"])
     assert near["bundles"] == far["bundles"]
 
 
@@ -183,7 +184,7 @@ def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_kill_9_then_the_same_command_again(work: Path, project: Project, client: "DockerClient", inv: Inv) -> None:
-    arguments = ("build", "--model", "little", "--variant", "float32", "--engine", "docker")
+    arguments = ("build", "--model", "little", "--variant", "float32", "--engine", "docker", "--jobs", "1")
     process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL)
     _wait(lambda: bool(_ours(client, project)[0]))
     os.kill(process.pid, signal.SIGKILL)
