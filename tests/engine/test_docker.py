@@ -307,11 +307,12 @@ def test_here_builds_in_a_container_job(project: Project, tmp_path: Path, inv: I
     run = _in_image(project, "invoke", "build", "--model", "little", "--json", options=options)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "engine here, because this is the tf2.13 image" in run.stderr
-    inside = json.loads(run.stdout)["bundles"]
+    told = json.loads(run.stdout)
+    inside = told["bundles"]
     outside = json.loads(inv("build", "--model", "little", "--engine", "venv", "--json").stdout)["bundles"]
     assert [bundle["sha256"] for bundle in inside] == [bundle["sha256"] for bundle in outside]
     again = _in_image(project, "invoke", "build", "--model", "little", options=options)
-    assert again.stdout.count("up to date") == 10
+    assert again.stdout.count("up to date") == len(told["steps"])
 
 
 def test_here_without_a_checkout_uses_the_images_own_code(project: Project, work: Path) -> None:
