@@ -73,7 +73,7 @@ def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     assert reasons.pop("export") == ""
     assert set(reasons.values()) == {"new"}
     assert list((work / ".litekiln" / "staging").iterdir()) == []
-    assert [bool(store.get(key, thorough=True)) for key in store] == [True] * 10
+    assert [bool(store.get(key, thorough=True)) for key in store] == [True] * 15
 
 
 def test_all_at_once_goes_on_after_a_recipe_that_cannot_be_read(work: Path, inv: Inv) -> None:
