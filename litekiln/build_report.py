@@ -26,7 +26,8 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: st
     annotated = run.finished[attempt.annotate].entry.result()
     measured = run.finished[attempt.measure].entry.result()
     calibration = _calibration(plan, run, attempt)
-    warnings = [text for part in (exported, converted, calibration, verified) for text in part.get("warnings", [])]
+    traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
+    warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
     return {
         "format": FORMAT,
         "litekiln": __version__,
@@ -51,7 +52,7 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: st
         "accuracy": verified.get("accuracy", {}),
         "agreement": {**verified["agreement"], "set": attempt.pictures} if "agreement" in verified else {},
         "suspicion": verified.get("suspicion", {}),
-        "errors": _errors(run, attempt, variant),
+        "errors": _errors(traced, variant),
         "edge_tpu": {**verified["edge_tpu"], "compiled": measured["compiled"]},
         "xnnpack": measured["xnnpack"],
         "speed": {**measured["speed"], "note": ELSEWHERE},
@@ -60,9 +61,8 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: st
     }
 
 
-def _errors(run: Run, attempt: Attempt, variant: str) -> dict[str, Any]:
+def _errors(traced: dict[str, Any], variant: str) -> dict[str, Any]:
     """Where the error of an integer variant comes from: one measurement stands for all that compute alike."""
-    traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
     return next((traced[inside] for inside in ("int16x8", "int8") if inside in traced and variant.startswith(inside)), {})
 
 

@@ -26,6 +26,15 @@ INT8, INT16 = "int8", "int16x8"
 
 
 def trace(args):
+    """A model that can't be looked into is none the worse for that: then it is said, and nothing is refused."""
+    try:
+        return _trace(args)
+    except (protocol.Refused, RuntimeError, ValueError) as error:
+        told = str(error).strip().partition("\n")[0][:300]
+        return {"warnings": ["was not traced, so where its error comes from is not known: %s" % told]}
+
+
+def _trace(args):
     calibrated = protocol.input_path("calibrated")
     contract = converted.read_contract(calibrated)
     if any(name.startswith(flat.FLEX) for name, _ in flat.operators(convert_integer.read(calibrated))):
