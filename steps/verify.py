@@ -21,7 +21,9 @@ JUDGED = "judged.json"  # for the variants that are held against this one
 POINTS = 100  # mAP is a share; people speak of points
 SUSPICIOUS = 5.0  # points lost that are a mistake, not rounding
 ALIKE, SCORE = 0.5, 0.3  # from here on detections of two variants are the same, and count
-MOST = 128  # pictures on which two variants are compared
+# Pictures on which two variants are compared: as many as fit into so many pixels. 16 bits take many times as long.
+PIXELS, PIXELS_OF_16_BITS = 128 * 320 * 320, 16 * 320 * 320
+FEWEST, MOST = 8, 128
 LABELS = "labelmap.txt"
 
 
@@ -144,11 +146,11 @@ class _Verification:
 
         reference = detector.Detector(protocol.input_path("reference_model"), self._contract)
         likeness = boxes.Matching(ALIKE, SCORE)
-        names, counted = picture_names.of(self._args, self._folder), 0
-        for _, picture in picture_names.load(self._folder, names, MOST):
+        names, counted, most = picture_names.of(self._args, self._folder), 0, self._most_pictures()
+        for _, picture in picture_names.load(self._folder, names, most):
             likeness.add(reference.detect(picture), self._detector.detect(picture))
             counted += 1
-            protocol.progress(counted, min(len(names), MOST), "pictures beside float32")
+            protocol.progress(counted, min(len(names), most), "pictures beside float32")
         limit = self._limits["agreement"]
         told = dict(likeness.as_data("detections"), **{"with": "float32", "pictures": counted, "limit": limit})
         told["ok"] = told["share"] >= limit
@@ -160,6 +162,10 @@ class _Verification:
         else:
             self._warnings.append("float32 sees nothing in the %d pictures, so that it agrees says little" % counted)
         return told
+
+    def _most_pictures(self):
+        pixels = PIXELS_OF_16_BITS if self._variant.startswith("int16") else PIXELS
+        return max(FEWEST, min(MOST, pixels // (self._contract["height"] * self._contract["width"])))
 
     def _suspect(self, score, now, measure):
         """The likely mistake, found by trying: what is said of it, and kept for the report."""
