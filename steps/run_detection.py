@@ -70,9 +70,10 @@ def _noted(given, options, most):
     """Raw outputs, detections by the operator's rules, and the API's own."""
     count = min(int(given["count"]), most)
     own = boxes.Found(*(given[key][:count] for key in ("boxes", "classes", "scores")))
-    own = boxes.framed(own._replace(classes=own.classes.astype(int)), given["shares"])
-    if options is None:
+    own = own._replace(classes=own.classes.astype(int))
+    if options is None:  # CenterNet's are shares of the picture itself already, without what it was padded with
         return {}, own, None
+    own = boxes.framed(own, given["shares"])
     by_rules = boxes.choose(given["decoded"], given["class_predictions"], options)
     raw = {name: given[name] for name in ("box_encodings", "class_predictions")}
     return raw, boxes.framed(by_rules, given["shares"]), own
