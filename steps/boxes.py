@@ -6,6 +6,7 @@ import numpy
 
 # Boxes as shares of the picture (top, left, bottom, right), class indices, scores; the surest first.
 Found = collections.namedtuple("Found", "boxes classes scores")
+ROUNDED = 1e-6  # sides that differ by no more are the same
 PER_CLASS = 100  # what the operator keeps of one class, where it looks at each class by itself
 
 
@@ -66,6 +67,12 @@ def framed(found, shares):
     return Found(places, found.classes, found.scores)
 
 
+def _likeness(box, boxes):
+    """Their overlap; a box without area, as at a picture's edge, is like none but itself."""
+    same = numpy.abs(boxes - box).max(1) <= ROUNDED
+    return numpy.where(same, 1.0, overlap(box, boxes))
+
+
 class Matching:
     """How far detections are the same as others, over many pictures.
 
@@ -84,7 +91,7 @@ class Matching:
         free = numpy.ones(len(given.scores), bool)
         for box, kind, score in zip(*wanted):
             counts = score >= self._score
-            near = overlap(box, given.boxes) if len(given.boxes) else numpy.zeros(0)
+            near = _likeness(box, given.boxes) if len(given.boxes) else numpy.zeros(0)
             near = numpy.where(free & (given.classes == kind), near, -1.0)
             best = int(near.argmax()) if len(near) else -1
             hit = best >= 0 and near[best] >= self._iou
