@@ -22,7 +22,7 @@ class Limits(Table, frozen=True, kw_only=True):
     warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is worth a warning
 
 
-FLOAT = Limits(iou=0.99, share=0.99, warn_share=0.99, raw=1e-3, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2)
+FLOAT = Limits(iou=0.99, share=0.99, warn_share=0.99, raw=0.01, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2)
 HALF = Limits(iou=0.9, share=0.95, warn_share=0.97, raw=0.05, raw_mean=0.02, agreement=0.95, max_map_drop=1.0, warn_map_drop=0.4)
 EIGHT_BITS = Limits(iou=0.5, share=0.6, warn_share=0.85, raw_mean=0.5, agreement=0.6, max_map_drop=1.5, warn_map_drop=0.6)
 DEFAULTS = {

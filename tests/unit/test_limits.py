@@ -12,7 +12,7 @@ FLOAT = {
     "iou": 0.99,
     "share": 0.99,
     "warn_share": 0.99,
-    "raw": 1e-3,
+    "raw": 0.01,
     "raw_mean": 1e-3,
     "agreement": 0.98,
     "max_map_drop": 0.5,
