@@ -269,7 +269,7 @@ def test_keeping_operators_in_float(built: Built, work: Path) -> None:
     assert names[1] in kept["reproduce"]
     run = build("--keep-float", "no/such/tensor")
     assert run.returncode == 6
-    assert "convert.keep_float: no operator gives a tensor 'no/such/tensor'" in run.stderr
+    assert "convert.keep_float: no operator gives a tensor 'no/such/tensor'" in run.stdout + run.stderr
 
 
 def test_the_command_shows_every_figure_with_its_limit(built: Built) -> None:
