@@ -13,7 +13,7 @@ from tests.e2e.conftest import Built, inv_in
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_tflite import DETECT
 
-pytestmark = pytest.mark.toolchain("tf2.13")
+pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long]
 Lint = Callable[..., tuple[int, dict[str, Any], str]]
 STEPS = str(ROOT / "steps")
 

@@ -23,6 +23,8 @@ from litekiln.report import Reporter
 from tests.unit.test_matrix import _append, commit, git, repo
 from tests.unit.test_structure import ROOT
 
+pytestmark = pytest.mark.long  # git and other processes, many times over
+
 __all__ = ["repo"]  # the fixture
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "models.yml").read_text(encoding="utf-8"))
