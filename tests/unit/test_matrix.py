@@ -20,9 +20,9 @@ from tests.conftest import inv_argv
 from tests.unit.test_build_report import write_recipe
 from tests.unit.test_picture_sets import draw, numbered, write_set
 from tests.unit.test_schedule import add_toolchain
+from tests.unit.test_structure import ROOT
 
 pytestmark = pytest.mark.long  # git and other processes, many times over
-from tests.unit.test_structure import ROOT
 
 FLOAT, INTEGER = ["demo float16", "demo float32", "twin float16", "twin float32"], ["demo int8", "twin int8"]
 EVERYTHING = sorted([*FLOAT, *INTEGER])
