@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from litekiln.limits import DEFAULTS
 from litekiln.plan import Input, PlanBuilder
 from litekiln.plan_sources import SourceSteps
 from litekiln.recipes import Recipe
@@ -13,7 +12,7 @@ REFERENCE = "float32"  # what the other variants are held against
 FAKE_QUANTIZED = "uint8-qat"  # its source rounds as it does
 TIMEOUT = 1800  # seconds: a file that hangs its interpreter is a bad file
 # At their peak, in MB.
-MEMORY = {"verify": 700, "trace": 1600, "measure": 400, "source": 2000}
+MEMORY = {"verify": 700, "trace": 1600, "measure": 400}
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,8 @@ class VerifySteps:
 
     def measure(self, made: Made, verify: str) -> str:
         step = f"measure {made.variant}{made.suffix}"
-        eight_bits = made.variant.startswith(tuple(name for name in DEFAULTS if "int8" in name))
         inputs = {"bundle": made.annotated, "verified": self._steps.output(verify)}
-        self._add(step, "measure_speed.py", {"edge_tpu": eight_bits}, inputs, alone=True)
+        self._add(step, "measure_speed.py", {"edge_tpu": "int8" in made.variant}, inputs, alone=True)
         return step
 
     def _add(self, step: str, program: str, args: dict[str, Any], inputs: dict[str, Input], *, alone: bool = False) -> None:

@@ -9,6 +9,7 @@ import protocol
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+import picture_names
 import pictures
 
 AREA_ALL, MOST_DETECTIONS = 0, -1  # places in what COCOeval counts
@@ -33,8 +34,7 @@ class EvaluationSet:
     def score(self, detect, labels, most=None, told=True):
         """mAP of `detect(picture)`, which gives boxes, classes and scores; of at most so many pictures, spread evenly."""
         images, found = self._truth.dataset["images"], []
-        if most and len(images) > most:
-            images = [images[place * len(images) // most] for place in range(most)]
+        images = picture_names.spread(images, most or len(images))
         for place, image in enumerate(images):
             picture = self._load(image)
             for box, kind, score in zip(*detect(picture)):

@@ -10,6 +10,13 @@ ROUNDED = 1e-6  # sides that differ by no more are the same
 PER_CLASS = 100  # what the operator keeps of one class, where it looks at each class by itself
 
 
+def of_outputs(values):
+    """Detections from the four outputs of a detector, by their names: as many as it counts."""
+    count = int(values["count"].ravel()[0])
+    places, kinds, scores = (values[name][0][:count] for name in ("boxes", "classes", "scores"))
+    return Found(places, kinds.astype(int), scores)
+
+
 def make(encodings, predictions, anchors, options):
     """What the operator does: decode boxes at their anchors, then keep the best that don't overlap."""
     return choose(decode(encodings, anchors, options["scales"]), predictions, options)

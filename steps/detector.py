@@ -56,9 +56,7 @@ class Detector:
     def _found(self, values):
         if self._by_hand:
             return boxes.make(values["box_encodings"][0], values["class_predictions"][0], self._anchors, self._options)
-        count = int(values["count"][0])
-        places, kinds, scores = (values[name][0][:count] for name in ("boxes", "classes", "scores"))
-        return boxes.Found(places, kinds.astype(int), scores)
+        return boxes.of_outputs(values)
 
     def _postprocess_inputs(self):
         """The tensors that go into the PostProcess operator: the last operator, so they stay when it has run."""

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 import boxes
 import exporting
-import flat
 import observations
 import picture_names
 import pictures
@@ -25,9 +24,7 @@ def run(args):
         pixels, shares = pictures.fit(picture, contract)
         given = exporting.numbers(call(tf.constant(pictures.normalise(pixels, contract))))
         if contract["outputs"] == "detections":
-            count = int(given["count"][0])
-            found = boxes.Found(*(given[key][0][:count] for key in flat.DETECTION_OUTPUTS[:3]))
-            writer.add(name, {}, boxes.framed(found._replace(classes=found.classes.astype(int)), shares))
+            writer.add(name, {}, boxes.framed(boxes.of_outputs(given), shares))
         else:
             writer.add(name, given)
     return writer.write()

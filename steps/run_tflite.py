@@ -5,7 +5,6 @@ import os
 import protocol
 
 import boxes
-import flat
 import interpreter
 import observations
 import picture_names
@@ -26,9 +25,7 @@ def run(args):
         model.set_tensor(entry["index"], pictures.as_type(batch, entry["dtype"], entry["quantization"]))
         model.invoke()
         given = {name: model.get_tensor(ends[place]["index"]) for name, place in contract["published_order"].items()}
-        count = int(given["count"].ravel()[0])
-        found = boxes.Found(*(given[key][0][:count] for key in flat.DETECTION_OUTPUTS[:3]))
-        writer.add(name, {}, boxes.framed(found._replace(classes=found.classes.astype(int)), shares))
+        writer.add(name, {}, boxes.framed(boxes.of_outputs(given), shares))
     return writer.write()
 
 

@@ -97,10 +97,7 @@ class _Run:
         self.run(batch)
         heads, found = [self.value(index) for index in self.heads], None
         if self._detects:
-            values = {name: self.value(index) for name, index in self._outputs.items()}
-            count = int(values["count"].ravel()[0])
-            found = boxes.Found(*(values[name][0][:count] for name in flat.DETECTION_OUTPUTS[:3]))
-            found = found._replace(classes=found.classes.astype(int))
+            found = boxes.of_outputs({name: self.value(index) for name, index in self._outputs.items()})
         return heads, found
 
     def value(self, index):
