@@ -1,5 +1,6 @@
 """The JSON Schema of report.json, made from the types that reports are read into."""
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ def report_schema() -> dict[str, Any]:
     (_,), definitions = msgspec.json.schema_components([Report])
     for each in definitions.values():
         each["additionalProperties"] = False
+        if "description" in each:
+            each["description"] = inspect.cleandoc(each["description"])  # a docstring is indented before Python 3.13
         for field in each["properties"].values():
             field.pop("default", None)  # what a reader takes for an absent field is the reader's
     report = definitions.pop("Report")
