@@ -21,7 +21,7 @@ from litekiln.toolchains import load_toolchain
 
 FORMAT = 3
 MEASURED_HERE = (REPORT, PAGE)  # they tell times, which are others on each machine and each day
-EXAMPLES = ("example.png", "examples/")  # what of verify's files people see
+EXAMPLES = ("example.png", "examples/", "selftest.json")  # what of verify's files people see
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from litekiln.pythons import uv_binary
 from litekiln.tables import parse_toml
 from litekiln.toolchains import Toolchain, locked_inputs_hash
 
-FUZZ_PYTHON = "3.11"
+FUZZ_PYTHON = PI_PYTHON = "3.11"
 INPUTS_LINE = "# From inputs with sha256 "
 # The machines a lock serves. A pin that none of them would install with the toolchain's Python is left out.
 PLATFORMS = (
@@ -52,14 +52,10 @@ class LockResult:
 
 
 def toolchain_lock(toolchain: Toolchain) -> Lock:
-    sources = ["requirements.in"]
-    for option, file in (("--excludes", "excludes.txt"), ("--overrides", "overrides.txt")):
-        if (toolchain.folder / file).exists():
-            sources += [option, file]
     return Lock(
         name=toolchain.name,
         path=toolchain.lock,
-        sources=tuple(sources),
+        sources=_sources(toolchain.folder),
         python=toolchain.spec.python,
         inputs_hash=locked_inputs_hash(toolchain.folder),
         command=f"inv lock --toolchain {toolchain.name}",
@@ -70,7 +66,7 @@ def toolchain_lock(toolchain: Toolchain) -> Lock:
 def host_locks(project: Project) -> list[Lock]:
     """The host package's own locks, for every Python it supports: what users need, and the same with the tests' tools.
 
-    Beside them the fuzzer's, which has builds for few machines and goes by one Python.
+    Beside them what the Pi's image holds and the fuzzer's, which go by one Python each.
     """
     metadata = parse_toml((project.code / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [metadata["requires-python"], metadata["dependencies"], metadata["optional-dependencies"]]
@@ -86,17 +82,37 @@ def host_locks(project: Project) -> list[Lock]:
             one_python=False,
         )
 
-    fuzz = project.code / "tests" / "fuzz" / "requirements.in"
-    fuzzer = Lock(
-        name="tests/fuzz/requirements.lock",
-        path=fuzz.with_suffix(".lock"),
-        sources=(fuzz.name,),
-        python=FUZZ_PYTHON,
-        inputs_hash=sha256_value(fuzz.read_text(encoding="utf-8")) if fuzz.exists() else "",
+    others = [_folder_lock(project, "tests/fuzz", FUZZ_PYTHON), pi_lock(project)]
+    return [lock("requirements.lock"), lock("requirements-dev.lock", "--extra", "dev"), *(each for each in others if each)]
+
+
+def pi_lock(project: Project) -> Lock | None:
+    """What the Pi's image holds, by hash; None where that folder is absent."""
+    return _folder_lock(project, "pi", PI_PYTHON)
+
+
+def _folder_lock(project: Project, name: str, python: str) -> Lock | None:
+    """A lock beside its own requirements.in."""
+    folder = project.code / name
+    if not (folder / "requirements.in").exists():
+        return None
+    return Lock(
+        name=f"{name}/requirements.lock",
+        path=folder / "requirements.lock",
+        sources=_sources(folder),
+        python=python,
+        inputs_hash=locked_inputs_hash(folder),
         command="inv lock --toolchain host",
         one_python=True,
     )
-    return [lock("requirements.lock"), lock("requirements-dev.lock", "--extra", "dev"), *([fuzzer] if fuzz.exists() else [])]
+
+
+def _sources(folder: Path) -> tuple[str, ...]:
+    sources = ["requirements.in"]
+    for option, file in (("--excludes", "excludes.txt"), ("--overrides", "overrides.txt")):
+        if (folder / file).exists():
+            sources += [option, file]
+    return tuple(sources)
 
 
 def compile_lock(lock: Lock, *, upgrade: bool = False) -> LockResult:

@@ -11,6 +11,7 @@ import protocol
 import tensorflow as tf
 
 import converted
+import picture_names
 import pictures
 
 ENOUGH = 100
@@ -94,7 +95,7 @@ def _calibrate(saved_model, feed, args):
 
 def _pictures(args, contract, summary):
     folder = protocol.input_path("pictures")
-    names = args.get("pictures") or pictures.names_in(folder)
+    names = args.get("pictures") or picture_names.listed(folder)
     for place, name in enumerate(names):
         path = os.path.join(folder, name)
         try:

@@ -13,6 +13,7 @@ SIDE = 480  # of the longer side, in pixels
 TILE, ROWS, COLUMNS = 320, 2, 2  # of the one sheet
 SCORE = 0.4
 QUALITY = 85
+SELFTEST = "selftest.json"
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 
 
@@ -34,6 +35,19 @@ def show(detector, observations, folder, labels):
         told.append(dict(sizes, name=observations.names[place], file=path, source=source, found=found))
     sheet.save(protocol.output_path("example.png"))
     return told
+
+
+def record(detector, told):
+    """What the model sees in the first of the pictures as it lies in the bundle: a Pi has to see the same."""
+    if not told:
+        return
+    found = detector.detect(pictures.load(protocol.output_path(told[0]["file"])))
+    seen = [
+        {"box": [round(float(side), 5) for side in box], "class": int(kind), "score": round(float(score), 5)}
+        for box, kind, score in zip(*found)
+        if score >= SCORE
+    ]
+    protocol.write_json(protocol.output_path(SELFTEST), {"picture": told[0]["file"], "score": SCORE, "found": seen})
 
 
 def _telling(observations):

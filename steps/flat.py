@@ -11,10 +11,10 @@ import flatbuffers.flexbuffers
 import numpy
 import protocol
 
-POSTPROCESS = b"TFLite_Detection_PostProcess"
-DETECTION_OUTPUTS = ("boxes", "classes", "scores", "count")  # the ports of the PostProcess op, in its order
+from ports import DETECTION_OUTPUTS, POSTPROCESS_NAME, RAW_OUTPUTS
+
+POSTPROCESS = POSTPROCESS_NAME.encode()
 MEANINGS = ("location", "category", "score", "number of detections")  # what metadata calls them
-RAW_OUTPUTS = ("box_encodings", "class_predictions")
 SIGNATURE = b"serving_default"
 FLEX = b"Flex"
 SCALES = {"y": "y", "x": "x", "height": "h", "width": "w"}  # of the PostProcess op: our names and its options' first letters

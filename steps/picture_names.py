@@ -10,9 +10,14 @@ import pictures
 def of(args, folder):
     """The names of all pictures of a set, in its own order: those of an evaluation set, those the recipe lists, or the index's."""
     if args.get("evaluation"):
-        listed = protocol.read_json(os.path.join(folder, "annotations.json"))["images"]
-        return ["images/" + image["file_name"] for image in listed]
-    return args.get("pictures") or pictures.names_in(folder)
+        images = protocol.read_json(os.path.join(folder, "annotations.json"))["images"]
+        return ["images/" + image["file_name"] for image in images]
+    return args.get("pictures") or listed(folder)
+
+
+def listed(folder):
+    """The pictures that a set's index lists, in its order."""
+    return protocol.read_json(os.path.join(folder, "index.json"))["pictures"]
 
 
 def spread(names, most):

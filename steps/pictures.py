@@ -1,9 +1,9 @@
-"""Pictures as the network wants them: decoded one at a time, turned upright, RGB, resized and normalised as its contract says."""
+"""Pictures as the network wants them: decoded one at a time, turned upright, RGB, resized and normalised as its contract says.
 
-import os
+The Pi's runtime uses this module too: what was verified is what runs there.
+"""
 
 import numpy
-import protocol
 from PIL import Image, ImageOps
 
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -14,21 +14,17 @@ class Unreadable(Exception):
     """A file that is no picture, or not all of one."""
 
 
-def names_in(folder):
-    """The pictures that a set's index lists, in its order."""
-    return protocol.read_json(os.path.join(folder, "index.json"))["pictures"]
-
-
 def load(path):
     """A picture as RGB. EXIF's turn is applied, grey becomes RGB, what is see-through is laid on white."""
     try:
         with Image.open(path) as picture:
-            return _rgb(ImageOps.exif_transpose(picture))
+            return rgb(ImageOps.exif_transpose(picture))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(str(error) or type(error).__name__) from None
 
 
-def _rgb(picture):
+def rgb(picture):
+    """Grey becomes RGB, what is see-through is laid on white."""
     if picture.mode in DEEP_GREY:  # 16 bits a pixel: Pillow's own conversion would clip, not scale
         values = numpy.asarray(picture).astype(numpy.int64)
         picture = Image.fromarray((values // (257 if values.max() > 255 else 1)).astype(numpy.uint8))

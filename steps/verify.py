@@ -11,6 +11,7 @@ import boxes
 import contract_checks
 import edge_tpu
 import flat
+import opened
 import packed_metadata
 import parity
 import picture_names
@@ -47,10 +48,9 @@ class _Verification:
         if not os.path.exists(self._folder):
             return dict(told, warnings=["was compared with its source on no picture: there are none"])
         self._load_interpreter(told["checks"])
-        import detector  # only now: what can't be run is refused before
         import observations
 
-        self._detector = detector.Detector(self._bundle, self._contract)
+        self._detector = opened.detector(self._bundle, self._contract)
         source = observations.Observations(protocol.input_path("observed"))
         told["parity"] = self._compare_with_source(source)
         if self._detector.detects:
@@ -58,6 +58,7 @@ class _Verification:
             import examples
 
             told["examples"] = examples.show(self._detector, source, self._folder, self._labels)
+            examples.record(self._detector, told["examples"])
         return dict(told, warnings=self._warnings, suspicion=self._suspicion)
 
     def _load_interpreter(self, checks):
@@ -142,9 +143,7 @@ class _Verification:
 
     def _compare_with_reference(self):
         """Without boxes that people drew there is no accuracy, only how far it sees what float32 sees."""
-        import detector
-
-        reference = detector.Detector(protocol.input_path("reference_model"), self._contract)
+        reference = opened.detector(protocol.input_path("reference_model"), self._contract)
         likeness = boxes.Matching(ALIKE, SCORE)
         names, counted, most = picture_names.of(self._args, self._folder), 0, self._most_pictures()
         for _, picture in picture_names.load(self._folder, names, most):
@@ -169,9 +168,7 @@ class _Verification:
 
     def _suspect(self, score, now, measure):
         """The likely mistake, found by trying: what is said of it, and kept for the report."""
-        import detector
-
-        found = suspicion.investigate(self._contract, lambda contract: detector.Detector(self._bundle, contract).detect, score, now)
+        found = suspicion.investigate(self._contract, lambda contract: opened.detector(self._bundle, contract).detect, score, now)
         self._suspicion = dict(found, measure=measure)
         return suspicion.in_words(found, measure)
 

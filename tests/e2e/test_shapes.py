@@ -177,10 +177,10 @@ def in_toolchain(program: str, *arguments: str, toolchain: str = "tf2.13") -> st
 PUBLIC = """
 import sys; steps, exported, drawn, ours = sys.argv[1:]
 sys.path.insert(0, steps)
-import json, os, numpy as np, pictures, tensorflow as tf
+import json, os, numpy as np, picture_names, pictures, tensorflow as tf
 contract = json.load(open(os.path.join(exported, "contract.json")))
 batches = [pictures.normalise(pictures.fit(pictures.load(os.path.join(drawn, name)), contract)[0], contract)
-           for name in pictures.names_in(drawn)]
+           for name in picture_names.listed(drawn)]
 converter = tf.lite.TFLiteConverter.from_saved_model(os.path.join(exported, "saved_model"))
 converter.optimizations = [tf.lite.Optimize.DEFAULT]
 converter.representative_dataset = lambda: ([batch] for batch in batches)

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HOST = sorted((ROOT / "litekiln").rglob("*.py"))
 STEPS = sorted((ROOT / "steps").glob("*.py"))
+RUNTIME = sorted((ROOT / "pi").rglob("*.py"))
+SHARED = ("boxes", "detector", "pictures", "ports")  # of the steps, what the Pi's image holds too
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -39,7 +41,20 @@ def test_a_step_imports_nothing_of_the_host_and_parses_on_3_7(path: Path) -> Non
     assert "litekiln" not in set(_imports(path))
 
 
-@pytest.mark.parametrize("path", [*HOST, *STEPS, ROOT / "tasks.py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNTIME, ids=lambda path: path.stem)
+def test_the_pis_runtime_takes_of_the_steps_what_was_verified_and_nothing_else(path: Path) -> None:
+    there = {each.stem for each in STEPS} & set(_imports(path))
+    assert there <= set(SHARED)
+    assert not {"litekiln", "tensorflow", "docker"} & set(_imports(path))
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_the_pi_shares_needs_nothing_of_tensorflow_or_the_other_steps(name: str) -> None:
+    imported = set(_imports(ROOT / "steps" / f"{name}.py"))
+    assert imported <= {*SHARED, "numpy", "PIL", "collections", "json", "os"}
+
+
+@pytest.mark.parametrize("path", [*HOST, *STEPS, *RUNTIME, ROOT / "tasks.py"], ids=lambda path: path.stem)
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") < 300

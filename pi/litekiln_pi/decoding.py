@@ -1,0 +1,92 @@
+"""Strangers' pictures into pixels: bounded, and refused with a reason where they can't be looked at."""
+
+import io
+import warnings
+from typing import NamedTuple
+
+import pictures  # the steps' own: see model.py
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from litekiln_pi.errors import BadPicture
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+MOST_BYTES = 16 * 1024 * 1024
+MOST_PIXELS = 26_000_000  # a camera phone's 24 megapixels; each takes 3 bytes while it is decoded
+LARGE = 2_000_000  # pixels; what is larger is made smaller before anything else is done with it
+ORIENTATION = 0x0112
+SIDEWAYS = (5, 6, 7, 8)
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La")
+PRINT = "it has the four inks of print (CMYK): save it as RGB"
+DEEP = "it has 16 bits a channel: save it with 8"
+
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+
+
+class Decoded(NamedTuple):
+    """A picture, upright and RGB, maybe smaller than it was; and the size that it was."""
+
+    picture: Image.Image
+    width: int
+    height: int
+
+
+def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
+    """Pixels of a file. With `room` (width, height) a JPEG is decoded to the smallest size that is no smaller than it."""
+    if not data:
+        raise BadPicture("the picture is empty (0 bytes)")
+    if len(data) > MOST_BYTES:
+        raise BadPicture(f"the picture has {len(data) / 1e6:.0f} MB, the limit is {MOST_BYTES / 1e6:.0f} MB", 413)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is refused below
+            warnings.simplefilter("ignore", UserWarning)  # odd EXIF: told by nobody, of use to nobody
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                return _load(picture, room)
+    except UnidentifiedImageError:
+        raise BadPicture(f"this is no picture in one of the forms {', '.join(FORMATS)}", 415) from None
+    except Image.DecompressionBombError:
+        raise BadPicture(_too_large(), 413) from None
+    except MemoryError:
+        raise BadPicture("the picture needs more memory than this machine has", 413) from None
+    except BadPicture:
+        raise
+    except Exception as error:
+        raise BadPicture(f"the picture is damaged: {str(error)[:200] or type(error).__name__}") from None
+
+
+def _too_large(size: str = "") -> str:
+    return f"the picture {f'has {size} pixels, ' if size else 'is too large, '}the limit is {MOST_PIXELS / 1e6:.0f} million"
+
+
+def _load(picture: Image.Image, room: tuple[int, int] | None) -> Decoded:
+    width, height = picture.size
+    if width * height > MOST_PIXELS:
+        raise BadPicture(_too_large(f"{width}x{height}"), 413)
+    if getattr(picture, "n_frames", 1) > 1:
+        raise BadPicture("it moves: send one picture, not an animation", 415)
+    if picture.mode == "CMYK":
+        raise BadPicture(PRINT, 415)
+    if picture.mode not in (*EIGHT_BITS, "YCbCr"):
+        raise BadPicture(DEEP, 415)
+    turned = picture.getexif().get(ORIENTATION) in SIDEWAYS
+    if picture.format == "JPEG" and (room or width * height > LARGE):
+        wanted = room or (width // 2, height // 2)
+        picture.draft("RGB", (wanted[1], wanted[0]) if turned else wanted)
+    picture.load()
+    if picture.width * picture.height > LARGE:
+        picture = _smaller(picture)
+    upright = pictures.rgb(ImageOps.exif_transpose(picture))
+    return Decoded(upright, *((height, width) if turned else (width, height)))
+
+
+def _smaller(picture: Image.Image) -> Image.Image:
+    factor = 1
+    while picture.width * picture.height > LARGE * factor * factor:
+        factor += 1
+    exif = picture.getexif()
+    if picture.mode in ("1", "P", "PA"):
+        picture = picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
+    reduced = picture.reduce(factor)
+    reduced.getexif().update(exif)
+    return reduced

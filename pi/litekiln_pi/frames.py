@@ -1,0 +1,125 @@
+"""Frames on their way from a source to the page, and the places where only the newest one waits."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from PIL import Image
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What a source gives: a JPEG as it came, or a picture (RGB). A file has its name."""
+
+    jpeg: bytes = b""
+    picture: Image.Image | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Something seen. The box is (left, top, right, bottom) in pixels of the original picture, and inside it."""
+
+    name: str
+    kind: int
+    score: float
+    box: tuple[float, float, float, float]
+
+    def as_data(self) -> dict[str, Any]:
+        return {"name": self.name, "class": self.kind, "score": round(self.score, 4), "box": [round(side, 1) for side in self.box]}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame that was looked at: what was found, its size, and how long each part took."""
+
+    number: int
+    time: float  # seconds since 1970, when the frame came
+    shot: Shot
+    width: int
+    height: int
+    detections: tuple[Detection, ...]
+    milliseconds: dict[str, float]  # decode, inference, latency (from the frame's coming to this)
+
+    def as_data(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"frame": self.number, "time": round(self.time, 3), "width": self.width, "height": self.height}
+        if self.shot.name:
+            told["file"] = self.shot.name
+        found = [each.as_data() for each in self.detections]
+        return {**told, "milliseconds": {name: round(value, 2) for name, value in self.milliseconds.items()}, "detections": found}
+
+
+class Newest(Generic[Item]):
+    """A place for one thing. A newer one takes the place of an older one that nobody took; nothing ever queues up."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: Item | None = None
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, item: Item) -> None:
+        """Give the newest. What was not taken is dropped and counted."""
+        with self._changed:
+            self.dropped += self._item is not None
+            self._item = item
+            self._changed.notify_all()
+
+    def put_when_free(self, item: Item) -> bool:
+        """Wait until the place is free, for what must not be dropped. False when it was closed meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is None or self._closed)
+            if self._closed:
+                return False
+            self._item = item
+            self._changed.notify_all()
+            return True
+
+    def wait_until_free(self) -> bool:
+        """True when the next thing can be put; False when it was closed meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is None or self._closed)
+            return not self._closed
+
+    def take(self, timeout: float | None = None) -> Item | None:
+        """The newest, as soon as there is one; None when there is none in time, or nothing more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
+            item, self._item = self._item, None
+            self._changed.notify_all()
+            return item
+
+    def close(self) -> None:
+        """Nothing more comes. What lies here can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+
+class Rate:
+    """How many a second, over the last few seconds."""
+
+    SPAN = 5.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times: list[float] = []
+
+    def count(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._times = [each for each in self._times if now - each < self.SPAN] + [now]
+
+    @property
+    def value(self) -> float:
+        now = time.monotonic()
+        with self._lock:
+            recent = [each for each in self._times if now - each < self.SPAN]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0

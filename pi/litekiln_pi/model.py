@@ -1,0 +1,142 @@
+"""The bundle in the image: its contract, its names, and its model ready to look at pictures.
+
+`detector` and `pictures` are the modules that the verification ran (steps/ of the repository, copied as they are into the image):
+what was verified is what runs here.
+"""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import detector
+import numpy
+import pictures
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+from litekiln_pi.errors import BadBundle
+from litekiln_pi.frames import Detection
+
+FOLDER = Path(os.environ.get("LITEKILN_BUNDLE", "/opt/litekiln/bundle"))
+HIDDEN = "???"  # what label maps call ids that no class has
+Prepared = tuple[numpy.ndarray, tuple[float, float]]  # what the network takes, and the shares of it that the picture fills
+
+
+class Bundle:
+    """What is known of the model before it is loaded."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder
+        try:
+            self.report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+            self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            self.labels = (folder / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+            self.contract: dict[str, Any] = self.report["contract"]
+        except (OSError, ValueError, KeyError) as error:
+            msg = f"{folder} is no bundle that can be run: {error}"
+            raise BadBundle(msg, "LITEKILN_BUNDLE names its folder; in an image it is there from the build") from None
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest['model']} {self.manifest['variant']}"
+
+    @property
+    def names(self) -> list[str]:
+        """What can be seen, without the ids that no class has."""
+        return [each for each in self.labels if each != HIDDEN]
+
+    def label(self, kind: int) -> str:
+        return self.labels[kind] if 0 <= kind < len(self.labels) else f"class {kind}"
+
+    def open(self, threads: int) -> "Model":
+        try:
+            return Model(self, threads)
+        except (OSError, ValueError, RuntimeError) as error:
+            msg = f"the model of {self.folder} can't be run: {error}"
+            raise BadBundle(msg, "build the image again: inv pi") from None
+
+
+class Model:
+    """The model in an interpreter. One thread at a time runs it; any may prepare pictures for it."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self.bundle, self.threads = bundle, threads
+        self._contract = bundle.contract
+        path = str(bundle.folder / "detect.tflite")
+        self._detector = detector.Detector(Interpreter(model_path=path, num_threads=threads), str(bundle.folder), self._contract)
+        if not self._detector.detects:
+            msg = f"{bundle.name} gives plain tensors, not detections: there is nothing to draw"
+            raise BadBundle(msg, "only detectors run on the Pi's page")
+        self._lock = threading.Lock()
+        self._codes = self._codes_of_bytes()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The network's own, as (width, height)."""
+        return self._contract["width"], self._contract["height"]
+
+    def prepare(self, picture: Image.Image) -> Prepared:
+        """Exactly as the verification did it."""
+        pixels, shares = pictures.fit(picture, self._contract)
+        return self._detector.typed(pictures.normalise(pixels, self._contract)), shares
+
+    def prepare_quickly(self, picture: Image.Image) -> Prepared:
+        """The same to less than one step of 255, in a third of the time: resized in bytes, then looked up."""
+        width, height = self.size
+        inner_width, inner_height = self._inner(picture)
+        if picture.width < inner_width or picture.height < inner_height:  # Pillow leaves the last edge black when it enlarges
+            return self.prepare(picture)
+        small = numpy.asarray(_resized(picture, inner_width, inner_height))
+        batch = numpy.empty((1, height, width, 3), self._codes.dtype)
+        if (inner_width, inner_height) != (width, height):
+            batch[0] = self._padding
+        for channel in range(3):
+            numpy.take(self._codes[channel], small[:, :, channel], out=batch[0, :inner_height, :inner_width, channel])
+        return batch, (inner_width / width, inner_height / height)
+
+    def run(self, prepared: Prepared) -> Any:
+        """What the model sees: boxes as shares of the picture, class ids, scores."""
+        batch, shares = prepared
+        with self._lock:
+            self._detector.feed(batch)
+            return self._detector.read(shares).found
+
+    def look(self, picture: Image.Image) -> Any:
+        return self.run(self.prepare(picture))
+
+    def detections(self, found: Any, width: int, height: int, threshold: float) -> tuple[Detection, ...]:
+        """With names, in pixels of the original picture; ids that no class has are left out."""
+        told = []
+        for (top, left, bottom, right), kind, score in zip(*found, strict=True):
+            name = self.bundle.label(int(kind))
+            if score >= threshold and name != HIDDEN:
+                box = (float(left) * width, float(top) * height, float(right) * width, float(bottom) * height)
+                told.append(Detection(name, int(kind), float(score), box))
+        return tuple(told)
+
+    def _codes_of_bytes(self) -> numpy.ndarray:
+        """For each channel, what the network takes for each of the 256 bytes; and for the padding."""
+        ramp = numpy.repeat(numpy.arange(256, dtype=numpy.float32)[numpy.newaxis, :, numpy.newaxis], 3, axis=2)
+        codes = self._detector.typed(pictures.normalise(ramp, self._contract))[0, 0]
+        if self._contract["padding"]:
+            padding = numpy.array(self._contract["padding"], numpy.float32)[numpy.newaxis, numpy.newaxis]
+            self._padding = self._detector.typed(pictures.normalise(padding, self._contract))[0, 0, 0]
+        return numpy.ascontiguousarray(codes.T)
+
+    def _inner(self, picture: Image.Image) -> tuple[int, int]:
+        """The part of the network's input that the picture fills."""
+        width, height = self.size
+        if self._contract["resize"] == "stretch":
+            return width, height
+        scale = min(height / picture.height, width / picture.width)
+        return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+
+
+def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Bilinear at the same places as pictures.fit: the first pixels' corners meet, without smoothing."""
+    across, down = picture.width / width, picture.height / height
+    # Pillow counts from the middle of a pixel, the training's resize from its corner
+    places = (across, 0, (1 - across) / 2, 0, down, (1 - down) / 2)
+    return picture.transform((width, height), Image.Transform.AFFINE, places, resample=Image.Resampling.BILINEAR)

@@ -1,0 +1,200 @@
+"""From a source to detections: capture, preparation and inference overlap, each in a thread of its own, and nothing queues up.
+
+Of a live source the newest frame wins. While the network looks at one frame, the next one is decoded and waits; what comes then
+takes the place of what came before. Of files, each is looked at, in order.
+"""
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from litekiln_pi.decoding import decode
+from litekiln_pi.errors import BadPicture, SourceLost
+from litekiln_pi.frames import Newest, Rate, Seen, Shot
+from litekiln_pi.model import Model, Prepared
+from litekiln_pi.sources import Source
+
+RETRY_SECONDS = 1.0  # between two looks for a source that is gone
+LOWEST = 0.05  # of detections with lower scores nobody wants to hear
+Listener = Callable[[Seen], None]
+
+
+@dataclass(frozen=True)
+class _Came:
+    """A frame with its number and the times it came at."""
+
+    number: int
+    time: float
+    clock: float
+    shot: Shot
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A frame as the network takes it."""
+
+    came: _Came
+    width: int
+    height: int
+    prepared: Prepared
+    decoding: float
+
+
+class Counters:
+    """What has happened so far, for the metrics."""
+
+    def __init__(self) -> None:
+        self.captured = self.looked_at = self.damaged = self.lost = 0
+
+
+class Pipeline:
+    """The loop. Listeners are called with each frame that was looked at, in the network's own thread: they have to be quick."""
+
+    def __init__(
+        self, model: Model, source: Source, *, threshold: float = LOWEST, say: Callable[[str], None] | None = None
+    ) -> None:
+        self.model, self.source, self.threshold = model, source, threshold
+        self.counters, self.captured_rate, self.rate = Counters(), Rate(), Rate()
+        self.problem = ""  # why there are no frames, while there are none
+        self.latest: Seen | None = None
+        self._say = say or (lambda text: print(text, file=sys.stderr, flush=True))
+        self._came: Newest[_Came] = Newest()
+        self._ready: Newest[_Ready] = Newest()
+        self._listeners: list[Listener] = []
+        self._stopping, self._paused = threading.Event(), threading.Event()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(part,), name=part.__name__, daemon=True) for part in self._parts()
+        ]
+        self.failure = ""  # a part that died: a bug
+
+    def _parts(self) -> tuple[Callable[[], None], ...]:
+        return self._capture, self._prepare, self._infer
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Be told of each frame from now on. What is given back ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End soon: in no more than the time of one frame, or of one wait for a source."""
+        self._stopping.set()
+        self.source.stop()
+        self._came.close()
+        self._ready.close()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end: of a file, or after stop()."""
+        for thread in self._threads:
+            thread.join(timeout)
+
+    @property
+    def paused(self) -> bool:
+        return self._paused.is_set()
+
+    @paused.setter
+    def paused(self, value: bool) -> None:
+        (self._paused.set if value else self._paused.clear)()
+
+    @property
+    def alive(self) -> bool:
+        """Whether all parts run; a source that is waited for is no failure."""
+        return not self.failure and all(thread.is_alive() for thread in self._threads)
+
+    @property
+    def dropped(self) -> int:
+        return self._came.dropped
+
+    def _guarded(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except Exception as error:
+            traceback.print_exc()
+            self.failure = f"{part.__name__}: {error}"
+        finally:
+            if part != self._infer:
+                (self._came if part == self._capture else self._ready).close()
+
+    def _capture(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                for shot in self.source.shots():
+                    self._take(shot)
+                    if self._stopping.is_set():
+                        return
+                return  # a file's end
+            except SourceLost as error:
+                if not self.source.live:
+                    raise
+                self._lose(str(error))
+
+    def _take(self, shot: Shot) -> None:
+        self.counters.captured += 1
+        self.captured_rate.count()
+        if self.problem:
+            self._say(f"{self.source.name}: frames come again")
+            self.problem = ""
+        if self._paused.is_set():
+            return
+        came = _Came(self.counters.captured, time.time(), time.monotonic(), shot)
+        if self.source.live:
+            self._came.put(came)
+        else:
+            self._came.put_when_free(came)
+
+    def _lose(self, why: str) -> None:
+        if why != self.problem:
+            self._say(why)
+            self.problem = why
+            self.counters.lost += 1
+        self._stopping.wait(RETRY_SECONDS)
+
+    def _prepare(self) -> None:
+        while self._ready.wait_until_free():
+            came = self._came.take()
+            if came is None:
+                return
+            started = time.monotonic()
+            try:
+                picture, width, height = self._decoded(came.shot)
+            except BadPicture as error:
+                self._complain(came, error)
+                continue
+            prepared = self.model.prepare_quickly(picture) if self.source.live else self.model.prepare(picture)
+            self._ready.put_when_free(_Ready(came, width, height, prepared, time.monotonic() - started))
+
+    def _decoded(self, shot: Shot) -> tuple:  # type: ignore[type-arg]
+        if shot.picture is not None:
+            return shot.picture, shot.picture.width, shot.picture.height
+        return decode(shot.jpeg, self.model.size if self.source.live else None)
+
+    def _complain(self, came: _Came, error: BadPicture) -> None:
+        """A damaged frame is passed over; the first one and every hundredth after it is told."""
+        self.counters.damaged += 1
+        if self.counters.damaged % 100 == 1 or not self.source.live:
+            self._say(f"{came.shot.name or self.source.name}: frame {came.number}: {error}")
+
+    def _infer(self) -> None:
+        while True:
+            ready = self._ready.take()
+            if ready is None:
+                return
+            started = time.monotonic()
+            found = self.model.run(ready.prepared)
+            ended = time.monotonic()
+            took = {"decode": ready.decoding, "inference": ended - started, "latency": ended - ready.came.clock}
+            detections = self.model.detections(found, ready.width, ready.height, self.threshold)
+            milliseconds = {name: value * 1000 for name, value in took.items()}
+            came = ready.came
+            seen = Seen(came.number, came.time, came.shot, ready.width, ready.height, detections, milliseconds)
+            self.counters.looked_at += 1
+            self.rate.count()
+            self.latest = seen
+            for listener in list(self._listeners):
+                listener(seen)

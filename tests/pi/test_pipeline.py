@@ -1,0 +1,128 @@
+"""The loop: the newest frame wins, nothing queues up, and what goes wrong with a source harms nothing."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from litekiln_pi.frames import Newest, Seen, Shot
+from litekiln_pi.pipeline import Pipeline
+from tests.pi.fakes import FakeModel, FakeSource, scene
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class _Files:
+    """A source of which nothing may be lost."""
+
+    name, live = "files", False
+
+    def __init__(self, *shots: Shot) -> None:
+        self._shots = shots
+
+    def shots(self):  # type: ignore[no-untyped-def]
+        yield from self._shots
+
+    def stop(self) -> None:
+        pass
+
+
+def test_the_newest_frame_wins_and_nothing_queues_up() -> None:
+    seen: list[Seen] = []
+    pipeline = Pipeline(FakeModel(seconds=0.1), FakeSource(rate=100))
+    pipeline.listen(seen.append)
+    pipeline.start()
+    wait_for(lambda: len(seen) >= 8)
+    pipeline.stop()
+    pipeline.join(5)
+    assert pipeline.dropped > 20
+    assert [each.number for each in seen] == sorted({each.number for each in seen})
+    # A frame waits for at most one other's inference, whatever the source's rate: no queue.
+    assert max(each.milliseconds["latency"] for each in seen[2:]) < 1000
+    assert seen[-1].detections[0].name == "red"
+
+
+def test_of_files_each_is_looked_at_in_order() -> None:
+    shots = [Shot(picture=scene(green=(10 * place, 0, 10 * place + 50, 60)), name=str(place)) for place in range(12)]
+    seen: list[Seen] = []
+    pipeline = Pipeline(FakeModel(seconds=0.01), _Files(*shots))
+    pipeline.listen(seen.append)
+    pipeline.start()
+    pipeline.join(20)
+    assert [each.shot.name for each in seen] == [str(place) for place in range(12)]
+    assert [round(each.detections[0].box[0]) for each in seen] == [10 * place for place in range(12)]
+    assert pipeline.dropped == 0
+
+
+def test_a_source_that_disappears_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    source = FakeSource()
+    pipeline = Pipeline(FakeModel(), source)
+    pipeline.start()
+    wait_for(lambda: pipeline.counters.looked_at > 3)
+    source.gone = "no /dev/video0 here"
+    wait_for(lambda: pipeline.problem)
+    assert pipeline.alive
+    assert pipeline.problem == "no /dev/video0 here"
+    time.sleep(1.2)
+    before, source.gone = pipeline.counters.looked_at, ""
+    wait_for(lambda: pipeline.counters.looked_at > before + 3)
+    assert pipeline.problem == ""
+    pipeline.stop()
+    pipeline.join(5)
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["no /dev/video0 here", "fake: frames come again"]
+
+
+def test_damaged_frames_are_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    good = Shot(picture=scene(blue=(0, 0, 50, 50)))
+    pipeline = Pipeline(FakeModel(), _Files(Shot(jpeg=b"\xff\xd8\xff no", name="bad.jpg"), good))
+    pipeline.start()
+    pipeline.join(10)
+    assert (pipeline.counters.damaged, pipeline.counters.looked_at) == (1, 1)
+    assert "bad.jpg: frame 1: " in capsys.readouterr().err
+
+
+def test_a_bug_in_a_part_is_told_and_fails_the_health_check(capsys: pytest.CaptureFixture[str]) -> None:
+    model = FakeModel()
+    model.run = lambda _: 1 / 0  # type: ignore[method-assign, assignment]
+    pipeline = Pipeline(model, FakeSource())
+    pipeline.start()
+    wait_for(lambda: pipeline.failure)
+    assert not pipeline.alive
+    assert "division by zero" in pipeline.failure
+    pipeline.stop()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_while_paused_frames_are_dropped_and_the_source_is_kept() -> None:
+    pipeline = Pipeline(FakeModel(), FakeSource())
+    pipeline.start()
+    wait_for(lambda: pipeline.counters.looked_at > 3)
+    pipeline.paused = True
+    time.sleep(0.3)
+    before, captured = pipeline.counters.looked_at, pipeline.counters.captured
+    time.sleep(0.3)
+    assert pipeline.counters.looked_at == before
+    assert pipeline.counters.captured > captured
+    pipeline.paused = False
+    wait_for(lambda: pipeline.counters.looked_at > before)
+    pipeline.stop()
+    pipeline.join(5)
+
+
+def test_a_place_for_the_newest() -> None:
+    place: Newest[int] = Newest()
+    assert place.take(timeout=0.01) is None
+    place.put(1)
+    place.put(2)
+    assert (place.take(), place.dropped) == (2, 1)
+    place.put(3)
+    place.close()
+    assert place.take() == 3
+    assert place.take() is None
+    assert not place.wait_until_free()
