@@ -1,9 +1,19 @@
 """Where frames come from. `open_source` takes what `--source` was given."""
 
+import re
 from collections.abc import Iterator
-from typing import Protocol
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
+from litekiln_pi.errors import BadUse
 from litekiln_pi.frames import Shot
+
+DEVICE = re.compile(r"/dev/(video\d|v4l/)")
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+POSSIBLE = (
+    "possible are: /dev/video0 (a camera), rtsp://… and http://… (MJPEG), a picture, an .mjpeg file or a folder of pictures, "
+    "- (MJPEG on standard input), test (a moving test picture)"
+)
 
 
 class Source(Protocol):
@@ -20,3 +30,34 @@ class Source(Protocol):
     def shots(self) -> Iterator[Shot]: ...
 
     def stop(self) -> None: ...
+
+
+def open_source(spec: str, *, width: int = 640, height: int = 480, fps: float = 0, stdin: BinaryIO | None = None) -> Source:
+    """The source that is meant. Size and frames a second are wishes, for cameras and the test picture; 0 leaves it to the camera.
+
+    BadUse when it can't be meant; what may come later (a camera that is not plugged in) is found out by `shots()`.
+    Each module is imported when it is needed: a camera's start need not read how RTSP is spoken.
+    """
+    if not spec:
+        raise BadUse("--source is empty", POSSIBLE)
+    if spec == "-":
+        from litekiln_pi.sources.standard_input import StandardInput
+
+        return StandardInput(stdin)
+    if spec == "test":
+        from litekiln_pi.sources.moving_picture import MovingPicture
+
+        return MovingPicture(width, height, fps)
+    if DEVICE.match(spec):
+        from litekiln_pi.sources.v4l2 import Camera
+
+        return Camera(spec, width=width, height=height, fps=fps)
+    scheme = SCHEME.match(spec)
+    if scheme:
+        raise BadUse(f"--source {scheme[1].lower()}://…: {scheme[1].lower()} is not spoken here", POSSIBLE)
+    path = Path(spec)
+    if "/" not in spec and not path.suffix and not path.exists():
+        raise BadUse(f"--source {spec}: unknown", POSSIBLE)
+    from litekiln_pi.sources.files import open_path
+
+    return open_path(path)

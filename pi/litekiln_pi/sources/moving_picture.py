@@ -1,0 +1,70 @@
+"""A moving test picture: a circle, a square and a triangle wander over a textured ground, as the demo model learned them."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy
+from PIL import Image, ImageDraw
+
+from litekiln_pi.frames import Shot
+
+RATE = 30  # a second
+COLOURS = {"circle": (214, 40, 57), "square": (30, 96, 200), "triangle": (250, 200, 30)}
+CORNERS = {"circle": 72, "square": 4, "triangle": 3}
+SIZE = 0.36  # a shape's radius, of the third of the picture that it keeps to
+ROUND = 12.0  # seconds until a shape is back where it was
+TURN = 20.0  # seconds for a whole turn
+
+
+class MovingPicture:
+    """Live: a frame that comes too late for its place in time is not drawn."""
+
+    name, live = "test picture", True
+
+    def __init__(self, width: int = 640, height: int = 480, rate: float = RATE) -> None:
+        self.width, self.height, self.rate = width, height, rate or RATE
+        self._ground = _ground(width, height)
+        self._stopping = threading.Event()
+
+    def shots(self) -> Iterator[Shot]:
+        started, place = time.monotonic(), 0
+        while not self._stopping.is_set():
+            yield Shot(picture=self.draw(place / self.rate))
+            now = (time.monotonic() - started) * self.rate
+            place = max(place + 1, math.ceil(now))
+            self._stopping.wait((place - now) / self.rate)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def draw(self, seconds: float) -> Image.Image:
+        """The picture at a time: always the same."""
+        picture = self._ground.copy()
+        canvas = ImageDraw.Draw(picture)
+        for name, colour in COLOURS.items():
+            canvas.polygon(self.outline(name, seconds), fill=colour)
+        return picture
+
+    def outline(self, name: str, seconds: float) -> list[tuple[float, float]]:
+        """The corners of a shape. The three keep to a third of the width each, so that none hides another."""
+        place = list(COLOURS).index(name)
+        radius = min(self.width / 3, self.height) * SIZE
+        angle = 2 * math.pi * (seconds / ROUND + place / len(COLOURS))
+        room = max(0.0, self.width / 6 - radius), max(0.0, self.height / 2 - radius)
+        x = self.width * (2 * place + 1) / 6 + room[0] * math.sin(2 * angle)
+        y = self.height / 2 + room[1] * math.sin(angle)
+        turn = 2 * math.pi * seconds / TURN
+        steps = [turn + 2 * math.pi * corner / CORNERS[name] for corner in range(CORNERS[name])]
+        return [(x + radius * math.cos(step), y + radius * math.sin(step)) for step in steps]
+
+
+def _ground(width: int, height: int) -> Image.Image:
+    """Soft patches of pale colours: the same on every machine."""
+    random = numpy.random.RandomState(7)
+    layers = []
+    for cells in (4, 17):
+        patches = Image.fromarray(random.uniform(110, 200, (cells, cells, 3)).astype(numpy.uint8))
+        layers.append(patches.resize((width, height), Image.Resampling.BICUBIC))
+    return Image.blend(layers[0], layers[1], 0.35)

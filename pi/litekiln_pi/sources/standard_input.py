@@ -1,0 +1,67 @@
+"""Frames from a pipe: what `rpicam-vid --codec mjpeg -o -` writes. Live; when the pipe ends, that is the end."""
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from litekiln_pi.errors import BadUse
+from litekiln_pi.frames import Shot
+from litekiln_pi.sources.huffman import with_tables
+from litekiln_pi.sources.jpeg_stream import JpegStream
+from litekiln_pi.sources.telling import Tell, tell
+
+CHUNK = 1 << 18
+SLICE = 0.2  # seconds between two looks whether to stop
+DOUBT = 4 * 1024 * 1024  # bytes without a frame after which it is said what is expected
+EXPECTED = (
+    "no JPEG frame on standard input{so_far}. Is it MJPEG? rpicam-vid writes H.264 unless told otherwise:\n"
+    "  rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
+)
+
+
+class StandardInput:
+    """JPEGs one behind the other, or a multipart body."""
+
+    name, live = "standard input", True
+
+    def __init__(self, stream: BinaryIO | None = None, *, say: Tell = tell) -> None:
+        self._file = stream or sys.stdin.buffer
+        self._say = say
+        self._stopping = threading.Event()
+        if self._file.isatty():
+            msg = "--source - reads a camera's frames from a pipe, but nothing is piped in"
+            raise BadUse(msg, "rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -  (-i, without -t)")
+
+    def shots(self) -> Iterator[Shot]:
+        stream, came, frames, doubted = JpegStream(self.name, say=self._say), 0, 0, False
+        for data in self._chunks():
+            came += len(data)
+            for jpeg in stream.feed(data):
+                frames += 1
+                yield Shot(jpeg=with_tables(jpeg))
+            if came > DOUBT and not frames and not doubted:
+                doubted = True
+                self._say(EXPECTED.format(so_far=f" in its first {came / 1e6:.0f} MB"))
+        if not frames and not doubted and not self._stopping.is_set():
+            self._say(EXPECTED.format(so_far=f", which ended after {came} bytes" + ("" if came else " (docker run needs -i)")))
+
+    def _chunks(self) -> Iterator[bytes]:
+        try:
+            number = self._file.fileno()
+        except OSError:  # no file of the system's: it never waits
+            while not self._stopping.is_set() and (data := self._file.read(CHUNK)):
+                yield data
+            return
+        while not self._stopping.is_set():
+            if not select.select([number], [], [], SLICE)[0]:
+                continue
+            data = os.read(number, CHUNK)
+            if not data:
+                return
+            yield data
+
+    def stop(self) -> None:
+        self._stopping.set()

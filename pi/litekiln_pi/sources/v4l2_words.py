@@ -1,0 +1,70 @@
+"""What to say when a camera can't be had: what is missing, and what `docker run` has to be given."""
+
+import errno
+import os
+from pathlib import Path
+
+from litekiln_pi.sources import v4l2_abi as abi
+
+CSI = "a camera on the ribbon cable comes by rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
+NO_CAMERAS = ("bcm2835-isp", "pispbe")  # the Pi's picture processors: they look like cameras and give nothing by themselves
+
+
+def others(device: str, folder: Path = Path("/dev")) -> str:
+    """The cameras' nodes that are here."""
+    found = sorted((str(path) for path in folder.glob("video*") if str(path) != device), key=lambda name: (len(name), name))
+    return f"in here there is {', '.join(found)}" if found else "no other /dev/video* is in here"
+
+
+def cannot_open(device: str, error: OSError, folder: Path = Path("/dev")) -> str:
+    if error.errno == errno.ENOENT:
+        return (
+            f"no {device} in here: start the container with --device {device} "
+            f"(on the Pi, `v4l2-ctl --list-devices` or `ls /dev/video*` shows what there is); {others(device, folder)}"
+        )
+    if error.errno == errno.EACCES:
+        return f"{device} may not be read by user {os.getuid()}: start the container with --group-add video"
+    if error.errno == errno.EPERM:
+        return f"the container may not use {device}, though it sees it: start it with --device {device}"
+    if error.errno in (errno.ENODEV, errno.ENXIO):
+        return f"{device} is there, but no camera is behind it: it was unplugged, or plugged in again under another number"
+    return went_wrong(device, error)
+
+
+def went_wrong(device: str, error: OSError) -> str:
+    """A call to the driver failed, after the device was opened."""
+    if error.errno == errno.EBUSY:
+        return f"{device} is in use by another program: end it (on the Pi, `sudo fuser -v {device}` names it)"
+    if error.errno == errno.ENOSPC:
+        return f"the USB bus has no room for {device}: choose a smaller size, or plug it in elsewhere, away from other cameras"
+    if error.errno in (errno.ENODEV, errno.ENXIO):
+        return f"{device} was unplugged"
+    if error.errno == errno.EIO:
+        return f"{device} failed to give frames: the cable, the power supply or the camera"
+    return f"{device}: {error.strerror or error}"
+
+
+def no_camera(device: str, capability: abi.Capability) -> str:
+    """Why a node is none to take frames from; "" when it is one."""
+    caps = capability.device_caps if capability.capabilities & abi.CAP_DEVICE_CAPS else capability.capabilities
+    card = f"{device} ({text_of(capability.card)})"
+    if caps & (abi.CAP_VIDEO_M2M | abi.CAP_VIDEO_M2M_MPLANE):
+        return f"{card} is no camera but a decoder or converter of the Pi; {others(device)}"
+    if text_of(capability.driver) in NO_CAMERAS or text_of(capability.card).startswith(NO_CAMERAS):
+        return f"{card} is no camera but the Pi's picture processor; {CSI}"
+    if not caps & abi.CAP_VIDEO_CAPTURE:
+        if caps & abi.CAP_META_CAPTURE:
+            return f"{card} gives a camera's data, not its picture: take the number before it; {others(device)}"
+        return f"{card} is no camera: it takes no pictures; {others(device)}"
+    if not caps & abi.CAP_STREAMING:
+        return f"{card} can't stream"
+    return ""
+
+
+def no_format(device: str, offered: list[str]) -> str:
+    given = f"{device} gives {', '.join(offered)}" if offered else f"{device} gives no format at all"
+    return f"{given}; MJPG or YUYV is needed. Raw formats are those of a bare sensor: {CSI}"
+
+
+def text_of(letters: object) -> str:
+    return bytes(letters).split(b"\0")[0].decode("utf-8", "replace")  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,214 @@
+"""A camera at /dev/video0: against a kernel that answers as uvcvideo does, and for real where this kernel has vivid."""
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from PIL import Image
+
+from litekiln_pi.decoding import decode
+from litekiln_pi.errors import SourceLost
+from litekiln_pi.frames import Shot
+from litekiln_pi.sources import open_source, v4l2, v4l2_words, yuyv
+from litekiln_pi.sources import v4l2_abi as abi
+from litekiln_pi.sources.v4l2 import Camera
+from litekiln_pi.stills import as_jpeg
+from tests.conftest import loopback_cameras
+from tests.pi.fake_camera import FakeKernel
+from tests.pi.fakes import scene
+from tests.pi.jpegs import without_tables
+
+JPEG = as_jpeg(scene(red=(10, 10, 100, 100)))
+
+
+def as_yuyv(picture: Image.Image, stride: int = 0) -> bytes:
+    """As a camera has it: limited range, a colour for each two pixels."""
+    luma, blue, red = (numpy.asarray(band, float) for band in picture.convert("YCbCr").split())
+    rows = numpy.zeros((picture.height, stride or picture.width * 2), numpy.uint8)
+    inside = rows[:, : picture.width * 2]
+    inside[:, 0::2] = numpy.round(luma * 219 / 255 + 16)
+    inside[:, 1::4] = numpy.round((blue[:, 0::2] - 128) * 224 / 255 + 128)
+    inside[:, 3::4] = numpy.round((red[:, 0::2] - 128) * 224 / 255 + 128)
+    return rows.tobytes()
+
+
+def shots_of(kernel: FakeKernel, **wishes: Any) -> tuple[list[Shot], str]:
+    """Everything that comes, and what ended it."""
+    camera, came = Camera("/dev/video0", kernel=kernel, **wishes), list[Shot]()
+    with pytest.raises(SourceLost) as lost:
+        came.extend(camera.shots())
+    assert not kernel.is_open
+    return came, str(lost.value)
+
+
+def test_jpegs_are_taken_before_yuyv_and_the_calls_come_in_order() -> None:
+    kernel = FakeKernel([JPEG, JPEG, errno.ENODEV], size=(320, 240))
+    came, why = shots_of(kernel, width=320, height=240, fps=15)
+    assert [shot.jpeg for shot in came] == [JPEG, JPEG]
+    assert why == "/dev/video0 was unplugged"
+    assert kernel.rate == (1000, 15000)
+    assert kernel.calls == [
+        *("open", "QUERYCAP", "ENUM_FMT", "ENUM_FMT", "ENUM_FMT", "S_FMT", "S_PARM", "REQBUFS"),
+        *["QUERYBUF", "mmap"] * 3,
+        *["QBUF"] * 3,
+        *("STREAMON", "DQBUF", "QBUF", "DQBUF", "QBUF", "DQBUF", "STREAMOFF", "close"),
+    ]
+
+
+def test_a_camera_is_found_again_after_it_was_unplugged() -> None:
+    kernel = FakeKernel([JPEG, errno.ENODEV])
+    camera = Camera("/dev/video0", kernel=kernel)
+    with pytest.raises(SourceLost):
+        list(camera.shots())
+    kernel.fails = {"open": errno.ENOENT}
+    with pytest.raises(SourceLost, match=r"no /dev/video0 in here: start the container with --device /dev/video0"):
+        list(camera.shots())
+    kernel.fails, kernel.maps, kernel.frames = {}, [], [JPEG]
+    shots = camera.shots()
+    assert next(shots).jpeg == JPEG
+    shots.close()  # type: ignore[attr-defined]
+    assert not kernel.is_open
+
+
+def test_a_driver_that_changes_the_size_is_followed() -> None:
+    picture = scene(160, 120, green=(20, 20, 90, 100))
+    kernel = FakeKernel([as_yuyv(picture, stride=384), errno.EIO], formats=["YUYV"], size=(160, 120), stride=384)
+    camera = Camera("/dev/video0", kernel=kernel)
+    shots = camera.shots()
+    shot = next(shots).picture
+    assert shot is not None
+    assert camera.format == "YUYV 160x120"
+    assert numpy.abs(numpy.asarray(shot, int) - numpy.asarray(picture)).max() <= 3
+    with pytest.raises(SourceLost, match="/dev/video0 failed to give frames: the cable, the power supply or the camera"):
+        next(shots)
+
+
+@pytest.mark.parametrize(("colours", "expected"), [((0, 0), 0), ((8, 2), 0), ((0, 1), 16), ((7, 0), 16), ((7, 2), 0)])
+def test_the_range_of_yuyv_is_what_the_driver_says(colours: tuple[int, int], expected: int) -> None:
+    """Black is 16 where the range is limited, and 16 is a dark grey where it is full."""
+    kernel = FakeKernel([bytes((16, 128)) * 64], formats=["YUYV"], size=(8, 8), colours=colours)
+    picture = next(iter(Camera("/dev/video0", kernel=kernel).shots())).picture
+    assert picture is not None
+    assert picture.getpixel((3, 3)) == (expected,) * 3
+
+
+def test_damaged_and_short_frames_are_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    padded = JPEG + bytes(100)
+    bad = [None, b"", JPEG[:-700], b"\0" * 400]
+    came, _ = shots_of(FakeKernel([*bad, padded, *bad * 25, JPEG, errno.ENODEV]))
+    assert [shot.jpeg for shot in came] == [JPEG, JPEG]
+    assert capsys.readouterr().err == "/dev/video0: 100 damaged frames so far: a bad cable, or too little power\n"
+    came, _ = shots_of(FakeKernel([bytes(100), None, bytes(8 * 8 * 2), errno.ENODEV], formats=["YUYV"], size=(8, 8)))
+    assert len(came) == 1
+
+
+def test_a_jpeg_without_huffman_tables_gets_the_standard_ones() -> None:
+    bare = without_tables(JPEG)
+    assert len(bare) < len(JPEG) - 400
+    came, _ = shots_of(FakeKernel([bare, errno.ENODEV]))
+    assert numpy.array_equal(numpy.asarray(decode(came[0].jpeg).picture), numpy.asarray(decode(JPEG).picture))
+
+
+REFUSALS = {
+    "/dev/video0 is in use by another program: end it": {"fails": {"S_FMT": errno.EBUSY}},
+    "/dev/video0 is in use by another program: end it ": {"fails": {"REQBUFS": errno.EBUSY}},
+    "the USB bus has no room for /dev/video0: choose a smaller size": {"fails": {"STREAMON": errno.ENOSPC}},
+    "start the container with --group-add video": {"fails": {"open": errno.EACCES}},
+    "the container may not use /dev/video0, though it sees it: start it with --device /dev/video0": {
+        "fails": {"open": errno.EPERM}
+    },
+    "/dev/video0 is there, but no camera is behind it": {"fails": {"open": errno.ENXIO}},
+    "/dev/video0 is no camera; ": {"fails": {"QUERYCAP": errno.ENOTTY}},
+    "/dev/video0 gives pBAA, RG10; MJPG or YUYV is needed": {"formats": ["pBAA", "RG10"]},
+    "/dev/video0 gives no format at all": {"formats": []},
+    "/dev/video0 was asked for MJPG and gives H264": {"becomes": "H264"},
+    "gives a camera's data, not its picture: take the number before it": {"caps": abi.CAP_META_CAPTURE | abi.CAP_STREAMING},
+    "is no camera but a decoder or converter of the Pi": {"caps": abi.CAP_VIDEO_M2M_MPLANE | abi.CAP_STREAMING},
+    "(USB Camera: HD) is no camera: it takes no pictures": {"caps": abi.CAP_VIDEO_OUTPUT | abi.CAP_STREAMING},
+    "(USB Camera: HD) can't stream": {"caps": abi.CAP_VIDEO_CAPTURE},
+    "is no camera but the Pi's picture processor": {"driver": b"bm2835_isp", "card": b"bcm2835-isp"},
+}
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_what_is_no_camera_or_can_not_be_had_is_told(text: str) -> None:
+    came, why = shots_of(FakeKernel([JPEG], **REFUSALS[text]))
+    assert not came
+    assert text.strip() in why
+
+
+def test_one_rate_only_is_no_failure_but_an_unplugged_camera_is() -> None:
+    camera = Camera("/dev/video0", fps=30, kernel=FakeKernel([JPEG], fails={"S_PARM": errno.ENOTTY}))
+    assert next(iter(camera.shots())).jpeg == JPEG
+    came, why = shots_of(FakeKernel([JPEG], fails={"S_PARM": errno.ENODEV}), fps=30)
+    assert (came, why) == ([], "/dev/video0 was unplugged")
+
+
+def test_a_missing_device_names_those_that_are_here(tmp_path: Path) -> None:
+    for name in ("video0", "video10", "video2"):
+        (tmp_path / name).touch()
+    assert v4l2_words.others("/dev/video9", tmp_path).endswith("/video0, " + f"{tmp_path}/video2, {tmp_path}/video10")
+    missing = OSError(errno.ENOENT, "")
+    assert "`ls /dev/video*` shows what there is); in here there is " in v4l2_words.cannot_open("/dev/video9", missing, tmp_path)
+    assert v4l2_words.cannot_open("/dev/video9", missing, tmp_path / "none").endswith("no other /dev/video* is in here")
+    with pytest.raises(SourceLost, match="no /dev/video99 in here: start the container with --device /dev/video99"):
+        list(open_source("/dev/video99").shots())
+
+
+def test_a_file_that_is_no_device_is_told(tmp_path: Path) -> None:
+    """The real calls of the system, as far as they go without a camera."""
+    file = tmp_path / "video0"
+    file.write_bytes(b"no device")
+    with pytest.raises(SourceLost, match=r"video0 is no camera; "):
+        list(Camera(str(file)).shots())
+    system = v4l2.System()
+    number = system.open(str(file))
+    assert system.ready(number, 0.1)
+    assert system.mmap(number, 9, 0)[:2] == b"no"
+    system.close(number)
+
+
+def test_a_camera_that_gives_nothing_is_lost_and_stopping_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waiting(FakeKernel):
+        def ready(self, number: int, seconds: float) -> bool:
+            time.sleep(seconds)
+            return False
+
+    camera = Camera("/dev/video0", kernel=Waiting())
+    threading.Timer(0.3, camera.stop).start()
+    started = time.monotonic()
+    assert list(camera.shots()) == []
+    assert time.monotonic() - started < 1.3
+    monkeypatch.setattr(v4l2, "PATIENCE", 0.3)
+    with pytest.raises(SourceLost, match="/dev/video0 gave no frame for 0 seconds: plug it in again"):
+        list(Camera("/dev/video0", kernel=Waiting()).shots())
+
+
+def test_yuyv_of_odd_sizes_and_with_too_few_bytes() -> None:
+    data = as_yuyv(scene(16, 8, blue=(0, 0, 16, 8)))
+    odd = yuyv.to_rgb(data, 15, 8, stride=32)
+    assert odd is not None
+    assert odd.size == (14, 8)
+    assert yuyv.to_rgb(data[:-1], 16, 8) is None
+    assert yuyv.to_rgb(data, 0, 8) is None
+    assert yuyv.to_rgb(data, 16, 0) is None
+    shorter_last_row = yuyv.to_rgb(data[:-16], 8, 8, stride=32)
+    assert shorter_last_row is not None
+    assert shorter_last_row.size == (8, 8)
+
+
+@pytest.mark.loopback
+def test_a_real_driver_gives_frames() -> None:
+    for device in loopback_cameras():
+        camera = Camera(device, fps=15)
+        shots = camera.shots()
+        sizes = {(next(shots).picture or Image.new("RGB", (1, 1))).size for _ in range(5)}
+        assert sizes == {tuple(int(side) for side in camera.format.split()[1].split("x"))}
+        assert os.fspath(device) in camera.name
+        camera.stop()
+        assert list(shots) == []
