@@ -51,5 +51,5 @@ export function plot(frames, parts, note) {
   parts.line.setAttribute("d", latency);
   parts.inference.setAttribute("d", line("inference"));
   parts.area.setAttribute("d", frames.length > 1 ? `${latency}V40H${120.5 - frames.length}Z` : "");
-  note.textContent = frames.length ? `95 of 100 within ${Math.ceil(usual)} ms` : "";
+  note.textContent = frames.length ? `95 % ≤ ${Math.ceil(usual)} ms` : "";
 }
