@@ -3,8 +3,8 @@
     make fuzz ARGS="picture --inputs 100000 [--keep FOLDER]"
 
 An input is a picture, looked at as an upload and as a camera's frame, or it is refused with a reason: any other exception is a
-find, and so is a picture that is larger than allowed, more than 5 s, or more than 1 GB. The limits are lower here than on the Pi, so that
-inputs of few bytes reach them. PNG's checksums are put right first: else hardly a mutation would get past them.
+find, and so is a picture that is larger than allowed, more than 5 s, or more than 1 GB. The limits are lower here than on the Pi,
+so that inputs of few bytes reach them. PNG's checksums are put right first: else hardly a mutation would get past them.
 
 Guided by Pillow's Python, which takes the files apart; what its C libraries do with the pixels is run but not seen.
 """

@@ -293,6 +293,15 @@ def test_too_many_requests_at_once() -> None:
         assert told.ask("/api/state").status == 200
 
 
+def test_who_is_gone_is_not_waited_for() -> None:
+    with running(limited(requests=3, poll_seconds=60), FakeSource(count=1)) as told:
+        number = told.pipeline.latest.number  # type: ignore[union-attr]
+        ask = f"GET /api/frame?after={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        with connected(told, ask), connected(told, ask), connected(told, ask):
+            wait_for(lambda: told.ask("/api/state").status == 503)
+        wait_for(lambda: told.ask("/api/state").status == 200)
+
+
 def test_too_many_streams_at_once() -> None:
     with running(limited(streams=1)) as told:
         with connected(told, STREAM) as client:
@@ -380,7 +389,7 @@ def test_a_thousand_clients() -> None:
             assert told.pipeline.counters.looked_at > looked_at
             told.loop_goes_on()
             assert memory() - before < 60
-            assert len(told.server.server_state.connections) <= 40
+            wait_for(lambda: len(told.server.server_state.connections) <= 40)  # one that is refused counts for a moment
             statuses = [_status(each) for each in clients[-200:]]
             assert statuses.count(503) >= 190
             for each in clients:
