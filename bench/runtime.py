@@ -23,16 +23,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "pi"), str(ROOT / "steps")]
 
+from io import BytesIO  # noqa: E402
+
 import numpy  # noqa: E402
 import pictures  # noqa: E402
+from PIL import Image  # noqa: E402
+
 from litekiln_pi.frames import Newest, Shot  # noqa: E402
 from litekiln_pi.machine import best_threads  # noqa: E402
 from litekiln_pi.model import Bundle, Model  # noqa: E402
 from litekiln_pi.pipeline import Pipeline  # noqa: E402
 from litekiln_pi.sources import open_source  # noqa: E402
 from litekiln_pi.stills import as_jpeg, draw  # noqa: E402
-from PIL import Image  # noqa: E402
-from io import BytesIO  # noqa: E402
 
 FRAMES, SIZE, ROUNDS = 60, (640, 480), 5
 BARE_GOAL, COMMON_GOAL = 1.10, 1.5
@@ -135,9 +137,9 @@ def measure(folder: Path, frames: list[bytes], seconds: float, threads: int) -> 
     bundle = Bundle(folder)
     threads = threads or best_threads(bundle)
     model = bundle.open(threads)
-    rounds: list[tuple[float, float, float]] = []
-    for _ in range(ROUNDS):
-        rounds.append((bare(model, frames, seconds), loop(model, frames, seconds), common(model, bundle, frames, seconds)))
+    rounds = [
+        (bare(model, frames, seconds), loop(model, frames, seconds), common(model, bundle, frames, seconds)) for _ in range(ROUNDS)
+    ]
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     return Row(bundle.name, threads, *medians)
 
