@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -70,6 +71,20 @@ class Seen:
         allowed = (below, *made) if below else made
         outside = [url for url in self.requests if url != self.address and not url.startswith(allowed)]
         assert (outside, self.told) == ([], []), f"asked for {outside}, said {self.told}"
+
+
+@contextmanager
+def visited(browser: Browser, address: str, size: tuple[int, int], **options: Any) -> Iterator[tuple[Page, Seen]]:
+    """A page that was opened at an address, and what is seen of it from then on."""
+    seen = Seen(address)
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+    try:
+        page = context.new_page()
+        seen.follow(page)
+        page.goto(address)
+        yield page, seen
+    finally:
+        context.close()
 
 
 def keep(page: Page, name: str) -> None:

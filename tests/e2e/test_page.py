@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from litekiln.page import bundle_page, compare_page, model_page
 from litekiln.reports import read_bundle
-from tests.browsing import CONTRAST, DESK, KEPT, PHONE, Seen, chromium, keep
+from tests.browsing import CONTRAST, DESK, KEPT, PHONE, chromium, keep, visited
 from tests.unit.reports import HOSTILE, SIZES, hostile, manifest, picture, plain, sample, validated, write_bundle, write_model
 
 pytestmark = pytest.mark.browser
@@ -80,16 +80,9 @@ def visit(browser: Browser, pages: Path) -> Open:
 
     @contextmanager
     def opened(name: str, *, address: str = "", size: tuple[int, int] = DESK, **options: Any) -> Iterator[Page]:
-        seen = Seen(address or (pages / f"{name}.html").as_uri())
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
-        try:
-            page = context.new_page()
-            seen.follow(page)
-            page.goto(seen.address)
+        with visited(browser, address or (pages / f"{name}.html").as_uri(), size, **options) as (page, seen):
             yield page
             seen.nothing()
-        finally:
-            context.close()
 
     return opened
 

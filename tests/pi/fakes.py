@@ -1,7 +1,7 @@
 """A model that finds what can be computed by hand: red, green and blue rectangles on grey. No interpreter, real arithmetic."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy
@@ -24,6 +24,13 @@ def scene(width: int = 320, height: int = 240, **boxes: tuple[int, int, int, int
     for name, (left, top, right, bottom) in boxes.items():
         canvas.rectangle((left, top, right - 1, bottom - 1), fill=COLOURS[name])
     return picture
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
 
 
 class FakeBundle:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server import Settings, create_app
 from litekiln_pi.server.app import App
 from litekiln_pi.server.running import Server, listen
-from tests.pi.fakes import FakeBundle, FakeModel, FakeSource
+from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, wait_for
 
 
 @dataclass
@@ -66,13 +65,6 @@ class Running:
         before = self.pipeline.counters.looked_at
         wait_for(lambda: self.pipeline.counters.looked_at > before + 3)
         assert self.pipeline.alive
-
-
-def wait_for(condition: Any, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @contextmanager

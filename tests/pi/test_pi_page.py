@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln_pi.frames import Shot
 from litekiln_pi.server import Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
-from tests.browsing import CONTRAST, DESK, PHONE, Seen, chromium, keep
-from tests.pi.fakes import FakeSource, scene
+from tests.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
+from tests.pi.fakes import FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
 
 pytestmark = pytest.mark.browser
@@ -73,18 +73,11 @@ def visit(browser: Browser) -> Open:
     def opened(
         told: Running, *, path: str = "/", size: tuple[int, int] = DESK, trouble: str = "", **options: Any
     ) -> Iterator[Page]:
-        seen = Seen(told.address + path)
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
-        try:
-            page = context.new_page()
-            seen.follow(page)
-            page.goto(seen.address)
+        with visited(browser, told.address + path, size, **options) as (page, seen):
             yield page
             if trouble:
                 seen.told = [each for each in seen.told if not re.search(trouble, each)]
             seen.nothing(below=f"{told.address}/", made=("blob:",))
-        finally:
-            context.close()
 
     return opened
 
@@ -92,13 +85,6 @@ def visit(browser: Browser) -> Open:
 def is_near(page: Page, place: tuple[float, float], colour: str | tuple[int, ...]) -> bool:
     wanted = tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5)) if isinstance(colour, str) else colour
     return max(abs(one - other) for one, other in zip(page.evaluate(PIXEL, list(place)), wanted, strict=True)) < 40
-
-
-def eventually(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 RED_EDGE = (80 / 640, 0.5)  # the left side of the red rectangle
@@ -114,8 +100,8 @@ def test_boxes_appear_on_the_picture(visit: Open, site: Running) -> None:
         assert is_near(page, (0.25, 0.5), (230, 20, 20))
         assert is_near(page, (0.5, 0.5), (128, 128, 128))
         expect(page.locator("#canvas")).to_have_attribute("aria-label", "the camera's picture: red, blue")
-        eventually(lambda: float(page.locator("#fps").inner_text()) > 1)
-        eventually(lambda: page.locator("#latency-line").get_attribute("d").count("L") > 30)  # type: ignore[union-attr]
+        wait_for(lambda: float(page.locator("#fps").inner_text()) > 1)
+        wait_for(lambda: page.locator("#latency-line").get_attribute("d").count("L") > 30)  # type: ignore[union-attr]
         expect(page.locator("#latency")).to_contain_text("ms")
         expect(page.locator("#threads")).to_have_text("1 thread")
         keep(page, "pi")
@@ -239,7 +225,7 @@ def test_it_finds_the_server_again(visit: Open) -> None:
         with running(source=_Still(rate=20), port=port) as again:
             expect(page.locator("#status")).to_have_text("live")
             expect(page.locator("#notice")).to_be_hidden()
-            eventually(lambda: "L" in (page.locator("#latency-line").get_attribute("d") or ""))
+            wait_for(lambda: "L" in (page.locator("#latency-line").get_attribute("d") or ""))
             assert again.pipeline.alive
             page.goto("about:blank")  # asks no more while this server ends
 

@@ -1,20 +1,12 @@
 """The loop: the newest frame wins, nothing queues up, and what goes wrong with a source harms nothing."""
 
 import time
-from collections.abc import Callable
 
 import pytest
 
 from litekiln_pi.frames import Newest, Seen, Shot
 from litekiln_pi.pipeline import Pipeline
-from tests.pi.fakes import FakeModel, FakeSource, scene
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
+from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 
 
 class _Files:

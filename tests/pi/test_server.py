@@ -24,8 +24,8 @@ from litekiln_pi.server import Limits, Settings
 from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.running import listen
 from litekiln_pi.stills import COLOURS, as_jpeg
-from tests.pi.fakes import FakeModel, FakeSource, scene
-from tests.pi.serving import Running, running, wait_for
+from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
+from tests.pi.serving import Running, running
 
 WEB = Path(__file__).resolve().parents[2] / "pi" / "litekiln_pi" / "web"
 GREEN = as_jpeg(scene(green=(40, 60, 140, 160)))
