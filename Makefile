@@ -28,7 +28,7 @@ test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon and Chromium
 	@$(PYTEST) --engines venv,docker --toolchains all --long --browser $(ARGS)
 
-fuzz: host-dev ## fuzz inv lint: make fuzz [ARGS="--inputs 100000"] (Linux on x86-64)
+fuzz: host-dev ## fuzz what reads files of strangers: make fuzz [ARGS="picture --inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)
 
 lint: host-dev ## style and types

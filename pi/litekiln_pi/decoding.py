@@ -12,12 +12,16 @@ from litekiln_pi.errors import BadPicture
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MOST_BYTES = 16 * 1024 * 1024
 MOST_PIXELS = 26_000_000  # a camera phone's 24 megapixels; each takes 3 bytes while it is decoded
+MOST_READS = 200_000  # of a file's parts, which Pillow goes through one by one in Python: 16 MB of empty ones take minutes on a Pi
+MOST_SCANS = 100  # of a progressive JPEG: each goes over all pixels, whatever it has for them; cameras and editors write about ten
 LARGE = 2_000_000  # pixels; what is larger is made smaller before anything else is done with it
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La")
 PRINT = "it has the four inks of print (CMYK): save it as RGB"
 DEEP = "it has 16 bits a channel: save it with 8"
+JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as some phones write them; the first one is looked at
+SCAN = b"\xff\xda"
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
@@ -31,6 +35,18 @@ class Decoded(NamedTuple):
     height: int
 
 
+class _Parts(io.BytesIO):
+    """A file that ends when it has more parts than any real one."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > MOST_READS:
+            raise BadPicture("the picture is damaged: it has too many parts")
+        return super().read(size)
+
+
 def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
     """Pixels of a file. With `room` (width, height) a JPEG is decoded to the smallest size that is no smaller than it."""
     if not data:
@@ -41,8 +57,8 @@ def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is refused below
             warnings.simplefilter("ignore", UserWarning)  # odd EXIF: told by nobody, of use to nobody
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                return _load(picture, room)
+            with Image.open(_Parts(data), formats=FORMATS) as picture:
+                return _load(picture, room, data)
     except UnidentifiedImageError:
         raise BadPicture(f"this is no picture in one of the forms {', '.join(FORMATS)}", 415) from None
     except Image.DecompressionBombError:
@@ -59,18 +75,21 @@ def _too_large(size: str = "") -> str:
     return f"the picture {f'has {size} pixels, ' if size else 'is too large, '}the limit is {MOST_PIXELS / 1e6:.0f} million"
 
 
-def _load(picture: Image.Image, room: tuple[int, int] | None) -> Decoded:
+def _load(picture: Image.Image, room: tuple[int, int] | None, data: bytes) -> Decoded:
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise BadPicture(_too_large(f"{width}x{height}"), 413)
-    if getattr(picture, "n_frames", 1) > 1:
+    jpeg = picture.format in JPEGS
+    if not jpeg and getattr(picture, "is_animated", False):
         raise BadPicture("it moves: send one picture, not an animation", 415)
+    if jpeg and data.count(SCAN) > MOST_SCANS:
+        raise BadPicture("the picture is damaged: it has too many scans")
     if picture.mode == "CMYK":
         raise BadPicture(PRINT, 415)
-    if picture.mode not in (*EIGHT_BITS, "YCbCr"):
+    if picture.mode not in (*EIGHT_BITS, "YCbCr") or _deep(picture):
         raise BadPicture(DEEP, 415)
     turned = picture.getexif().get(ORIENTATION) in SIDEWAYS
-    if picture.format == "JPEG" and (room or width * height > LARGE):
+    if jpeg and (room or width * height > LARGE):
         wanted = room or (width // 2, height // 2)
         picture.draft("RGB", (wanted[1], wanted[0]) if turned else wanted)
     picture.load()
@@ -78,6 +97,12 @@ def _load(picture: Image.Image, room: tuple[int, int] | None) -> Decoded:
         picture = _smaller(picture)
     upright = pictures.rgb(ImageOps.exif_transpose(picture))
     return Decoded(upright, *((height, width) if turned else (width, height)))
+
+
+def _deep(picture: Image.Image) -> bool:
+    """Whether there are 16 bits a channel, of colours too: Pillow would cut them to 8 and not say so."""
+    tiles = getattr(picture, "tile", [])
+    return picture.format == "PNG" and bool(tiles) and ";16" in str(tiles[0].args)
 
 
 def _smaller(picture: Image.Image) -> Image.Image:

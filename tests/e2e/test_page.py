@@ -1,49 +1,30 @@
 """The report's page in a real browser: Chromium, headless. What it looked like is kept in out-ci/."""
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from litekiln.page import bundle_page, compare_page, model_page
 from litekiln.reports import read_bundle
+from tests.browsing import CONTRAST, DESK, KEPT, PHONE, Seen, chromium, keep
 from tests.unit.reports import HOSTILE, SIZES, hostile, manifest, picture, plain, sample, validated, write_bundle, write_model
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / "out-ci"
-# As root there is no sandbox, and nothing but the page may be asked for: no updates, no lists, no services.
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-DESK, PHONE = (1100, 900), (375, 812)
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if not program:
-        pytest.fail("there is no chromium on this machine: sudo .ci/browser installs Debian's")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -90,25 +71,6 @@ def _lost() -> dict[str, Any]:
     )
 
 
-@dataclass
-class Seen:
-    """What a page did that a page shouldn't."""
-
-    address: str
-    requests: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-
-    def follow(self, page: Page) -> None:
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("console", lambda message: self.told.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.told.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: self.told.append(f"dialog: {dialog.message}"))
-
-    def nothing(self) -> None:
-        outside = [url for url in self.requests if url != self.address and not url.startswith("data:image/")]
-        assert (outside, self.told) == ([], [])
-
-
 Open = Callable[..., AbstractContextManager[Page]]
 
 
@@ -146,16 +108,11 @@ def server(pages: Path) -> Iterator[str]:
         thread.join()
 
 
-def _keep(page: Page, name: str) -> None:
-    KEPT.mkdir(exist_ok=True)
-    page.screenshot(path=KEPT / f"page-{name}.png", full_page=True)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_opens_from_its_file(visit: Open, name: str) -> None:
     with visit(name) as page:
         expect(page.locator("#verdict")).to_be_visible()
-        _keep(page, name)
+        keep(page, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -170,25 +127,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Open, name: str) -> 
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
         assert page.evaluate("innerWidth") == PHONE[0]
-        _keep(page, f"{name}-phone")
+        keep(page, f"{name}-phone")
 
 
-CONTRAST = """selector => {
-  const numbers = text => text.match(/[\\d.]+/g).map(Number);
-  const light = rgb => rgb.slice(0, 3).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, place) => sum + v * [0.2126, 0.7152, 0.0722][place], 0);
-  const back = element => {
-    for (let each = element; each; each = each.parentElement) {
-      const colour = numbers(getComputedStyle(each).backgroundColor);
-      if (colour.length < 4 || colour[3] > 0) return colour;
-    }
-    return [255, 255, 255];
-  };
-  return [...document.querySelectorAll(selector)].map(element => {
-    const [one, other] = [numbers(getComputedStyle(element).color), back(element)].map(light);
-    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-  });
-}"""
 READ = ("p", "th", "td", ".badge", ".yes", ".no", "a", "label", "figcaption", "dt", "dd", "code", ".key")
 
 
@@ -201,7 +142,7 @@ def test_text_can_be_read_in_light_and_dark(visit: Open, name: str, scheme: str)
         for selector in READ:
             found = page.evaluate(CONTRAST, selector)
             assert min(found, default=21) >= 4.5, (selector, min(found))
-        _keep(page, f"{name}-{scheme}")
+        keep(page, f"{name}-{scheme}")
 
 
 def _list(page: Page, panel: str) -> str:

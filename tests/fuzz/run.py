@@ -1,6 +1,6 @@
-"""Run the fuzzer in an environment of its own, made from its lock once:   tests/fuzz/run.py [--inputs N] …
+"""Run fuzzers in an environment of their own, made from its lock once:   tests/fuzz/run.py [lint] [picture] [mjpeg] [--inputs N] …
 
-Called with litekiln's own Python: `make fuzz` does. What it takes beside that is in fuzz_lint.py.
+Called with litekiln's own Python: `make fuzz` does. Without a name all are run; what they take beside that is in fuzz_NAME.py.
 """
 
 import subprocess
@@ -17,20 +17,35 @@ from litekiln.pythons import require_python, uv_binary  # noqa: E402
 
 FOLDER = ROOT / ".litekiln" / "fuzz"
 LOCKS = [ROOT / "requirements.lock", ROOT / "tests" / "fuzz" / "requirements.lock"]
+TARGETS = {path.stem.removeprefix("fuzz_"): path for path in sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.py"))}
 
 
 def main() -> None:
+    names, options = split(sys.argv[1:])
     python, stamp = FOLDER / "bin" / "python", FOLDER / "made-from"
     wanted = sha256_paths(LOCKS, root=ROOT)
     if not stamp.is_file() or stamp.read_text() != wanted:
-        print(f"making the fuzzer's environment, once (Python {FUZZ_PYTHON})", flush=True)
+        print(f"making the fuzzers' environment, once (Python {FUZZ_PYTHON})", flush=True)
         uv, environment = str(uv_binary()), package_environment()
         subprocess.run([uv, "venv", "--quiet", "--clear", "--python", str(require_python(FUZZ_PYTHON)), str(FOLDER)], check=True)
         argv = [uv, "pip", "sync", "--quiet", "--python", str(python), "--require-hashes", *map(str, LOCKS)]
         subprocess.run(argv, env=environment, check=True)
         stamp.write_text(wanted)
-    program = [str(python), str(ROOT / "tests" / "fuzz" / "fuzz_lint.py"), *sys.argv[1:]]
-    sys.exit(subprocess.run(program, check=False).returncode)
+    failed = 0
+    for name in names:
+        print(f"{name}:", flush=True)
+        failed |= subprocess.run([str(python), str(TARGETS[name]), *options], check=False).returncode
+    sys.exit(failed)
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The fuzzers that are named first, or all; and what they are to be given."""
+    count = next((place for place, each in enumerate(arguments) if each.startswith("-")), len(arguments))
+    names, options = arguments[:count], arguments[count:]
+    unknown = [each for each in names if each not in TARGETS]
+    if unknown:
+        sys.exit(f"there is no fuzzer {unknown[0]!r}; there are: {', '.join(TARGETS)}")
+    return names or list(TARGETS), options
 
 
 if __name__ == "__main__":

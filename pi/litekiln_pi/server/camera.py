@@ -28,7 +28,7 @@ class Camera:
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is another one than the visitor has."""
         after, threshold = _number(request.query_params.get("after", "")), threshold_of(request, self._settings.threshold)
-        seen = await self._hub.newer(after, self._settings.limits.poll_seconds)
+        seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
             return Response(status_code=204)
         headers = {FRAME_HEADER: as_json(chosen(seen, threshold)).decode()}

@@ -95,7 +95,8 @@ class Guard:
 
 def _from_elsewhere(headers: Headers) -> bool:
     """Whether a browser says that another site's page sends this. Programs that are no browsers say nothing of it."""
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return True
+    site = headers.get("sec-fetch-site")  # not sent to http:// addresses
+    if site is not None:
+        return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()

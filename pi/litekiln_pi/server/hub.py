@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from starlette.requests import Request
+
 from litekiln_pi import stills
 from litekiln_pi.frames import Seen
 from litekiln_pi.pipeline import Pipeline
@@ -59,6 +61,16 @@ class Hub:
                 return None
         return None
 
+    async def newer_for(self, request: Request, after: int, timeout: float) -> Seen | None:
+        """The same for a visitor, who may go away meanwhile."""
+        waiting, gone = asyncio.ensure_future(self.newer(after, timeout)), asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+            return waiting.result() if waiting.done() else None
+        finally:
+            waiting.cancel()
+            gone.cancel()
+
     async def jpeg(self, seen: Seen) -> bytes:
         """The frame as it came, if it came as a JPEG; otherwise encoded, once for all who ask."""
         if seen.shot.jpeg.startswith(JPEG):
@@ -71,6 +83,11 @@ class Hub:
     async def work(self, job: Callable[[], Any]) -> Any:
         """Do it beside the server's own thread."""
         return await asyncio.get_running_loop().run_in_executor(self._encoder, job)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def chosen(seen: Seen, threshold: float) -> dict[str, Any]:

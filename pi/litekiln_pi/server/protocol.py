@@ -7,6 +7,7 @@ unread resets the connection, and the reason would be lost on its way.
 import asyncio
 import ipaddress
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from litekiln_pi.server.settings import Limits
 LINGER_SECONDS = 2.0
 MOST_LINGERING = 256
 SEND_BUFFER = 128 * 1024  # of the kernel, for each connection: what is older than this is no news
+NO_LONGER = struct.pack("ii", 1, 0)
 SLOWEST = 16 * 1024  # bytes within Limits.stall_seconds
 RETRY_SECONDS = 5
 
@@ -110,6 +112,8 @@ class BoundedProtocol(H11Protocol):
     def _look_again(self) -> None:
         if self._raw.get_write_buffer_size() > max(0, self._unsent - SLOWEST):
             type(self).refused(0)
+            gone = self._raw.get_extra_info("socket")
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LONGER)  # the kernel forgets what it has too
             self._raw.abort()
         else:
             self._watch()

@@ -73,6 +73,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.hub.close()
+        self._app.hub.pipeline.stop()  # so that it ends while the last answers are sent
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whoever is cut off now is no failure
         await super().shutdown(sockets)
         for connection in [*self.server_state.connections, *self.protocol.lingering]:

@@ -42,12 +42,14 @@ function box(pen, { name, class: kind, score, box: sides }, fit, across) {
 
 /** Two lines over the last frames: SVG paths in a field of 120 x 40. */
 export function plot(frames, parts, note) {
-  const most = Math.max(1, ...frames.map((each) => each.latency)) * 1.1;
-  const line = (name) =>
-    frames.map((each, place) => `${place ? "L" : "M"}${120 - frames.length + 1 + place - 0.5} ${(40 - (each[name] / most) * 40).toFixed(2)}`).join("");
+  const sorted = frames.map((each) => each.latency).sort((one, other) => one - other);
+  const usual = sorted[Math.floor(sorted.length * 0.95)] ?? 0;
+  const most = Math.max(1, usual) * 1.5; // what took very much longer is cut off, so that the rest can be told apart
+  const height = (ms) => (40 - Math.min(1, ms / most) * 39).toFixed(2);
+  const line = (name) => frames.map((each, place) => `${place ? "L" : "M"}${120.5 - frames.length + place} ${height(each[name])}`).join("");
   const latency = line("latency");
   parts.line.setAttribute("d", latency);
   parts.inference.setAttribute("d", line("inference"));
-  parts.area.setAttribute("d", frames.length > 1 ? `${latency}V40H${120 - frames.length + 0.5}Z` : "");
-  note.textContent = frames.length ? `up to ${Math.round(most / 1.1)} ms` : "";
+  parts.area.setAttribute("d", frames.length > 1 ? `${latency}V40H${120.5 - frames.length}Z` : "");
+  note.textContent = frames.length ? `95 % ≤ ${Math.ceil(usual)} ms` : "";
 }

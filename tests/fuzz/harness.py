@@ -1,0 +1,70 @@
+"""What the fuzzers share: a corpus of seeds, libFuzzer in a process of its own, and a last line that says what was run."""
+
+import argparse
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+TIMEOUT, MEMORY = 5, 1024  # seconds for one input, MB
+CHILD = "--child"
+DONE = re.compile(r"^Done (\d+)\D+(\d+) second", re.MULTILINE)
+COVERAGE = re.compile(r"cov: (\d+)")
+
+
+def arguments(what: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=f"fuzz {what}")
+    parser.add_argument("--inputs", type=int, default=100_000, help="how many are run")
+    parser.add_argument("--keep", type=Path, default=Path("finds"), help="where finds are written")
+    parser.add_argument("--seed", type=int, default=1, help="of the mutations")
+    return parser
+
+
+def run(program: str, told: argparse.Namespace, write_seeds: Callable[[Path], int], longest: int) -> None:
+    """Run the program's own fuzzer on what `write_seeds` leaves in a folder; inputs have `longest` bytes at most."""
+    told.keep.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch) / "corpus"
+        corpus.mkdir()
+        seeds = write_seeds(corpus)
+        options = {
+            "atheris_runs": told.inputs,
+            "seed": told.seed,
+            "timeout": TIMEOUT,
+            "rss_limit_mb": MEMORY,
+            "max_len": longest,
+            "artifact_prefix": f"{told.keep.resolve()}/",
+        }
+        argv = [sys.executable, program, CHILD, *(f"-{name}={value}" for name, value in options.items()), str(corpus)]
+        started = time.monotonic()
+        run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        seconds = time.monotonic() - started
+        grown = len(list(corpus.iterdir()))
+    done = DONE.search(run.stdout)
+    if run.returncode or not done:
+        print("\n".join(run.stdout.splitlines()[-60:]))
+        print(f"a find, or the fuzzer itself failed (exit code {run.returncode}); what it ran on is in {told.keep}")
+        sys.exit(1)
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    covered = COVERAGE.findall(run.stdout)
+    print(
+        f"ran {done[1]} inputs from {seeds} seeds in {seconds:.0f} s: no crash, none over {TIMEOUT} s, {memory} MB at most; "
+        f"coverage {covered[0]} → {covered[-1]}, {grown} inputs that reach something new",
+        flush=True,
+    )
+
+
+def fuzz(one: Callable[[bytes], None]) -> None:
+    """The fuzzer itself: libFuzzer ends its process, so it has one of its own."""
+    import atheris
+
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], one)
+    atheris.Fuzz()
+
+
+def is_child() -> bool:
+    return sys.argv[1:2] == [CHILD]
