@@ -54,10 +54,22 @@ def open_source(spec: str, *, width: int = 640, height: int = 480, fps: float = 
         return Camera(spec, width=width, height=height, fps=fps)
     scheme = SCHEME.match(spec)
     if scheme:
-        raise BadUse(f"--source {scheme[1].lower()}://…: {scheme[1].lower()} is not spoken here", POSSIBLE)
+        return _of_network(scheme[1].lower(), spec)
     path = Path(spec)
     if "/" not in spec and not path.suffix and not path.exists():
         raise BadUse(f"--source {spec}: unknown", POSSIBLE)
     from litekiln_pi.sources.files import open_path
 
     return open_path(path)
+
+
+def _of_network(scheme: str, spec: str) -> Source:
+    if scheme == "rtsp":
+        from litekiln_pi.sources.rtsp import RtspCamera
+
+        return RtspCamera(spec)
+    if scheme in ("http", "https"):
+        from litekiln_pi.sources.http import HttpCamera
+
+        return HttpCamera(spec)
+    raise BadUse(f"--source {scheme}://…: {scheme} is not spoken here", POSSIBLE)
