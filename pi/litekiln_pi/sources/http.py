@@ -38,9 +38,8 @@ class HttpCamera:
 
     def shots(self) -> Iterator[Shot]:
         try:
-            connection, response = self._opened()
-            with closing(connection), closing(response):
-                yield from self._frames(connection, response)
+            with closing(self._opened()) as exchange:
+                yield from self._frames(exchange.connection, exchange.response)
         except Stopped:
             return
         except (HTTPException, ValueError) as error:
@@ -61,28 +60,28 @@ class HttpCamera:
                 yield Shot(jpeg=with_tables(jpeg))
                 connection.expect(PATIENCE, "no further frame")
 
-    def _opened(self) -> tuple[Connection, HTTPResponse]:
+    def _opened(self) -> "_Exchange":
         """The answer that holds the stream. Each further request has a connection of its own."""
         address, login, asked = self._address, Login(self._address.user, self._address.password), False
         for _ in range(MOST_REDIRECTS + 2):
-            connection = Connection(address, self._stopping)
             known = login if _may_know(self._address, address) else Login("", "")
+            exchange = _Exchange(address, known, self._stopping)
             try:
-                response = _ask(connection, address, known)
+                response = exchange.response
                 if response.status == 200:
-                    return connection, response
+                    return exchange
                 if response.status == 401 and known and not asked:
                     asked = login.take(response.headers.get_all("WWW-Authenticate", []))
                     if asked:
-                        connection.close()
+                        exchange.close()
                         continue
                 if response.status not in REDIRECTS:
-                    raise connection.lost(_refusal(response, bool(known)))
-                address = self._redirected(connection, address, response.headers.get("Location", ""))
+                    raise exchange.connection.lost(_refusal(response, bool(known)))
+                address = self._redirected(exchange.connection, address, response.headers.get("Location", ""))
             except BaseException:
-                connection.close()
+                exchange.close()
                 raise
-            connection.close()
+            exchange.close()
         raise SourceLost(f"{self.name}: it sends from one address to the next without end")
 
     def _redirected(self, connection: Connection, address: Address, place: str) -> Address:
@@ -101,17 +100,36 @@ def _may_know(given: Address, address: Address) -> bool:
     return same or (given.host == address.host and (given.scheme, address.scheme) == ("http", "https"))
 
 
-def _ask(connection: Connection, address: Address, login: Login) -> HTTPResponse:
-    path = address.path if address.path.startswith("/") else f"/{address.path}"
-    proof = login.header("GET", path)
-    lines = [f"GET {path} HTTP/1.1", f"Host: {address.site}", "Accept: multipart/x-mixed-replace, image/jpeg", "Connection: close"]
-    if proof:
-        lines.append(f"Authorization: {proof}")
-    connection.expect(PATIENCE, "no answer")
-    connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-    response = HTTPResponse(_Readable(connection), method="GET")  # type: ignore[arg-type]
-    response.begin()
-    return response
+class _Exchange:
+    """One request and the beginning of its answer."""
+
+    def __init__(self, address: Address, login: Login, stopping: threading.Event) -> None:
+        self.connection = Connection(address, stopping)
+        self.response = HTTPResponse(_Readable(self.connection), method="GET")  # type: ignore[arg-type]
+        try:
+            self._ask(address, login)
+            self.response.begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.response.close()  # first: it flushes what it reads from
+        self.connection.close()
+
+    def _ask(self, address: Address, login: Login) -> None:
+        path = address.path if address.path.startswith("/") else f"/{address.path}"
+        proof = login.header("GET", path)
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: {address.site}",
+            "Accept: multipart/x-mixed-replace, image/jpeg",
+            "Connection: close",
+        ]
+        if proof:
+            lines.append(f"Authorization: {proof}")
+        self.connection.expect(PATIENCE, "no answer")
+        self.connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
 
 
 class _Readable:
