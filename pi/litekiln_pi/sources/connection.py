@@ -53,16 +53,16 @@ def address_of(url: str) -> Address:
     """The parts of a URL. BadUse when it is none."""
     try:
         parts: SplitResult = urlsplit(url)
-        port = parts.port
+        port, host = parts.port, (parts.hostname or "").encode("idna").decode()
     except ValueError as error:
         raise BadUse(
             f"--source: that address can't be read: {error}", "it looks like http://NAME:PASSWORD@camera:8080/path"
         ) from None
-    if not parts.hostname:
+    if not host:
         raise BadUse(f"--source: no host in that {parts.scheme} address", f"it looks like {parts.scheme}://camera/path")
     path = _quoted(parts.path) + (f"?{_quoted(parts.query)}" if parts.query else "")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return Address(parts.scheme, parts.hostname, port or PORTS[parts.scheme], path, user, password)
+    return Address(parts.scheme, host, port or PORTS[parts.scheme], path, user, password)
 
 
 def _quoted(text: str) -> str:
