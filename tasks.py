@@ -149,6 +149,34 @@ def verify(
     run_command(commands.verify, as_json=json, debug=debug, model=model, variants=variant, engine=engine, force=force)
 
 
+@task(
+    help={
+        "model": "a folder below models/",
+        "variant": "which of its variants; built where it isn't yet",
+        "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
+        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, where no registry is in reach)",
+        "push": "send it to a registry: registry.example.org/me",
+        "save": "write it to a file for Pis without a network: FILE.tar.gz, which `docker load -i` reads there",
+        **{name: COMMON[name] for name in ("engine", "json", "debug")},
+    },
+)
+def pi(
+    _: Context,
+    model: str,
+    variant: str,
+    tag: str = "",
+    base: str = "auto",
+    push: str = "",
+    save: str = "",
+    engine: str = "auto",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Make the arm64 image of a bundle: runtime, model and web page, for a Raspberry Pi."""
+    how = {"tag": tag, "base": base, "push": push, "save": save, "engine": engine}
+    run_command(commands.pi, as_json=json, debug=debug, model=model, variant=variant, **how)
+
+
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
 def smoke(
     _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False

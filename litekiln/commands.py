@@ -64,6 +64,13 @@ def verify(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     return verify_model(reporter, find_project(), **arguments)
 
 
+def pi(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
+    """A bundle as an arm64 image."""
+    from litekiln.pi import pi as make_image
+
+    return make_image(reporter, find_project(), **arguments)
+
+
 def graph(reporter: Reporter, **arguments: Any) -> dict[str, Any]:
     """A picture of a .tflite file's graph."""
     from litekiln.graph import draw_graph

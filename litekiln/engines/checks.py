@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litekiln.check import Check, Status
+from litekiln.engines.buildx import require_buildx
 from litekiln.engines.daemon import INSTALL, connect, daemon_address
-from litekiln.engines.images import image_tag, require_buildx
+from litekiln.engines.images import image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
 from litekiln.toolchains import select_toolchains

@@ -1,9 +1,6 @@
 """Toolchain images: one Dockerfile.export, one image per toolchain, tagged by the hash of everything that goes into it."""
 
-import re
 import shlex
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,15 +14,14 @@ from filelock import FileLock
 
 from litekiln.engines.base import OnLine
 from litekiln.engines.bases import Base, debian_base_tag, make_bases
+from litekiln.engines.buildx import build_error, require_buildx, titles
 from litekiln.engines.daemon import connect
 from litekiln.engines.process import run_logged
-from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
 from litekiln.hashing import sha256_file, sha256_paths, sha256_value
 from litekiln.index import ca_bundle, index_url
 from litekiln.lock import require_current
 from litekiln.paths import Project
 from litekiln.report import Reporter
-from litekiln.store import FREE_SPACE
 from litekiln.toolchains import Toolchain
 
 if TYPE_CHECKING:
@@ -34,16 +30,6 @@ if TYPE_CHECKING:
 REPOSITORY = "litekiln/toolchain"
 HOST_PYTHON = "3.11"
 BASE_KINDS = ("auto", "registry", "debian")
-BASE_SIGNS = (
-    "failed to resolve source metadata",
-    "failed to do request",
-    "pull access denied",
-    "manifest unknown",
-    "no such host",
-    "failed to load metadata",
-)
-TAIL_LINES = 40
-TITLE_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -91,19 +77,6 @@ def build_image(client: "DockerClient", project: Project, toolchain: Toolchain, 
         return _build(client, project, toolchain, base_kind=base_kind, say=say)
 
 
-def require_buildx() -> None:
-    if not shutil.which("docker"):
-        msg = "the docker command is not installed"
-        raise DockerMissing(
-            msg, cause="images are built by it, with BuildKit", remedy="Debian: `sudo apt install docker.io docker-buildx`"
-        )
-    if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
-        msg = "docker has no buildx"
-        cause = "images are built by BuildKit, which the docker command reaches through its buildx plugin"
-        remedy = "install the plugin (Debian 13: `sudo apt install docker-buildx`; Docker's own packages: docker-buildx-plugin)"
-        raise BuildxMissing(msg, cause=cause, remedy=remedy)
-
-
 @contextmanager
 def _building(project: Project, toolchain: Toolchain) -> Iterator[None]:
     """One build of a toolchain's image at a time."""
@@ -124,9 +97,9 @@ def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, ba
     log = project.state / "logs" / f"image-{toolchain.name}.log"
     with tempfile.TemporaryDirectory() as scratch:
         command = [*argv, *_secrets(Path(scratch)), str(project.code)]
-        code = run_logged(command, log, _titles(say))
+        code = run_logged(command, log, titles(say))
     if code:
-        raise _build_error(toolchain, base, log)
+        raise build_error(f"the {toolchain.name} image", base, log, "; or work without Docker: --engine venv")
     image = client.images.get(tag)
     size = int(image.attrs["Size"])
     return BuiltImage(toolchain.name, tag, str(image.id), size, time.monotonic() - started, base)
@@ -157,39 +130,6 @@ def _secrets(scratch: Path) -> list[str]:
         (scratch / "index").write_text("".join(lines), encoding="utf-8")
         options += ["--secret", f"id=index,src={scratch / 'index'}"]
     return options
-
-
-def _titles(say: OnLine) -> OnLine:
-    """Of BuildKit's output, the title of each step once: `[toolchain 5/6] RUN …`."""
-    said: set[str] = set()
-
-    def on_line(line: str) -> None:
-        title = re.match(r"#\d+ (\[[a-z0-9-]+ +\d+/\d+\] .*)", line)
-        if title and title[1] not in said:
-            said.add(title[1])
-            say(title[1][:TITLE_LENGTH])
-
-    return on_line
-
-
-def _build_error(toolchain: Toolchain, base: str, log: Path) -> LitekilnError:
-    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-    text = "\n".join(tail)
-    if any(sign in text for sign in BASE_SIGNS):
-        msg = f"the base image of {toolchain.name} can't be reached: {base.partition('@')[0]}"
-        remedy = (
-            "check the network; where no registry is in reach: `inv images --base debian`; or work without Docker: --engine venv"
-        )
-        return BaseUnreachable(msg, cause="no container registry in reach, and the image is not on this machine", remedy=remedy)
-    if "no space left on device" in text.lower():
-        return DiskFull(
-            f"no space left while building the {toolchain.name} image", cause="an image takes up to 2 GB", remedy=FREE_SPACE
-        )
-    last = "\n".join(f"  | {line}" for line in tail[-12:])
-    msg = f"building the {toolchain.name} image failed\n{last}"
-    return ImageBuildFailed(
-        msg, cause=f"the whole output is in {log}", remedy="`inv doctor` checks the usual reasons: network, disk, CA set-up"
-    )
 
 
 def build_images(

@@ -103,6 +103,10 @@ class Model:
             self._detector.feed(batch)
             return self._detector.read(shares).found
 
+    def blank(self) -> Prepared:
+        """A grey picture, for measuring how long the network takes."""
+        return self.prepare(Image.new("RGB", self.size, "grey"))
+
     def look(self, picture: Image.Image) -> Any:
         return self.run(self.prepare(picture))
 

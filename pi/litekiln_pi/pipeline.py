@@ -19,7 +19,7 @@ from litekiln_pi.sources import Source
 
 RETRY_SECONDS = 1.0  # between two looks for a source that is gone
 LOWEST = 0.05  # of detections with lower scores nobody wants to hear
-Listener = Callable[[Seen], None]
+Listener = Callable[[Seen], object]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Pipeline:
             threading.Thread(target=self._guarded, args=(part,), name=part.__name__, daemon=True) for part in self._parts()
         ]
         self.failure = ""  # a part that died: a bug
+        self.at_end: Callable[[], None] = lambda: None  # called when no frame will come any more
 
     def _parts(self) -> tuple[Callable[[], None], ...]:
         return self._capture, self._prepare, self._infer
@@ -88,6 +89,7 @@ class Pipeline:
         self.source.stop()
         self._came.close()
         self._ready.close()
+        self.at_end()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end: of a file, or after stop()."""
@@ -118,7 +120,9 @@ class Pipeline:
             traceback.print_exc()
             self.failure = f"{part.__name__}: {error}"
         finally:
-            if part != self._infer:
+            if part == self._infer:
+                self.at_end()
+            else:
                 (self._came if part == self._capture else self._ready).close()
 
     def _capture(self) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from litekiln import index
-from litekiln.engines import images
+from litekiln.engines import buildx, images
 from litekiln.engines.base import LineSink
 from litekiln.engines.bases import debian_mirror
+from litekiln.engines.buildx import require_buildx
 from litekiln.engines.choose import AutoEngine, choose_engine
 from litekiln.engines.daemon import _why_unreachable, connect, is_elsewhere
 from litekiln.engines.here import HereEngine
-from litekiln.engines.images import image_tag, require_buildx
+from litekiln.engines.images import image_tag
 from litekiln.engines.launch import __file__ as launch_file
 from litekiln.engines.venv import _install_error
 from litekiln.errors import (
@@ -98,8 +99,8 @@ def test_no_docker_command_for_builds(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_no_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(images.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    monkeypatch.setattr(buildx.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(buildx.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
     with pytest.raises(BuildxMissing, match="docker has no buildx") as caught:
         require_buildx()
     assert "docker-buildx" in caught.value.remedy
@@ -111,16 +112,15 @@ def test_no_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "ERROR: failed to do request: Head https://registry: dial tcp",
             BaseUnreachable,
-            "the base image of tiny can't be reached: python:3.11",
+            "the base of the tiny image can't be reached: python:3.11",
         ),
         ("ERROR: write /x: no space left on device", DiskFull, "no space left while building the tiny image"),
         ("ERROR: process did not complete: exit code 2", ImageBuildFailed, "building the tiny image failed\n  | ERROR: process"),
     ],
 )
 def test_a_failed_build_says_why(project: Project, line: str, kind: type[LitekilnError], message: str) -> None:
-    tiny = load_toolchain(project, "tiny")
     (project.work / "log").write_text(f"#1 something\n{line}\n")
-    error = images._build_error(tiny, "python:3.11@sha256:0", project.work / "log")
+    error = buildx.build_error("the tiny image", "python:3.11@sha256:0", project.work / "log")
     assert isinstance(error, kind)
     assert message in error.what.replace("#1 something\n  | ", "")
     assert error.remedy

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HOST = sorted((ROOT / "litekiln").rglob("*.py"))
 STEPS = sorted((ROOT / "steps").glob("*.py"))
-RUNTIME = sorted((ROOT / "pi").rglob("*.py"))
+RUNTIME = sorted((ROOT / "pi" / "litekiln_pi").rglob("*.py"))
 SHARED = ("boxes", "detector", "pictures", "ports")  # of the steps, what the Pi's image holds too
 
 
@@ -48,13 +49,20 @@ def test_the_pis_runtime_takes_of_the_steps_what_was_verified_and_nothing_else(p
     assert not {"litekiln", "tensorflow", "docker"} & set(_imports(path))
 
 
+@pytest.mark.parametrize("path", [*RUNTIME, *(ROOT / "steps" / f"{name}.py" for name in SHARED)], ids=lambda path: path.stem)
+def test_the_pis_runtime_uses_nothing_that_is_left_out_of_its_image(path: Path) -> None:
+    assert not re.findall(r"numpy\.(?:random|testing|typing|f2py|distutils)|import sqlite3|ImageCms|ImageTk", path.read_text())
+
+
 @pytest.mark.parametrize("name", SHARED)
 def test_what_the_pi_shares_needs_nothing_of_tensorflow_or_the_other_steps(name: str) -> None:
     imported = set(_imports(ROOT / "steps" / f"{name}.py"))
     assert imported <= {*SHARED, "numpy", "PIL", "collections", "json", "os"}
 
 
-@pytest.mark.parametrize("path", [*HOST, *STEPS, *RUNTIME, ROOT / "tasks.py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*HOST, *STEPS, *RUNTIME, ROOT / "pi" / "lay_out.py", ROOT / "tasks.py"], ids=lambda path: path.stem
+)
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") < 300

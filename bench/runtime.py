@@ -1,0 +1,162 @@
+"""The Pi's loop beside bare inference, and beside the loop that most examples show: time per frame, in one run on this machine.
+
+    .litekiln/host/bin/python bench/runtime.py [--bundle DIR]… [--seconds N] [--threads N]
+
+One clip of 640x480 JPEG frames for all three, each measured several times in turn, the median of the rounds counts:
+
+    bare     the interpreter's invoke() alone, on a frame that is ready
+    loop     litekiln_pi: capture, decoding and inference overlap; boxes mapped back to the picture
+    common   one after the other: decode, resize to the network's size, invoke, resize for the screen, draw
+
+Goals: loop at most 1.10 times bare; loop at least 1.5 times the frames of common. A bundle is a folder as `inv build` leaves it;
+without any it is the demo's int8. The table says whether a goal is met; the exit code is 0 either way.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "pi"), str(ROOT / "steps")]
+
+from io import BytesIO  # noqa: E402
+
+import numpy  # noqa: E402
+import pictures  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from litekiln_pi.frames import Newest, Shot  # noqa: E402
+from litekiln_pi.machine import best_threads  # noqa: E402
+from litekiln_pi.model import Bundle, Model  # noqa: E402
+from litekiln_pi.pipeline import Pipeline  # noqa: E402
+from litekiln_pi.sources import open_source  # noqa: E402
+from litekiln_pi.stills import as_jpeg, draw  # noqa: E402
+
+FRAMES, SIZE, ROUNDS = 60, (640, 480), 5
+BARE_GOAL, COMMON_GOAL = 1.10, 1.5
+
+
+def clip() -> list[bytes]:
+    """Frames of the test picture, as a camera's JPEGs."""
+    source, frames = open_source("test", width=SIZE[0], height=SIZE[1]), []
+    for shot in source.shots():
+        frames.append(shot.jpeg or as_jpeg(shot.picture, 85))
+        if len(frames) == FRAMES:
+            source.stop()
+            break
+    return frames
+
+
+class Clip:
+    """The frames as a live source that is never waited for: the next one is there whenever the loop can take one."""
+
+    name, live = "clip", True
+
+    def __init__(self, frames: list[bytes]) -> None:
+        self._frames, self._stopped = frames, False
+        self.place: Newest[object] | None = None
+
+    def shots(self) -> Iterator[Shot]:
+        count = 0
+        while not self._stopped and self.place and self.place.wait_until_free():
+            yield Shot(jpeg=self._frames[count % len(self._frames)])
+            count += 1
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+def bare(model: Model, frames: list[bytes], seconds: float) -> float:
+    """Seconds a frame."""
+    interpreter = model._detector._interpreter
+    model.run(model.prepare(Image.open(BytesIO(frames[0]))))
+    return _repeat(lambda _: interpreter.invoke(), seconds)
+
+
+def common(model: Model, bundle: Bundle, frames: list[bytes], seconds: float) -> float:
+    contract = bundle.contract
+
+    def once(count: int) -> None:
+        picture = Image.open(BytesIO(frames[count % len(frames)])).convert("RGB")
+        small = picture.resize(model.size, Image.Resampling.BILINEAR)
+        batch = model._detector.typed(pictures.normalise(numpy.asarray(small, numpy.float32), contract))
+        found = model.run((batch, (1.0, 1.0)))
+        screen = picture.resize(SIZE, Image.Resampling.BILINEAR, box=(1, 1, SIZE[0] - 1, SIZE[1] - 1))
+        draw(screen, model.detections(found, *SIZE, 0.4), *SIZE)
+
+    return _repeat(once, seconds)
+
+
+def loop(model: Model, frames: list[bytes], seconds: float) -> float:
+    source = Clip(frames)
+    pipeline = Pipeline(model, source)
+    source.place = pipeline._came  # type: ignore[assignment]
+    pipeline.start()
+    time.sleep(seconds / 5)
+    before, started = pipeline.counters.looked_at, time.perf_counter()
+    time.sleep(seconds)
+    count, took = pipeline.counters.looked_at - before, time.perf_counter() - started
+    pipeline.stop()
+    pipeline.join(10)
+    return took / count
+
+
+def _repeat(once: Callable[[int], object], seconds: float) -> float:
+    for count in range(3):
+        once(count)
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        once(count)
+        count += 1
+    return (time.perf_counter() - started) / count
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    threads: int
+    bare: float
+    loop: float
+    common: float
+
+    def cells(self) -> tuple[str, ...]:
+        first, second = self.loop / self.bare, self.common / self.loop
+        shown = [f"{value * 1000:.2f} ms" for value in (self.bare, self.loop, self.common)]
+        verdicts = "yes" if first <= BARE_GOAL else "NO", "yes" if second >= COMMON_GOAL else "NO"
+        return self.name, str(self.threads), *shown, f"{first:.3f}", verdicts[0], f"{second:.2f}", verdicts[1]
+
+
+HEADS = ("model", "threads", "bare", "loop", "common", "loop/bare", f"<= {BARE_GOAL}", "common/loop", f">= {COMMON_GOAL}")
+
+
+def measure(folder: Path, frames: list[bytes], seconds: float, threads: int) -> Row:
+    bundle = Bundle(folder)
+    threads = threads or best_threads(bundle)
+    model = bundle.open(threads)
+    rounds = [
+        (bare(model, frames, seconds), loop(model, frames, seconds), common(model, bundle, frames, seconds)) for _ in range(ROUNDS)
+    ]
+    medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+    return Row(bundle.name, threads, *medians)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, action="append", help="default: out/shapes/int8")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each of the measurements in a round (default: 1)")
+    parser.add_argument("--threads", type=int, default=0, help="default: measured at the start, as the image does")
+    options = parser.parse_args()
+    folders = options.bundle or [ROOT / "out" / "shapes" / "int8"]
+    frames = clip()
+    rows = [HEADS, *(measure(folder, frames, options.seconds, options.threads).cells() for folder in folders)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
+    for row in rows:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""BuildKit, reached through the docker command: what it says while it builds, and why it failed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from litekiln.engines.base import OnLine
+from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
+from litekiln.store import FREE_SPACE
+
+BASE_SIGNS = (
+    "failed to resolve source metadata",
+    "failed to do request",
+    "pull access denied",
+    "manifest unknown",
+    "no such host",
+    "failed to load metadata",
+)
+TAIL_LINES = 40
+TITLE_LENGTH = 100
+
+
+def require_buildx() -> None:
+    if not shutil.which("docker"):
+        msg = "the docker command is not installed"
+        raise DockerMissing(
+            msg, cause="images are built by it, with BuildKit", remedy="Debian: `sudo apt install docker.io docker-buildx`"
+        )
+    if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
+        msg = "docker has no buildx"
+        cause = "images are built by BuildKit, which the docker command reaches through its buildx plugin"
+        remedy = "install the plugin (Debian 13: `sudo apt install docker-buildx`; Docker's own packages: docker-buildx-plugin)"
+        raise BuildxMissing(msg, cause=cause, remedy=remedy)
+
+
+def titles(say: OnLine) -> OnLine:
+    """Of BuildKit's output, the title of each step once: `[toolchain 5/6] RUN …`."""
+    said: set[str] = set()
+
+    def on_line(line: str) -> None:
+        title = re.match(r"#\d+ (\[[a-z0-9-]+ +\d+/\d+\] .*)", line)
+        if title and title[1] not in said:
+            said.add(title[1])
+            say(title[1][:TITLE_LENGTH])
+
+    return on_line
+
+
+def build_error(what: str, base: str, log: Path, remedy: str = "") -> LitekilnError:
+    """Why BuildKit failed, from the end of what it said."""
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+    text = "\n".join(tail)
+    if any(sign in text for sign in BASE_SIGNS):
+        msg = f"the base of {what} can't be reached: {base.partition('@')[0]}"
+        told = f"check the network; where no registry is in reach: `inv images --base debian`{remedy}"
+        return BaseUnreachable(msg, cause="no container registry in reach, and the image is not on this machine", remedy=told)
+    if "no space left on device" in text.lower():
+        return DiskFull(f"no space left while building {what}", cause="an image takes up to 2 GB", remedy=FREE_SPACE)
+    last = "\n".join(f"  | {line}" for line in tail[-12:])
+    msg = f"building {what} failed\n{last}"
+    return ImageBuildFailed(
+        msg, cause=f"the whole output is in {log}", remedy="`inv doctor` checks the usual reasons: network, disk, CA set-up"
+    )

@@ -1,0 +1,35 @@
+"""Whether the container does what it was started for: asked by Docker every half minute."""
+
+import http.client
+import os
+from pathlib import Path
+
+from litekiln_pi.arguments import parser
+
+SECONDS = 5
+
+
+def healthy(first: Path = Path("/proc/1/cmdline")) -> bool:
+    """True when the server answers; also when the container runs another command, which Docker asks about all the same."""
+    given = _arguments(first)
+    if given and not given[0].startswith("-") and given[0] != "serve":
+        return True
+    options = parser().parse_args(["serve", *[each for each in given if each != "serve"]])
+    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - what it listens on, not what is asked
+    connection = http.client.HTTPConnection(host, options.port, timeout=SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _arguments(first: Path) -> list[str]:
+    """What the container's first process was started with, after the program's name."""
+    try:
+        words = [os.fsdecode(word) for word in first.read_bytes().split(b"\0")[:-1]]
+    except OSError:
+        return []
+    return words[words.index("litekiln_pi") + 1 :] if "litekiln_pi" in words else []

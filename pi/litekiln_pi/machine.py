@@ -1,0 +1,104 @@
+"""The machine it runs on: processor, heat, and whether a Pi slows itself down."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from litekiln_pi.model import Bundle, Model
+
+MOST_THREADS = 4  # every Pi has four cores; more than that never helped these models
+TRIED_SECONDS, TRIED_RUNS = 0.4, 40  # of each number of threads
+WORTH = 0.95  # more threads have to be this much faster: they take from the rest
+# What `vcgencmd get_throttled` calls its bits; those of 16 and higher tell of the time since the Pi was started.
+THROTTLING = {
+    0: "under-voltage now: use a stronger power supply",
+    1: "its frequency is capped now",
+    2: "throttled now",
+    3: "at its soft temperature limit now: cool it",
+    16: "under-voltage has occurred",
+    17: "its frequency has been capped",
+    18: "it has been throttled",
+    19: "its soft temperature limit has been reached",
+}
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def temperature(root: Path = Path("/")) -> float | None:
+    """Degrees Celsius; None where the kernel doesn't say."""
+    try:
+        return int((root / "sys/class/thermal/thermal_zone0/temp").read_text()) / 1000
+    except (OSError, ValueError):
+        return None
+
+
+def throttling(root: Path = Path("/")) -> list[str] | None:
+    """What slows a Pi down or has, in words; None where nobody tells, as on other machines."""
+    for path in sorted((root / "sys/devices/platform/soc").glob("*firmware/get_throttled")):
+        try:
+            bits = int(path.read_text().strip(), 16)
+        except (OSError, ValueError):
+            return None
+        return [words for bit, words in THROTTLING.items() if bits & 1 << bit]
+    return None
+
+
+def board(root: Path = Path("/")) -> str:
+    """`Raspberry Pi 4 Model B Rev 1.4`, or the kind of processor."""
+    try:
+        return (root / "proc/device-tree/model").read_text().rstrip("\0\n")
+    except OSError:
+        return platform.machine()
+
+
+def time_threads(
+    bundle: Bundle, counts: list[int], seconds: float, say: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
+    """How long the network takes for a picture with each number of threads, alone."""
+    told = []
+    for count in counts:
+        model = bundle.open(count)
+        milliseconds = sorted(_runs(model, seconds))
+        told.append(
+            {
+                "threads": count,
+                "runs": len(milliseconds),
+                "median": round(statistics.median(milliseconds), 2),
+                "fastest": round(milliseconds[0], 2),
+                "p95": round(milliseconds[int(len(milliseconds) * 0.95)], 2),
+            }
+        )
+        if say:
+            say(f"{count} thread{'s' * (count > 1)}: {told[-1]['median']:.1f} ms a picture")
+    return told
+
+
+def _runs(model: Model, seconds: float) -> list[float]:
+    prepared = model.blank()
+    model.run(prepared)  # the first run makes the operators ready
+    times: list[float] = []
+    end = time.monotonic() + seconds
+    while len(times) < 3 or (time.monotonic() < end and len(times) < TRIED_RUNS * max(1.0, seconds)):
+        started = time.perf_counter()
+        model.run(prepared)
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def best_threads(bundle: Bundle, say: Callable[[str], None] | None = None) -> int:
+    """The number of threads that is fastest here, by a short measurement; the smaller one where they are about the same."""
+    timed = time_threads(bundle, list(range(1, min(cores(), MOST_THREADS) + 1)), TRIED_SECONDS)
+    best = timed[0]
+    for each in timed[1:]:
+        if each["median"] < best["median"] * WORTH:
+            best = each
+    if say:
+        shown = ", ".join(f"{each['threads']}: {each['median']:.1f} ms" for each in timed)
+        say(f"threads: {best['threads']} ({shown})")
+    return int(best["threads"])

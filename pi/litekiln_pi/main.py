@@ -1,0 +1,194 @@
+"""The commands."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from litekiln_pi.arguments import parser
+from litekiln_pi.errors import BadPicture, BadUse, PiError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit code: 0 done, 2 wrong arguments, others by errors.py."""
+    given = sys.argv[1:] if argv is None else argv
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
+        given = ["serve", *given]
+    try:
+        options = parser().parse_args(given)
+        return int(COMMANDS[options.command](options) or 0)
+    except argparse.ArgumentTypeError as error:  # of a variable in the environment
+        print(f"error: {error}", file=sys.stderr)
+        return BadUse.exit_code
+    except PiError as error:
+        print(f"error: {error}", *([f"  → {error.remedy}"] if error.remedy else []), sep="\n", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # who read the lines has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def say(text: str) -> None:
+    """For people; standard output is for programs."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
+    from litekiln_pi.machine import best_threads
+    from litekiln_pi.model import Bundle
+    from litekiln_pi.pipeline import Pipeline
+    from litekiln_pi.sources import open_source
+
+    bundle = Bundle()
+    source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
+    say(f"model: {bundle.name}")
+    threads = options.threads or best_threads(bundle, say)
+    return bundle, Pipeline(bundle.open(threads), source, say=say)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from litekiln_pi.server import Settings, serve
+
+    bundle, pipeline = _pipeline(options)
+    token = os.environ.get("LITEKILN_TOKEN", "")
+    settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
+    serve(pipeline, bundle, settings)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    """Lines until the source ends, `--count` is reached or a signal comes."""
+    from litekiln_pi.frames import Newest, Seen
+
+    _, pipeline = _pipeline(options)
+    lines: Newest[Seen] = Newest()
+    # A reader that is slower than the network gets the newest frames of a camera, and every one of a file.
+    pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
+    pipeline.at_end = lines.close
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: pipeline.stop())
+    pipeline.start()
+    shown = 0
+    try:
+        while not options.count or shown < options.count:
+            seen = lines.take()
+            if seen is None:
+                break
+            told = {**seen.as_data(), "detections": [each.as_data() for each in seen.detections if each.score >= options.threshold]}
+            print(json.dumps(told), flush=True)
+            shown += 1
+    finally:
+        pipeline.stop()
+        lines.close()
+    if pipeline.failure:
+        say(f"error: {pipeline.failure}")
+        return 1
+    return 0
+
+
+def _detect(options: argparse.Namespace) -> int:
+    from litekiln_pi.model import Bundle
+    from litekiln_pi.stills import as_jpeg, draw, look_at
+
+    model, failed = Bundle().open(1), 0
+    for path in _pictures(options.files):
+        try:
+            seen, picture = look_at(model, path.read_bytes(), options.threshold, name=str(path))
+        except (BadPicture, OSError) as error:
+            say(f"{path}: {error}")
+            failed += 1
+            continue
+        print(json.dumps(seen.as_data()), flush=True)
+        if options.out:
+            _write(options.out, path, as_jpeg(draw(picture, seen.detections, seen.width, seen.height)))
+    return 1 if failed else 0
+
+
+def _pictures(paths: list[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES)
+            if not inside:
+                msg = f"{path}: no picture in this folder"
+                raise BadUse(msg, f"pictures end in {', '.join(PICTURES)}")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            msg = f"{path}: no such file in the container"
+            raise BadUse(msg, 'mount its folder: docker run --rm -v "$PWD:/data" IMAGE detect FILE')
+    return found
+
+
+def _write(folder: Path, path: Path, data: bytes) -> None:
+    target = folder / f"{path.stem}.detected.jpg"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    except OSError as error:
+        msg = f"{target} can't be written: {error.strerror}"
+        raise BadUse(msg, "the container's user is 10001: make the folder writable, or run with --user $(id -u)") from None
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from litekiln_pi.machine import MOST_THREADS, board, cores, temperature, throttling, time_threads
+    from litekiln_pi.model import Bundle
+
+    bundle = Bundle()
+    before = temperature()
+    if not options.json:
+        say(f"{bundle.name} on {board()}, {cores()} cores")
+    counts = list(range(1, min(cores(), MOST_THREADS) + 1))
+    timed = time_threads(bundle, counts, options.seconds, None if options.json else say)
+    after, slowed = temperature(), throttling()
+    if options.json:
+        heat = {"before": before, "after": after}
+        print(json.dumps({"model": bundle.name, "board": board(), "timed": timed, "temperature": heat, "throttling": slowed}))
+        return
+    shown = "not told by this machine" if after is None else f"{before:.0f} °C before, {after:.0f} °C after"
+    print(f"temperature: {shown}")
+    print(f"throttling: {'not told by this machine' if slowed is None else '; '.join(slowed) or 'none'}")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from litekiln_pi.about import about, in_words
+    from litekiln_pi.model import Bundle
+
+    told = about(Bundle())
+    print(json.dumps(told, indent=1) if options.json else in_words(told))
+
+
+def _selftest(options: argparse.Namespace) -> None:
+    from litekiln_pi.model import Bundle
+    from litekiln_pi.selftest import selftest
+
+    told = selftest(Bundle())
+    if options.json:
+        print(json.dumps(told))
+        return
+    worst = told["score_difference"]["max"]
+    print(f"ok: {told['matched']} of {told['recorded']} recorded detections seen here, scores differ by at most {worst:.4f}")
+
+
+def _health(_: argparse.Namespace) -> int:
+    from litekiln_pi.health import healthy
+
+    return 0 if healthy() else 1
+
+
+COMMANDS = {
+    "serve": _serve,
+    "watch": _watch,
+    "detect": _detect,
+    "bench": _bench,
+    "info": _info,
+    "selftest": _selftest,
+    "health": _health,
+}

@@ -1,0 +1,129 @@
+"""The application: which path is answered by what."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from litekiln_pi.model import Bundle
+from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.server.answers import Refused, answer, refusal
+from litekiln_pi.server.camera import Camera
+from litekiln_pi.server.guard import Guard
+from litekiln_pi.server.hub import Hub
+from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
+from litekiln_pi.server.openapi import DESCRIPTION
+from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.upload import Uploads
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+TOLD_OF_REPORT = ("verdict", "accuracy", "parity", "conversion", "source", "file", "reproduce", "warnings")
+TOLD_OF_MANIFEST = ("litekiln", "files", "toolchains", "page")
+WORDS = {404: "there is nothing here", 405: "this can't be asked in this way"}
+
+
+class App:
+    """What uvicorn calls, and what the server's own parts need to be told of."""
+
+    def __init__(self, pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
+        self.hub = Hub(pipeline)
+        self.routes = _routes(self.hub, bundle, settings)
+        self.routes.append(Route("/metrics", self._metrics))
+        self.metrics = Metrics(pipeline, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
+        handlers: Any = {Refused: _refused, HTTPException: _no_such_thing, Exception: _bug}
+        starlette = Starlette(routes=self.routes, exception_handlers=handlers)
+        starlette.router.redirect_slashes = False  # to an address that the visitor's Host header decides
+        self._guarded: ASGIApp = Guard(starlette, settings, self.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guarded(scope, receive, send)
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> App:
+    """The pipeline may be running already or not: `serve` starts and stops it."""
+    return App(pipeline, bundle, settings)
+
+
+def _routes(hub: Hub, bundle: Bundle, settings: Settings) -> list[Route]:
+    camera, uploads, page = Camera(hub, bundle, settings), Uploads(bundle, settings), _Page(WEB)
+
+    async def info(_: Request) -> Response:
+        return answer(_info(bundle))
+
+    async def openapi(_: Request) -> Response:
+        return answer(DESCRIPTION)
+
+    return [
+        Route("/", page.index),
+        Route("/static/{name}", page.file),
+        Route("/api/frame", camera.frame),
+        Route("/api/detections", camera.detections),
+        Route("/api/detect", uploads.detect, methods=["POST"]),
+        Route("/api/state", camera.state),
+        Route("/api/state", camera.change, methods=["POST"]),
+        Route("/api/snapshot", camera.snapshot, methods=["POST"]),
+        Route("/api/info", info),
+        Route("/healthz", camera.health),
+        Route("/openapi.json", openapi),
+    ]
+
+
+class _Page:
+    """The page's files, read at the start: no request reaches the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in folder.iterdir() if path.suffix in KINDS}
+
+    async def index(self, request: Request) -> Response:
+        return self._answer(request, "index.html")
+
+    async def file(self, request: Request) -> Response:
+        return self._answer(request, request.path_params["name"])
+
+    def _answer(self, request: Request, name: str) -> Response:
+        if name not in self._files:
+            raise HTTPException(404)
+        data, kind = self._files[name]
+        headers = {"etag": f'"{hashlib.sha256(data).hexdigest()[:16]}"', "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(data, headers=headers, media_type=kind)
+
+
+def _info(bundle: Bundle) -> dict[str, Any]:
+    """What model this is, how it wants its pictures, and where it comes from."""
+    report, manifest = bundle.report, bundle.manifest
+    return {
+        "model": manifest["model"],
+        "variant": manifest["variant"],
+        "labels": bundle.labels,
+        "contract": bundle.contract,
+        "report": {name: report[name] for name in TOLD_OF_REPORT if name in report},
+        "manifest": {name: manifest[name] for name in TOLD_OF_MANIFEST if name in manifest},
+    }
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return refusal(error.status, str(error), error.retry)
+
+
+async def _no_such_thing(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = refusal(error.status_code, WORDS.get(error.status_code, error.detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    return refusal(500, "this is a bug; the program's log has the details")

@@ -1,0 +1,85 @@
+"""Figures for Prometheus, in a registry of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+from starlette.types import Scope
+
+from litekiln_pi.frames import Seen
+from litekiln_pi.pipeline import Pipeline
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
+TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
+PARTS = {
+    "decode": "decoding and preparing a frame",
+    "inference": "the network",
+    "latency": "from a frame's coming to its detections",
+}
+METHODS = ("GET", "HEAD", "POST")
+
+
+class Metrics:
+    """What is counted here, and what is read from the loop when somebody asks."""
+
+    def __init__(self, pipeline: Pipeline, model: str, paths: set[str]) -> None:
+        self._paths = paths
+        self.registry = CollectorRegistry()
+        self._requests = Counter("litekiln_requests", "Answers", ["route", "method", "code"], registry=self.registry)
+        self._refused = Counter("litekiln_connections_refused", "Connections ended early", ["reason"], registry=self.registry)
+        self._seconds = {
+            part: Histogram(f"litekiln_{part}_seconds", f"Time of {what}", buckets=SECONDS, registry=self.registry)
+            for part, what in PARTS.items()
+        }
+        self.registry.register(_Loop(pipeline, model))
+        ProcessCollector(registry=self.registry)
+        pipeline.listen(self._saw)
+
+    def _saw(self, seen: Seen) -> None:
+        for part, histogram in self._seconds.items():
+            histogram.observe(seen.milliseconds[part] / 1000)
+
+    def answered(self, scope: Scope, code: int) -> None:
+        path = "/static" if scope["path"].startswith("/static/") else scope["path"]
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._requests.labels(path if path in self._paths else "other", method, str(code)).inc()
+
+    def refused(self, status: int) -> None:
+        self._refused.labels({0: "slow reader", 400: "no request", 408: "slow request", 503: "too many"}[status]).inc()
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class _Loop(Collector):
+    def __init__(self, pipeline: Pipeline, model: str) -> None:
+        self._pipeline, self._model = pipeline, model
+
+    def collect(self) -> "Iterator[CounterMetricFamily | GaugeMetricFamily | InfoMetricFamily]":
+        pipeline, counters = self._pipeline, self._pipeline.counters
+        yield InfoMetricFamily("litekiln", "What runs here", {"model": self._model, "source": pipeline.source.name})
+        yield CounterMetricFamily("litekiln_frames_captured", "Frames that came from the source", counters.captured)
+        yield CounterMetricFamily("litekiln_frames_looked_at", "Frames that the network looked at", counters.looked_at)
+        yield CounterMetricFamily("litekiln_frames_dropped", "Frames that a newer one took the place of", pipeline.dropped)
+        yield CounterMetricFamily("litekiln_frames_damaged", "Frames that could not be decoded", counters.damaged)
+        yield CounterMetricFamily("litekiln_source_lost", "Times that the source went away", counters.lost)
+        yield GaugeMetricFamily("litekiln_frames_per_second", "Frames looked at in a second", pipeline.rate.value)
+        yield GaugeMetricFamily("litekiln_captured_per_second", "Frames captured in a second", pipeline.captured_rate.value)
+        yield GaugeMetricFamily(
+            "litekiln_source_up", "1 while frames come", float(bool(counters.captured and not pipeline.problem))
+        )
+        yield GaugeMetricFamily("litekiln_paused", "1 while paused", float(pipeline.paused))
+        yield GaugeMetricFamily("litekiln_healthy", "1 while all parts of the loop run", float(pipeline.alive))
+        degrees = temperature()
+        if degrees is not None:
+            yield GaugeMetricFamily("litekiln_temperature_celsius", "The processor's temperature", degrees)
+
+
+def temperature() -> float | None:
+    try:
+        return int(TEMPERATURE.read_text(encoding="ascii")) / 1000
+    except (OSError, ValueError):
+        return None

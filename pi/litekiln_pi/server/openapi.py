@@ -1,0 +1,181 @@
+"""The description of the interface for programs (OpenAPI 3.1), kept by hand; a test holds it against the routes."""
+
+from typing import Any
+
+THRESHOLD = {
+    "name": "threshold",
+    "in": "query",
+    "description": "leave out what is less sure",
+    "schema": {"type": "number", "minimum": 0, "maximum": 1},
+}
+ERROR = {"$ref": "#/components/schemas/Error"}
+
+
+def _schema(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _content(**kinds: Any) -> dict[str, Any]:
+    names = {
+        "json": "application/json",
+        "jpeg": "image/jpeg",
+        "events": "text/event-stream",
+        "text": "text/plain",
+        "html": "text/html",
+    }
+    return {names[kind]: {"schema": schema} for kind, schema in kinds.items()}
+
+
+def _answers(description: str, content: dict[str, Any] | None = None, **refused: str) -> dict[str, Any]:
+    told: dict[str, Any] = {"200": {"description": description, **({"content": content} if content else {})}}
+    for status, why in refused.items():
+        code = status.removeprefix("s")
+        told[code] = {"description": why} if code == "204" else {"description": why, "content": _content(json=ERROR)}
+    return told
+
+
+BINARY = {"type": "string", "contentEncoding": "binary"}
+BUSY = "too much at once: Retry-After says when to come again"
+FRAME_HEADER = {"X-Litekiln-Frame": {"description": "the frame's data and detections, as JSON", "schema": {"type": "string"}}}
+
+_frame = {
+    "summary": "The newest frame as JPEG, with its own detections in a header; waits for one that is newer than `after`",
+    "parameters": [
+        {"name": "after", "in": "query", "description": "the frame that is known", "schema": {"type": "integer"}},
+        THRESHOLD,
+    ],
+    "responses": _answers("a frame", _content(jpeg=BINARY), s204="no newer frame came in time", s503=BUSY),
+}
+_frame["responses"]["200"]["headers"] = FRAME_HEADER  # type: ignore[index]
+
+PATHS: dict[str, Any] = {
+    "/": {"get": {"summary": "The page", "responses": _answers("the page", _content(html={"type": "string"}))}},
+    "/static/{name}": {
+        "get": {
+            "summary": "The page's files",
+            "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "responses": _answers("a file", s404="there is none of this name"),
+        }
+    },
+    "/api/frame": {"get": _frame},
+    "/api/detections": {
+        "get": {
+            "summary": "The newest frame's detections; with `Accept: text/event-stream` of each frame from now on, the newest wins",
+            "parameters": [THRESHOLD],
+            "responses": _answers(
+                "detections", _content(json=_schema("Seen"), events={"type": "string"}), s503="no frame yet, or too many streams"
+            ),
+        }
+    },
+    "/api/detect": {
+        "post": {
+            "summary": "What is in a picture: as JSON, or drawn into it with `as=jpeg` or `Accept: image/jpeg`",
+            "parameters": [THRESHOLD, {"name": "as", "in": "query", "schema": {"enum": ["json", "jpeg"]}}],
+            "requestBody": {"required": True, "content": {"image/*": {"schema": BINARY}}},
+            "responses": _answers(
+                "what was found",
+                _content(json=_schema("Picture"), jpeg=BINARY),
+                s400="damaged or empty",
+                s408="it came too slowly",
+                s413="too many bytes or pixels",
+                s415="not a picture that can be looked at: another form, an animation, 16 bits a channel, CMYK",
+                s503=BUSY,
+            ),
+        }
+    },
+    "/api/state": {
+        "get": {"summary": "How the loop is doing", "responses": _answers("the state", _content(json=_schema("State")))},
+        "post": {
+            "summary": "Pause the loop, or let it go on",
+            "requestBody": {"required": True, "content": _content(json=_schema("Change"))},
+            "responses": _answers("the state", _content(json=_schema("State")), s400="not understood", s415="not JSON"),
+        },
+    },
+    "/api/snapshot": {
+        "post": {
+            "summary": "The newest frame with boxes and names, to download; kept on disk too where a folder for it was given",
+            "parameters": [
+                THRESHOLD,
+                {
+                    "name": "hide",
+                    "in": "query",
+                    "description": "names to leave out",
+                    "schema": {"type": "array", "items": {"type": "string"}},
+                },
+            ],
+            "responses": _answers(
+                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no frame yet", s507="the disk is full"
+            ),
+        }
+    },
+    "/api/info": {
+        "get": {
+            "summary": "The model, its contract, where it comes from",
+            "responses": _answers("it", _content(json={"type": "object"})),
+        }
+    },
+    "/healthz": {
+        "get": {
+            "summary": "Whether all parts run; a camera that is waited for is told, and is no illness. Needs no token",
+            "security": [],
+            "responses": _answers("all run", _content(json=_schema("Health")), s503="a part has failed"),
+        }
+    },
+    "/metrics": {"get": {"summary": "Figures for Prometheus", "responses": _answers("figures", _content(text={"type": "string"}))}},
+    "/openapi.json": {"get": {"summary": "This description", "responses": _answers("it", _content(json={"type": "object"}))}},
+}
+
+
+def _object(**properties: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": {name: {"type": kind} for name, kind in properties.items()},
+    }
+
+
+def _with(schema: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    return {**schema, "required": [*schema["required"], *properties], "properties": {**schema["properties"], **properties}}
+
+
+LIST = {"type": "array", "items": _schema("Detection")}
+TIMES = _object(decode="number", inference="number", latency="number")
+BOX = {
+    "type": "array",
+    "items": {"type": "number"},
+    "minItems": 4,
+    "maxItems": 4,
+    "description": "left, top, right, bottom in pixels of the original picture",
+}
+PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST)
+STATE = _object(
+    model="string", source="string", problem="string", paused="boolean", threshold="number", threads="integer", fps="number",
+    captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer", keeps_snapshots="boolean",
+)  # fmt: skip
+SCHEMAS = {
+    "Error": _object(error="string"),
+    "Detection": _with(
+        {**_object(name="string", score="number"), "additionalProperties": False}, box=BOX, **{"class": {"type": "integer"}}
+    ),
+    "Picture": PICTURE,
+    "Seen": _with(PICTURE, frame={"type": "integer"}),
+    "State": _with(
+        STATE,
+        labels={"type": "array", "items": {"type": "string"}},
+        kinds={"type": "array", "items": {"type": "integer"}},
+        frame={"type": ["integer", "null"]},
+    ),
+    "Change": {**_object(paused="boolean"), "additionalProperties": False},
+    "Health": _object(status="string", problem="string"),
+}
+DESCRIPTION: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "litekiln",
+        "version": "1",
+        "description": "What a camera sees. Errors are JSON with `error`. A token goes into `Authorization: Bearer`.",
+    },
+    "security": [{}, {"token": []}],
+    "paths": PATHS,
+    "components": {"schemas": SCHEMAS, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+}

@@ -1,0 +1,96 @@
+"""Running the server until somebody ends it."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from litekiln_pi.errors import BadUse
+from litekiln_pi.model import Bundle
+from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.server.app import App, create_app
+from litekiln_pi.server.protocol import BoundedProtocol, protocol
+from litekiln_pi.server.settings import Settings
+
+BACKLOG = 256
+GRACE_SECONDS = 1  # for answers that are on their way when the end comes
+JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
+    """Start the loop, answer until SIGTERM or SIGINT, and stop the loop. It starts without a source too: the page says so."""
+    listener = listen(settings)
+    server = Server(create_app(pipeline, bundle, settings), settings)
+    host, port = listener.getsockname()[:2]
+    print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
+    pipeline.start()
+    try:
+        server.run([listener])
+    finally:
+        pipeline.stop()
+        pipeline.join(JOIN_SECONDS)
+
+
+def listen(settings: Settings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        msg = f"nothing can listen on {settings.host}, port {settings.port}: {error.strerror}"
+        raise BadUse(msg, "another program may have the port: choose another one with --port, or an address with --host") from None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which lets visitors go who would wait longer than we do, and gives control back after a signal."""
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
+        self._app = app
+        self.protocol: type[BoundedProtocol] = protocol(settings.limits, app.metrics.refused)
+        config = uvicorn.Config(
+            app,
+            http=self.protocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,  # addresses may have the token
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=settings.limits.keep_alive_seconds,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.hub.close()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whoever is cut off now is no failure
+        await super().shutdown(sockets)
+        for connection in [*self.server_state.connections, *self.protocol.lingering]:
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal once more at the end, which would end the program before its caller can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self._ended_by) for each in SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _ended_by(self, _number: int, _frame: FrameType | None) -> None:
+        self.should_exit = True

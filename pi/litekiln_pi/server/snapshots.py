@@ -1,0 +1,53 @@
+"""A frame to keep: as a picture with boxes, and its data beside it. Both are there, or neither."""
+
+import errno
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from litekiln_pi import stills
+from litekiln_pi.frames import Seen
+from litekiln_pi.server.answers import Refused, as_json
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def name_of(seen: Seen) -> str:
+    return f"litekiln-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seen.time))}-{seen.number:06d}"
+
+
+def drawn(seen: Seen) -> bytes:
+    return stills.as_jpeg(stills.draw(stills.picture_of(seen.shot), seen.detections, seen.width, seen.height))
+
+
+def keep(folder: Path, seen: Seen, jpeg: bytes) -> None:
+    """Write both files. Refused when the disk says no; then nothing of them is left."""
+    name = name_of(seen)
+    written: list[tuple[Path, Path]] = []
+    try:
+        for ending, data in ((".jpg", jpeg), (".json", as_json(seen.as_data()) + b"\n")):
+            handle, path = tempfile.mkstemp(prefix=".", suffix=ending, dir=folder)
+            written.append((Path(path), folder / f"{name}{ending}"))
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(handle, 0o644)
+                os.fsync(handle)
+        for temporary, final in written:
+            temporary.replace(final)
+    except OSError as error:
+        for temporary, final in written:
+            with suppress(OSError):
+                temporary.unlink()
+                continue
+            with suppress(OSError):
+                final.unlink()
+        raise _refused(folder, error) from None
+
+
+def _refused(folder: Path, error: OSError) -> Refused:
+    if error.errno in FULL:
+        return Refused(507, f"the disk with {folder} is full: nothing was kept. Make room, or mount a larger one")
+    return Refused(500, f"nothing can be written to {folder}: {os.strerror(error.errno or 0)}. It has to be writable by this user")

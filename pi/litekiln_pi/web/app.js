@@ -1,0 +1,286 @@
+import { colourOf, paint, percent, plot } from "./draw.js";
+import { ask, pause, post, Refusal } from "./talk.js";
+
+const LAST = 120; // frames in the plot
+const RETRY = 1000; // milliseconds
+const STATE_EVERY = 1000;
+const at = (id) => document.getElementById(id);
+const view = at("view"), canvas = at("canvas");
+const parts = { line: at("latency-line"), area: at("latency-area"), inference: at("inference-line") };
+
+const own = { shown: null, state: null, frames: [], hidden: new Set(), still: false, connected: false, trouble: "connecting …" };
+// `shown` is what is on the canvas: { bitmap, data }; `still` while it is the visitor's own picture
+
+const least = () => Number(at("threshold").value);
+const wanted = (each) => each.score >= least() - 1e-9 && !own.hidden.has(each.name);
+
+// What is drawn
+
+let due = false;
+function redraw() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => {
+    due = false;
+    if (own.shown) render();
+  });
+}
+
+function render() {
+  const { bitmap, data } = own.shown;
+  view.style.aspectRatio = `${data.width} / ${data.height}`;
+  const visible = data.detections.filter(wanted);
+  paint(canvas, bitmap, data.width, data.height, visible);
+  const items = visible.map((each) => {
+    const item = document.createElement("li");
+    item.append(dot(each.class), text("span", each.name), text("span", percent(each.score), "score"));
+    return item;
+  });
+  at("found").replaceChildren(...items);
+  at("nothing").hidden = items.length > 0;
+  canvas.setAttribute("aria-label", `${own.still ? "your picture" : "the camera's picture"}: ${visible.map((each) => each.name).join(", ") || "nothing found"}`);
+}
+
+function text(tag, words, kind = "") {
+  const made = document.createElement(tag);
+  made.textContent = words;
+  made.className = kind;
+  return made;
+}
+
+function dot(kind) {
+  const made = text("span", "", "dot");
+  made.style.background = colourOf(kind);
+  return made;
+}
+
+function show(bitmap, data) {
+  own.shown?.bitmap.close();
+  own.shown = { bitmap, data };
+  view.classList.remove("empty");
+  redraw();
+}
+
+// The camera
+
+async function follow() {
+  let number = -1;
+  for (;;) {
+    if (document.hidden || own.still) {
+      await pause(200);
+      continue;
+    }
+    try {
+      const answer = await ask(`api/frame?after=${number}&threshold=0`);
+      connected();
+      if (answer.status === 204) continue;
+      const data = JSON.parse(answer.headers.get("X-Litekiln-Frame"));
+      const bitmap = await createImageBitmap(await answer.blob());
+      number = data.frame;
+      if (own.still) bitmap.close();
+      else show(bitmap, data);
+      count(data.milliseconds);
+    } catch (error) {
+      lost(error);
+      await pause(RETRY);
+      number = -1;
+    }
+  }
+}
+
+function count(milliseconds) {
+  own.frames.push(milliseconds);
+  if (own.frames.length > LAST) own.frames.shift();
+  const recent = own.frames.slice(-15);
+  for (const name of ["latency", "inference"]) {
+    const mean = recent.reduce((sum, each) => sum + each[name], 0) / recent.length;
+    at(name).replaceChildren(mean < 10 ? mean.toFixed(1) : String(Math.round(mean)), text("small", " ms"));
+  }
+  plot(own.frames, parts, at("top"));
+}
+
+function connected() {
+  if (own.connected) return;
+  own.connected = true;
+  own.trouble = "";
+  tell();
+}
+
+function lost(error) {
+  own.connected = false;
+  own.trouble = error instanceof Refusal ? error.message : "no connection to the server: trying again …";
+  tell();
+}
+
+async function watch() {
+  for (;;) {
+    try {
+      if (!document.hidden) {
+        const state = await (await ask("api/state", {}, 10)).json();
+        if (state.model !== own.state?.model) begin(state);
+        own.state = state;
+        connected();
+      }
+    } catch (error) {
+      lost(error);
+    }
+    tell();
+    await pause(STATE_EVERY);
+  }
+}
+
+/** What the state means, in words. */
+function tell() {
+  const { state, trouble, still } = own;
+  const [kind, word] = trouble
+    ? ["bad", "not connected"]
+    : !state
+      ? ["", "connecting"]
+      : state.problem
+        ? ["", "waiting"]
+        : state.paused
+          ? ["", "paused"]
+          : ["live", "live"];
+  at("status").className = `badge ${kind}`;
+  if (at("status").textContent !== word) at("status").textContent = word;
+  const notice = trouble || (state?.problem ? `waiting for the camera: ${state.problem}` : own.shown || !state ? "" : state.paused ? "paused" : "waiting for the first frame …");
+  at("notice").textContent = notice;
+  at("notice").hidden = !notice || still;
+  if (!state) return;
+  at("fps").textContent = trouble ? "–" : state.fps.toFixed(1);
+  at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second come, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
+  at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
+  at("pause").textContent = state.paused ? "Go on" : "Pause";
+  at("pause").setAttribute("aria-pressed", String(state.paused));
+}
+
+/** For a model that was not known yet: its name, its labels, its threshold. */
+function begin(state) {
+  at("model").textContent = state.model;
+  document.title = `${state.model} · litekiln`;
+  if (!own.state) at("threshold").value = state.threshold;
+  level();
+  own.hidden.clear();
+  const kinds = state.labels.map((name, kind) => {
+    const label = document.createElement("label"), box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = true;
+    box.value = name;
+    label.append(box, dot(state.kinds[kind]), text("span", name));
+    return label;
+  });
+  at("labels").replaceChildren(...kinds);
+}
+
+// Controls
+
+function level() {
+  at("threshold-value").textContent = least().toFixed(2);
+  redraw();
+}
+
+function choose(all) {
+  for (const box of at("labels").querySelectorAll("input")) box.checked = all;
+  chosen();
+}
+
+function chosen() {
+  own.hidden = new Set([...at("labels").querySelectorAll("input:not(:checked)")].map((box) => box.value));
+  redraw();
+}
+
+function message(words, bad = false) {
+  at("message").textContent = words;
+  at("message").hidden = !words;
+  at("message").classList.toggle("bad", bad);
+}
+
+/** Do what a button says; while it is done the button rests, and what goes wrong is told. */
+async function doing(button, work) {
+  button.disabled = true;
+  message("");
+  try {
+    await work();
+  } catch (error) {
+    message(error instanceof Refusal ? error.message : "the server did not answer", true);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function togglePause() {
+  own.state = await (await post("api/state", JSON.stringify({ paused: !own.state?.paused }), "application/json")).json();
+  tell();
+}
+
+async function snapshot() {
+  const query = new URLSearchParams({ threshold: least() });
+  for (const name of own.hidden) query.append("hide", name);
+  const answer = await post(`api/snapshot?${query}`);
+  const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))?.[1] ?? "snapshot.jpg";
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  message(`${name} is saved${own.state?.keeps_snapshots ? ", here and on the Pi" : ""}`);
+}
+
+async function look(file) {
+  message(`looking at ${file.name} …`);
+  try {
+    const answer = await post("api/detect?threshold=0.05", file, file.type || "application/octet-stream");
+    const data = await answer.json();
+    const bitmap = await createImageBitmap(file);
+    own.still = true;
+    at("back").hidden = false;
+    show(bitmap, data);
+    message(`${file.name}: looked at in ${Math.round(data.milliseconds.latency)} ms`);
+    tell();
+  } catch (error) {
+    message(`${file.name}: ${error instanceof Refusal ? error.message : "it could not be looked at"}`, true);
+  }
+}
+
+function back() {
+  own.still = false;
+  at("back").hidden = true;
+  message("");
+  tell();
+  at("pause").focus();
+}
+
+at("threshold").addEventListener("input", level);
+at("labels").addEventListener("change", chosen);
+at("all").addEventListener("click", () => choose(true));
+at("none").addEventListener("click", () => choose(false));
+at("pause").addEventListener("click", () => doing(at("pause"), togglePause));
+at("snapshot").addEventListener("click", () => doing(at("snapshot"), snapshot));
+at("back").addEventListener("click", back);
+at("file").addEventListener("change", () => {
+  const [file] = at("file").files;
+  if (file) look(file);
+  at("file").value = "";
+});
+
+let inside = 0; // entered elements: a drag leaves each one that it crosses
+const hasFile = (event) => event.dataTransfer?.types.includes("Files");
+const dropping = (change) => {
+  inside = change ? Math.max(0, inside + change) : 0;
+  document.body.classList.toggle("dropping", inside > 0);
+};
+addEventListener("dragenter", (event) => hasFile(event) && dropping(1));
+addEventListener("dragleave", (event) => hasFile(event) && dropping(-1));
+addEventListener("dragover", (event) => hasFile(event) && event.preventDefault());
+addEventListener("drop", (event) => {
+  if (!hasFile(event)) return;
+  event.preventDefault();
+  dropping(0);
+  const [file] = event.dataTransfer.files;
+  if (file) look(file);
+});
+new ResizeObserver(redraw).observe(canvas);
+view.classList.add("empty");
+level();
+follow();
+watch();

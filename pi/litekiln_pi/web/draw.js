@@ -1,0 +1,53 @@
+// A picture with boxes and names on a canvas, and the plot of how long frames took.
+
+// The same as in stills.py, so that a name has one colour everywhere.
+export const COLOURS = ["#e6194b", "#2a7f3b", "#4363d8", "#c4550a", "#911eb4", "#00757a", "#8c5a1e", "#6b6b00", "#b0186f", "#3d5a80"];
+export const colourOf = (kind) => COLOURS[kind % COLOURS.length];
+export const percent = (score) => `${Math.round(score * 100)} %`;
+
+const FONT = '600 14px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+const TAG = 22; // pixels of a name's height
+
+/** Draw at the screen's own resolution. Boxes are in pixels of an original of width x height. */
+export function paint(canvas, bitmap, width, height, detections) {
+  const scale = devicePixelRatio || 1;
+  const across = canvas.clientWidth, down = canvas.clientHeight;
+  if (!across || !down) return;
+  canvas.width = Math.round(across * scale);
+  canvas.height = Math.round(down * scale);
+  const pen = canvas.getContext("2d");
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  const fit = Math.min(across / width, down / height);
+  const left = (across - width * fit) / 2, top = (down - height * fit) / 2;
+  pen.drawImage(bitmap, left, top, width * fit, height * fit);
+  pen.translate(left, top);
+  pen.font = FONT;
+  pen.textBaseline = "middle";
+  for (const each of [...detections].sort((one, other) => one.score - other.score)) box(pen, each, fit, width * fit);
+}
+
+function box(pen, { name, class: kind, score, box: sides }, fit, across) {
+  const [left, top, right, bottom] = sides.map((side) => side * fit);
+  pen.strokeStyle = pen.fillStyle = colourOf(kind);
+  pen.lineWidth = 3;
+  pen.strokeRect(left, top, right - left, bottom - top);
+  const text = `${name} ${percent(score)}`;
+  const wide = pen.measureText(text).width + 12;
+  const x = Math.max(0, Math.min(left - 1.5, across - wide));
+  const y = top >= TAG ? top - TAG : top;
+  pen.fillRect(x, y, wide, TAG);
+  pen.fillStyle = "#fff";
+  pen.fillText(text, x + 6, y + TAG / 2 + 1);
+}
+
+/** Two lines over the last frames: SVG paths in a field of 120 x 40. */
+export function plot(frames, parts, note) {
+  const most = Math.max(1, ...frames.map((each) => each.latency)) * 1.1;
+  const line = (name) =>
+    frames.map((each, place) => `${place ? "L" : "M"}${120 - frames.length + 1 + place - 0.5} ${(40 - (each[name] / most) * 40).toFixed(2)}`).join("");
+  const latency = line("latency");
+  parts.line.setAttribute("d", latency);
+  parts.inference.setAttribute("d", line("inference"));
+  parts.area.setAttribute("d", frames.length > 1 ? `${latency}V40H${120 - frames.length + 0.5}Z` : "");
+  note.textContent = frames.length ? `up to ${Math.round(most / 1.1)} ms` : "";
+}

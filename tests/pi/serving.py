@@ -1,0 +1,106 @@
+"""A real server on this machine, for a test: uvicorn in a thread, with a model and a source that need nothing."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.server import Settings, create_app
+from litekiln_pi.server.app import App
+from litekiln_pi.server.running import Server, listen
+from tests.pi.fakes import FakeBundle, FakeModel, FakeSource
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        assert self.headers["content-type"] == "application/json"
+        return str(self.data["error"])
+
+
+@dataclass
+class Running:
+    """What a test talks to."""
+
+    port: int
+    pipeline: Pipeline
+    source: FakeSource
+    app: App
+    server: Server
+    thread: threading.Thread
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            named = {name.replace("_", "-"): text for name, text in headers.items()}
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def post(self, path: str, body: bytes = b"", kind: str = "image/jpeg", **headers: str) -> Answer:
+        return self.ask(path, "POST", body, content_type=kind, **headers)
+
+    def loop_goes_on(self) -> None:
+        """The camera's loop is as well as ever."""
+        before = self.pipeline.counters.looked_at
+        wait_for(lambda: self.pipeline.counters.looked_at > before + 3)
+        assert self.pipeline.alive
+
+
+def wait_for(condition: Any, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(
+    settings: Settings | None = None,
+    source: Any = None,
+    bundle: Any = None,
+    model: FakeModel | None = None,
+    wait: bool = True,
+    port: int = 0,
+) -> Iterator[Running]:
+    """A server with its loop. It ends with the test, and must have ended within two seconds."""
+    given = source or FakeSource()
+    settings = settings or Settings()
+    pipeline = Pipeline(model or FakeModel(), given, say=lambda _: None)
+    app = create_app(pipeline, bundle or FakeBundle(), settings)
+    listener = listen(Settings(host="127.0.0.1", port=port))
+    server = Server(app, settings)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    pipeline.start()
+    thread.start()
+    try:
+        told = Running(listener.getsockname()[1], pipeline, given, app, server, thread)
+        wait_for(lambda: server.started and (pipeline.latest or not wait))
+        yield told
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        pipeline.stop()
+        pipeline.join(5)
+        assert not thread.is_alive()

@@ -1,0 +1,500 @@
+"""The web server as a program sees it: real uvicorn on this machine."""
+
+import errno
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from litekiln_pi.errors import BadUse
+from litekiln_pi.frames import Shot
+from litekiln_pi.server import Limits, Settings
+from litekiln_pi.server.openapi import DESCRIPTION
+from litekiln_pi.server.running import listen
+from litekiln_pi.stills import COLOURS, as_jpeg
+from tests.pi.fakes import FakeModel, FakeSource, scene
+from tests.pi.serving import Running, running, wait_for
+
+WEB = Path(__file__).resolve().parents[2] / "pi" / "litekiln_pi" / "web"
+GREEN = as_jpeg(scene(green=(40, 60, 140, 160)))
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Running]:
+    with running() as told:
+        yield told
+
+
+def test_the_page_and_its_files(site: Running) -> None:
+    page = site.ask("/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    named = re.findall(r'"(static/[^"]+)"', page.body.decode())
+    assert len(named) == 3
+    kinds = {}
+    for name in [*named, "static/draw.js", "static/talk.js"]:
+        answer = site.ask(f"/{name}")
+        assert answer.status == 200
+        assert answer.body == (WEB / Path(name).name).read_bytes()
+        kinds[name.rsplit(".")[-1]] = answer.headers["content-type"].partition(";")[0]
+    assert kinds == {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def test_the_pages_files_are_not_sent_twice(site: Running) -> None:
+    first = site.ask("/static/app.js")
+    again = site.ask("/static/app.js", if_none_match=first.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/static/../server/app.py", "/static/%2e%2e/model.py", "/static/app.js/", "/static/", "/nothing"])
+def test_no_other_file_can_be_asked_for(site: Running, path: str) -> None:
+    answer = site.ask(path)
+    assert (answer.status, answer.error) == (404, "there is nothing here")
+
+
+def test_every_answer_has_safe_headers(site: Running) -> None:
+    for path in ("/", "/static/app.js", "/api/state", "/api/frame", "/nothing", "/healthz"):
+        headers = site.ask(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == ("no-cache" if path in ("/", "/static/app.js") else "no-store")
+        assert headers["server"] is None
+        assert headers["set-cookie"] is None
+
+
+def test_the_newest_detections_as_json(site: Running) -> None:
+    answer = site.ask("/api/detections")
+    assert answer.status == 200
+    data = answer.data
+    assert (data["width"], data["height"]) == (320, 240)
+    assert [each["name"] for each in data["detections"]] == ["red"]
+    assert set(data["milliseconds"]) == {"decode", "inference", "latency"}
+    assert site.ask("/api/detections?threshold=0.95").data["detections"] == []
+
+
+@pytest.mark.parametrize("text", ["2", "-1", "nan", "much", "1e999"])
+def test_a_threshold_that_is_none(site: Running, text: str) -> None:
+    for path in ("/api/detections", "/api/frame"):
+        answer = site.ask(f"{path}?threshold={text}")
+        assert (answer.status, answer.error) == (400, f"threshold={text} is no number from 0 to 1")
+
+
+class _Events:
+    """A client of the event stream."""
+
+    def __init__(self, site: Running) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+        self.connection.sendall(b"GET /api/detections HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+        self.stream = self.connection.makefile("rb")
+
+    def lines(self) -> Iterator[str]:
+        for line in self.stream:
+            yield line.decode().strip()
+
+    def events(self, count: int) -> list[Any]:
+        found = []
+        for line in self.lines():
+            if line.startswith("data: "):
+                found.append(json.loads(line[6:]))
+                if len(found) == count:
+                    break
+        return found
+
+    def close(self) -> None:
+        self.stream.close()
+        self.connection.close()
+
+
+def test_a_stream_of_events(site: Running) -> None:
+    client = _Events(site)
+    events = client.events(5)
+    client.close()
+    numbers = [each["frame"] for each in events]
+    assert numbers == sorted(set(numbers))
+    assert events[0]["detections"][0]["name"] == "red"
+
+
+def test_a_silent_stream_says_that_it_lives() -> None:
+    source = FakeSource(count=1)
+    with running(_quick(comment_seconds=0.1), source) as told:
+        client = _Events(told)
+        comments = 0
+        for line in client.lines():
+            comments += line == ": no new frame"
+            if comments == 2:
+                break
+        client.close()
+
+
+def _quick(**limits: Any) -> Settings:
+    return Settings(limits=Limits(**limits))
+
+
+def test_the_picture_and_its_boxes_are_of_one_frame() -> None:
+    with running() as told:
+        number = -1
+        for _ in range(5):
+            answer = told.ask(f"/api/frame?after={number}")
+            assert answer.headers["content-type"] == "image/jpeg"
+            data = json.loads(answer.headers["x-litekiln-frame"])
+            assert data["frame"] != number
+            number = data["frame"]
+            red = FakeModel().look(Image.open(io.BytesIO(answer.body)).convert("RGB"))
+            left = 10 + (number - 1) % 100  # as the source drew it
+            assert float(red[0][0][1]) * 320 == pytest.approx(left, abs=0.6)
+            assert data["detections"][0]["box"][0] == pytest.approx(left, abs=4)  # the loop decodes to a quarter
+
+
+def test_a_jpeg_is_passed_on_as_it_came_and_others_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shot in (Shot(jpeg=GREEN), Shot(picture=scene(green=(0, 0, 50, 50))), Shot(jpeg=_saved(scene(), "PNG"))):
+        encoded: list[int] = []
+
+        def encode(picture: Any, encoded: list[int] = encoded) -> bytes:
+            encoded.append(1)
+            return as_jpeg(picture)
+
+        monkeypatch.setattr("litekiln_pi.stills.as_jpeg", encode)
+        with running(source=_One(shot)) as told:
+            bodies = {told.ask("/api/frame").body for _ in range(3)}
+            assert len(bodies) == 1
+            assert (bodies == {GREEN}) is (shot.jpeg == GREEN)
+            assert len(encoded) == (0 if shot.jpeg == GREEN else 1)
+            assert Image.open(io.BytesIO(bodies.pop())).format == "JPEG"
+
+
+class _One(FakeSource):
+    """One picture, then silence."""
+
+    def __init__(self, shot: Shot) -> None:
+        super().__init__()
+        self.shot = shot
+
+    def shots(self) -> Iterator[Shot]:
+        yield self.shot
+        while not self._stopped:
+            time.sleep(0.01)
+
+
+def _saved(picture: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def test_who_has_the_newest_frame_waits_and_is_told_that_there_is_none() -> None:
+    with running(_quick(poll_seconds=0.2), _One(Shot(jpeg=GREEN))) as told:
+        number = told.pipeline.latest.number  # type: ignore[union-attr]
+        assert told.ask(f"/api/frame?after={number}").status == 204
+        # a number from before the server's last start is as good as none
+        assert told.ask("/api/frame?after=999999").status == 200
+        answer = told.ask("/api/frame?after=many")
+        assert (answer.status, answer.error) == (400, "after=many is no frame's number")
+
+
+def test_it_starts_without_a_camera_and_says_so() -> None:
+    source = FakeSource()
+    source.gone = "there is no /dev/video0: give it with --device"
+    with running(source=source, wait=False) as told:
+        wait_for(lambda: told.pipeline.problem)
+        assert told.ask("/").status == 200
+        assert told.ask("/api/state").data["problem"] == source.gone
+        health = told.ask("/healthz")
+        assert (health.status, health.data) == (200, {"status": "ok", "problem": source.gone})
+        for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
+            answer = told.ask(path, method)
+            assert (answer.status, answer.error, answer.headers["retry-after"]) == (503, source.gone, "1")
+        source.gone = ""
+        wait_for(lambda: told.pipeline.latest)
+        assert told.ask("/api/state").data["problem"] == ""
+
+
+def test_a_part_that_died_is_an_illness(capsys: pytest.CaptureFixture[str]) -> None:
+    model = FakeModel()
+    with running(model=model) as told:
+        assert told.ask("/healthz").data == {"status": "ok", "problem": ""}
+        model.run = lambda _: 1 / 0  # type: ignore[method-assign, assignment]
+        wait_for(lambda: told.pipeline.failure)
+        health = told.ask("/healthz")
+        assert health.status == 503
+        assert health.data == {"status": "failed", "problem": "a part of the program has failed: _infer: division by zero"}
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_the_end_of_a_file_is_no_illness() -> None:
+    source = FakeSource(count=2)
+    with running(source=source) as told:
+        wait_for(lambda: not told.pipeline.alive)
+        assert told.ask("/healthz").data == {"status": "ok", "problem": "the source has come to its end"}
+
+
+def test_state_and_pause(site: Running) -> None:
+    wait_for(lambda: site.ask("/api/state").data["fps"] > 1)
+    state = site.ask("/api/state").data
+    assert (state["model"], state["labels"], state["kinds"]) == ("fake int8", ["red", "green", "blue"], [0, 1, 2])
+    assert (state["source"], state["paused"], state["threshold"], state["threads"]) == ("fake", False, 0.4, 1)
+    assert site.post("/api/state", b'{"paused": true}', "application/json").data["paused"] is True
+    time.sleep(0.3)
+    before = site.pipeline.counters.looked_at
+    time.sleep(0.2)
+    assert site.pipeline.counters.looked_at == before
+    assert site.post("/api/state", b'{"paused": false}', "application/json; charset=utf-8").data["paused"] is False
+    site.loop_goes_on()
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"paused": 1}', b'{"paused": true, "more": 1}', b"[]", b"null"])
+def test_a_change_that_is_none(site: Running, body: bytes) -> None:
+    answer = site.post("/api/state", body, "application/json")
+    assert (answer.status, answer.error) == (400, 'what can be changed is {"paused": true} or {"paused": false}')
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 900, b"\xff"])
+def test_a_change_that_is_no_json(site: Running, body: bytes) -> None:
+    answer = site.post("/api/state", body, "application/json")
+    assert (answer.status, answer.error) == (400, "the body is no JSON")
+
+
+def test_a_picture_of_ones_own(site: Running) -> None:
+    answer = site.post("/api/detect", GREEN)
+    assert answer.status == 200
+    assert [each["name"] for each in answer.data["detections"]] == ["green"]
+    assert answer.data["detections"][0]["box"] == pytest.approx([40, 60, 140, 160], abs=2)
+    assert "frame" not in answer.data
+    assert site.post("/api/detect?threshold=0.85", GREEN).data["detections"] == []
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF"])
+def test_pictures_in_other_forms(site: Running, kind: str) -> None:
+    data = _saved(scene(green=(40, 60, 140, 160)), kind)
+    found = site.post("/api/detect", data, f"image/{kind.lower()}").data["detections"]
+    assert [each["name"] for each in found] == ["green"]
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/api/detect?as=jpeg", {}), ("/api/detect", {"accept": "image/jpeg"})])
+def test_a_picture_with_boxes_drawn(site: Running, path: str, headers: dict[str, str]) -> None:
+    answer = site.post(path, GREEN, **headers)
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    drawn = Image.open(io.BytesIO(answer.body)).convert("RGB")
+    assert drawn.size == (320, 240)
+    wanted = tuple(int(COLOURS[1][place : place + 2], 16) for place in (1, 3, 5))
+    assert max(abs(one - other) for one, other in zip(drawn.getpixel((90, 160)), wanted, strict=True)) < 60
+
+
+def test_a_form_that_is_none(site: Running) -> None:
+    answer = site.post("/api/detect?as=svg", GREEN)
+    assert (answer.status, answer.error) == (400, "as=svg is neither json nor jpeg")
+
+
+def test_a_snapshot(site: Running) -> None:
+    answer = site.ask("/api/snapshot", "POST")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert re.fullmatch(r'attachment; filename="litekiln-\d{8}-\d{6}-\d{6}\.jpg"', answer.headers["content-disposition"])
+    assert Image.open(io.BytesIO(answer.body)).size == (320, 240)
+    assert [each["name"] for each in json.loads(answer.headers["x-litekiln-frame"])["detections"]] == ["red"]
+    hidden = site.ask("/api/snapshot?hide=red&hide=blue", "POST")
+    assert json.loads(hidden.headers["x-litekiln-frame"])["detections"] == []
+
+
+def test_snapshots_are_kept_with_their_data(tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path)) as told:
+        answer = told.ask("/api/snapshot", "POST")
+        picture, data = sorted(tmp_path.iterdir())
+        assert (picture.suffix, data.suffix) == (".jpg", ".json")
+        assert picture.read_bytes() == answer.body
+        assert json.loads(data.read_text()) == json.loads(answer.headers["x-litekiln-frame"])
+        assert told.ask("/api/state").data["keeps_snapshots"] is True
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int) -> None:
+    calls: list[int] = []
+
+    def full(_: int) -> None:
+        calls.append(1)
+        if len(calls) == fails:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with running(Settings(snapshots=tmp_path)) as told:
+        answer = told.ask("/api/snapshot", "POST")
+        assert answer.status == 507
+        assert answer.error == f"the disk with {tmp_path} is full: nothing was kept. Make room, or mount a larger one"
+        assert list(tmp_path.iterdir()) == []
+        told.loop_goes_on()
+        assert told.ask("/api/snapshot", "POST").status == 200
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path / "none")) as told:
+        answer = told.ask("/api/snapshot", "POST")
+        assert answer.status == 500
+        assert answer.error.startswith(f"nothing can be written to {tmp_path / 'none'}: No such file or directory")
+
+
+def test_info(site: Running) -> None:
+    data = site.ask("/api/info").data
+    assert (data["model"], data["variant"], data["report"]) == ("fake", "int8", {"verdict": "ok"})
+    assert data["contract"] == {"width": 80, "height": 60}
+    assert data["manifest"] == {"litekiln": "0", "files": {}}
+
+
+def test_metrics(site: Running) -> None:
+    site.ask("/api/state")
+    site.ask("/static/none.js")
+    site.ask("/etc/passwd")
+    text = site.ask("/metrics").body.decode()
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    for name in ("captured", "looked_at", "dropped", "damaged"):
+        assert float(values[f"litekiln_frames_{name}_total"]) >= 0
+    assert float(values["litekiln_frames_looked_at_total"]) > 0
+    assert values["litekiln_source_up"] == "1.0"
+    assert float(values["litekiln_latency_seconds_count"]) > 0
+    assert float(values['litekiln_inference_seconds_bucket{le="5.0"}']) > 0
+    assert float(values["process_resident_memory_bytes"]) > 1e6
+    assert float(values['litekiln_requests_total{code="200",method="GET",route="/api/state"}']) >= 1
+    assert float(values['litekiln_requests_total{code="404",method="GET",route="/static"}']) >= 1
+    assert float(values['litekiln_requests_total{code="404",method="GET",route="other"}']) >= 1
+
+
+def test_the_temperature_where_there_is_one(site: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "temp"
+    there.write_text("48312\n")
+    monkeypatch.setattr("litekiln_pi.server.metrics.TEMPERATURE", there)
+    assert b"litekiln_temperature_celsius 48.312" in site.ask("/metrics").body
+    monkeypatch.setattr("litekiln_pi.server.metrics.TEMPERATURE", tmp_path / "none")
+    assert b"litekiln_temperature_celsius" not in site.ask("/metrics").body
+
+
+def test_the_description_is_of_these_routes(site: Running) -> None:
+    described = site.ask("/openapi.json").data
+    assert described == DESCRIPTION
+    told = {(path, method.upper()) for path, each in described["paths"].items() for method in each}
+    real = {(route.path, method) for route in site.app.routes for method in route.methods or () if method != "HEAD"}
+    assert told == real
+
+
+def test_the_description_is_of_these_answers(site: Running) -> None:
+    import jsonschema
+
+    def check(name: str, data: Any) -> None:
+        jsonschema.validate(data, {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]})
+
+    check("State", site.ask("/api/state").data)
+    check("Seen", site.ask("/api/detections").data)
+    check("Picture", site.post("/api/detect", GREEN).data)
+    check("Health", site.ask("/healthz").data)
+    check("Error", site.ask("/nothing").data)
+    with pytest.raises(jsonschema.ValidationError):
+        check("Seen", site.post("/api/detect", GREEN).data)
+
+
+def test_what_cannot_be_asked_in_this_way(site: Running) -> None:
+    for path, method, allowed in (("/api/detect", "GET", "POST"), ("/api/frame", "POST", "GET, HEAD"), ("/", "PUT", "GET, HEAD")):
+        answer = site.ask(path, method)
+        assert (answer.status, answer.error) == (405, "this can't be asked in this way")
+        assert sorted(answer.headers["allow"].split(", ")) == sorted(allowed.split(", "))
+
+
+def test_colours_are_the_same_on_the_page_and_in_pictures() -> None:
+    found = re.search(r"COLOURS = \[(.*?)\]", (WEB / "draw.js").read_text())
+    assert found
+    assert tuple(re.findall(r"#\w{6}", found[1])) == COLOURS
+
+
+def test_requests_from_another_sites_page_change_nothing(site: Running) -> None:
+    for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}):
+        for path, kind in (("/api/state", "application/json"), ("/api/snapshot", "text/plain"), ("/api/detect", "image/jpeg")):
+            answer = site.post(path, b'{"paused": true}', kind, **headers)
+            assert (answer.status, answer.error) == (403, "this request comes from another site's page")
+    assert not site.pipeline.paused
+    here = site.ask("/api/snapshot", "POST", origin=site.address, sec_fetch_site="same-origin")
+    assert here.status == 200
+    # forms of other sites can send these types without asking first
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        assert site.post("/api/state", b'{"paused": true}', kind).status == 415
+        assert site.post("/api/detect", GREEN, kind).status == 415
+
+
+def test_a_token(capfd: pytest.CaptureFixture[str]) -> None:
+    token = "a-token-of-the-test"
+    with running(Settings(token=token)) as told:
+        for path in ("/", "/api/state", "/api/frame", "/metrics", "/static/app.js", "/openapi.json", "/nothing", "/?token=wrong"):
+            answer = told.ask(path)
+            assert answer.status == 401
+            assert answer.error == "this needs the token: open /?token=… in a browser, or send the header 'Authorization: Bearer …'"
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["set-cookie"] is None
+        assert told.ask("/healthz").status == 200
+        for wrong in ("Bearer wrong", "Bearer", f"Basic {token}", f"Bearer {token}x", "Bearer \xe4"):
+            assert told.ask("/api/state", authorization=wrong).status == 401
+        assert told.ask("/api/state", authorization=f"Bearer {token}").status == 200
+        entered = told.ask(f"/?token={token}")
+        assert (entered.status, entered.headers["location"]) == (303, "./")
+        cookie = entered.headers["set-cookie"]
+        assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
+        assert token not in cookie
+        pair = cookie.partition(";")[0]
+        assert told.ask("/", cookie=pair).status == 200
+        assert told.ask("/api/state", cookie=f"other=1; {pair}").status == 200
+        assert told.ask("/api/state", cookie=f"{pair}x").status == 401
+        assert told.ask("/api/state", cookie="litekiln=").status == 401
+    assert token not in "".join(capfd.readouterr())
+
+
+def test_a_port_that_is_taken(site: Running) -> None:
+    with pytest.raises(BadUse, match=f"nothing can listen on 127.0.0.1, port {site.port}: Address already in use"):
+        listen(Settings(host="127.0.0.1", port=site.port))
+    with pytest.raises(BadUse, match=r"nothing can listen on no\.such\.host\.invalid, port 1"):
+        listen(Settings(host="no.such.host.invalid", port=1))
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = [{pi!r}, {steps!r}, {root!r}]
+from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.server import Limits, Settings, serve
+from tests.pi.fakes import FakeBundle, FakeModel, FakeSource
+serve(Pipeline(FakeModel(), FakeSource()), FakeBundle(), Settings(host="127.0.0.1", port=0))
+print("came back")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_soon_whoever_is_connected(number: signal.Signals) -> None:
+    root = Path(__file__).resolve().parents[2]
+    text = PROGRAM.format(pi=str(root / "pi"), steps=str(root / "steps"), root=str(root))
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        told = re.search(r"the page is at http://127.0.0.1:(\d+)/", program.stderr.readline())
+        assert told
+        sockets = []
+        for request in (b"GET /api/detections HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n", b"GET /api/fr", b""):
+            for _ in range(3):
+                client = socket.create_connection(("127.0.0.1", int(told[1])), timeout=5)
+                client.sendall(request)
+                sockets.append(client)
+        upload = socket.create_connection(("127.0.0.1", int(told[1])), timeout=5)
+        upload.sendall(b"POST /api/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n")
+        sockets[0].recv(100)
+        time.sleep(0.2)
+        started = time.monotonic()
+        program.send_signal(number)
+        out, err = program.communicate(timeout=10)
+        assert time.monotonic() - started < 2
+        assert (program.returncode, out) == (0, "came back\n")
+        assert "Traceback" not in err
+        for each in [*sockets, upload]:
+            each.close()
+    assert threading.active_count() < 20
