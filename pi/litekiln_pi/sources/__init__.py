@@ -10,6 +10,7 @@ from litekiln_pi.frames import Shot
 
 DEVICE = re.compile(r"/dev/(video\d|v4l/)")
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+SIDES, MOST_FPS = (16, 8192), 1000
 POSSIBLE = (
     "possible are: /dev/video0 (a camera), rtsp://… and http://… (MJPEG), a picture, an .mjpeg file or a folder of pictures, "
     "- (MJPEG on standard input), test (a moving test picture)"
@@ -40,6 +41,11 @@ def open_source(spec: str, *, width: int = 640, height: int = 480, fps: float = 
     """
     if not spec:
         raise BadUse("--source is empty", POSSIBLE)
+    if not (min(SIDES) <= width <= max(SIDES) and min(SIDES) <= height <= max(SIDES)):
+        msg = f"--width {width} --height {height}: each side has to have {min(SIDES)} to {max(SIDES)} pixels"
+        raise BadUse(msg, "cameras take the nearest size that they have; 640 and 480 are what most models gain from")
+    if not 0 <= fps <= MOST_FPS:
+        raise BadUse(f"--fps {fps}: it has to be between 0 and {MOST_FPS}", "0 leaves it to the camera")
     if spec == "-":
         from litekiln_pi.sources.standard_input import StandardInput
 
