@@ -8,12 +8,14 @@ from contextlib import suppress
 import pytest
 
 from litekiln_pi.errors import SourceLost
+from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.sources import connection, http, open_source
 from litekiln_pi.sources.login import Login
 from litekiln_pi.stills import as_jpeg
 from tests.pi.cameras import Serve, header_of, request_of, server
-from tests.pi.fakes import scene
+from tests.pi.fakes import FakeModel, scene
 from tests.pi.jpegs import without_tables
+from tests.pi.test_pipeline import wait_for
 from tests.pi.test_sources_jpeg_stream import multipart
 
 JPEG = as_jpeg(scene(red=(10, 10, 100, 100)))
@@ -57,6 +59,20 @@ def test_frames_of_a_stream_and_its_end(length: bool, chunked: bool) -> None:
     assert b"\xff\xc4" in frames[1]
     assert why == "http://127.0.0.1:PORT/mjpg: the camera ended the stream"
     assert REQUESTS[0].startswith("GET /mjpg?quality=5&pwd=geheim HTTP/1.1\r\n")
+
+
+def test_a_camera_that_ends_is_found_again_by_the_loop() -> None:
+    said: list[str] = []
+    with server(answers(MULTIPART, body=multipart(JPEG, OTHER, length=True))) as port:
+        pipeline = Pipeline(FakeModel(), open_source(f"http://127.0.0.1:{port}/mjpg"), say=said.append)
+        pipeline.start()
+        wait_for(lambda: pipeline.counters.captured >= 4)
+        pipeline.stop()
+        pipeline.join(5)
+    assert said[:2] == [
+        f"http://127.0.0.1:{port}/mjpg: the camera ended the stream",
+        f"http://127.0.0.1:{port}/mjpg: frames come again",
+    ]
 
 
 def test_a_frame_comes_before_the_next_one() -> None:
