@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from litekiln.bundle_files import MODEL
-from litekiln.hashing import sha256_paths, sha256_value
+from litekiln.hashing import sha256_file, sha256_value
 from litekiln.paths import Project
 from litekiln.pi_packages import listed_packages
 from litekiln.reports import Built
@@ -64,13 +64,6 @@ def lay_out_context(project: Project, built: Built, packages: Path, folder: Path
     _settle(folder)
 
 
-def content_hash(project: Project) -> str:
-    """Of the runtime and how it is laid out, whatever the bundle."""
-    code = project.code
-    files = [path for path in sorted((code / "pi").rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-    return sha256_paths([*files, *(code / "steps" / name for name in SHARED), code / "Dockerfile.pi"], root=code)
-
-
 def _link(source: str, target: str) -> None:
     """The packages are a hundred megabytes: linked where the disk can do that."""
     try:
@@ -80,12 +73,13 @@ def _link(source: str, target: str) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Readable by the image's own user whatever this one's umask is; one date, so that equal files are equal layers."""
-    for path in [folder, *folder.rglob("*")]:
-        if path.is_relative_to(folder / "packages"):
-            continue
-        path.chmod(0o755 if path.is_dir() else 0o644)
-        os.utime(path, (DATE, DATE))
+    """Readable by the image's own user whatever this one's umask is.
 
-
-DATE = 1_577_836_800  # 2020-01-01, as in pi/lay_out.py
+    BuildKit sends what has another size or time than last time, and looks no further: each file's time is made of its content. What
+    the image shows is one date, which pi/lay_out.py sets.
+    """
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        if path.is_file():
+            moment = int(sha256_file(path)[:7], 16)
+            os.utime(path, (moment, moment))

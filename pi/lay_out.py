@@ -80,6 +80,7 @@ def main(base: Path, context: Path, out: Path) -> None:
     copy_packages(context / "packages", out / "packages")
     shutil.copytree(context / "app", out / "app", ignore=shutil.ignore_patterns("__pycache__"))
     root = out / "root"
+    shutil.copytree(context / "bundle", out / "bundle")
     python = copy_python(base, root)
     libraries = Libraries(base, root)
     for file in (python, *files_with(root, ".so"), *files_with(out / "packages", ".so")):

@@ -40,6 +40,20 @@ def test_what_can_not_be_meant(spec: str) -> None:
     assert remedy == POSSIBLE
 
 
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"width": 0}, "--width 0 --height 480: each side has to have 16 to 8192 pixels"),
+        ({"height": 9000}, "--width 640 --height 9000: each side has to have 16 to 8192 pixels"),
+        ({"fps": -1}, "--fps -1: it has to be between 0 and 1000"),
+    ],
+)
+def test_sizes_and_rates_that_can_not_be_meant(wish: dict[str, int], told: str) -> None:
+    with pytest.raises(BadUse) as refusal:
+        open_source("test", **wish)  # type: ignore[arg-type]
+    assert str(refusal.value) == told
+
+
 def test_a_picture_and_a_folder_of_them_in_order(tmp_path: Path) -> None:
     for name, content in {"b.jpg": JPEG, "a.PNG": OTHER, "notes.txt": b"no"}.items():
         (tmp_path / name).write_bytes(content)
@@ -64,7 +78,11 @@ def test_files_that_can_not_be_looked_at(tmp_path: Path) -> None:
     )
     what, remedy = refused("/no/such/folder/a.jpg")
     assert what == "no file or folder /no/such/folder/a.jpg in here"
-    assert remedy == "in a container it has to be mounted: docker run -v /its/folder:/no/such/folder:ro …"
+    assert remedy == "in a container its folder has to be mounted: docker run -v /its/folder:/no/such/folder …"
+    assert refused("pictures/a.jpg") == (
+        "no file or folder pictures/a.jpg in here",
+        'in a container its folder has to be mounted: docker run -v "$PWD:/data" …',
+    )
     (tmp_path / "film.mp4").touch()
     what, remedy = refused(str(tmp_path / "film.mp4"))
     assert "film.mp4 is neither a picture (.jpg .jpeg .png .webp .bmp .gif) nor a file of JPEG frames (.mjpeg .mjpg)" in what

@@ -118,6 +118,10 @@ REFUSALS = {
     "/dev/video0 is in use by another program: end it": {"fails": {"S_FMT": errno.EBUSY}},
     "/dev/video0 is in use by another program: end it ": {"fails": {"REQBUFS": errno.EBUSY}},
     "the USB bus has no room for /dev/video0: choose a smaller size": {"fails": {"STREAMON": errno.ENOSPC}},
+    "/dev/video0 belongs to a bare sensor that nobody has set up: a camera on the ribbon cable comes by rpicam-vid": {
+        "fails": {"STREAMON": errno.EPIPE}
+    },
+    "gives its pictures in several planes only": {"caps": abi.CAP_VIDEO_CAPTURE_MPLANE | abi.CAP_STREAMING},
     "start the container with --group-add video": {"fails": {"open": errno.EACCES}},
     "the container may not use /dev/video0, though it sees it: start it with --device /dev/video0": {
         "fails": {"open": errno.EPERM}

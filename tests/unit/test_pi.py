@@ -132,9 +132,20 @@ def test_the_context_holds_the_runtime_the_shared_modules_and_the_bundle(project
     assert (target / "packages" / "other-1.0.dist-info").is_dir()
     assert not list(target.rglob("__pycache__"))
     assert {path.stat().st_mode & 0o777 for path in (target / "app").rglob("*.py")} == {0o644}
-    first = {path.relative_to(target): path.stat().st_mtime for path in (target / "app").rglob("*")}
-    lay_out_context(here, built, packages, target)
-    assert {path.relative_to(target): path.stat().st_mtime for path in (target / "app").rglob("*")} == first
+
+
+def test_a_file_of_another_content_has_another_time(project: Project, bundle: Path, packages: Path) -> None:
+    """The builder sends what has another size or time, and looks no further."""
+    here, target = Project(code=ROOT, work=project.work), project.work / "context"
+
+    def times() -> dict[str, float]:
+        lay_out_context(here, read_bundle(bundle), packages, target)
+        return {path.relative_to(target).as_posix(): path.stat().st_mtime for path in target.rglob("*") if path.is_file()}
+
+    first = times()
+    assert times() == first
+    (bundle / "labelmap.txt").write_text("dog\n", encoding="utf-8")
+    assert {name for name, time in times().items() if time != first[name]} == {"bundle/labelmap.txt"}
 
 
 def test_the_list_of_components_is_valid_cyclonedx(packages: Path) -> None:

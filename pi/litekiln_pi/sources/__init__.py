@@ -10,6 +10,7 @@ from litekiln_pi.frames import Shot
 
 DEVICE = re.compile(r"/dev/(video\d|v4l/)")
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+SIDES, MOST_FPS = (16, 8192), 1000
 POSSIBLE = (
     "possible are: /dev/video0 (a camera), rtsp://… and http://… (MJPEG), a picture, an .mjpeg file or a folder of pictures, "
     "- (MJPEG on standard input), test (a moving test picture)"
@@ -40,6 +41,11 @@ def open_source(spec: str, *, width: int = 640, height: int = 480, fps: float = 
     """
     if not spec:
         raise BadUse("--source is empty", POSSIBLE)
+    if not (min(SIDES) <= width <= max(SIDES) and min(SIDES) <= height <= max(SIDES)):
+        msg = f"--width {width} --height {height}: each side has to have {min(SIDES)} to {max(SIDES)} pixels"
+        raise BadUse(msg, "cameras take the nearest size that they have; 640 and 480 are what most models gain from")
+    if not 0 <= fps <= MOST_FPS:
+        raise BadUse(f"--fps {fps}: it has to be between 0 and {MOST_FPS}", "0 leaves it to the camera")
     if spec == "-":
         from litekiln_pi.sources.standard_input import StandardInput
 
@@ -54,10 +60,22 @@ def open_source(spec: str, *, width: int = 640, height: int = 480, fps: float = 
         return Camera(spec, width=width, height=height, fps=fps)
     scheme = SCHEME.match(spec)
     if scheme:
-        raise BadUse(f"--source {scheme[1].lower()}://…: {scheme[1].lower()} is not spoken here", POSSIBLE)
+        return _of_network(scheme[1].lower(), spec)
     path = Path(spec)
     if "/" not in spec and not path.suffix and not path.exists():
         raise BadUse(f"--source {spec}: unknown", POSSIBLE)
     from litekiln_pi.sources.files import open_path
 
     return open_path(path)
+
+
+def _of_network(scheme: str, spec: str) -> Source:
+    if scheme == "rtsp":
+        from litekiln_pi.sources.rtsp import RtspCamera
+
+        return RtspCamera(spec)
+    if scheme in ("http", "https"):
+        from litekiln_pi.sources.http import HttpCamera
+
+        return HttpCamera(spec)
+    raise BadUse(f"--source {scheme}://…: {scheme} is not spoken here", POSSIBLE)

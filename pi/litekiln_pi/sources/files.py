@@ -79,7 +79,7 @@ def open_path(path: Path, *, say: Tell = tell) -> Files | Clip:
             return _folder(path, say)
         if not path.exists():
             msg = f"no file or folder {path} in here"
-            raise BadUse(msg, f"in a container it has to be mounted: docker run -v /its/folder:{_mount_point(path)}:ro …")
+            raise BadUse(msg, f"in a container its folder has to be mounted: docker run -v {_mount(path)} …")
         if not path.is_file():
             raise BadUse(f"{path} is neither a file nor a folder", "a camera is /dev/video0; a stream of JPEGs is piped in with -")
         with path.open("rb"):
@@ -102,8 +102,9 @@ def _folder(path: Path, say: Tell) -> Files:
     return Files(str(path), found, say=say)
 
 
-def _mount_point(path: Path) -> Path:
-    return path.parent if path.suffix and path.is_absolute() else path if path.is_absolute() else Path("/in")
+def _mount(path: Path) -> str:
+    """A relative path counts from /data, where the image's commands begin."""
+    return f"/its/folder:{path.parent if path.suffix else path}" if path.is_absolute() else '"$PWD:/data"'
 
 
 def _list(endings: tuple[str, ...]) -> str:

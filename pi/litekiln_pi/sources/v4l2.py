@@ -113,6 +113,7 @@ class Camera:
                     continue
                 data = stream.take()
                 if data is None:
+                    self._stopping.wait(0.01)  # ready for an error that the driver doesn't tell: no reason to spin
                     continue
                 shot = self._shot(data, form)
                 if shot:

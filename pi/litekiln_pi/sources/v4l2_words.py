@@ -39,6 +39,8 @@ def went_wrong(device: str, error: OSError) -> str:
         return f"the USB bus has no room for {device}: choose a smaller size, or plug it in elsewhere, away from other cameras"
     if error.errno in (errno.ENODEV, errno.ENXIO):
         return f"{device} was unplugged"
+    if error.errno == errno.EPIPE:
+        return f"{device} belongs to a bare sensor that nobody has set up: {CSI}"
     if error.errno == errno.EIO:
         return f"{device} failed to give frames: the cable, the power supply or the camera"
     return f"{device}: {error.strerror or error}"
@@ -55,6 +57,8 @@ def no_camera(device: str, capability: abi.Capability) -> str:
     if not caps & abi.CAP_VIDEO_CAPTURE:
         if caps & abi.CAP_META_CAPTURE:
             return f"{card} gives a camera's data, not its picture: take the number before it; {others(device)}"
+        if caps & abi.CAP_VIDEO_CAPTURE_MPLANE:
+            return f"{card} gives its pictures in several planes only, which no USB camera does; {CSI}"
         return f"{card} is no camera: it takes no pictures; {others(device)}"
     if not caps & abi.CAP_STREAMING:
         return f"{card} can't stream"

@@ -3,10 +3,18 @@
 import numpy
 from PIL import Image
 
-_BYTES = numpy.arange(256, dtype=numpy.float64)
-# Of limited range, black is 16 and white 235, and colours go from 16 to 240; Pillow computes with the full range
-_LUMA = tuple(int(value) for value in numpy.clip((_BYTES - 16) * 255 / 219 + 0.5, 0, 255))
-_CHROMA = tuple(int(value) for value in numpy.clip((_BYTES - 128) * 255 / 224 + 128.5, 0, 255))
+LIMITED = 16, 255 / 219, 255 / 224  # black, and how far luma and colours are spread to fill a byte
+FULL = 0, 1.0, 1.0
+
+
+def _matrix(black: int, luma: float, colour: float) -> tuple[float, ...]:
+    """Rows for red, green and blue, by BT.601: factors of luma, blue and red difference, and what is added."""
+    red, green_blue, green_red, blue = 1.402 * colour, -0.344136 * colour, -0.714136 * colour, 1.772 * colour
+    factors = ((luma, 0.0, red), (luma, green_blue, green_red), (luma, blue, 0.0))
+    return tuple(value for row in factors for value in (*row, -black * row[0] - 128 * (row[1] + row[2])))
+
+
+_MATRICES = {False: _matrix(*LIMITED), True: _matrix(*FULL)}
 
 
 def size_of(height: int, stride: int, width: int) -> int:
@@ -14,18 +22,17 @@ def size_of(height: int, stride: int, width: int) -> int:
     return stride * (height - 1) + width * 2
 
 
-def to_rgb(data: bytes | memoryview, width: int, height: int, stride: int = 0, *, full_range: bool = False) -> Image.Image | None:
+def to_rgb(data: bytes, width: int, height: int, stride: int = 0, *, full_range: bool = False) -> Image.Image | None:
     """The picture; None when there are fewer bytes than it has. An odd last column is left out: its colour is half there."""
     width -= width % 2
     stride = max(stride, width * 2)
     if width <= 0 or height <= 0 or len(data) < size_of(height, stride, width):
         return None
-    flat = numpy.frombuffer(data, numpy.uint8)
-    if len(flat) < stride * height:
-        flat = numpy.concatenate([flat, numpy.zeros(stride * height - len(flat), numpy.uint8)])
-    rows = flat[: stride * height].reshape(height, stride)[:, : width * 2]
+    rows = numpy.frombuffer(data.ljust(stride * height, b"\0"), numpy.uint8, stride * height).reshape(height, stride)[
+        :, : width * 2
+    ]
     luma = Image.fromarray(numpy.ascontiguousarray(rows[:, 0::2]))
-    colours = [Image.fromarray(numpy.repeat(rows[:, place::4], 2, axis=1)) for place in (1, 3)]
-    if not full_range:
-        luma, colours = luma.point(_LUMA), [each.point(_CHROMA) for each in colours]
-    return Image.merge("YCbCr", (luma, *colours)).convert("RGB")
+    halves = [Image.fromarray(numpy.ascontiguousarray(rows[:, place::4])) for place in (1, 3)]
+    colours = [each.resize((width, height), Image.Resampling.NEAREST) for each in halves]
+    # Pillow has no mode for it; what the matrix makes of the three is RGB
+    return Image.merge("RGB", (luma, *colours)).convert("RGB", _MATRICES[full_range])

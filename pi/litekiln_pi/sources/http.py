@@ -1,0 +1,160 @@
+"""A camera that sends its JPEGs as one endless answer over HTTP (multipart/x-mixed-replace)."""
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPException, HTTPResponse
+from urllib.parse import urljoin
+
+from litekiln_pi.errors import BadUse, SourceLost
+from litekiln_pi.frames import Shot
+from litekiln_pi.sources.connection import Address, Connection, Stopped, address_of
+from litekiln_pi.sources.huffman import with_tables
+from litekiln_pi.sources.jpeg_stream import JpegStream
+from litekiln_pi.sources.login import Login
+from litekiln_pi.sources.telling import Tell, tell
+
+PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
+REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
+CHUNK = 1 << 16
+OTHER_VIDEO = re.compile(r"video/(mp4|h26|mp2t|webm|quicktime|x-flv)|mpegurl|dash")
+USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
+
+
+class HttpCamera:
+    """Live. A redirection is followed within HTTP; name and password go to the host that they were given for, and to no other."""
+
+    live = True
+
+    def __init__(self, url: str, *, say: Tell = tell) -> None:
+        self._address = address_of(url)
+        self.name, self._say = self._address.shown, say
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def shots(self) -> Iterator[Shot]:
+        try:
+            with closing(self._opened()) as exchange:
+                yield from self._frames(exchange.connection, exchange.response)
+        except Stopped:
+            return
+        except (HTTPException, ValueError) as error:
+            raise SourceLost(f"{self.name}: what answers doesn't speak HTTP: {type(error).__name__}") from None
+
+    def _frames(self, connection: Connection, response: HTTPResponse) -> Iterator[Shot]:
+        kind = response.headers.get_content_type()
+        why_not = _no_stream(kind, self.name)
+        if why_not:
+            raise connection.lost(why_not)
+        stream = JpegStream(self.name, say=self._say)
+        connection.expect(PATIENCE, f"no JPEG frame in its answer ({kind})")
+        while not self._stopping.is_set():
+            data = response.read1(CHUNK)
+            if not data:
+                raise connection.lost("the camera ended the stream")
+            for jpeg in stream.feed(data):
+                yield Shot(jpeg=with_tables(jpeg))
+                connection.expect(PATIENCE, "no further frame")
+
+    def _opened(self) -> "_Exchange":
+        """The answer that holds the stream. Each further request has a connection of its own."""
+        address, login, asked = self._address, Login(self._address.user, self._address.password), False
+        for _ in range(MOST_REDIRECTS + 2):
+            known = login if _may_know(self._address, address) else Login("", "")
+            exchange = _Exchange(address, known, self._stopping)
+            try:
+                response = exchange.response
+                if response.status == 200:
+                    return exchange
+                if response.status == 401 and known and not asked:
+                    asked = login.take(response.headers.get_all("WWW-Authenticate", []))
+                    if asked:
+                        exchange.close()
+                        continue
+                if response.status not in REDIRECTS:
+                    raise exchange.connection.lost(_refusal(response, bool(known)))
+                address = self._redirected(exchange.connection, address, response.headers.get("Location", ""))
+            except BaseException:
+                exchange.close()
+                raise
+            exchange.close()
+        raise SourceLost(f"{self.name}: it sends from one address to the next without end")
+
+    def _redirected(self, connection: Connection, address: Address, place: str) -> Address:
+        target = urljoin(address.url, place)
+        if not place or not target.lower().startswith(("http://", "https://")):
+            raise connection.lost("it redirects to what is no http or https address")
+        try:
+            return address_of(target)
+        except BadUse:
+            raise connection.lost("it redirects to an address that can't be read") from None
+
+
+def _may_know(given: Address, address: Address) -> bool:
+    """Whether this place is told the password: the one it was given for, and its encrypted self."""
+    same = (given.scheme, given.host, given.port) == (address.scheme, address.host, address.port)
+    return same or (given.host == address.host and (given.scheme, address.scheme) == ("http", "https"))
+
+
+class _Exchange:
+    """One request and the beginning of its answer."""
+
+    def __init__(self, address: Address, login: Login, stopping: threading.Event) -> None:
+        self.connection = Connection(address, stopping)
+        self.response = HTTPResponse(_Readable(self.connection), method="GET")  # type: ignore[arg-type]
+        try:
+            self._ask(address, login)
+            self.response.begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.response.close()  # first: it flushes what it reads from
+        self.connection.close()
+
+    def _ask(self, address: Address, login: Login) -> None:
+        path = address.path if address.path.startswith("/") else f"/{address.path}"
+        proof = login.header("GET", path)
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: {address.site}",
+            "Accept: multipart/x-mixed-replace, image/jpeg",
+            "Connection: close",
+        ]
+        if proof:
+            lines.append(f"Authorization: {proof}")
+        self.connection.expect(PATIENCE, "no answer")
+        self.connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+
+
+class _Readable:
+    """As much of a socket as an HTTPResponse wants."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._connection, CHUNK)
+
+
+def _refusal(response: HTTPResponse, tried: bool) -> str:
+    if response.status == 401:
+        return "it refuses that name and password" if tried else "it wants a name and password: http://NAME:PASSWORD@…"
+    if response.status == 404:
+        return "it has nothing at that path (404): the camera's manual names the path of its MJPEG stream"
+    return f"it answers {response.status} {response.reason}"
+
+
+def _no_stream(kind: str, url: str) -> str:
+    if OTHER_VIDEO.search(kind):
+        return f"it sends {kind}, not MJPEG: {USE_MJPEG.format(url=url)}"
+    if kind.startswith("text/"):
+        return f"it sends a page ({kind}), not a stream: the address of the MJPEG stream itself is needed"
+    if kind.startswith("image/"):
+        return f"it sends a single picture ({kind}), not a stream: the address of the MJPEG stream is needed"
+    return ""
