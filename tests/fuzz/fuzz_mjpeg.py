@@ -1,72 +1,31 @@
 """Fuzz what reads a camera's bytes: streams cut into JPEGs, their tables, YUYV, RTP packets, RTSP's answers, SDP, logins.
 
-    tests/fuzz/fuzz_mjpeg.py [--inputs N] [--keep FOLDER] [--seed N]
+    make fuzz ARGS="mjpeg --inputs 100000 [--keep FOLDER]"
 
 The first byte of an input says who gets the rest. Of a stream, the frames have to be the same however it is cut into pieces. A find
 is an exception, a frame without its first or last marker, more memory held than allowed, more than 5 s, or more than 1 GB.
-Ends with what it ran; a find is kept as a file, and the exit code is 1. It needs atheris, NumPy and Pillow.
 """
 
-import argparse
 import importlib
 import io
 import random
-import re
-import resource
 import struct
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "pi"), str(ROOT / "steps")]
 
+from tests.fuzz.harness import arguments, fuzz, is_child, run  # noqa: E402 - the path above comes first
+
 LONGEST_INPUT = 4096  # bytes
 LARGEST_FRAME = 1500  # bytes here, so that inputs reach it
-TIMEOUT, MEMORY = 5, 1024  # seconds for one input, MB
-DONE = re.compile(r"^Done (\d+)\D+(\d+) second", re.MULTILINE)
-COVERAGE = re.compile(r"cov: (\d+)")
 STREAM, RTP, YUYV, TABLES, RTSP, TEXTS = range(6)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="fuzz what reads a camera's bytes")
-    parser.add_argument("--inputs", type=int, default=100_000, help="how many are run")
-    parser.add_argument("--keep", type=Path, default=Path("finds"), help="where finds are written")
-    parser.add_argument("--seed", type=int, default=1, help="of the mutations")
-    told = parser.parse_args()
-    told.keep.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        corpus = Path(scratch) / "corpus"
-        corpus.mkdir()
-        seeds = write_seeds(corpus)
-        options = {
-            "atheris_runs": told.inputs,
-            "seed": told.seed,
-            "timeout": TIMEOUT,
-            "rss_limit_mb": MEMORY,
-            "max_len": LONGEST_INPUT,
-            "artifact_prefix": f"{told.keep.resolve()}/",
-        }
-        argv = [sys.executable, __file__, "--child", *(f"-{name}={value}" for name, value in options.items()), str(corpus)]
-        started = time.monotonic()
-        run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        seconds = time.monotonic() - started
-        grown = len(list(corpus.iterdir()))
-    done = DONE.search(run.stdout)
-    if run.returncode or not done:
-        print("\n".join(run.stdout.splitlines()[-60:]))
-        print(f"a find, or the fuzzer itself failed (exit code {run.returncode}); what it ran on is in {told.keep}")
-        sys.exit(1)
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    covered = COVERAGE.findall(run.stdout)
-    print(
-        f"ran {done[1]} inputs from {seeds} seeds in {seconds:.0f} s: no crash, none over {TIMEOUT} s, {memory} MB at most; "
-        f"coverage {covered[0]} → {covered[-1]}, {grown} inputs that reach something new"
-    )
+    run(__file__, arguments("what reads a camera's bytes").parse_args(), write_seeds, LONGEST_INPUT)
 
 
 def write_seeds(folder: Path) -> int:
@@ -104,14 +63,12 @@ def write_seeds(folder: Path) -> int:
 
 
 def child() -> None:
-    """The fuzzer itself: libFuzzer ends its process, so it has one of its own."""
     import atheris
 
     with atheris.instrument_imports(include=["litekiln_pi.sources"]):
         for name in ("jpeg_stream", "huffman", "rtp_jpeg", "rtsp_messages", "sdp", "login", "yuyv"):
             importlib.import_module(f"litekiln_pi.sources.{name}")
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], one)
-    atheris.Fuzz()
+    fuzz(one)
 
 
 def one(data: bytes) -> None:
@@ -222,4 +179,4 @@ def check_texts(data: bytes, _seed: int) -> None:
 
 
 if __name__ == "__main__":
-    child() if sys.argv[1:2] == ["--child"] else main()
+    child() if is_child() else main()
