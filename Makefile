@@ -2,10 +2,11 @@
 INV := .litekiln/host/bin/inv
 PYTEST := .litekiln/host/bin/python -m pytest
 MODEL ?=
+VARIANT ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help host host-dev demo build test test-all fuzz lint bench images doctor clean
+.PHONY: help host host-dev demo build pi test test-all fuzz lint bench soak images doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ demo: host ## build the demo model in all its variants (no Docker needed)
 build: host ## build a model: make build MODEL=shapes [ARGS="--variant float32"]; or every recipe: make build ARGS="--all"
 	@$(INV) build $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
+pi: host ## make a bundle's image for a Raspberry Pi: make pi MODEL=shapes VARIANT=int8
+	@$(INV) pi --model "$(MODEL)" --variant "$(VARIANT)" $(ARGS)
+
 test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
 
@@ -35,7 +39,11 @@ lint: host-dev ## style and types
 	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy
 
 bench: host-dev ## the benchmarks, which print ratios
-	@.litekiln/host/bin/python bench/up_to_date.py && .litekiln/host/bin/python bench/build.py --quick --pictures 20 $(ARGS)
+	@.litekiln/host/bin/python bench/up_to_date.py && .litekiln/host/bin/python bench/build.py --quick --pictures 20 $(ARGS) && \
+	$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/runtime.py
+
+soak: host-dev ## the Pi's server at full speed for ten minutes: make soak [ARGS="--seconds 60"]
+	@$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/soak.py $(ARGS)
 
 images: host ## build the toolchain images
 	@$(INV) images $(ARGS)
