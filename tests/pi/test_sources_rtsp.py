@@ -179,10 +179,21 @@ def test_stopping_ends_a_wait_within_a_second(silent_after: str) -> None:
         assert stopped_while_waiting(source) == []
 
 
-def test_addresses_that_can_not_be_read() -> None:
-    for url, told in {"rtsp:///cam": "no host in that rtsp address", "rtsp://a:b@cam:99999/": "that address can't be read"}.items():
-        with pytest.raises(BadUse, match=told):
+def test_addresses_that_can_not_be_read_show_no_password() -> None:
+    refused = {
+        "rtsp:///cam": "--source: no host in that rtsp address",
+        "rtsp://a:geheim@cam:99999/": "--source: that address can't be read",
+        "rtsp://a:geheim#1@cam/": "--source: that address can't be read",
+        "rtsp://a:12/geheim@cam/": "--source: an @ stands behind that address's host",
+    }
+    for url, told in refused.items():
+        with pytest.raises(BadUse) as refusal:
             open_source(url)
+        assert str(refusal.value) == told
+        assert "geheim" not in refusal.value.remedy
+    with pytest.raises(BadUse) as refusal:
+        open_source("http://a:b/c@cam/")
+    assert "in name and password / is written %2F, @ %40" in refusal.value.remedy
 
 
 def test_what_a_camera_says_of_its_streams() -> None:
