@@ -4,8 +4,8 @@
 
 `litekiln_pi serve` runs as a process of its own and gets JPEG frames on standard input as fast as it takes them, one in fifty of
 them damaged. Meanwhile a page asks for frames, and now and then a picture is sent to /api/detect. Once a second its memory and the
-number of frames it looked at are read. The exit code is 1 when memory of the last quarter is more than 5 % above that of the first one
-after the start, or when the loop stood still.
+number of frames it looked at are read. The exit code is 1 when memory of the last quarter is more than 5 % above that of
+the first one after the start, or when the loop stood still.
 """
 
 import argparse
