@@ -11,8 +11,6 @@ from typing import Any
 from litekiln_pi.arguments import parser
 from litekiln_pi.errors import BadPicture, BadUse, PiError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
-
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code: 0 done, 2 wrong arguments, others by errors.py."""
@@ -111,6 +109,8 @@ def _detect(options: argparse.Namespace) -> int:
 
 
 def _pictures(paths: list[Path]) -> list[Path]:
+    from litekiln_pi.sources.files import PICTURES
+
     found: list[Path] = []
     for path in paths:
         if path.is_dir():

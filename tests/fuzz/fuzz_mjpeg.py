@@ -4,7 +4,6 @@
 
 The first byte of an input says who gets the rest. Of a stream, the frames have to be the same however it is cut into pieces. A find
 is an exception, a frame without its first or last marker, more memory held than allowed, more than 5 s, or more than 1 GB.
-Ends with what it ran; a find is kept as a file, and the exit code is 1. It needs atheris, NumPy and Pillow.
 """
 
 import importlib
@@ -64,7 +63,6 @@ def write_seeds(folder: Path) -> int:
 
 
 def child() -> None:
-    """The fuzzer itself: libFuzzer ends its process, so it has one of its own."""
     import atheris
 
     with atheris.instrument_imports(include=["litekiln_pi.sources"]):

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from contextlib import suppress
 
 import pytest
@@ -16,6 +15,7 @@ from tests.pi.cameras import Serve, header_of, request_of, server
 from tests.pi.fakes import FakeModel, scene
 from tests.pi.jpegs import without_tables
 from tests.pi.test_pipeline import wait_for
+from tests.pi.test_sources import stopped_while_waiting
 from tests.pi.test_sources_jpeg_stream import multipart
 
 JPEG = as_jpeg(scene(red=(10, 10, 100, 100)))
@@ -208,10 +208,7 @@ def test_silence_is_a_loss_and_stopping_ends_the_wait(sends: str, monkeypatch: p
 
     with server(serve) as port:
         source = open_source(f"http://127.0.0.1:{port}/")
-        threading.Timer(0.3, source.stop).start()
-        started = time.monotonic()
-        assert list(source.shots()) == []
-        assert time.monotonic() - started < 1.3
+        assert stopped_while_waiting(source) == []
         monkeypatch.setattr(http, "PATIENCE", 0.4)
         monkeypatch.setattr(connection, "CONNECT", 0.4)
         assert "within 0 seconds" in seen(port)[1]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.conftest import loopback_cameras
 from tests.pi.fake_camera import FakeKernel
 from tests.pi.fakes import scene
 from tests.pi.jpegs import without_tables
+from tests.pi.test_sources import stopped_while_waiting
 
 JPEG = as_jpeg(scene(red=(10, 10, 100, 100)))
 
@@ -184,10 +184,7 @@ def test_a_camera_that_gives_nothing_is_lost_and_stopping_ends_the_wait(monkeypa
             return False
 
     camera = Camera("/dev/video0", kernel=Waiting())
-    threading.Timer(0.3, camera.stop).start()
-    started = time.monotonic()
-    assert list(camera.shots()) == []
-    assert time.monotonic() - started < 1.3
+    assert stopped_while_waiting(camera) == []
     monkeypatch.setattr(v4l2, "PATIENCE", 0.3)
     with pytest.raises(SourceLost, match="/dev/video0 gave no frame for 0 seconds: plug it in again"):
         list(Camera("/dev/video0", kernel=Waiting()).shots())

@@ -15,6 +15,7 @@ from litekiln_pi.errors import BadUse, SourceLost
 
 SLICE = 0.2  # seconds between two looks whether to stop
 CONNECT = 5.0  # seconds for a connection
+QUOTED = "it looks like http://NAME:PASSWORD@camera:8080/path; in name and password / is written %2F, @ %40, # %23, ? %3F, : %3A"
 PORTS = {"http": 80, "https": 443, "rtsp": 554}
 
 
@@ -54,10 +55,10 @@ def address_of(url: str) -> Address:
     try:
         parts: SplitResult = urlsplit(url)
         port, host = parts.port, (parts.hostname or "").encode("idna").decode()
-    except ValueError as error:
-        raise BadUse(
-            f"--source: that address can't be read: {error}", "it looks like http://NAME:PASSWORD@camera:8080/path"
-        ) from None
+    except ValueError:  # its text may hold a part of the password
+        raise BadUse("--source: that address can't be read", QUOTED) from None
+    if "@" in parts.path + parts.query + parts.fragment and not parts.username:
+        raise BadUse("--source: an @ stands behind that address's host", QUOTED)
     if not host:
         raise BadUse(f"--source: no host in that {parts.scheme} address", f"it looks like {parts.scheme}://camera/path")
     path = _quoted(parts.path) + (f"?{_quoted(parts.query)}" if parts.query else "")
