@@ -55,9 +55,22 @@ def _serve(options: argparse.Namespace) -> None:
     from litekiln_pi.server import Settings, serve
 
     bundle, pipeline = _pipeline(options)
+    _test_first(bundle)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
     serve(pipeline, bundle, settings)
+
+
+def _test_first(bundle: Any) -> None:
+    """Said, not enforced: a page that shows what is wrong helps more than none."""
+    from litekiln_pi.errors import SelftestFailed
+    from litekiln_pi.selftest import selftest
+
+    try:
+        told = selftest(bundle)
+        say(f"selftest: {told['matched']} of {told['recorded']} recorded detections seen")
+    except SelftestFailed as error:
+        say(f"WARNING: this machine doesn't see what the verification saw: {error}\n  → {error.remedy}")
 
 
 def _watch(options: argparse.Namespace) -> int:

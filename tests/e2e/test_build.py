@@ -77,6 +77,7 @@ def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     assert [bool(store.get(key, thorough=True)) for key in store] == [True] * 15
 
 
+@pytest.mark.long
 def test_all_at_once_goes_on_after_a_recipe_that_cannot_be_read(work: Path, inv: Inv) -> None:
     broken = work / "models" / "broken"
     shutil.copytree(work / "models" / "little", broken)
@@ -108,6 +109,7 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_runs(work: Pat
     assert not (work / ".litekiln" / "store").exists()
 
 
+@pytest.mark.long
 def test_weights_that_the_model_lacks_are_refused_by_the_export(work: Path, inv: Inv) -> None:
     """The head fits, so only comparing tensors shows it: the checkpoint is of a network of another width."""
     config = work / "models" / "little" / "source" / "pipeline.config"

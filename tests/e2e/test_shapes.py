@@ -199,6 +199,7 @@ print(max(float(np.abs(one - other).max()) for one, other in pairs))
 """
 
 
+@pytest.mark.long
 def test_calibrating_once_for_all_gives_what_the_public_converter_gives(built: Built) -> None:
     ours = built[0] / "out" / "shapes" / "int8" / "detect.tflite"
     arguments = [str(ROOT / "steps"), str(stored(built, "export")), str(stored(built, "draw shapes")), str(ours)]
@@ -234,6 +235,7 @@ def test_touching_one_calibration_picture_re_runs_only_the_integer_variants(buil
     assert inv_in(work, *BUILD).returncode == 0  # the bundles of the recipe's own set again
 
 
+@pytest.mark.long
 def test_random_calibration_marks_the_bundle(built: Built) -> None:
     work = built[0]
     run = inv_in(work, *BUILD, "--variant", "int8", "--calib", "random")
@@ -285,6 +287,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.long
 def test_a_finished_file_as_publishers_give_it(built: Built, work: Path, tmp_path: Path) -> None:
     """EfficientDet-Lite's recipe takes the demo's int8-io in its place: no metadata, no signature, outputs in another order."""
     bundle, mirror = built[0] / "out" / "shapes" / "int8-io", tmp_path / "mirror"

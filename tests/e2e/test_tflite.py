@@ -158,12 +158,14 @@ def _nothing_is_left(work: Path, run: "subprocess.CompletedProcess[str]", messag
     assert not list((work / "out").rglob("*.*"))
 
 
+@pytest.mark.long
 def test_a_wrong_variant_is_refused_with_the_right_one(work: Path, inv: Inv, files: Path) -> None:
     _model(work, files / "signed.tflite", variant="float16")
     message = "float16 computes with float32/float32/float32, which its name does not say; "
     _nothing_is_left(work, _build(inv), message)
 
 
+@pytest.mark.long
 def test_a_detector_without_names_for_its_classes_is_refused(work: Path, inv: Inv, files: Path) -> None:
     _model(work, files / "signed.tflite", rest=PIXELS)
     _nothing_is_left(work, _build(inv), 'there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
@@ -199,6 +201,7 @@ def test_a_published_model_finds_the_cats_and_the_dog(work: Path, inv: Inv) -> N
 MEASURE = "import sys; from PIL import Image; print(*Image.open(sys.argv[1]).size)"
 
 
+@pytest.mark.long
 def test_a_recipe_that_speaks_against_the_metadata_is_refused(work: Path, inv: Inv) -> None:
     file = _published() / "coco_ssd_mobilenet_v1_0.75_quant.tflite"
     _model(work, file, variant="uint8-qat", rest="[input]\nmean = 0\nstd = 255\n")
@@ -206,12 +209,14 @@ def test_a_recipe_that_speaks_against_the_metadata_is_refused(work: Path, inv: I
     _nothing_is_left(work, _build(inv), message)
 
 
+@pytest.mark.long
 def test_a_published_model_by_another_name_is_refused(work: Path, inv: Inv) -> None:
     _model(work, _published() / "coco_ssd_mobilenet_v1_0.75_quant.tflite", variant="int8-io", rest="")
     message = "int8-io computes with uint8/uint8/uint8, which its name does not say; uint8-qat says it"
     _nothing_is_left(work, _build(inv), message)
 
 
+@pytest.mark.long
 def test_pixels_by_the_input_scale_alone_where_they_span_minus_one_to_one(work: Path, inv: Inv, tmp_path: Path) -> None:
     """The published file without its metadata: its scale says the same."""
     bare = tmp_path / "bare.tflite"

@@ -441,6 +441,7 @@ def test_a_refused_source_leaves_nothing(work: Path, inv: Inv) -> None:
 
 
 @pytest.mark.toolchain("tf2.13")
+@pytest.mark.long
 def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
     _function_model(work, "flex")
     command = ("build", "--model", "mine", "--engine", "venv", "--variant", "float32")
@@ -457,6 +458,7 @@ def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
 
 
 @pytest.mark.toolchain("tf2.13")
+@pytest.mark.long
 def test_boxes_by_ordinary_operators_are_a_detector(work: Path, inv: Inv) -> None:
     """By their names and shapes. A detector needs a label map, even one that lacks a name."""
     folder = _function_model(work, "detections")

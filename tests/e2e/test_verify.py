@@ -211,6 +211,7 @@ def test_what_the_exporter_never_notices_is_refused(built: Built, tmp_path: Path
         assert "but the weights, the batch normalisation's statistics or the calibration pictures" in tried[mistake]["refused"]
 
 
+@pytest.mark.long
 def test_a_variant_over_its_limit_never_reaches_out(built: Built, work: Path) -> None:
     """The whole way: nothing in out/, exit code 6, the other variants are there."""
     (work / ".litekiln" / "store").symlink_to(built[0] / ".litekiln" / "store")
@@ -249,6 +250,7 @@ def test_where_the_error_of_integers_comes_from(built: Built) -> None:
     assert wide["median_snr_db"] > errors["median_snr_db"]
 
 
+@pytest.mark.long
 def test_keeping_operators_in_float(built: Built, work: Path) -> None:
     """The names that a report gives can be given back."""
     (work / ".litekiln" / "store").symlink_to(built[0] / ".litekiln" / "store")

@@ -1,0 +1,75 @@
+"""What Docker asks every half minute."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from litekiln_pi.health import healthy
+
+PYTHON = ("python3", "-m", "litekiln_pi")
+EMULATED = ("/usr/bin/qemu-aarch64-static", "/usr/bin/python3", *PYTHON)
+
+
+def _first(folder: Path, *words: str) -> Path:
+    path = folder / "cmdline"
+    path.write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    return path
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        assert self.path == "/healthz"
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[http.server.HTTPServer]:
+    with http.server.HTTPServer(("127.0.0.1", 0), _Server) as opened:
+        thread = threading.Thread(target=opened.serve_forever)
+        thread.start()
+        yield opened
+        opened.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("program", [PYTHON, EMULATED])
+@pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
+def test_the_server_is_asked_where_it_listens(
+    tmp_path: Path,
+    server: http.server.HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    program: tuple[str, ...],
+    status: int,
+    well: bool,
+) -> None:
+    monkeypatch.setattr(_Server, "status", status)
+    first = _first(tmp_path, *program, "serve", "--source", "test", "--port", str(server.server_port))
+    assert healthy(first) is well
+
+
+def test_options_without_the_command_are_the_servers(tmp_path: Path, server: http.server.HTTPServer) -> None:
+    assert healthy(_first(tmp_path, *PYTHON, "--port", str(server.server_port)))
+
+
+def test_the_port_of_the_environment(tmp_path: Path, server: http.server.HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITEKILN_PORT", str(server.server_port))
+    assert healthy(_first(tmp_path, *PYTHON, "serve"))
+
+
+def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITEKILN_PORT", "9")
+    assert not healthy(_first(tmp_path, *PYTHON, "serve"))
+
+
+def test_another_command_has_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITEKILN_PORT", "9")
+    assert healthy(_first(tmp_path, *PYTHON, "watch", "--source", "-"))

@@ -1,0 +1,92 @@
+"""The machine's own words: heat, throttling, board, and the number of threads that is chosen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litekiln_pi import machine
+from litekiln_pi.machine import best_threads, board, temperature, throttling, time_threads
+from tests.pi.fakes import FakeBundle, FakeModel
+
+
+def _says(root: Path, place: str, text: str) -> Path:
+    path = root / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return root
+
+
+def test_heat(tmp_path: Path) -> None:
+    assert temperature(tmp_path) is None
+    assert temperature(_says(tmp_path, "sys/class/thermal/thermal_zone0/temp", "48312\n")) == pytest.approx(48.312)
+    assert temperature(_says(tmp_path, "sys/class/thermal/thermal_zone0/temp", "odd\n")) is None
+
+
+@pytest.mark.parametrize(
+    ("bits", "told"),
+    [
+        ("0\n", []),
+        ("50005", ["under-voltage now", "throttled now", "under-voltage has occurred", "it has been throttled"]),
+        ("80008", ["at its soft temperature limit now", "its soft temperature limit has been reached"]),
+    ],
+)
+def test_throttling(tmp_path: Path, bits: str, told: list[str]) -> None:
+    found = throttling(_says(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", bits))
+    assert found is not None
+    assert [words.partition(":")[0] for words in found] == told
+
+
+def test_no_throttling_told(tmp_path: Path) -> None:
+    assert throttling(tmp_path) is None
+    assert throttling(_says(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "?")) is None
+
+
+def test_the_board(tmp_path: Path) -> None:
+    assert board(tmp_path) == machine.platform.machine()
+    assert board(_says(tmp_path, "proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0")) == "Raspberry Pi 4 Model B Rev 1.4"
+
+
+class _Bundle(FakeBundle):
+    """Takes so long with each number of threads."""
+
+    def __init__(self, seconds: dict[int, float]) -> None:
+        self._seconds = seconds
+
+    def open(self, threads: int) -> FakeModel:
+        return FakeModel(seconds=self._seconds[threads])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ({1: 0.02, 2: 0.01, 3: 0.006, 4: 0.004}, 4),
+        ({1: 0.02, 2: 0.01, 3: 0.0099, 4: 0.0098}, 2),  # hardly faster: the rest needs the cores too
+        ({1: 0.004, 2: 0.01, 3: 0.01, 4: 0.01}, 1),
+    ],
+)
+def test_the_fewest_threads_that_are_about_the_fastest(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], best: int
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "TRIED_SECONDS", 0.05)
+    said: list[str] = []
+    bundle: Any = _Bundle(seconds)
+    assert best_threads(bundle, said.append) == best
+    assert said[0].startswith(f"threads: {best} (1: ")
+
+
+def test_no_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    monkeypatch.setattr(machine, "TRIED_SECONDS", 0.01)
+    bundle: Any = _Bundle({1: 0.001})
+    assert best_threads(bundle) == 1
+
+
+def test_times_are_told_for_each_number_of_threads() -> None:
+    said: list[str] = []
+    bundle: Any = _Bundle({1: 0.002, 2: 0.001})
+    told = time_threads(bundle, [1, 2], 0.05, said.append)
+    assert [each["threads"] for each in told] == [1, 2]
+    assert all(each["runs"] >= 3 and each["fastest"] <= each["median"] <= each["p95"] for each in told)
+    assert [line.partition(":")[0] for line in said] == ["1 thread", "2 threads"]
