@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -110,16 +111,23 @@ class Rate:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._times: list[float] = []
+        self._times: deque[float] = deque()
 
     def count(self) -> None:
-        now = time.monotonic()
         with self._lock:
-            self._times = [each for each in self._times if now - each < self.SPAN] + [now]
+            self._times.append(time.monotonic())
+            self._forget()
 
     @property
     def value(self) -> float:
-        now = time.monotonic()
         with self._lock:
-            recent = [each for each in self._times if now - each < self.SPAN]
-        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0
+            self._forget()
+            if len(self._times) < 2:
+                return 0.0
+            span = self._times[-1] - self._times[0]
+            return (len(self._times) - 1) / span if span else 0.0
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - self.SPAN
+        while self._times and self._times[0] < oldest:
+            self._times.popleft()
