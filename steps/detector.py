@@ -39,7 +39,10 @@ class Detector:
     def look(self, picture):
         pixels, shares = pictures.fit(picture, self._contract)
         self.feed(self.typed(pictures.normalise(pixels, self._contract)))
-        return self.read(shares)
+        values = self._values(self._outputs)
+        if not self.detects:
+            return Seen(values, None)
+        return Seen(values if self._by_hand else self._values(self._heads), self._found(values, shares))
 
     def detect(self, picture):
         return self.look(picture).found
@@ -54,17 +57,17 @@ class Detector:
         self._interpreter.invoke()
 
     def read(self, shares):
-        """What came out of the last run. The picture filled these shares of the network's width and height."""
-        values = {name: self._value(detail) for name, detail in self._outputs.items()}
-        if not self.detects:
-            return Seen(values, None)
-        raw = values if self._by_hand else {name: self._value(detail) for name, detail in self._heads.items()}
-        return Seen(raw, boxes.framed(self._found(values), shares))
+        """The detections of the last run. The picture filled these shares of the network's width and height."""
+        return self._found(self._values(self._outputs), shares)
 
-    def _found(self, values):
+    def _values(self, details):
+        return {name: self._value(detail) for name, detail in details.items()}
+
+    def _found(self, values, shares):
         if self._by_hand:
-            return boxes.make(values["box_encodings"][0], values["class_predictions"][0], self._anchors, self._options)
-        return boxes.of_outputs(values)
+            raw = (values[name][0] for name in ports.RAW_OUTPUTS)
+            return boxes.framed(boxes.make(*raw, self._anchors, self._options), shares)
+        return boxes.framed(boxes.of_outputs(values), shares)
 
     def _postprocess_inputs(self):
         """The tensors that go into the PostProcess operator: the last operator, so they stay when it has run."""

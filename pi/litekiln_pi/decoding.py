@@ -88,13 +88,16 @@ def _load(picture: Image.Image, room: tuple[int, int] | None, data: bytes) -> De
         raise BadPicture(PRINT, 415)
     if picture.mode not in (*EIGHT_BITS, "YCbCr") or _deep(picture):
         raise BadPicture(DEEP, 415)
-    turned = picture.getexif().get(ORIENTATION) in SIDEWAYS
+    orientation = picture.getexif().get(ORIENTATION)
+    turned = orientation in SIDEWAYS
     if jpeg and (room or width * height > LARGE):
         wanted = room or (width // 2, height // 2)
         picture.draft("RGB", (wanted[1], wanted[0]) if turned else wanted)
     picture.load()
     if picture.width * picture.height > LARGE:
         picture = _smaller(picture)
+    if picture.mode == "RGB" and orientation is None and "transparency" not in picture.info:
+        return Decoded(picture, width, height)  # as cameras give it: nothing to turn, no copy to make
     upright = pictures.rgb(ImageOps.exif_transpose(picture))
     return Decoded(upright, *((height, width) if turned else (width, height)))
 

@@ -92,8 +92,11 @@ def _runs(model: Model, seconds: float) -> list[float]:
 
 
 def best_threads(bundle: Bundle, say: Callable[[str], None] | None = None) -> int:
-    """The number of threads that is fastest here, by a short measurement; the smaller one where they are about the same."""
-    timed = time_threads(bundle, list(range(1, min(cores(), MOST_THREADS) + 1)), TRIED_SECONDS)
+    """The number of threads that is fastest here, by a short measurement; the smaller one where they are about the same.
+
+    One core is left to the preparation of the next frame: with all of them busy, each frame would wait for it.
+    """
+    timed = time_threads(bundle, list(range(1, max(1, min(cores() - 1, MOST_THREADS)) + 1)), TRIED_SECONDS)
     best = timed[0]
     for each in timed[1:]:
         if each["median"] < best["median"] * WORTH:

@@ -71,6 +71,7 @@ class Model:
             raise BadBundle(msg, "only detectors run on the Pi's page")
         self._lock = threading.Lock()
         self._codes = self._codes_of_bytes()
+        self._alike = bool((self._codes == self._codes[0]).all())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -92,8 +93,13 @@ class Model:
         batch = numpy.empty((1, height, width, 3), self._codes.dtype)
         if (inner_width, inner_height) != (width, height):
             batch[0] = self._padding
-        for channel in range(3):
-            numpy.take(self._codes[channel], small[:, :, channel], out=batch[0, :inner_height, :inner_width, channel])
+        # mode="clip": a byte always has a code, and "raise" would write to a buffer first
+        if self._alike:
+            numpy.take(self._codes[0], small, out=batch[0, :inner_height, :inner_width], mode="clip")
+        else:
+            for channel in range(3):
+                target = batch[0, :inner_height, :inner_width, channel]
+                numpy.take(self._codes[channel], small[:, :, channel], out=target, mode="clip")
         return batch, (inner_width / width, inner_height / height)
 
     def run(self, prepared: Prepared) -> Any:
@@ -101,7 +107,7 @@ class Model:
         batch, shares = prepared
         with self._lock:
             self._detector.feed(batch)
-            return self._detector.read(shares).found
+            return self._detector.read(shares)
 
     def blank(self) -> Prepared:
         """A grey picture, for measuring how long the network takes."""

@@ -14,7 +14,7 @@ import pytest
 
 from litekiln.checkpoint import read_index
 from tests.conftest import ROOT
-from tests.e2e.conftest import file_but_its_name
+from tests.e2e.conftest import file_but_its_name, forgive
 from tests.e2e.test_build import bundle_hashes
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures
@@ -199,6 +199,7 @@ def test_a_model_of_the_users_own_is_recognised_and_built(work: Path, inv: Inv, 
     assert made.returncode == 0, made.stdout
     assert "checkpoint model.ckpt, quantization-aware" in made.stdout
     assert "next: inv legacy --model mine" in made.stdout
+    forgive(work / "models" / "mine")
     arguments = ("--engine", "venv", "--variant", "uint8-qat")
     for model in ("mine", QUANTIZED):
         legacy(inv, mirror, model, *arguments)

@@ -76,8 +76,8 @@ def test_the_fewest_threads_that_are_about_the_fastest(
     assert said[0].startswith(f"threads: {best} (1: ")
 
 
-def test_no_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: 1)
+def test_one_core_is_left_to_the_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     monkeypatch.setattr(machine, "TRIED_SECONDS", 0.01)
     bundle: Any = _Bundle({1: 0.001})
     assert best_threads(bundle) == 1
