@@ -1,4 +1,4 @@
-"""From a source to detections: capture, preparation and inference overlap, each in a thread of its own, and nothing queues up.
+"""From a source to detections: capture, preparation, inference and telling overlap, each in a thread of its own; nothing queues up.
 
 Of a live source the newest frame wins. While the network looks at one frame, the next one is decoded and waits; what comes then
 takes the place of what came before. Of files, each is looked at, in order.
@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from litekiln_pi.decoding import decode
 from litekiln_pi.errors import BadPicture, SourceLost
@@ -43,6 +44,16 @@ class _Ready:
     decoding: float
 
 
+@dataclass(frozen=True)
+class _Done:
+    """What the network saw in it, and from when to when it looked."""
+
+    ready: _Ready
+    found: Any
+    started: float
+    ended: float
+
+
 class Counters:
     """What has happened so far, for the metrics."""
 
@@ -51,7 +62,7 @@ class Counters:
 
 
 class Pipeline:
-    """The loop. Listeners are called with each frame that was looked at, in the network's own thread: they have to be quick."""
+    """The loop. Listeners are called with each frame that was looked at; while one of them is busy, the next frame waits for it."""
 
     def __init__(
         self, model: Model, source: Source, *, threshold: float = LOWEST, say: Callable[[str], None] | None = None
@@ -63,6 +74,7 @@ class Pipeline:
         self._say = say or (lambda text: print(text, file=sys.stderr, flush=True))
         self._came: Newest[_Came] = Newest()
         self._ready: Newest[_Ready] = Newest()
+        self._done: Newest[_Done] = Newest()
         self._listeners: list[Listener] = []
         self._stopping, self._paused = threading.Event(), threading.Event()
         self._threads = [
@@ -72,7 +84,7 @@ class Pipeline:
         self.at_end: Callable[[], None] = lambda: None  # called when no frame will come any more
 
     def _parts(self) -> tuple[Callable[[], None], ...]:
-        return self._capture, self._prepare, self._infer
+        return self._capture, self._prepare, self._infer, self._tell
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Be told of each frame from now on. What is given back ends that."""
@@ -87,8 +99,8 @@ class Pipeline:
         """End soon: in no more than the time of one frame, or of one wait for a source."""
         self._stopping.set()
         self.source.stop()
-        self._came.close()
-        self._ready.close()
+        for place in (self._came, self._ready, self._done):
+            place.close()
         self.at_end()
 
     def join(self, timeout: float | None = None) -> None:
@@ -120,10 +132,8 @@ class Pipeline:
             traceback.print_exc()
             self.failure = f"{part.__name__}: {error}"
         finally:
-            if part == self._infer:
-                self.at_end()
-            else:
-                (self._came if part == self._capture else self._ready).close()
+            after = {self._capture: self._came.close, self._prepare: self._ready.close, self._infer: self._done.close}
+            after.get(part, self.at_end)()
 
     def _capture(self) -> None:
         while not self._stopping.is_set():
@@ -191,14 +201,23 @@ class Pipeline:
                 return
             started = time.monotonic()
             found = self.model.run(ready.prepared)
-            ended = time.monotonic()
-            took = {"decode": ready.decoding, "inference": ended - started, "latency": ended - ready.came.clock}
-            detections = self.model.detections(found, ready.width, ready.height, self.threshold)
-            milliseconds = {name: value * 1000 for name, value in took.items()}
-            came = ready.came
-            seen = Seen(came.number, came.time, came.shot, ready.width, ready.height, detections, milliseconds)
+            self._done.put_when_free(_Done(ready, found, started, time.monotonic()))
+
+    def _tell(self) -> None:
+        while True:
+            done = self._done.take()
+            if done is None:
+                return
+            seen = self._seen(done)
             self.counters.looked_at += 1
             self.rate.count()
             self.latest = seen
             for listener in list(self._listeners):
                 listener(seen)
+
+    def _seen(self, done: _Done) -> Seen:
+        ready, came = done.ready, done.ready.came
+        took = {"decode": ready.decoding, "inference": done.ended - done.started, "latency": done.ended - came.clock}
+        detections = self.model.detections(done.found, ready.width, ready.height, self.threshold)
+        milliseconds = {name: value * 1000 for name, value in took.items()}
+        return Seen(came.number, came.time, came.shot, ready.width, ready.height, detections, milliseconds)
