@@ -15,7 +15,7 @@ from tests.e2e.test_zoo import draw_pictures
 pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
 NAME = "centernet_mobilenetv2fpn_512x512_coco17_od"
-VARIANTS = ["float32", "float16", "dynamic", "int8", "int8-io", "int16x8"]
+VARIANTS = ["float32", "float16", "dynamic", "int8", "int8-io"]  # not int16x8, which takes 10 s a picture
 # The API's own module for TFLite and a plain conversion, as its publisher's: outputs back to front, and no signature.
 PUBLISH = """
 import os, sys
@@ -76,9 +76,11 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mirror
 
 
-def test_it_goes_from_the_checkpoint_through_all_variants(work: Path, inv: Inv, tmp_path: Path, mirror: Path) -> None:
+def test_it_goes_from_the_checkpoint_through_its_variants(work: Path, inv: Inv, tmp_path: Path, mirror: Path) -> None:
     model, pictures = "centernet_mobilenet_v2_512", draw_pictures(tmp_path / "pictures")
-    run = inv("build", "--model", model, "--engine", "venv", "--calib", str(pictures), "--json", LITEKILN_MIRROR=str(mirror))
+    chosen = [word for variant in VARIANTS for word in ("--variant", variant)]
+    arguments = ("build", "--model", model, *chosen, "--engine", "venv", "--calib", str(pictures), "--json")
+    run = inv(*arguments, LITEKILN_MIRROR=str(mirror))
     assert run.returncode == 0, run.stdout + run.stderr
     assert [bundle["variant"] for bundle in json.loads(run.stdout)["bundles"]] == VARIANTS
     for variant in VARIANTS:
