@@ -43,7 +43,7 @@ def test_each_variant_keeps_its_accuracy(built: Built, variant: str) -> None:
 def test_a_bundle_is_whole(built: Built, variant: str) -> None:
     folder = built[0] / "out" / "shapes" / variant
     extra = ["anchors.npy", "postprocess.json"] if variant == "int8-raw" else []
-    names = ["detect.tflite", "example.png", "examples", "graph.svg", "labelmap.txt", "manifest.json", *extra]
+    names = ["detect.tflite", "example.png", "examples", "graph.svg", "labelmap.txt", "manifest.json", "selftest.json", *extra]
     names += ["report.html", "report.json"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert sorted(path.name for path in (folder / "examples").iterdir()) == [f"{number}.jpg" for number in range(6)]
