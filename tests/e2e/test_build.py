@@ -51,6 +51,10 @@ def test_from_recipe_to_bundles_and_again(work: Path, inv: Inv) -> None:
     again = json.loads(inv(*BUILD, "--json").stdout)
     assert {step["reason"] for step in again["steps"]} == {""}
 
+
+@pytest.mark.long
+def test_the_same_build_gives_the_same_bytes(work: Path, inv: Inv) -> None:
+    assert inv(*BUILD).returncode == 0
     before = bundle_hashes(work)
     shutil.rmtree(work / "out")
     shutil.rmtree(work / ".litekiln" / "store")
@@ -58,6 +62,7 @@ def test_from_recipe_to_bundles_and_again(work: Path, inv: Inv) -> None:
     assert bundle_hashes(work) == before, "the same build gave other bytes"
 
 
+@pytest.mark.long
 def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     process = subprocess.Popen(inv_argv(*BUILD), cwd=work, stdout=subprocess.PIPE, text=True)
     assert process.stdout

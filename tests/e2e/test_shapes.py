@@ -216,6 +216,7 @@ def test_the_second_build_does_nothing_and_takes_under_a_second(built: Built) ->
     print("an up-to-date build takes", min(seconds), "s")  # a figure for the log: bench/up_to_date.py measures it against a peer
 
 
+@pytest.mark.long
 def test_touching_one_calibration_picture_re_runs_only_the_integer_variants(built: Built, tmp_path: Path) -> None:
     work = built[0]
     drawn = next(path for path in (work / ".litekiln" / "store").glob("*/files/images") if len(list(path.iterdir())) == 200)

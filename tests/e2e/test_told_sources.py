@@ -350,6 +350,7 @@ def _check_bundles(work: Path, model: str, variants: tuple[str, ...]) -> None:
 
 
 @pytest.mark.toolchain("tf2.13")
+@pytest.mark.long
 def test_an_example_goes_to_bundles(work_of_examples: Path) -> None:
     before = _hashes(work_of_examples / "models")
     run = _build(work_of_examples, EXAMPLES[0], QUICK)

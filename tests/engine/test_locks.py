@@ -17,6 +17,7 @@ def test_lock_check(toolchain: str, inv: Inv) -> None:
     assert "is up to date" in run.stdout
 
 
+@pytest.mark.long
 def test_the_hosts_locks(inv: Inv) -> None:
     run = inv("lock", "--check", "--toolchain", "host")
     assert run.returncode == 0, run.stdout + run.stderr
