@@ -3,6 +3,7 @@ INV := .litekiln/host/bin/inv
 PYTEST := .litekiln/host/bin/python -m pytest
 MODEL ?=
 VARIANT ?=
+ZOO ?= --zoo
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
 
 test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon and Chromium
-	@$(PYTEST) --engines venv,docker --toolchains all --long --browser $(ARGS)
+	@$(PYTEST) --engines venv,docker --toolchains all --long --browser $(ZOO) $(ARGS)
 
 fuzz: host-dev ## fuzz what reads files of strangers: make fuzz [ARGS="picture --inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)

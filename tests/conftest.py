@@ -14,7 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = sorted(path.parent.name for path in (ROOT / "toolchains").glob("*/toolchain.toml"))
 DEFAULT_ENGINE, DEFAULT_TOOLCHAIN = "venv", "tf2.13"  # what `make test` covers
-EXTRA = {"long": "it takes many minutes", "browser": "it needs Chromium"}  # markers that an option of their name chooses
+EXTRA = {
+    "long": "it takes many minutes",
+    "browser": "it needs Chromium",
+    "zoo": "it takes many minutes more",
+}  # markers that an option of their name chooses
 NOT_RUN: dict[str, list[str]] = {}
 
 
@@ -23,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
     parser.addoption("--long", action="store_true", help="also what takes many minutes: every recipe of the zoo")
     parser.addoption("--browser", action="store_true", help="also the report's page in Chromium, which `.ci/browser` installs")
+    parser.addoption("--zoo", action="store_true", help="also the largest networks in all their variants: half an hour more")
     parser.addoption("--toolchains", default=DEFAULT_TOOLCHAIN, help="comma-separated names, or all")
     parser.addoption("--rest", action="store_true", help="leave out what `make test` runs, where that has run already")
 
@@ -39,7 +44,7 @@ def chosen_toolchains(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs an engine or a toolchain that was not chosen; what is left out is listed at the end."""
     engines, toolchains = set(chosen_engines(config)), set(chosen_toolchains(config))
-    extra = {name for name in ("long", "browser") if config.getoption(f"--{name}")}
+    extra = {name for name in EXTRA if config.getoption(f"--{name}")}
     chosen = _Choice(engines, toolchains, extra, str(config.getoption("--bases")))
     default = _Choice({DEFAULT_ENGINE}, {DEFAULT_TOOLCHAIN}, extra=set(), bases=chosen.bases)
     kept, left_out = [], []

@@ -76,6 +76,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mirror
 
 
+@pytest.mark.zoo
 def test_it_goes_from_the_checkpoint_through_its_variants(work: Path, inv: Inv, tmp_path: Path, mirror: Path) -> None:
     model, pictures = "centernet_mobilenet_v2_512", draw_pictures(tmp_path / "pictures")
     chosen = [word for variant in VARIANTS for word in ("--variant", variant)]
