@@ -89,7 +89,7 @@ def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tm
     arguments = ("build", "--model", "efficientdet_d0", "--variant", "int8", "--engine", "venv", "--calib", str(pictures))
     run = inv(*arguments, LITEKILN_MIRROR=str(mirror))
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "int8: trying the next toolchain, to verify int8 (tf2.21)" in run.stdout
+    assert "int8: trying the next toolchain, to measure int8 (tf2.21)" in run.stdout
     report = json.loads((work / "out" / "efficientdet_d0" / "int8" / "report.json").read_text())
     refused, taken = report["conversion"]["attempts"]
     assert refused["toolchain"] == "tf2.13"
