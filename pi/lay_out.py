@@ -8,6 +8,7 @@ unpacked for the Pi, APP the runtime. In OUT are left root/ (the system), packag
 import compileall
 import json
 import os
+import py_compile
 import shutil
 import struct
 import sys
@@ -72,7 +73,8 @@ KEPT_PACKAGES = {
 }
 LOADED_LATER = ("libgcc_s.so.1",)  # not in any list of needed libraries: threads load it when they end
 FILES = ("etc/nsswitch.conf", "etc/debian_version", "etc/ssl/certs/ca-certificates.crt", "etc/ssl/openssl.cnf")
-NEEDED, RUNPATH, STRINGS, STRING_TABLE = 1, 29, 5, 3
+NEEDED, RPATH, RUNPATH = 1, 15, 29  # of what an ELF file says to the loader, in its section of this type:
+DYNAMIC = 6
 
 
 def main(base: Path, context: Path, out: Path) -> None:
@@ -177,7 +179,7 @@ def dynamic(file: Path) -> tuple[list[str], list[Path]]:
         return [], []
     offset, size, count = (*struct.unpack_from("<Q", data, 40), *struct.unpack_from("<HH", data, 58))
     sections = [struct.unpack_from("<IIQQQQIIQQ", data, offset + place * size) for place in range(count)]
-    found = next((each for each in sections if each[1] == 6), None)
+    found = next((each for each in sections if each[1] == DYNAMIC), None)
     if found is None:
         return [], []
     strings = sections[found[6]][4]
@@ -187,7 +189,7 @@ def dynamic(file: Path) -> tuple[list[str], list[Path]]:
         return data[strings + place : data.index(b"\0", strings + place)].decode()
 
     needed = [text(value) for tag, value in entries if tag == NEEDED]
-    paths = [part for tag, value in entries if tag in (15, RUNPATH) for part in text(value).split(":")]
+    paths = [part for tag, value in entries if tag in (RPATH, RUNPATH) for part in text(value).split(":")]
     return needed, [file.parent / part.replace("$ORIGIN", ".") for part in paths if part.startswith("$ORIGIN")]
 
 
@@ -264,7 +266,7 @@ def owners_of(base: Path, taken: set[Path]) -> set[str]:
 
 def compile_all(out: Path) -> None:
     """The image is read-only where it runs: compiled once here, never there."""
-    mode = compileall.PycInvalidationMode.UNCHECKED_HASH if hasattr(compileall, "PycInvalidationMode") else None
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # by time none would count: same_date comes after it
     for folder, place in ((out / "packages", f"{HOME}/packages"), (out / "app", f"{HOME}/app")):
         compileall.compile_dir(folder, quiet=2, stripdir=str(folder), prependdir=place, invalidation_mode=mode)
     library = next((out / "root/usr").rglob(PYTHON + "/os.py")).parent

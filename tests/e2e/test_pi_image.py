@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
 
 from tests.conftest import ROOT, inv_argv
 from tests.e2e.conftest import Built
 from tests.e2e.pi_runs import lines, pictures_of, run, same
+from tests.unit.test_pi import cyclonedx
 
 pytestmark = [pytest.mark.docker, pytest.mark.debian_bases]
 TAG = "litekiln/shapes:int8"
@@ -129,26 +129,23 @@ def test_info_and_bench_run(image: dict[str, Any]) -> None:
 def test_the_bundle_and_the_list_of_components_are_inside(image: dict[str, Any], bundle: Path, tmp_path: Path) -> None:
     made = subprocess.run(["docker", "create", *ARM64, TAG], capture_output=True, text=True, check=True).stdout.strip()
     try:
-        for place in ("/opt/litekiln/bundle", "/opt/litekiln/sbom", "/var/lib/dpkg/status.d"):
+        for place in ("/opt/litekiln/bundle", "/opt/litekiln/sbom", "/opt/litekiln/app", "/var/lib/dpkg/status.d"):
             subprocess.run(["docker", "cp", f"{made}:{place}", str(tmp_path)], capture_output=True, check=True)
     finally:
         subprocess.run(["docker", "rm", made], capture_output=True, check=True)
     for path in bundle.rglob("*"):
         if path.is_file():
             assert (tmp_path / "bundle" / path.relative_to(bundle)).read_bytes() == path.read_bytes()
+    compiled = list((tmp_path / "app" / "litekiln_pi").rglob("*.pyc"))
+    assert len(compiled) > 20
+    assert {path.read_bytes()[4] for path in compiled} == {1}, "compiled code that counts whatever its source's date is"
     listed = json.loads((tmp_path / "sbom" / "litekiln.cdx.json").read_text())
-    valid: Draft7Validator = _cyclonedx()
+    valid = cyclonedx()
     assert [error.message for error in valid.iter_errors(listed)] == []
     names = {each["name"] for each in listed["components"]}
     assert {"numpy", "pillow", "ai-edge-litert", "uvicorn", "libc6", "libpython3.11-stdlib", "shapes/int8"} <= names
     status = {path.name for path in (tmp_path / "status.d").iterdir()}
     assert {"libc6", "libstdc++6"} <= status <= names
-
-
-def _cyclonedx() -> Draft7Validator:
-    from tests.unit.test_pi import _validator
-
-    return _validator()
 
 
 def test_the_same_bundle_gives_the_same_layers(image: dict[str, Any], built: Built) -> None:
