@@ -8,7 +8,7 @@ from typing import Any
 
 from litekiln import __version__
 from litekiln.build_report import build_report, chosen_attempt
-from litekiln.bundle_files import MANIFEST, PAGE, REPORT
+from litekiln.bundle_files import MANIFEST, PAGE, REPORT, SELFTEST
 from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
 from litekiln.lease import Lease
 from litekiln.page import bundle_page, code_hash
@@ -21,7 +21,7 @@ from litekiln.toolchains import load_toolchain
 
 FORMAT = 3
 MEASURED_HERE = (REPORT, PAGE)  # they tell times, which are others on each machine and each day
-EXAMPLES = ("example.png", "examples/", "selftest.json")  # what of verify's files people see
+EXAMPLES = ("example.png", "examples/", SELFTEST)  # what of verify's files people see
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from litekiln.paths import Project
 
 MODEL, REPORT, MANIFEST, PAGE = "detect.tflite", "report.json", "manifest.json", "report.html"
+SELFTEST = "selftest.json"  # what the model sees in its first example: a Pi has to see the same
 
 
 def bundle_folders(project: Project, model: str) -> list[Path]:

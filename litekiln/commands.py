@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from litekiln import build as building
 from litekiln.check import Status
-from litekiln.errors import LitekilnError, LockOutOfDate, Unhealthy, UsageError
+from litekiln.errors import LitekilnError, LockOutOfDate, Unhealthy
 from litekiln.paths import Project, find_project
 from litekiln.planner import plan_smoke
 from litekiln.recipes import Recipe, load_recipe, recipe_names
@@ -209,12 +209,11 @@ def _locks(project: Project, names: list[str]) -> "list[Lock]":
 
 def images(reporter: Reporter, *, toolchains: list[str], base: str, list_only: bool, again: bool) -> dict[str, Any]:
     """Build the toolchain images; with base 'debian' the bases too, from Debian packages."""
-    from litekiln.engines.images import BASE_KINDS, build_images, list_images
+    from litekiln.engines.bases import refuse_unknown_kind
+    from litekiln.engines.images import build_images, list_images
 
     project = find_project()
-    if base not in BASE_KINDS:
-        msg = f"unknown base {base!r}"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(BASE_KINDS)}")
+    refuse_unknown_kind(base)
     selected = select_toolchains(project, toolchains)
     if list_only:
         found = list_images(project, selected)

@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from litekiln import __version__
-from litekiln.bundle_files import MANIFEST
+from litekiln.bundle_files import MANIFEST, SELFTEST
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import sha256_file
 from litekiln.paths import Project
@@ -19,8 +17,6 @@ from litekiln.reports import Built, read_bundle
 from litekiln.selection import select_models, select_variants
 
 NOT_FOR_USE = ("not for use", "over its limit")
-BASES = ("auto", "registry", "debian")
-SELFTEST = "selftest.json"
 TAG = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
 
 
@@ -33,6 +29,7 @@ def pi(
     if save and not Path(save).absolute().parent.is_dir():
         msg = f"--save {save}: there is no such folder"
         raise UsageError(msg, remedy="make the folder first; the file is written into it")
+    from litekiln.engines.buildx import building
     from litekiln.engines.daemon import connect
     from litekiln.engines.pi import build_pi_image, make_pi_bases
     from litekiln.engines.pi import push as push_image
@@ -44,14 +41,14 @@ def pi(
             packages = pi_packages(project)
         if base == "debian":
             make_pi_bases(client, project, reporter.note)
-        context = project.state / "pi" / "context"
-        with FileLock(project.state / "locks" / "image-pi.lock"):
+        context, words = project.state / "pi" / "context", labels(built, __version__)
+        with building(project, "pi"):
             with reporter.step("image", tag):
                 lay_out_context(project, built, packages, context)
                 say = partial(reporter.live, "image")
-                image = build_pi_image(client, project, context, tag, labels(built, __version__), base_kind=base, say=say)
+                image = build_pi_image(client, project, context, tag, words, base_kind=base, say=say)
             reporter.done("image", image.seconds, "buildx")
-        told: dict[str, Any] = {**vars(image), "model": model, "variant": variant, "labels": labels(built, __version__)}
+        told: dict[str, Any] = {**vars(image), "model": model, "variant": variant, "labels": words}
         if push:
             told["pushed"] = push_image(client, image, push, reporter.note)
         if save:
@@ -62,9 +59,9 @@ def pi(
 
 def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: str) -> None:
     select_variants(project, select_models(project, [model]), [variant])
-    if base not in BASES:
-        msg = f"unknown base {base!r}"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(BASES)}")
+    from litekiln.engines.bases import refuse_unknown_kind
+
+    refuse_unknown_kind(base)
     if not TAG.fullmatch(tag):
         msg = f"{tag!r} can't be the name of an image"
         raise UsageError(msg, cause="names are of small letters, digits, . _ - and /", remedy="--tag name:version")

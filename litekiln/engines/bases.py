@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litekiln.engines.base import OnLine
-from litekiln.errors import BaseUnreachable, EngineError, ImageBuildFailed
+from litekiln.errors import BaseUnreachable, EngineError, ImageBuildFailed, UsageError
 from litekiln.pythons import require_python
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 REPOSITORY = "litekiln/base"
+KINDS = ("auto", "registry", "debian")
 MIRROR_VARIABLE = "LITEKILN_DEBIAN_MIRROR"
 SUITE = "bookworm"
 # What a Python built elsewhere loads, by its extension modules.
@@ -55,6 +56,12 @@ class Base:
         return f"{REPOSITORY}:py{self.python}-{self.architecture}"
 
 
+def refuse_unknown_kind(kind: str) -> None:
+    if kind not in KINDS:
+        msg = f"unknown base {kind!r}"
+        raise UsageError(msg, remedy=f"choose among: {', '.join(KINDS)}")
+
+
 def debian_base_tag(python: str) -> str:
     """The base that stands in for python:<version>-slim on x86-64."""
     return Base("amd64", python).tag
@@ -73,6 +80,7 @@ def make_bases(client: "DockerClient", bases: list[Base], scratch: Path, say: On
     wanted = [base for base in bases if not there(base.tag)]
     if wanted:
         _require_debootstrap()
+    scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         for architecture in sorted({base.architecture for base in wanted}):
             root = f"{REPOSITORY}:debian-{architecture}"

@@ -3,10 +3,15 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from litekiln.engines.base import OnLine
 from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
+from litekiln.paths import Project
 from litekiln.store import FREE_SPACE
 
 BASE_SIGNS = (
@@ -19,6 +24,15 @@ BASE_SIGNS = (
 )
 TAIL_LINES = 40
 TITLE_LENGTH = 100
+
+
+@contextmanager
+def building(project: Project, name: str) -> Iterator[None]:
+    """One build of an image at a time."""
+    locks = project.state / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"image-{name}.lock"):
+        yield
 
 
 def require_buildx() -> None:

@@ -3,18 +3,14 @@
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from litekiln.engines.base import OnLine
 from litekiln.engines.bases import Base, debian_base_tag, make_bases
-from litekiln.engines.buildx import build_error, require_buildx, titles
+from litekiln.engines.buildx import build_error, building, require_buildx, titles
 from litekiln.engines.daemon import connect
 from litekiln.engines.process import run_logged
 from litekiln.hashing import sha256_file, sha256_paths, sha256_value
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = "litekiln/toolchain"
 HOST_PYTHON = "3.11"
-BASE_KINDS = ("auto", "registry", "debian")
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def ensure_image(client: "DockerClient", project: Project, toolchain: Toolchain,
     from docker.errors import ImageNotFound
 
     tag = image_tag(project, toolchain)
-    with _building(project, toolchain):
+    with building(project, toolchain.name):
         try:
             client.images.get(tag)
         except ImageNotFound:
@@ -73,17 +68,8 @@ def ensure_image(client: "DockerClient", project: Project, toolchain: Toolchain,
 def build_image(client: "DockerClient", project: Project, toolchain: Toolchain, *, base_kind: str, say: OnLine) -> BuiltImage:
     """Build one image whether or not it is there; what has not changed comes from BuildKit's cache."""
     require_current(toolchain)
-    with _building(project, toolchain):
+    with building(project, toolchain.name):
         return _build(client, project, toolchain, base_kind=base_kind, say=say)
-
-
-@contextmanager
-def _building(project: Project, toolchain: Toolchain) -> Iterator[None]:
-    """One build of a toolchain's image at a time."""
-    locks = project.state / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"image-{toolchain.name}.lock"):
-        yield
 
 
 def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, base_kind: str, say: OnLine) -> BuiltImage:
@@ -154,9 +140,7 @@ def _make_debian_bases(client: "DockerClient", project: Project, toolchains: lis
     """A base for each Python in use, and the arm64 one that Pi images stand on."""
     pythons = sorted({HOST_PYTHON, *(toolchain.spec.python for toolchain in toolchains)})
     bases = [*(Base("amd64", python) for python in pythons), Base("arm64", HOST_PYTHON)]
-    scratch = project.state / "bases"
-    scratch.mkdir(parents=True, exist_ok=True)
-    make_bases(client, bases, scratch, say, again=again)
+    make_bases(client, bases, project.state / "bases", say, again=again)
 
 
 def list_images(project: Project, toolchains: list[Toolchain]) -> list[BuiltImage]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from litekiln.engines.base import OnLine
-from litekiln.engines.bases import Base
+from litekiln.engines.bases import Base, make_bases
 from litekiln.engines.buildx import build_error, require_buildx, titles
 from litekiln.engines.process import run_logged
 from litekiln.errors import ImageBuildFailed, NetworkError, UsageError
@@ -61,8 +61,7 @@ def _bases(client: "DockerClient", kind: str) -> dict[str, str]:
     """Build arguments; none leaves the Dockerfile's own digest-pinned defaults."""
     from docker.errors import ImageNotFound
 
-    native = "arm64" if build_platform() == PLATFORM else "amd64"
-    made = {"BASE": Base("arm64", PI_PYTHON).tag, "BUILD_BASE": Base(native, PI_PYTHON).tag}
+    made = {name: base.tag for name, base in _from_debian().items()}
     if kind == "registry":
         return {}
     try:
@@ -77,13 +76,13 @@ def _bases(client: "DockerClient", kind: str) -> dict[str, str]:
 
 def make_pi_bases(client: "DockerClient", project: Project, say: OnLine) -> None:
     """From Debian packages, where no registry is in reach."""
-    from litekiln.engines.bases import make_bases
+    make_bases(client, list(dict.fromkeys(_from_debian().values())), project.state / "bases", say)
 
-    scratch = project.state / "bases"
-    scratch.mkdir(parents=True, exist_ok=True)
+
+def _from_debian() -> dict[str, Base]:
+    """What stands in for the registry's: on the Pi, and on the machine that builds."""
     native = "arm64" if build_platform() == PLATFORM else "amd64"
-    bases = {Base("arm64", PI_PYTHON), Base(native, PI_PYTHON)}
-    make_bases(client, sorted(bases, key=lambda base: base.architecture), scratch, say)
+    return {"BASE": Base("arm64", PI_PYTHON), "BUILD_BASE": Base(native, PI_PYTHON)}
 
 
 def push(client: "DockerClient", image: PiImage, registry: str, say: OnLine) -> str:

@@ -99,10 +99,6 @@ class Newest(Generic[Item]):
             self._closed = True
             self._changed.notify_all()
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
 
 class Rate:
     """How many a second, over the last few seconds."""

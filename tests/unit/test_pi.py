@@ -152,7 +152,7 @@ def test_the_list_of_components_is_valid_cyclonedx(packages: Path) -> None:
     listed = [*listed_packages(packages), Package("odd", "2", "MIT AND CC0-1.0"), Package("bare", "3", "")]
     model = {"name": "demo/float32", "version": "abc", "sha256": "0" * 64, "license": "Apache-2.0"}
     value = sbom("litekiln demo/float32", listed, model)
-    valid = _validator()
+    valid = cyclonedx()
     assert [error.message for error in valid.iter_errors(value)] == []
     assert [each["name"] for each in value["components"]] == ["some-thing", "other", "odd", "bare", "demo/float32"]
     assert value["components"][1]["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
@@ -162,7 +162,7 @@ def test_the_list_of_components_is_valid_cyclonedx(packages: Path) -> None:
     assert [error.message for error in valid.iter_errors(broken)] == ["'type' is a required property"]
 
 
-def _validator() -> Draft7Validator:
+def cyclonedx() -> Draft7Validator:
     """By the standard's own schema, which a package of its makers holds."""
     schemas = files("cyclonedx.schema") / "_res"
     named = {name: json.loads((schemas / f"{name}.SNAPSHOT.schema.json").read_text()) for name in ("bom-1.5", "spdx", "jsf-0.82")}
