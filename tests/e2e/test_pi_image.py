@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -287,12 +288,14 @@ def _wait_for_port(port: int) -> None:
 @pytest.fixture
 def podman(image: dict[str, Any], tmp_path: Path) -> Iterator[list[str]]:
     """Podman with a store of its own, and the image in it, read from the file that `--save` wrote."""
-    program = ["podman", "--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run"), *PODMAN]
-    with subprocess.Popen(["gunzip", "--stdout", image["saved"]], stdout=subprocess.PIPE) as unpacked:
-        subprocess.run([*program, "load"], stdin=unpacked.stdout, capture_output=True, check=True)
-    yield program
-    subprocess.run([*program, "rm", "--all", "--force"], capture_output=True, check=False)
-    subprocess.run([*program, "rmi", "--all", "--force"], capture_output=True, check=False)
+    with tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp") as run_root:  # Podman takes 50 characters at most
+        program = ["podman", "--root", str(tmp_path / "store"), "--runroot", run_root, *PODMAN]
+        with subprocess.Popen(["gunzip", "--stdout", image["saved"]], stdout=subprocess.PIPE) as unpacked:
+            loaded = subprocess.run([*program, "load"], stdin=unpacked.stdout, capture_output=True, text=True, check=False)
+        assert loaded.returncode == 0, loaded.stderr
+        yield program
+        subprocess.run([*program, "rm", "--all", "--force"], capture_output=True, check=False)
+        subprocess.run([*program, "rmi", "--all", "--force"], capture_output=True, check=False)
 
 
 def test_podman_runs_it(podman: list[str]) -> None:

@@ -260,7 +260,7 @@ def test_a_base_that_can_not_be_reached(project: Project, client: "DockerClient"
     elsewhere = Project(code=code, work=project.work)
     with pytest.raises(BaseUnreachable) as caught:
         build_image(client, elsewhere, load_toolchain(elsewhere, "tf2.13"), base_kind="registry", say=print)
-    assert caught.value.what == "the base image of tf2.13 can't be reached: registry.invalid/python:3.10-slim-bookworm"
+    assert caught.value.what == "the base of the tf2.13 image can't be reached: registry.invalid/python:3.10-slim-bookworm"
     assert "inv images --base debian" in caught.value.remedy
 
 
