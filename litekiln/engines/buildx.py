@@ -61,13 +61,13 @@ def titles(say: OnLine) -> OnLine:
     return on_line
 
 
-def build_error(what: str, base: str, log: Path, remedy: str = "") -> LitekilnError:
+def build_error(what: str, base: str, log: Path, without_registry: str) -> LitekilnError:
     """Why BuildKit failed, from the end of what it said."""
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     text = "\n".join(tail)
     if any(sign in text for sign in BASE_SIGNS):
         msg = f"the base of {what} can't be reached: {base.partition('@')[0]}"
-        told = f"check the network; where no registry is in reach: `inv images --base debian`{remedy}"
+        told = f"check the network; where no registry is in reach: {without_registry}"
         return BaseUnreachable(msg, cause="no container registry in reach, and the image is not on this machine", remedy=told)
     if "no space left on device" in text.lower():
         return DiskFull(f"no space left while building {what}", cause="an image takes up to 2 GB", remedy=FREE_SPACE)

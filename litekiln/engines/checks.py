@@ -8,7 +8,7 @@ from pathlib import Path
 
 from litekiln.check import Check, Status
 from litekiln.engines.buildx import require_buildx
-from litekiln.engines.daemon import INSTALL, connect, daemon_address
+from litekiln.engines.daemon import INSTALL, WITHOUT, connect, daemon_address
 from litekiln.engines.images import image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
@@ -20,7 +20,7 @@ BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
 def docker_checks(project: Project) -> Iterator[Check]:
     yield _client()
     try:
-        with connect() as client:
+        with connect(WITHOUT) as client:
             version = client.version()["Version"]
             present = {tag for image in client.images.list() for tag in image.tags}
     except EngineError as error:
@@ -38,7 +38,7 @@ def docker_checks(project: Project) -> Iterator[Check]:
 
 def _client() -> Check:
     if not shutil.which("docker"):
-        return Check("docker client", Status.WARN, "not installed", INSTALL)
+        return Check("docker client", Status.WARN, "not installed", INSTALL + WITHOUT)
     answer = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=False)
     return Check("docker client", Status.OK, answer.stdout.strip())
 

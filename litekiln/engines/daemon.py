@@ -13,7 +13,8 @@ from litekiln.errors import DaemonUnreachable, DockerMissing, EngineError, Socke
 if TYPE_CHECKING:
     from docker import DockerClient
 
-INSTALL = "install Docker (Debian: `sudo apt install docker.io docker-buildx`), or work without it: --engine venv"
+WITHOUT = ", or work without it: --engine venv"  # what a step can do, and an image can't
+INSTALL = "install Docker (Debian: `sudo apt install docker.io docker-buildx`)"
 # A step may run for hours without a word; the daemon itself is asked only short questions.
 PATIENCE = 24 * 3600
 PING_SECONDS = 10
@@ -38,8 +39,8 @@ def is_elsewhere(address: str) -> bool:
 
 
 @contextmanager
-def connect() -> Iterator["DockerClient"]:
-    """A client whose daemon has answered, closed at the end."""
+def connect(otherwise: str = "") -> Iterator["DockerClient"]:
+    """A client whose daemon has answered, closed at the end; else an error, whose remedy ends with what to do `otherwise`."""
     from docker import DockerClient
     from docker.errors import DockerException
 
@@ -51,7 +52,7 @@ def connect() -> Iterator["DockerClient"]:
     except (DockerException, OSError) as error:
         if client:
             client.close()
-        raise _why_unreachable(address, str(error)) from None
+        raise _why_unreachable(address, str(error), otherwise) from None
     client.api.timeout = PATIENCE
     try:
         yield client
@@ -59,18 +60,20 @@ def connect() -> Iterator["DockerClient"]:
         client.close()
 
 
-def _why_unreachable(address: str, reason: str) -> EngineError:
+def _why_unreachable(address: str, reason: str, otherwise: str) -> EngineError:
     socket = Path(address.removeprefix("unix://"))
     if "Permission denied" in reason or "PermissionError" in reason:
         msg = f"no permission on the Docker socket {address}"
-        remedy = "`sudo usermod -aG docker $USER` and log in again, or use rootless Docker, or work without: --engine venv"
-        return SocketForbidden(msg, cause="your user is not in the group that may use Docker", remedy=remedy)
+        remedy = "`sudo usermod -aG docker $USER` and log in again, or use rootless Docker"
+        return SocketForbidden(msg, cause="your user is not in the group that may use Docker", remedy=remedy + otherwise)
     if not shutil.which("docker") and not is_elsewhere(address) and not socket.exists():
-        return DockerMissing("Docker is not installed", cause=f"no docker on PATH and no socket {socket}", remedy=INSTALL)
+        return DockerMissing(
+            "Docker is not installed", cause=f"no docker on PATH and no socket {socket}", remedy=INSTALL + otherwise
+        )
     msg = f"the Docker daemon at {address} does not answer"
     cause = (
         "it is not running"
         if not is_elsewhere(address)
         else f"DOCKER_HOST points to a place that can't be reached: {reason[-120:]}"
     )
-    return DaemonUnreachable(msg, cause=cause, remedy="start it (`sudo systemctl start docker`), or work without it: --engine venv")
+    return DaemonUnreachable(msg, cause=cause, remedy=f"start it (`sudo systemctl start docker`){otherwise}")

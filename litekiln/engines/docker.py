@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from litekiln.engines import copying
 from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome, Stop
-from litekiln.engines.daemon import connect, daemon_address, is_elsewhere
+from litekiln.engines.daemon import WITHOUT, connect, daemon_address, is_elsewhere
 from litekiln.engines.images import ensure_image
 from litekiln.errors import DaemonUnreachable, EngineError
 from litekiln.hashing import sha256_value
@@ -46,7 +46,7 @@ class DockerEngine:
     @contextmanager
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
         require_current(toolchain)
-        with connect() as client:
+        with connect(WITHOUT) as client:
             sweep(client, self._project)
             image = ensure_image(client, self._project, toolchain, say)
             labels = {LABEL_LEASE: self._lease.name, LABEL_STATE: state_id(self._project)}

@@ -85,7 +85,9 @@ def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, ba
         command = [*argv, *_secrets(Path(scratch)), str(project.code)]
         code = run_logged(command, log, titles(say))
     if code:
-        raise build_error(f"the {toolchain.name} image", base, log, "; or work without Docker: --engine venv")
+        raise build_error(
+            f"the {toolchain.name} image", base, log, "`inv images --base debian`; or work without Docker: --engine venv"
+        )
     image = client.images.get(tag)
     size = int(image.attrs["Size"])
     return BuiltImage(toolchain.name, tag, str(image.id), size, time.monotonic() - started, base)

@@ -51,7 +51,7 @@ def build_pi_image(
         argv += ["--label", f"{name}={value}"]
     started, log = time.monotonic(), project.state / "logs" / "image-pi.log"
     if run_logged([*argv, str(context)], log, titles(say)):
-        raise build_error("the Pi's image", bases.get("BASE", "python:3.11-slim"), log)
+        raise build_error("the Pi's image", bases.get("BASE", "python:3.11-slim"), log, "the same command with --base debian")
     image = client.images.get(tag)
     shown = bases.get("BASE", "the registry's, pinned in Dockerfile.pi")
     return PiImage(tag, str(image.id), int(image.attrs["Size"]), time.monotonic() - started, shown)

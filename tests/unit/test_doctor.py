@@ -61,14 +61,14 @@ def test_arm64_emulation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def test_a_silent_daemon_is_a_warning_with_a_remedy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent() -> None:
-        raise DaemonUnreachable("the Docker daemon at x does not answer", remedy="start it")
+    def silent(otherwise: str) -> None:
+        raise DaemonUnreachable("the Docker daemon at x does not answer", remedy=f"start it{otherwise}")
 
     monkeypatch.setattr(checks, "connect", silent)
     monkeypatch.setattr(checks.shutil, "which", lambda _: None)
     found = {check.name: check for check in checks.docker_checks(project)}
     assert found["docker daemon"].status is Status.WARN
-    assert found["docker daemon"].remedy == "start it"
+    assert found["docker daemon"].remedy == "start it, or work without it: --engine venv"
     assert found["docker client"].detail == "not installed"
     assert found["docker buildx"].detail == "the docker command is not installed"
 

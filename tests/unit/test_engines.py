@@ -14,7 +14,7 @@ from litekiln.engines.base import LineSink
 from litekiln.engines.bases import debian_mirror
 from litekiln.engines.buildx import require_buildx
 from litekiln.engines.choose import AutoEngine, choose_engine
-from litekiln.engines.daemon import _why_unreachable, connect, is_elsewhere
+from litekiln.engines.daemon import WITHOUT, _why_unreachable, connect, is_elsewhere
 from litekiln.engines.here import HereEngine
 from litekiln.engines.images import image_tag
 from litekiln.engines.launch import __file__ as launch_file
@@ -55,22 +55,28 @@ def _program(folder: Path, name: str, body: str) -> None:
 
 def test_docker_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    error = _why_unreachable(f"unix://{tmp_path}/docker.sock", "No such file or directory")
+    error = _why_unreachable(f"unix://{tmp_path}/docker.sock", "No such file or directory", WITHOUT)
     assert isinstance(error, DockerMissing)
     assert error.what == "Docker is not installed"
-    assert "--engine venv" in error.remedy
+    assert error.remedy.endswith(", or work without it: --engine venv")
+
+
+def test_an_image_can_not_be_made_without_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "venv" not in _why_unreachable(f"unix://{tmp_path}/docker.sock", "No such file or directory", "").remedy
 
 
 def test_daemon_not_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "docker.sock").touch()
-    error = _why_unreachable(f"unix://{tmp_path}/docker.sock", "Connection refused")
+    error = _why_unreachable(f"unix://{tmp_path}/docker.sock", "Connection refused", "")
     assert isinstance(error, DaemonUnreachable)
     assert error.what == f"the Docker daemon at unix://{tmp_path}/docker.sock does not answer"
     assert error.cause == "it is not running"
 
 
 def test_no_permission_on_the_socket() -> None:
-    error = _why_unreachable("unix:///var/run/docker.sock", "('Connection aborted.', PermissionError(13, 'Permission denied'))")
+    reason = "('Connection aborted.', PermissionError(13, 'Permission denied'))"
+    error = _why_unreachable("unix:///var/run/docker.sock", reason, "")
     assert isinstance(error, SocketForbidden)
     assert error.what == "no permission on the Docker socket unix:///var/run/docker.sock"
     assert "usermod -aG docker" in error.remedy
@@ -120,7 +126,7 @@ def test_no_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_failed_build_says_why(project: Project, line: str, kind: type[LitekilnError], message: str) -> None:
     (project.work / "log").write_text(f"#1 something\n{line}\n")
-    error = buildx.build_error("the tiny image", "python:3.11@sha256:0", project.work / "log")
+    error = buildx.build_error("the tiny image", "python:3.11@sha256:0", project.work / "log", "make one")
     assert isinstance(error, kind)
     assert message in error.what.replace("#1 something\n  | ", "")
     assert error.remedy
