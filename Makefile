@@ -1,6 +1,8 @@
 # Each target sets up what it needs. `make help` lists them.
 INV := .litekiln/host/bin/inv
-PYTEST := .litekiln/host/bin/python -m pytest
+JOBS ?= 2
+# Files of tests go to JOBS processes at once; `make test JOBS=0` runs them one by one.
+PYTEST = .litekiln/host/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 MODEL ?=
 VARIANT ?=
 ZOO ?= --zoo

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="also the report's page in Chromium, which `.ci/browser` installs")
     parser.addoption("--zoo", action="store_true", help="also the largest networks in all their variants: half an hour more")
     parser.addoption("--toolchains", default=DEFAULT_TOOLCHAIN, help="comma-separated names, or all")
+    parser.addoption("--built", default="", help="a folder for the demo's build, kept there for the next run of tests")
     parser.addoption("--rest", action="store_true", help="leave out what `make test` runs, where that has run already")
 
 
@@ -57,8 +59,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         left_out.append(item)
         NOT_RUN.setdefault(reason, []).append(item.nodeid)
-    items[:] = kept
+    items[:] = _long_files_first(kept) if _is_worker(config) else kept
     config.hook.pytest_deselected(items=left_out)
+
+
+def _long_files_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The other way round, file by file: the long ones come last otherwise, and one worker would be left alone with the last."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    return [item for path in reversed(files) for item in files[path]]
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes that pytest-xdist started."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _is_worker(session.config):
+        session.config.workeroutput["not_run"] = NOT_RUN  # type: ignore[attr-defined] - xdist's
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended: each has collected, and left out, the same."""
+    NOT_RUN.update(getattr(node, "workeroutput", {}).get("not_run", {}))
 
 
 @dataclass(frozen=True)
@@ -106,6 +132,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         for reason, names in sorted(NOT_RUN.items()):
             terminalreporter.line(f"{len(names):4} tests: {reason}")
     yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """One folder for the whole run, whichever worker asks."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if _is_worker(pytestconfig) else base
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The demo, built once for all tests that look at what comes out of a build."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -20,16 +21,33 @@ def inv_in(work: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A work folder in which the demo was built once, and what the command said."""
-    work = tmp_path_factory.mktemp("shapes") / "work"
+def built(shared_folder: Path, pytestconfig: pytest.Config) -> Built:
+    """A work folder in which the demo was built once for the whole run, and what the command said. To be read, not changed."""
+    work, told = Path(pytestconfig.getoption("--built") or shared_folder / "built").absolute(), shared_folder / "built.json"
+    with (shared_folder / "built.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            _lay_out(work)
+            run = inv_in(work, *BUILD, "--json")
+            assert run.returncode == 0, run.stdout + run.stderr
+            told.write_text(run.stdout)
+    return work, json.loads(told.read_text())
+
+
+@pytest.fixture
+def built_again(built: Built, tmp_path: Path) -> Built:
+    """A copy of it for a test that changes what is there."""
+    work = tmp_path / "built"
+    shutil.copytree(built[0], work, symlinks=True)
+    return work, built[1]
+
+
+def _lay_out(work: Path) -> None:
     for name in ("models", "calib"):
-        shutil.copytree(ROOT / name, work / name)
-    (work / ".litekiln").mkdir()
+        shutil.copytree(ROOT / name, work / name, dirs_exist_ok=True)
+    (work / ".litekiln").mkdir(exist_ok=True)
+    (work / ".litekiln" / "envs").unlink(missing_ok=True)
     (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
-    run = inv_in(work, *BUILD, "--json")
-    assert run.returncode == 0, run.stdout + run.stderr
-    return work, json.loads(run.stdout)
 
 
 def stored(built: Built, step: str) -> Path:

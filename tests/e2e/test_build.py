@@ -53,16 +53,6 @@ def test_from_recipe_to_bundles_and_again(work: Path, inv: Inv) -> None:
 
 
 @pytest.mark.long
-def test_the_same_build_gives_the_same_bytes(work: Path, inv: Inv) -> None:
-    assert inv(*BUILD).returncode == 0
-    before = bundle_hashes(work)
-    shutil.rmtree(work / "out")
-    shutil.rmtree(work / ".litekiln" / "store")
-    assert inv(*BUILD, "--jobs", "1").returncode == 0
-    assert bundle_hashes(work) == before, "the same build gave other bytes"
-
-
-@pytest.mark.long
 def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
     process = subprocess.Popen(inv_argv(*BUILD), cwd=work, stdout=subprocess.PIPE, text=True)
     assert process.stdout
