@@ -103,7 +103,7 @@ def _wrong_value(message: str) -> str:
     found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message, re.DOTALL)
     if not found:
         return message
-    what, path = found[1].replace("`", ""), found[2]
+    what, path = found[1].replace("`", "").replace(" | null", ""), found[2]  # TOML has no null
     inner, separator, problem = what.partition(": ")
     if separator and inner.isidentifier():  # from a __post_init__, which knows the key that the path lacks
         return f"{path}.{inner}: {problem}"

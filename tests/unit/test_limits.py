@@ -89,7 +89,7 @@ SHOWN = "models/demo/model.toml: verify."
     [
         ("[verify]\nmax_map_dro = 1", "max_map_dro: unknown key, did you mean 'max_map_drop'?"),
         ("[verify]\nwarn_map_drop = -0.1", "warn_map_drop: expected float >= 0.0"),
-        ('[verify]\nmax_map_drop = "1"', "max_map_drop: expected float | null, got str"),
+        ('[verify]\nmax_map_drop = "1"', "max_map_drop: expected float, got str"),
         ("[verify]\nvariants = 3", "variants: expected object, got int"),
         ("[verify.variants.int9]\nshare = 1", "variants.int9: unknown key, did you mean 'int8'?"),
         ("[verify.variants.int8]\nshar = 1", "variants.int8.shar: unknown key, did you mean 'share'?"),
@@ -103,7 +103,7 @@ SHOWN = "models/demo/model.toml: verify."
         ("[verify.variants.int8-io]\nshare = 1.01", "variants.int8-io.share: expected float <= 1.0"),
         ("[verify.variants.int8]\niou = -1", "variants.int8.iou: expected float >= 0.0"),
         ("[verify.variants.int8]\nagreement = 75", "variants.int8.agreement: expected float <= 1.0"),
-        ("[verify.variants.float16]\nraw = true", "variants.float16.raw: expected float | null, got bool"),
+        ("[verify.variants.float16]\nraw = true", "variants.float16.raw: expected float, got bool"),
         ("[verify.variants.float16]\nmax_map_drop = -1", "variants.float16.max_map_drop: expected float >= 0.0"),
         ("[verify.variants]\nint8 = 0.5", "variants.int8: expected object, got float"),
     ],
