@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,6 +132,8 @@ def main() -> None:
         finally:
             ending.set()
             process.terminate()
+            with suppress(BrokenPipeError):  # what was not written yet is of no use any more
+                process.stdin.close()  # type: ignore[union-attr]
     rest = memory[int(len(memory) * WARM_UP) :]
     quarter = max(1, len(rest) // 4)
     first, last = statistics.median(rest[:quarter]), statistics.median(rest[-quarter:])
