@@ -79,6 +79,7 @@ def test_a_zoo_recipe_goes_through_its_variants(work: Path, inv: Inv, tmp_path: 
     assert next(each["input"] for each in listed if each["name"] == model) == f"{size}x{size}"
 
 
+@pytest.mark.zoo
 @pytest.mark.toolchain("tf2.21")
 def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tmp_path: Path) -> None:
     """EfficientDet-D0's int8: TensorFlow 2.13's quantizer fails on it, and its resizer needs an override."""
