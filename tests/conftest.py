@@ -64,11 +64,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _long_files_first(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The other way round, file by file: the long ones come last otherwise, and one worker would be left alone with the last."""
+    """Those with Docker first, then from the last file to the first: a long one at the end would leave the other worker idle."""
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    return [item for path in reversed(files) for item in files[path]]
+    first = [path for path in files if path.parent.name == "engine"]
+    rest = [path for path in reversed(files) if path not in first]
+    return [item for path in (*first, *rest) for item in files[path]]
 
 
 def _is_worker(config: pytest.Config) -> bool:

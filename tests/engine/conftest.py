@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from litekiln.engines.base import Box, Job, Outcome
 from litekiln.engines.choose import choose_engine
+from litekiln.engines.daemon import connect
+from litekiln.engines.docker import LABEL_STATE, state_id
 from litekiln.lease import Lease
 from litekiln.paths import Project
 from litekiln.toolchains import load_toolchain
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 
 @pytest.fixture
@@ -55,3 +61,16 @@ def run(box: Box, tmp_path: Path) -> Runner:
         return box.run(job, lambda _: None)
 
     return runner
+
+
+@pytest.fixture
+def client() -> Iterator["DockerClient"]:
+    with connect() as opened:
+        yield opened
+
+
+def left_in_docker(client: "DockerClient", project: Project) -> tuple[list[str], list[str]]:
+    """A project's containers and volumes."""
+    wanted: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
+    containers = [container.name or "" for container in client.containers.list(all=True, filters=wanted, ignore_removed=True)]
+    return containers, [volume.name for volume in client.volumes.list(filters=wanted)]

@@ -4,11 +4,16 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from litekiln.engines.base import Box, Job
-from tests.engine.conftest import Runner
+from litekiln.paths import Project
+from tests.engine.conftest import Runner, left_in_docker
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 pytestmark = pytest.mark.toolchain("tf2.13")
 both = pytest.mark.parametrize("engine", ["venv", "docker"])
@@ -143,38 +148,29 @@ def test_running_out_of_memory_is_told_apart(run: Runner) -> None:
     assert outcome.signal == 9
 
 
-def _containers() -> list[str]:
-    from litekiln.engines.daemon import connect
-
-    with connect() as client:
-        return [container.name for container in client.containers.list(all=True)]
-
-
 @docker
-def test_a_start_that_fails_leaves_nothing(box: Box, tmp_path: Path) -> None:
+def test_a_start_that_fails_leaves_nothing(box: Box, project: Project, client: "DockerClient", tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     job = Job(("no-such-program",), {}, tmp_path / "out", tmp_path / "log", 10, "test")
-    before = _containers()
     outcome = box.run(job, print)
     assert outcome.exit_code == 127
     assert "no-such-program" in outcome.tail[-1]
-    assert _containers() == before
+    assert left_in_docker(client, project) == ([], [])
 
 
 @docker
-def test_a_missing_input_is_refused_and_leaves_nothing(box: Box, tmp_path: Path) -> None:
+def test_a_missing_input_is_refused_and_leaves_nothing(box: Box, project: Project, client: "DockerClient", tmp_path: Path) -> None:
     from litekiln.errors import EngineError
 
     (tmp_path / "out").mkdir()
     job = Job(("python", "-V"), {"in/x": tmp_path / "gone"}, tmp_path / "out", tmp_path / "log", 10, "test")
-    before = _containers()
     with pytest.raises(EngineError, match="refused to run test"):
         box.run(job, print)
-    assert _containers() == before
+    assert left_in_docker(client, project) == ([], [])
 
 
 @docker
-def test_an_interrupt_removes_the_container(box: Box, tmp_path: Path) -> None:
+def test_an_interrupt_removes_the_container(box: Box, project: Project, client: "DockerClient", tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "program.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)")
     job = Job(("python", "program.py"), {"program.py": tmp_path / "program.py"}, tmp_path / "out", tmp_path / "log", 60, "test")
@@ -182,7 +178,6 @@ def test_an_interrupt_removes_the_container(box: Box, tmp_path: Path) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
 
-    before = _containers()
     with pytest.raises(KeyboardInterrupt):
         box.run(job, interrupt)
-    assert _containers() == before
+    assert left_in_docker(client, project) == ([], [])

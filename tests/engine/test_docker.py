@@ -18,7 +18,7 @@ import pytest
 
 from litekiln.engines.base import Job
 from litekiln.engines.daemon import connect
-from litekiln.engines.docker import LABEL_STATE, DockerEngine, state_id
+from litekiln.engines.docker import LABEL_STATE, DockerEngine
 from litekiln.engines.images import build_image, image_tag
 from litekiln.errors import BaseUnreachable, DaemonUnreachable, StoreError
 from litekiln.lease import Lease
@@ -26,24 +26,13 @@ from litekiln.paths import Project
 from litekiln.store import Store
 from litekiln.toolchains import load_toolchain
 from tests.conftest import ROOT, TOOLCHAINS, add_little, inv_argv
+from tests.engine.conftest import left_in_docker
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 pytestmark = [pytest.mark.docker, pytest.mark.toolchain("tf2.13")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def client() -> Iterator["DockerClient"]:
-    with connect() as opened:
-        yield opened
-
-
-def _ours(client: "DockerClient", project: Project) -> tuple[list[str], list[str]]:
-    wanted: dict[str, str | list[str] | bool] = {"label": f"{LABEL_STATE}={state_id(project)}"}
-    containers = [container.name or "" for container in client.containers.list(all=True, filters=wanted, ignore_removed=True)]
-    return containers, [volume.name for volume in client.volumes.list(filters=wanted)]
 
 
 # --- a daemon elsewhere ---------------------------------------------------------------------------------------------------
@@ -126,7 +115,7 @@ def test_a_daemon_elsewhere_gets_copies_and_gives_back_copies(
             assert (output / "sub" / "copy").stat().st_uid == os.getuid()
             _refuses_links(box, tmp_path)
         monkeypatch.delenv("DOCKER_HOST")
-        assert _ours(client, project) == ([], [])
+        assert left_in_docker(client, project) == ([], [])
 
 
 def _refuses_links(box, tmp_path: Path) -> None:
@@ -157,9 +146,9 @@ def test_a_daemon_that_goes_away_is_said(
             box.run(job, lambda _: _cut(connections))
         assert "what was finished is kept" in caught.value.remedy
         monkeypatch.delenv("DOCKER_HOST")
-    assert len(_ours(client, project)[0]) == 1
+    assert len(left_in_docker(client, project)[0]) == 1
     with Lease(project.state) as lease, DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print):
-        assert _ours(client, project) == ([], [])
+        assert left_in_docker(client, project) == ([], [])
 
 
 def test_a_whole_build_on_a_daemon_elsewhere_gives_the_same_bundle(work: Path, inv: Inv) -> None:
@@ -186,15 +175,15 @@ def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
 def test_kill_9_then_the_same_command_again(work: Path, project: Project, client: "DockerClient", inv: Inv) -> None:
     arguments = ("build", "--model", "little", "--variant", "float32", "--engine", "docker", "--jobs", "1")
     process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL)
-    _wait(lambda: bool(_ours(client, project)[0]))
+    _wait(lambda: bool(left_in_docker(client, project)[0]))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    orphans = _ours(client, project)[0]
+    orphans = left_in_docker(client, project)[0]
     assert len(orphans) == 1
     assert list(Store(project.state)) == []
     again = inv(*arguments)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert _ours(client, project) == ([], [])
+    assert left_in_docker(client, project) == ([], [])
     assert list((project.state / "staging").iterdir()) == []
     assert (work / "out" / "little" / "float32" / "manifest.json").exists()
     for key in Store(project.state):
@@ -207,10 +196,10 @@ def test_stopping_a_build_leaves_nothing(work: Path, project: Project, client: "
     # Tests that run in a shell's background inherit an ignored SIGINT; a user's terminal doesn't.
     listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     process = subprocess.Popen(inv_argv(*arguments), cwd=work, stdout=subprocess.DEVNULL, preexec_fn=listen)
-    _wait(lambda: bool(_ours(client, project)[0]))
+    _wait(lambda: bool(left_in_docker(client, project)[0]))
     process.send_signal(number)
     assert process.wait(60) == code
-    assert _ours(client, project) == ([], [])
+    assert left_in_docker(client, project) == ([], [])
     assert list((project.state / "staging").iterdir()) == []
     assert list((project.state / "leases").iterdir()) == []
 
