@@ -273,7 +273,7 @@ def test_a_keras_file_in_the_wrong_toolchain_is_refused_with_both_versions(toolc
 # Whole builds.
 
 EXAMPLES = ("heatmap_keras", "heatmap_saved_model", "heatmap_function")
-QUICK = ("float32", "int8")
+QUICK, ALL = ("float32", "int8"), tuple(VARIANTS)
 
 
 @pytest.fixture(scope="module")
@@ -349,23 +349,19 @@ def _check_bundles(work: Path, model: str, variants: tuple[str, ...]) -> None:
         assert (work / "out" / model / variant / "labelmap.txt").read_text().splitlines() == ["circle", "square", "triangle"]
 
 
+IN_ALL = [(EXAMPLES[0], ALL), *((model, QUICK) for model in EXAMPLES[1:])]
+IN_ALL += [pytest.param(model, ALL, marks=pytest.mark.zoo) for model in EXAMPLES[1:]]
+
+
+@pytest.mark.parametrize(("model", "variants"), IN_ALL)
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.long
-def test_an_example_goes_to_bundles(work_of_examples: Path) -> None:
+def test_examples_go_to_bundles(work_of_examples: Path, model: str, variants: tuple[str, ...]) -> None:
     before = _hashes(work_of_examples / "models")
-    run = _build(work_of_examples, EXAMPLES[0], QUICK)
+    run = _build(work_of_examples, model, variants)
     assert run.returncode == 0, run.stdout + run.stderr
     assert _hashes(work_of_examples / "models") == before
-    _check_bundles(work_of_examples, EXAMPLES[0], QUICK)
-
-
-@pytest.mark.parametrize("model", EXAMPLES)
-@pytest.mark.toolchain("tf2.13")
-@pytest.mark.long
-def test_all_examples_go_to_bundles_in_all_variants(work_of_examples: Path, model: str) -> None:
-    run = _build(work_of_examples, model, ())
-    assert run.returncode == 0, run.stdout + run.stderr
-    _check_bundles(work_of_examples, model, tuple(VARIANTS))
+    _check_bundles(work_of_examples, model, variants)
 
 
 @pytest.mark.parametrize(
