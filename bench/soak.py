@@ -99,7 +99,6 @@ def main() -> None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "pi"), str(ROOT / "steps"))),
         "LITEKILN_BUNDLE": str(options.bundle),
-        "MALLOC_ARENA_MAX": "1",  # as Dockerfile.pi has it
     }
     argv = [
         sys.executable,
