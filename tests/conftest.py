@@ -152,13 +152,20 @@ def root() -> Path:
 def work(tmp_path: Path) -> Path:
     """A work folder of its own, with this checkout's models; only the environments, which take minutes to make, are shared."""
     folder = tmp_path / "a work folder"
-    for name in ("models", "calib"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    lay_out_work(folder)
     add_little(folder)
-    (ROOT / ".litekiln" / "envs").mkdir(parents=True, exist_ok=True)
-    (folder / ".litekiln").mkdir()
-    (folder / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
     return folder
+
+
+def lay_out_work(folder: Path) -> None:
+    """This checkout's models, and its environments; into a folder that may have them already."""
+    for name in ("models", "calib"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    (ROOT / ".litekiln" / "envs").mkdir(parents=True, exist_ok=True)
+    envs = folder / ".litekiln" / "envs"
+    envs.parent.mkdir(exist_ok=True)
+    envs.unlink(missing_ok=True)
+    envs.symlink_to(ROOT / ".litekiln" / "envs")
 
 
 def add_little(work: Path) -> None:

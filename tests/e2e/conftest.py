@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, inv_argv
+from tests.conftest import inv_argv, lay_out_work
 
 BUILD = ("build", "--model", "shapes", "--engine", "venv")
 SHUFFLED = ("float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8", "uint8-qat", "uint8-qat-raw")
@@ -27,7 +27,7 @@ def built(shared_folder: Path, pytestconfig: pytest.Config) -> Built:
     with (shared_folder / "built.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not told.exists():
-            _lay_out(work)
+            lay_out_work(work)
             run = inv_in(work, *BUILD, "--json")
             assert run.returncode == 0, run.stdout + run.stderr
             told.write_text(run.stdout)
@@ -40,14 +40,6 @@ def built_again(built: Built, tmp_path: Path) -> Built:
     work = tmp_path / "built"
     shutil.copytree(built[0], work, symlinks=True)
     return work, built[1]
-
-
-def _lay_out(work: Path) -> None:
-    for name in ("models", "calib"):
-        shutil.copytree(ROOT / name, work / name, dirs_exist_ok=True)
-    (work / ".litekiln").mkdir(exist_ok=True)
-    (work / ".litekiln" / "envs").unlink(missing_ok=True)
-    (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
 
 
 def stored(built: Built, step: str) -> Path:

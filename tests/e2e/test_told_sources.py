@@ -13,7 +13,7 @@ import pytest
 from litekiln.engines.base import STEP_ENVIRONMENT
 from litekiln.errors import StepRefused
 from litekiln.hashing import files_below, sha256_file
-from tests.conftest import ROOT, inv_argv
+from tests.conftest import ROOT, inv_argv, lay_out_work
 from tests.e2e.conftest import file_but_its_name
 from tests.e2e.test_shapes import VARIANTS, in_toolchain, toolchain_python
 
@@ -279,10 +279,7 @@ QUICK, ALL = ("float32", "int8"), tuple(VARIANTS)
 @pytest.fixture(scope="module")
 def work_of_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("examples") / "work"
-    for name in ("models", "calib"):
-        shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (work / ".litekiln").mkdir()
-    (work / ".litekiln" / "envs").symlink_to(ROOT / ".litekiln" / "envs")
+    lay_out_work(work)
     return work
 
 
