@@ -30,10 +30,10 @@ pi: host ## make a bundle's image for a Raspberry Pi: make pi MODEL=shapes VARIA
 	@$(INV) pi --model "$(MODEL)" --variant "$(VARIANT)" $(ARGS)
 
 test: host-dev ## the tests that need no Docker: unit, engine venv, end to end
-	@$(PYTEST) --engines venv --toolchains tf2.13 $(ARGS)
+	@$(PYTEST) --engines=venv --toolchains=tf2.13 $(ARGS)
 
 test-all: host-dev ## every test: all toolchains under every engine; needs a Docker daemon and Chromium
-	@$(PYTEST) --engines venv,docker --toolchains all --long --browser $(ZOO) $(ARGS)
+	@$(PYTEST) --engines=venv,docker --toolchains=all --long --browser $(ZOO) $(ARGS)
 
 fuzz: host-dev ## fuzz what reads files of strangers: make fuzz [ARGS="picture --inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)

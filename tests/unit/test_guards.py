@@ -1,9 +1,14 @@
-"""The guards of the unit tests are themselves tested: a guard that lets things through is worse than none."""
+"""The tests' own guards and commands are themselves tested: a guard that lets things through is worse than none."""
 
+import re
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_connection_fails_the_test() -> None:
@@ -14,3 +19,18 @@ def test_a_connection_fails_the_test() -> None:
 def test_starting_docker_fails_the_test() -> None:
     with pytest.raises(pytest.fail.Exception, match="started 'docker'"):
         subprocess.run(["/usr/bin/docker", "ps"], check=False)
+
+
+@pytest.mark.parametrize("file", ["Makefile", ".ci/run", "CONTRIBUTING.md"])
+def test_what_the_commands_hand_to_pytest_is_never_taken_for_a_folder_of_tests(file: str) -> None:
+    """`--built FOLDER`, in two words: a folder that exists would be where pytest looks for its configuration and the tests."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert re.findall(r"--(?:built|engines|toolchains|bases) +\S+", text) == []
+    assert re.search(r"--(?:built|engines)=\S+", text)
+
+
+def test_a_build_that_was_kept_is_found_by_the_next_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "--engines=venv", f"--built={tmp_path}", "--rest"]
+    ended = subprocess.run([*command, "-p", "no:cacheprovider"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert "`make test` runs them (--rest)" in ended.stdout, ended.stdout[-2000:] + ended.stderr
+    assert not re.search(r"\berrors?\b", ended.stdout.splitlines()[-1])
