@@ -2,7 +2,9 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ABOUT = "Detect objects on a Raspberry Pi: camera to detections to web page. Without a command: serve."
 SOURCE = (
@@ -16,11 +18,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser("serve", help="camera to web page, on port 8080")
     _watching(serve)
-    serve.add_argument("--host", default=_default("HOST", "0.0.0.0"), help="the address to listen on (default: all)")  # noqa: S104
-    serve.add_argument("--port", type=_port, default=_port(_default("PORT", "8080")))
-    serve.add_argument(
-        "--snapshots", type=Path, default=_default("SNAPSHOTS", "") or None, help="keep snapshots in this folder too"
-    )
+    _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
+    _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
+    _setting(serve, "snapshots", Path, None, "keep snapshots in this folder too")
     watch = commands.add_parser("watch", help="detections as JSON, one line a frame, on standard output")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="end after so many frames")
@@ -39,25 +39,31 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _watching(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--source", default=_default("SOURCE", "/dev/video0"), help=f"{SOURCE} (default: /dev/video0)")
-    command.add_argument("--width", type=int, default=640, help="of a camera's picture (default: 640)")
-    command.add_argument("--height", type=int, default=480, help="of a camera's picture (default: 480)")
-    command.add_argument("--fps", type=int, default=0, help="of a camera (default: what it does by itself)")
-    command.add_argument(
-        "--threads", type=_threads, default=_threads(_default("THREADS", "auto")), help="auto: measured at the start"
-    )
+    _setting(command, "source", str, "/dev/video0", f"{SOURCE} (default: /dev/video0)")
+    _setting(command, "width", int, "640", "of a camera's picture (default: 640)")
+    _setting(command, "height", int, "480", "of a camera's picture (default: 480)")
+    _setting(command, "fps", int, "0", "of a camera (default: what it does by itself)")
+    _setting(command, "threads", _threads, "auto", "how many, or auto: measured at the start (default: auto)")
     _threshold(command)
 
 
 def _threshold(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--threshold", type=_share, default=_share(_default("THRESHOLD", "0.4")), help="lowest score (default: 0.4)"
-    )
+    _setting(command, "threshold", _share, "0.4", "lowest score (default: 0.4)")
 
 
-def _default(name: str, value: str) -> str:
-    """Every option of the server can be an environment variable: compose files have those."""
-    return os.environ.get(f"LITEKILN_{name}", value)
+def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str) -> None:
+    """An option that can be an environment variable too: compose files have those. An empty variable is none."""
+    variable = f"LITEKILN_{name.upper()}"
+    told = os.environ.get(variable)
+
+    def read(value: str) -> Any:
+        try:
+            return kind(value)
+        except (argparse.ArgumentTypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r}: a whole number"
+            raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == told else reason) from None
+
+    command.add_argument(f"--{name}", type=read, default=told or default, help=f"{text}; or {variable}", metavar=name.upper())
 
 
 def _threads(value: str) -> int:

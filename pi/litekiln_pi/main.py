@@ -20,9 +20,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         options = parser().parse_args(given)
         return int(COMMANDS[options.command](options) or 0)
-    except argparse.ArgumentTypeError as error:  # of a variable in the environment
-        print(f"error: {error}", file=sys.stderr)
-        return BadUse.exit_code
     except PiError as error:
         print(f"error: {error}", *([f"  → {error.remedy}"] if error.remedy else []), sep="\n", file=sys.stderr)
         return error.exit_code

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -330,10 +331,31 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     with running(Settings(snapshots=tmp_path)) as told:
         answer = told.ask("/api/snapshot", "POST")
         assert answer.status == 507
-        assert answer.error == f"the disk with {tmp_path} is full: nothing was kept. Make room, or mount a larger one"
+        assert answer.error == f"the disk with {tmp_path} is full, or nearly: nothing was kept. Make room, or mount a larger one"
         assert list(tmp_path.iterdir()) == []
         told.loop_goes_on()
         assert told.ask("/api/snapshot", "POST").status == 200
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "status"),
+    [
+        (32_000_000_000, 199_000_000, 507),
+        (32_000_000_000, 201_000_000, 200),
+        (100_000_000, 4_900_000, 507),  # a small disk of its own: 5 % of it
+        (100_000_000, 5_100_000, 200),
+    ],
+)
+def test_snapshots_leave_room_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, status: int
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(total, total - free, free))
+    with running(Settings(snapshots=tmp_path)) as told:
+        answer = told.ask("/api/snapshot", "POST")
+        assert answer.status == status
+        assert len(list(tmp_path.iterdir())) == (2 if status == 200 else 0)
+        if status != 200:
+            assert "is full, or nearly: nothing was kept" in answer.error
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ PATHS: dict[str, Any] = {
                 },
             ],
             "responses": _answers(
-                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no frame yet", s507="the disk is full"
+                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no frame yet", s507="the disk is full, or nearly"
             ),
         }
     },

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -12,6 +13,8 @@ from litekiln_pi.frames import Seen
 from litekiln_pi.server.answers import Refused, as_json
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# What is left to the Pi itself: a card that is full stops more than snapshots, and every visitor may take them.
+LEFT_FREE, LEFT_FREE_SHARE = 200_000_000, 0.05  # bytes, or this share of a small disk
 
 
 def name_of(seen: Seen) -> str:
@@ -23,10 +26,11 @@ def drawn(seen: Seen) -> bytes:
 
 
 def keep(folder: Path, seen: Seen, jpeg: bytes) -> None:
-    """Write both files. Refused when the disk says no; then nothing of them is left."""
+    """Write both files. Refused when the disk says no, or is nearly full; then nothing of them is left."""
     name = name_of(seen)
     written: list[tuple[Path, Path]] = []
     try:
+        _leave_room(folder)
         for ending, data in ((".jpg", jpeg), (".json", as_json(seen.as_data()) + b"\n")):
             handle, path = tempfile.mkstemp(prefix=".", suffix=ending, dir=folder)
             written.append((Path(path), folder / f"{name}{ending}"))
@@ -47,7 +51,13 @@ def keep(folder: Path, seen: Seen, jpeg: bytes) -> None:
         raise _refused(folder, error) from None
 
 
+def _leave_room(folder: Path) -> None:
+    disk = shutil.disk_usage(folder)
+    if disk.free < min(LEFT_FREE, disk.total * LEFT_FREE_SHARE):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _refused(folder: Path, error: OSError) -> Refused:
     if error.errno in FULL:
-        return Refused(507, f"the disk with {folder} is full: nothing was kept. Make room, or mount a larger one")
+        return Refused(507, f"the disk with {folder} is full, or nearly: nothing was kept. Make room, or mount a larger one")
     return Refused(500, f"nothing can be written to {folder}: {os.strerror(error.errno or 0)}. It has to be writable by this user")

@@ -1,0 +1,67 @@
+"""What the image is told: by options, or by variables of the environment."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litekiln_pi.arguments import parser
+
+DEFAULTS: dict[str, Any] = {
+    "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
+    "host": "0.0.0.0", "port": 8080, "snapshots": None,
+}  # fmt: skip
+TOLD: dict[str, Any] = {
+    "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
+    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"),
+}  # fmt: skip
+
+
+def _of_serve(*given: str) -> dict[str, Any]:
+    options = vars(parser().parse_args(["serve", *given]))
+    return {name: value for name, value in options.items() if name != "command"}
+
+
+def test_by_itself() -> None:
+    assert _of_serve() == DEFAULTS
+
+
+def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TOLD.items():
+        monkeypatch.setenv(f"LITEKILN_{name.upper()}", str(value))
+    assert _of_serve() == TOLD
+    assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TOLD:
+        monkeypatch.setenv(f"LITEKILN_{name.upper()}", "")
+    assert _of_serve() == DEFAULTS
+
+
+WRONG = [
+    ("threads", "many", "argument --threads: 'many': auto, or a number from 1 to 64"),
+    ("threads", "65", "argument --threads: '65': auto, or a number from 1 to 64"),
+    ("threshold", "2", "argument --threshold: '2': a number from 0 to 1"),
+    ("port", "0", "argument --port: '0': a port from 1 to 65535"),
+    ("width", "wide", "argument --width: 'wide': a whole number"),
+    ("fps", "2.5", "argument --fps: '2.5': a whole number"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), WRONG)
+def test_a_wrong_option(name: str, value: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        _of_serve(f"--{name}", value)
+    assert capsys.readouterr().err.strip().endswith(message)
+
+
+@pytest.mark.parametrize(("name", "value", "message"), WRONG)
+def test_a_wrong_variable_is_named(
+    name: str, value: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LITEKILN_{name.upper()}", value)
+    with pytest.raises(SystemExit, match="2"):
+        _of_serve()
+    assert capsys.readouterr().err.strip().endswith(f"{message} (from LITEKILN_{name.upper()})")
+    parser().parse_args(["info"])  # a command that the variable isn't for goes on
