@@ -11,7 +11,10 @@ from litekiln_pi.errors import BadPicture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MOST_BYTES = 16 * 1024 * 1024
-MOST_PIXELS = 26_000_000  # a camera phone's 24 megapixels; each takes 3 bytes while it is decoded
+MOST_PIXELS = 26_000_000  # a camera phone's 24 megapixels; a JPEG of that size is decoded at half of each side
+# Others are decoded whole, with so many bytes a pixel that these take about 100 MB while they are.
+MOST_PIXELS_OF = {"PNG": 12_000_000, "BMP": 12_000_000, "GIF": 12_000_000, "WEBP": 6_000_000}
+MOST_PIXELS_IN_SCANS = 16_000_000  # of a progressive JPEG, of which all numbers are kept until the last scan is read
 MOST_READS = 200_000  # of a file's parts, which Pillow goes through one by one in Python: 16 MB of empty ones take minutes on a Pi
 MOST_SCANS = 100  # of a progressive JPEG: each goes over all pixels, whatever it has for them; cameras and editors write about ten
 LARGE = 2_000_000  # pixels; what is larger is made smaller before anything else is done with it
@@ -22,6 +25,7 @@ PRINT = "it has the four inks of print (CMYK): save it as RGB"
 DEEP = "it has 16 bits a channel: save it with 8"
 JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as some phones write them; the first one is looked at
 SCAN = b"\xff\xda"
+STANDING_ALONE = (0x01, *range(0xD0, 0xDA))  # a JPEG's markers without a length
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
@@ -71,15 +75,17 @@ def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
         raise BadPicture(f"the picture is damaged: {str(error)[:200] or type(error).__name__}") from None
 
 
-def _too_large(size: str = "") -> str:
-    return f"the picture {f'has {size} pixels, ' if size else 'is too large, '}the limit is {MOST_PIXELS / 1e6:.0f} million"
+def _too_large(size: str = "", most: int = MOST_PIXELS, kind: str = "") -> str:
+    what = f"has {size} pixels" if size else "is too large"
+    return f"the picture {what}, the limit{f' for {kind}' if kind else ''} is {most / 1e6:.0f} million"
 
 
 def _load(picture: Image.Image, room: tuple[int, int] | None, data: bytes) -> Decoded:
     width, height = picture.size
-    if width * height > MOST_PIXELS:
-        raise BadPicture(_too_large(f"{width}x{height}"), 413)
     jpeg = picture.format in JPEGS
+    most, kind = _most_pixels(picture, data, jpeg=jpeg)
+    if width * height > most:
+        raise BadPicture(_too_large(f"{width}x{height}", most, kind), 413)
     if not jpeg and getattr(picture, "is_animated", False):
         raise BadPicture("it moves: send one picture, not an animation", 415)
     if jpeg and data.count(SCAN) > MOST_SCANS:
@@ -100,6 +106,29 @@ def _load(picture: Image.Image, room: tuple[int, int] | None, data: bytes) -> De
         return Decoded(picture, width, height)  # as cameras give it: nothing to turn, no copy to make
     upright = pictures.rgb(ImageOps.exif_transpose(picture))
     return Decoded(upright, *((height, width) if turned else (width, height)))
+
+
+def _most_pixels(picture: Image.Image, data: bytes, *, jpeg: bool) -> tuple[int, str]:
+    """How many pixels such a file may have, and what to call it where that is less than others may have."""
+    if jpeg and (picture.info.get("progressive") or not _in_one_scan(data, len(picture.getbands()))):
+        return min(MOST_PIXELS, MOST_PIXELS_IN_SCANS), "a progressive JPEG"
+    if picture.format in MOST_PIXELS_OF:
+        return min(MOST_PIXELS, MOST_PIXELS_OF[picture.format]), f"a {picture.format}"
+    return MOST_PIXELS, ""
+
+
+def _in_one_scan(data: bytes, colours: int) -> bool:
+    """Whether a JPEG's first scan has all its colours: then libjpeg need not keep the whole picture's numbers."""
+    place = 2
+    while place + 4 < len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == SCAN[1]:
+            return data[place + 4] == colours
+        if marker == 0xFF:  # fills
+            place += 1
+        else:
+            place += 2 if marker in STANDING_ALONE else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
 
 
 def _deep(picture: Image.Image) -> bool:

@@ -1,8 +1,12 @@
 """Pictures that are made to cost much, and odd ones that are fine."""
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,6 +14,7 @@ from PIL import Image
 from litekiln_pi.decoding import MOST_BYTES, decode
 from litekiln_pi.errors import BadPicture
 from litekiln_pi.stills import as_jpeg
+from tests.conftest import ROOT
 from tests.pi.fakes import scene
 
 PLAIN = as_jpeg(scene())
@@ -47,6 +52,73 @@ def test_a_file_full_of_nothing_is_not_read_to_its_end(name: str) -> None:
     with pytest.raises(BadPicture, match=PARTS) as told:
         decode(FULL[name]())
     assert told.value.status == 400
+
+
+# What decodes a file whose pixels are all alike, in a process of its own, and tells by how many MB its memory was higher.
+PEAK = """
+import io, sys
+from PIL import Image
+from litekiln_pi.decoding import decode
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")) / 1e3
+
+data = sys.stdin.buffer.read()
+decode(open(sys.argv[1], "rb").read())  # what is loaded once
+before = peak()
+decode(data)
+print(peak() - before)
+"""
+LARGEST: dict[str, tuple[str, str, tuple[int, int], dict[str, object]]] = {
+    "JPEG": ("JPEG", "RGB", (5200, 5000), {}),
+    "progressive JPEG": ("JPEG", "RGB", (4000, 4000), {"progressive": True, "subsampling": 0}),
+    "PNG": ("PNG", "RGBA", (4000, 3000), {}),
+    "PNG with a palette": ("PNG", "P", (4000, 3000), {"transparency": bytes(range(256))}),
+    "GIF": ("GIF", "P", (4000, 3000), {"transparency": 3}),
+    "BMP": ("BMP", "RGBA", (2000, 2000), {}),  # 16 MB are no more
+    "WebP": ("WEBP", "RGBA", (3000, 2000), {"lossless": True}),
+}
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_picture_of_each_form_takes_little_memory(name: str, tmp_path: Path) -> None:
+    """A Zero 2 W has 512 MB, and the container that the docs start 300."""
+    form, mode, size, options = LARGEST[name]
+    small = tmp_path / "small"
+    small.write_bytes(saved(Image.new(mode, (64, 64)), form, **options))
+    data = saved(Image.new(mode, size), form, **options)
+    path = os.pathsep.join(str(ROOT / each) for each in ("pi", "steps"))
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, small], input=data, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=True
+    )
+    assert float(run.stdout) < 120
+
+
+TOO_LARGE = {
+    "progressive JPEG": ("JPEG", (4100, 4000), {"progressive": True}, "the limit for a progressive JPEG is 16 million"),
+    "PNG": ("PNG", (4100, 3000), {}, "the limit for a PNG is 12 million"),
+    "GIF": ("GIF", (4100, 3000), {}, "the limit for a GIF is 12 million"),
+    "BMP": ("BMP", (4100, 3000), {}, "the limit for a BMP is 12 million"),
+    "WebP": ("WEBP", (3100, 2000), {"lossless": True}, "the limit for a WEBP is 6 million"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_forms_that_take_more_memory_may_have_fewer_pixels(name: str) -> None:
+    form, (width, height), options, message = TOO_LARGE[name]
+    with pytest.raises(BadPicture, match=f"^the picture has {width}x{height} pixels, {message}$") as told:
+        decode(saved(Image.new("L", (width, height)), form, **options))
+    assert told.value.status == 413
+
+
+def test_a_jpeg_with_a_scan_for_each_colour_is_kept_whole_too() -> None:
+    picture = Image.new("RGB", (4100, 4000))
+    data = saved(picture, "JPEG")
+    assert decode(data).width == 4100
+    scan = data.index(b"\xff\xda")
+    parted = data[:scan] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + data[scan + 14 :]
+    with pytest.raises(BadPicture, match="the limit for a progressive JPEG is 16 million"):
+        decode(parted)
 
 
 def test_scans_are_counted() -> None:
