@@ -1,7 +1,7 @@
 """From a source to detections: capture, preparation, inference and telling overlap, each in a thread of its own; nothing queues up.
 
-Of a live source the newest frame wins. While the network looks at one frame, the next one is decoded and waits; what comes then
-takes the place of what came before. Of files, each is looked at, in order.
+Of a live source the newest frame wins: while the network looks at one, those that come take each other's place, and the last of
+them is decoded just before the network is free. Of files, each is looked at, in order.
 """
 
 import sys
@@ -19,6 +19,9 @@ from litekiln_pi.model import Model, Prepared
 from litekiln_pi.sources import Source
 
 RETRY_SECONDS = 1.0  # between two looks for a source that is gone
+# How long before the network is free the next frame is taken: what is taken early is old when it is looked at, what is taken
+# late keeps the network waiting. Times vary, so it is more than decoding takes.
+AHEAD_OF_DECODING, AHEAD_OF_INFERENCE = 2.0, 0.1
 LOWEST = 0.05  # of detections with lower scores nobody wants to hear
 Listener = Callable[[Seen], object]
 
@@ -73,6 +76,7 @@ class Pipeline:
         self.latest: Seen | None = None
         self._say = say or (lambda text: print(text, file=sys.stderr, flush=True))
         self._came: Newest[_Came] = Newest()
+        self._asked: Newest[float] = Newest()  # for a prepared frame, by the network: with the time when it will take it
         self._ready: Newest[_Ready] = Newest()
         self._done: Newest[_Done] = Newest()
         self._listeners: list[Listener] = []
@@ -99,7 +103,7 @@ class Pipeline:
         """End soon: in no more than the time of one frame, or of one wait for a source."""
         self._stopping.set()
         self.source.stop()
-        for place in (self._came, self._ready, self._done):
+        for place in (self._came, self._asked, self._ready, self._done):
             place.close()
         self.at_end()
 
@@ -170,10 +174,19 @@ class Pipeline:
         self._stopping.wait(RETRY_SECONDS)
 
     def _prepare(self) -> None:
-        while self._ready.wait_until_free():
-            came = self._came.take()
-            if came is None:
+        decoding = 0.0
+        while (free := self._asked.take()) is not None:
+            if self.source.live:
+                self._stopping.wait(max(0.0, free - AHEAD_OF_DECODING * decoding - time.monotonic()))
+            ready = self._next_prepared()
+            if ready is None:
                 return
+            decoding = ready.decoding
+            self._ready.put_when_free(ready)
+
+    def _next_prepared(self) -> _Ready | None:
+        """The next frame that can be decoded; None where no more will come."""
+        while (came := self._came.take()) is not None:
             started = time.monotonic()
             try:
                 picture, width, height = self._decoded(came.shot)
@@ -181,7 +194,8 @@ class Pipeline:
                 self._complain(came, error)
                 continue
             prepared = self.model.prepare_quickly(picture) if self.source.live else self.model.prepare(picture)
-            self._ready.put_when_free(_Ready(came, width, height, prepared, time.monotonic() - started))
+            return _Ready(came, width, height, prepared, time.monotonic() - started)
+        return None
 
     def _decoded(self, shot: Shot) -> tuple:  # type: ignore[type-arg]
         if shot.picture is not None:
@@ -195,13 +209,15 @@ class Pipeline:
             self._say(f"{came.shot.name or self.source.name}: frame {came.number}: {error}")
 
     def _infer(self) -> None:
-        while True:
-            ready = self._ready.take()
-            if ready is None:
-                return
+        self._asked.put(0.0)
+        usual = 0.0
+        while (ready := self._ready.take()) is not None:
             started = time.monotonic()
+            self._asked.put(started + usual * (1 - AHEAD_OF_INFERENCE))
             found = self.model.run(ready.prepared)
-            self._done.put_when_free(_Done(ready, found, started, time.monotonic()))
+            ended = time.monotonic()
+            usual = ended - started
+            self._done.put_when_free(_Done(ready, found, started, ended))
 
     def _tell(self) -> None:
         while True:
