@@ -24,10 +24,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", *([f"  → {error.remedy}"] if error.remedy else []), sep="\n", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # who read the lines has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _forget_output() -> None:
+    """What was not written yet is not: at the end Python would try once more, and wait for a reader that stands still."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str) -> None:
@@ -79,8 +84,14 @@ def _watch(options: argparse.Namespace) -> int:
     # A reader that is slower than the network gets the newest frames of a camera, and every one of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
     pipeline.at_end = lines.close
+
+    def end(*_: object) -> None:
+        pipeline.stop()
+        _forget_output()
+        raise SystemExit(0)  # a reader that stands still keeps print waiting, and print would go on waiting after this
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: pipeline.stop())
+        signal.signal(number, end)
     pipeline.start()
     shown = 0
     try:

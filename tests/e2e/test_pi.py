@@ -1,13 +1,16 @@
 """The Pi's runtime on real bundles of the demo, natively: what the image does, without the image."""
 
+import fcntl
 import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +142,53 @@ def test_a_camera_that_is_not_there_is_told_and_waited_for(bundle: Path) -> None
         assert process.poll() is None, "it waits"
         process.send_signal(signal.SIGTERM)
         assert process.wait(3) == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "watch", "bench"])
+def test_it_can_be_ended_while_it_starts(bundle: Path, command: str) -> None:
+    """As a container's first process it would not end by itself: a signal that nobody handles is ignored there."""
+    argv = [*PROGRAM, command, *(["--seconds", "60"] if command == "bench" else ["--source", "test"])]
+    with subprocess.Popen(argv, env=environment(bundle), stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        _wait_until(lambda: "SIGTERM" in _handled(process.pid))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2) == 128 + signal.SIGTERM
+
+
+def _handled(pid: int) -> set[str]:
+    """The signals that a process has handlers for, by the kernel's word."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+    mask = int(caught.split()[1], 16)
+    return {each.name for each in signal.Signals if mask >> (each - 1) & 1}
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    pytest.fail("it never came to be")
+
+
+def _waiting(pipe: int) -> int:
+    """How many bytes nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _is_full(pipe: int) -> bool:
+    before = _waiting(pipe)
+    time.sleep(0.5)
+    return before > 0 and _waiting(pipe) == before
+
+
+def test_watching_ends_though_nobody_reads_its_lines(bundle: Path) -> None:
+    argv = [*PROGRAM, "watch", "--source", "test", "--fps", "200", "--threads", "1", "--threshold", "0"]
+    with subprocess.Popen(argv, env=environment(bundle), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        pipe = process.stdout.fileno()
+        _wait_until(lambda: _is_full(pipe))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2) == 0
 
 
 @pytest.mark.parametrize(
