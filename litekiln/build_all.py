@@ -22,6 +22,7 @@ from litekiln.build import (
 )
 from litekiln.bundle import Bundle
 from litekiln.errors import EngineError, LitekilnError, StoreError, UsageError
+from litekiln.page import write_model_page
 from litekiln.paths import Project
 from litekiln.plan import Plan
 from litekiln.report import Reporter
@@ -97,9 +98,10 @@ def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **
     calibration_set(project, wish.calib)  # a wrong --calib is one mistake, not one of each model's
     outcome = _Outcome()
     prepared = _prepare(reporter, project, names, wish, outcome)
+    asked_of = len({*prepared, *outcome.failed})  # a model without any of the variants asked for is none
     if wish.dry_run:
         plans = {name: {"plan": _show_plan(reporter, project, each.plan)} for name, each in prepared.items()}
-        return _end(reporter, len(names), outcome, plans)
+        return _end(reporter, asked_of, outcome, plans)
     try:
         _run(reporter, project, prepared, wish, outcome)
     except LitekilnError as error:
@@ -107,7 +109,7 @@ def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **
         error.details = {**error.details, "models": outcome.as_data()}
         raise
     _show(reporter, project, outcome)
-    return _end(reporter, len(names), outcome, outcome.as_data())
+    return _end(reporter, asked_of, outcome, outcome.as_data())
 
 
 def _prepare(reporter: Reporter, project: Project, names: list[str], wish: Wish, outcome: _Outcome) -> dict[str, Prepared]:
@@ -132,6 +134,8 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], wi
         def done(model: str, run: Run) -> None:
             outcome.runs[model] = run
             outcome.bundles[model] = prepared[model].write_bundles(project, run, lease)
+            if outcome.bundles[model]:
+                write_model_page(project, model, reporter.warn)
             outcome.failures.extend(_failures(prepared[model].plan, run))
 
         executor.run_several(Several([each.plan for each in prepared.values()]), force=wish.force, done=done)

@@ -75,7 +75,7 @@ def _fails(kind: type[LitekilnError], project: Project, *models: str, **changed:
 
 
 def _made(project: Project) -> list[str]:
-    return sorted(path.relative_to(project.out).as_posix() for path in project.out.glob("*/*"))
+    return sorted(path.relative_to(project.out).as_posix() for path in project.out.glob("*/*") if path.is_dir())
 
 
 def _break(project: Project, model: str, old: str, new: str) -> None:
@@ -98,6 +98,9 @@ def test_every_recipe_is_built_and_what_they_share_is_made_once(kiln: Project, c
     assert out.count("draw drawn  (new)") == 1
     assert "→ third: convert float32  (new)" in out
     assert "· all 3 models are built" in out
+    for model in ("demo", "second", "third"):
+        page = (kiln.out / model / "report.html").read_text(encoding="utf-8")
+        assert f"inv build --model {model} --variant int8" in page
     steps = {model: {step["id"]: step["key"] for step in value["models"][model]["steps"]} for model in value["models"]}
     assert steps["demo"]["draw drawn"] == steps["second"]["draw drawn"]
     assert steps["demo"]["export"] != steps["second"]["export"]
@@ -120,10 +123,11 @@ def test_a_second_run_has_nothing_to_do(kiln: Project) -> None:
     assert {step["reason"] for model in again["models"].values() for step in model["steps"]} == {""}
 
 
-def test_models_and_variants_are_chosen(kiln: Project) -> None:
+def test_models_and_variants_are_chosen(kiln: Project, capfd: pytest.CaptureFixture[str]) -> None:
     _break(kiln, "third", '"float32", "int8"', '"float32"')
     _all(kiln, "demo,third", variants=["int8"])
     assert _made(kiln) == ["demo/int8"]
+    assert "· all 1 models are built" in capfd.readouterr().out, "third has no such variant"
     error = _fails(UsageError, kiln, "third", variants=["int8"])
     assert error.what == "no recipe lists the variant int8"
     assert _fails(UsageError, kiln, "thrid").what == "unknown model 'thrid', did you mean 'third'?"
