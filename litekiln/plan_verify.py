@@ -66,14 +66,14 @@ class VerifySteps:
         step = self._sources.observed(pictures.input, pictures.name, pictures.told, made.exported, fake_quant=fake_quant)
         return self._steps.output(step)
 
-    def trace(self, calibrate: str, suffix: str, toolchain: Toolchain, pictures: Pictures) -> str:
+    def trace(self, calibrate: str, suffix: str, toolchain: Toolchain, pictures: Pictures, kept: list[str]) -> str:
         """The id of the step that tells where the error of integer variants comes from: one for all of a calibration."""
         step = f"trace{suffix}"
         if step not in self._steps:
             listed = self._recipe.spec.convert.variants
             variants = [name for name in ("int8", "int16x8") if any(variant.startswith(name) for variant in listed)]
             inputs = {"calibrated": self._steps.output(calibrate), "pictures": pictures.input}
-            args = {"variants": variants, **pictures.told}
+            args: dict[str, Any] = {"variants": variants, **({"keep_float": kept} if kept else {}), **pictures.told}
             self._steps.add(step, "trace_errors.py", toolchain, args=args, inputs=inputs, memory=MEMORY["trace"])
         return step
 

@@ -103,7 +103,7 @@ class _Builder:
         verify = self._last.verify(made, pictures, reference, {**self._asked(variant), **noise})
         trace = ""
         if f"calibrate{suffix}" in self._steps and variant in INTEGER_VARIANTS and pictures:
-            trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures)
+            trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures, self._kept_in_float())
         measure = self._last.measure(made, verify)
         judged_on = pictures.name if pictures else ""
         return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace, judged_on)
@@ -174,8 +174,11 @@ class _Builder:
     def _asked(self, variant: str) -> dict[str, Any]:
         """What the command line and the recipe ask of converters; the step that checks it has to know."""
         asked: dict[str, Any] = {"allow_flex": True} if self._choices.allow_flex else {}
-        kept = list(self._choices.keep_float or self._spec.convert.keep_float)
+        kept = self._kept_in_float()
         return {**asked, "keep_float": kept} if kept and variant.startswith("int8") else asked
+
+    def _kept_in_float(self) -> list[str]:
+        return list(self._choices.keep_float or self._spec.convert.keep_float)
 
     def _exported(self, variant: str) -> Input:
         """What the variant is converted from. int8-raw is cut after the conversion, so it starts from the whole graph."""

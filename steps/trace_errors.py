@@ -42,17 +42,23 @@ def _trace(args):
     batches, float_run = _batches(args, contract), _Run(convert_integer.read(calibrated), contract)
     wanted = [float_run.look(batch) for batch in batches]
 
+    kept = list(args.get("keep_float", ()))  # int8 is built so; what is tried comes on top
+
     def quantized(variant, keep_float=()):
         return _Run(convert_integer.quantize(convert_integer.read(calibrated), variant, contract, keep_float), contract)
 
-    traced = {variant: _traced(float_run, quantized(variant), batches) for variant in args["variants"]}
+    def as_built(variant):
+        return quantized(variant, kept if variant == INT8 else ())
+
+    traced = {variant: _traced(float_run, as_built(variant), batches) for variant in args["variants"]}
     noisiest = traced[INT8].pop("noisiest") if INT8 in traced else []
     told = {variant: dict(each, pictures=len(batches)) for variant, each in traced.items()}
     if INT8 in told:
-        trials = [{"what": "int8 as it is", **_likeness(wanted, quantized(INT8), batches)}]
+        trials = [{"what": "int8 as it is", **_likeness(wanted, as_built(INT8), batches)}]
         if noisiest:
-            what = "the %d operators that add most noise kept in float" % len(noisiest)
-            trials.append({"what": what, "keep_float": noisiest, **_tried(wanted, quantized, INT8, noisiest, batches)})
+            what = "the %d %soperators that add most noise kept in float" % (len(noisiest), "further " if kept else "")
+            all_kept = kept + noisiest
+            trials.append({"what": what, "keep_float": all_kept, **_tried(wanted, quantized, INT8, all_kept, batches)})
         trials.append({"what": INT16, **_tried(wanted, quantized, INT16, (), batches)})
         told[INT8].update(trials=trials, advice=_advice(trials))
     if INT16 in told:
