@@ -5,7 +5,8 @@
 `litekiln_pi serve` runs as a process of its own and gets JPEG frames on standard input as fast as it takes them, one in fifty of
 them damaged. Meanwhile a page asks for frames, and now and then a picture is sent to /api/detect. Once a second its memory and the
 number of frames it looked at are read. The exit code is 1 when memory of the last quarter is more than 5 % above that of
-the first one after the start, or when the loop stood still.
+the first one after the start, when the loop stood still, or when one of these didn't happen at all: a frame for the page, a picture
+looked at, a damaged frame noticed.
 """
 
 import argparse
@@ -45,7 +46,13 @@ def feed(process: "subprocess.Popen[bytes]", frames: list[bytes]) -> None:
         pass
 
 
-def look(picture: bytes, ending: threading.Event) -> None:
+class Answers:
+    """What the page was given."""
+
+    frames = detections = 0
+
+
+def look(picture: bytes, ending: threading.Event, answers: Answers) -> None:
     """A page that shows every frame it can get, and sends a picture every second."""
     after, sent = 0, time.monotonic()
     while not ending.is_set():
@@ -53,11 +60,13 @@ def look(picture: bytes, ending: threading.Event) -> None:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/frame?after={after}", timeout=20) as answer:
                 answer.read()
                 after = ask("/api/state")["frame"]
+                answers.frames += 1
             if time.monotonic() - sent > 1:
                 request = urllib.request.Request(
                     f"http://127.0.0.1:{PORT}/api/detect", data=picture, headers={"Content-Type": "image/jpeg"}
                 )
-                urllib.request.urlopen(request, timeout=20).read()
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    answers.detections += len(json.load(answer)["detections"])
                 sent = time.monotonic()
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
@@ -114,10 +123,10 @@ def main() -> None:
         "--port",
         str(PORT),
     ]
-    ending = threading.Event()
+    ending, answers = threading.Event(), Answers()
     with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
-            for target, given in ((feed, (process, frames)), (look, (frames[0], ending))):
+            for target, given in ((feed, (process, frames)), (look, (frames[0], ending, answers))):
                 threading.Thread(target=target, args=given, daemon=True).start()
             for _ in range(100):
                 time.sleep(0.2)
@@ -140,7 +149,9 @@ def main() -> None:
         f"{counted[-1]} frames looked at in {len(memory)} s, {state['dropped']} dropped for newer ones, {state['damaged']} damaged"
     )
     print(f"memory: {first / 1e6:.1f} MB, at the end {last / 1e6:.1f} MB, ratio {last / first:.3f}, allowed {ALLOWED}")
-    sys.exit(0 if last / first <= ALLOWED else 1)
+    print(f"{answers.frames} frames for the page, {answers.detections} things seen in pictures sent to it")
+    happened = answers.frames and answers.detections and state["damaged"]
+    sys.exit(0 if happened and last / first <= ALLOWED else 1)
 
 
 if __name__ == "__main__":

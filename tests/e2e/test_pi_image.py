@@ -21,7 +21,7 @@ from tests.e2e.conftest import Built
 from tests.e2e.pi_runs import lines, pictures_of, run, same
 from tests.unit.test_pi import cyclonedx
 
-pytestmark = [pytest.mark.docker, pytest.mark.debian_bases]
+pytestmark = pytest.mark.docker
 TAG = "litekiln/shapes:int8"
 ARM64 = ("--platform", "linux/arm64")
 PI_3, PI_4, PI_5 = "cortex-a53", "cortex-a72", "cortex-a76"  # the Zero 2 W has the Pi 3's
@@ -33,10 +33,16 @@ LARGEST, LARGEST_COMPRESSED = 200_000_000, 75_000_000
 
 
 @pytest.fixture(scope="module")
-def image(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def inv_pi(pytestconfig: pytest.Config) -> list[str]:
+    """The command that makes the image, on the base that this run has."""
+    return inv_argv("pi", "--model", "shapes", "--variant", "int8", "--base", str(pytestconfig.getoption("--bases")))
+
+
+@pytest.fixture(scope="module")
+def image(inv_pi: list[str], built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The image, and a file of it as for Pis without a network."""
     saved = tmp_path_factory.mktemp("saved") / "pi.tar.gz"
-    argv = inv_argv("pi", "--model", "shapes", "--variant", "int8", "--base", "debian", "--save", str(saved), "--json")
+    argv = [*inv_pi, "--save", str(saved), "--json"]
     done = subprocess.run(argv, cwd=built[0], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
@@ -144,16 +150,16 @@ def test_the_bundle_and_the_list_of_components_are_inside(image: dict[str, Any],
     valid = cyclonedx()
     assert [error.message for error in valid.iter_errors(listed)] == []
     names = {each["name"] for each in listed["components"]}
-    assert {"numpy", "pillow", "ai-edge-litert", "uvicorn", "libc6", "libpython3.11-stdlib", "shapes/int8"} <= names
+    assert {"numpy", "pillow", "ai-edge-litert", "uvicorn", "libc6", "shapes/int8"} <= names
+    assert {"libpython3.11-stdlib", "python"} & names, "Debian's Python, or that of the registry's base"
     status = {path.name for path in (tmp_path / "status.d").iterdir()}
     assert {"libc6", "libstdc++6"} <= status <= names
 
 
-def test_the_same_bundle_gives_the_same_layers(image: dict[str, Any], built: Built) -> None:
+def test_the_same_bundle_gives_the_same_layers(inv_pi: list[str], image: dict[str, Any], built: Built) -> None:
     before = inspected()["RootFS"]["Layers"]
     shutil.rmtree(built[0] / ".litekiln" / "pi" / "context")
-    argv = inv_argv("pi", "--model", "shapes", "--variant", "int8", "--base", "debian")
-    subprocess.run(argv, cwd=built[0], capture_output=True, check=True)
+    subprocess.run(inv_pi, cwd=built[0], capture_output=True, check=True)
     assert inspected()["RootFS"]["Layers"] == before
 
 
@@ -252,7 +258,7 @@ def test_frames_from_a_pipe(image: dict[str, Any], bundle: Path) -> None:
 # --- on its way to the Pi -------------------------------------------------------------------------------------------------
 
 
-def test_it_can_be_pushed_and_pulled_by_digest(image: dict[str, Any], built: Built, tmp_path: Path) -> None:
+def test_it_can_be_pushed_and_pulled_by_digest(inv_pi: list[str], image: dict[str, Any], built: Built, tmp_path: Path) -> None:
     port = _free_port()
     (tmp_path / "config.yml").write_text(
         f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {tmp_path}/registry\nhttp:\n  addr: 127.0.0.1:{port}\n"
@@ -261,8 +267,7 @@ def test_it_can_be_pushed_and_pulled_by_digest(image: dict[str, Any], built: Bui
         try:
             _wait_for_port(port)
             address = f"127.0.0.1:{port}/me"
-            argv = inv_argv("pi", "--model", "shapes", "--variant", "int8", "--base", "debian", "--push", address, "--json")
-            done = subprocess.run(argv, cwd=built[0], capture_output=True, text=True, check=False)
+            done = subprocess.run([*inv_pi, "--push", address, "--json"], cwd=built[0], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             pushed = json.loads(done.stdout)["pushed"]
             assert pushed.startswith(f"{address}/litekiln/shapes@sha256:")
@@ -270,8 +275,7 @@ def test_it_can_be_pushed_and_pulled_by_digest(image: dict[str, Any], built: Bui
             assert pulled.returncode == 0, pulled.stderr
         finally:
             registry.terminate()
-    argv = inv_argv("pi", "--model", "shapes", "--variant", "int8", "--base", "debian", "--push", f"127.0.0.1:{port}/me")
-    done = subprocess.run(argv, cwd=built[0], capture_output=True, text=True, check=False)
+    done = subprocess.run([*inv_pi, "--push", f"127.0.0.1:{port}/me"], cwd=built[0], capture_output=True, text=True, check=False)
     assert done.returncode == 8, done.stdout
     assert "could not be pushed" in done.stdout
 
