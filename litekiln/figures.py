@@ -36,7 +36,7 @@ def accuracy_text(report: Report) -> str:
     """mAP; without an evaluation set how often it says the same as float32, and that this is another thing."""
     if report.accuracy:
         return f"{report.accuracy.map:.3f}"
-    if report.agreement:
+    if report.agreement and (report.agreement.detections or report.agreement.extra):
         return f"agrees {percent(report.agreement.share)}"
     return NONE
 
@@ -47,11 +47,12 @@ def drop_text(report: Report) -> str:
 
 
 def parity_text(report: Report) -> str:
-    """Detections matched; where it makes none, the largest relative difference of its outputs."""
+    """Detections matched; where there are none, the largest relative difference of its outputs."""
     if not report.parity:
         return NONE
-    if report.parity.detections:
-        return percent(report.parity.detections.share)
+    found = report.parity.detections
+    if found and (found.source or found.extra):
+        return percent(found.share)
     worst = max((each.relative for each in report.parity.raw), default=None)
     return NONE if worst is None else f"within {worst:.1g}"
 

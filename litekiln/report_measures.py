@@ -23,9 +23,7 @@ class RawOutput(Section, frozen=True, kw_only=True):
     relative: Annotated[float, Meta(description="max / largest")]
     relative_mean: Annotated[float | None, Meta(description="the mean difference in the mean size of the source's numbers")] = None
     limit: Annotated[float | None, Meta(description="what relative may be; null where it is only told")] = None
-    mean_limit: Annotated[float | None, Meta(description="what relative_mean may be; only of outputs that are no detections")] = (
-        None
-    )
+    mean_limit: Annotated[float | None, Meta(description="what relative_mean may be; only where no detections say more")] = None
     ok: Annotated[bool, Meta(description="whether it is within its limit")] = True
 
 
@@ -42,7 +40,7 @@ class Matched(Section, frozen=True, kw_only=True):
     source: Annotated[int, Meta(description="how many the source finds")]
     matched: Annotated[int, Meta(description="how many of these the file finds")]
     extra: Annotated[int, Meta(description="how many detections the file makes beside these")] = 0
-    share: Annotated[Share, Meta(description="matched / source")]
+    share: Annotated[Share, Meta(description="of all that either finds, what both find: matched / (source + extra)")]
     iou: Annotated[float, Meta(description="how far two boxes must cover each other to count as the same place; 1 is exactly")]
     limit: Annotated[float | None, Meta(description="the least share allowed; null where it is only told")] = None
     score: Annotated[float, Meta(description="detections under this score are not counted")] = 0.0
@@ -56,6 +54,9 @@ class Parity(Section, frozen=True, kw_only=True):
     against: Annotated[str, Meta(description="what the source was, and what ran it")]
     set: Annotated[str, Meta(description="the picture set below calib/, or the folder")] = ""
     pictures: Annotated[int, Meta(description="how many pictures")] = 0
+    raw_pictures: Annotated[
+        int | None, Meta(description="on how many of these the outputs themselves were compared; null: not recorded")
+    ] = None
     raw: Annotated[list[RawOutput], Meta(description="the network's outputs, one by one")] = []
     detections: Annotated[
         Matched | None, Meta(description="the detections that the file's rules make of either's outputs; null where it makes none")
@@ -103,7 +104,7 @@ class Agreement(Section, frozen=True, kw_only=True, rename={"with_": "with"}):
     detections: Annotated[int, Meta(description="how many detections float32 makes")] = 0
     matched: Annotated[int, Meta(description="how many of these the file makes too")] = 0
     extra: Annotated[int, Meta(description="how many detections the file makes beside these")] = 0
-    share: Annotated[Share, Meta(description="matched / detections")]
+    share: Annotated[Share, Meta(description="of all that either finds, what both find: matched / (detections + extra)")]
     iou: Annotated[float, Meta(description="how far two boxes must cover each other to count as the same place")] = 0.5
     score: Annotated[float, Meta(description="detections under this score are not counted")] = 0.0
     score_difference: Annotated[ScoreDifference | None, Meta(description="of the matched ones; null where there are none")] = None

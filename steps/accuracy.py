@@ -1,5 +1,6 @@
 """mAP on an evaluation set, by pycocotools."""
 
+import collections
 import contextlib
 import io
 import os
@@ -9,8 +10,12 @@ import protocol
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+import boxes
 import picture_names
 import pictures
+
+SURE, ALIKE = 0.3, 0.5  # of a detection that is taken for the thing that people drew under it
+OFTEN = 3  # so many of a class tell what its name is
 
 AREA_ALL, MOST_DETECTIONS = 0, -1  # places in what COCOeval counts
 
@@ -45,6 +50,29 @@ class EvaluationSet:
                 protocol.progress(place + 1, len(images), "pictures")
         return dict(self._scores(found, [image["id"] for image in images]), pictures=len(images))
 
+    def names_by_place(self, detect, labels, most):
+        """The label map by what people drew where each class is seen: a class that is mostly on one thing gets that one's name."""
+        called = [collections.Counter() for _ in labels]
+        for image in picture_names.spread(self._truth.dataset["images"], most):
+            picture = self._load(image)
+            names, drawn = self._drawn(image, picture)
+            for box, kind, score in zip(*detect(picture)):
+                if score < SURE or not names or not 0 <= kind < len(labels):
+                    continue
+                overlap = boxes.overlap(box, drawn)
+                if overlap.max() >= ALIKE:
+                    called[int(kind)][names[int(overlap.argmax())]] += 1
+        return [_mostly(each, name) for each, name in zip(called, labels)]
+
+    def _drawn(self, image, picture):
+        """What people drew in a picture: names, and boxes as shares of it."""
+        names = {number: name for name, number in self._categories.items()}
+        found = self._truth.loadAnns(self._truth.getAnnIds(imgIds=[image["id"]]))
+        sides = [each["bbox"] for each in found]
+        corners = [(top, left, top + height, left + width) for left, top, width, height in sides]
+        size = [picture.height, picture.width] * 2
+        return [names[each["category_id"]] for each in found], numpy.array(corners, float).reshape(-1, 4) / size
+
     def _load(self, image):
         try:
             picture = pictures.load(os.path.join(self._folder, "images", image["file_name"]))
@@ -75,6 +103,14 @@ class EvaluationSet:
             if valid.size:
                 told[names[number]] = round(float(numpy.mean(valid)), 4)
         return told
+
+
+def _mostly(called, name):
+    """The name that more than half of the places have, where they are enough to tell."""
+    if sum(called.values()) < OFTEN:
+        return name
+    best, count = called.most_common(1)[0]
+    return best if 2 * count > sum(called.values()) else name
 
 
 def label(labels, kind):

@@ -27,16 +27,24 @@ def compare(detector, observations, folder, limits):
                 has_own = True
                 own.add(observations.found(place, "own"), seen.found)
         protocol.progress(place + 1, len(observations.names), "pictures beside the source")
+    found = _detections(rules, limits) if detector.detects else None
+    says_more = found is not None and not is_silent(found)
     told = {
         "against": observations.against,
         "pictures": len(observations.names),
-        "raw": [_raw(output, each, limits, detector.detects) for output, each in sorted(errors.items())],
+        "raw_pictures": max((len(each) for each in errors.values()), default=0),
+        "raw": [_raw(output, each, limits, says_more) for output, each in sorted(errors.items())],
     }
-    if detector.detects:
-        told["detections"] = _detections(rules, limits)
+    if found is not None:
+        told["detections"] = found
         if has_own:
             told["own_detections"] = own.as_data("source")
     return told
+
+
+def is_silent(detections):
+    """Whether neither sees anything: then they agree, and nothing is known."""
+    return not detections["source"] and not detections["extra"]
 
 
 def _apart(wanted, given):
@@ -51,8 +59,8 @@ def _apart(wanted, given):
     return float(difference.max()), float(difference.mean()), float(numpy.abs(wanted).max()), float(numpy.abs(wanted).mean())
 
 
-def _raw(name, errors, limits, detects):
-    """Held to its largest difference where the limits say so; without detections, which say more, also to the mean."""
+def _raw(name, errors, limits, detections_say_more):
+    """Held to its largest difference where the limits say so; else, where there are no detections to judge by, to the mean."""
     largest, mean, size, mean_size = (numpy.array([each[part] for each in errors]) for part in range(4))
     relative = float(largest.max() / max(size.max(), RANK))
     told = {
@@ -65,7 +73,7 @@ def _raw(name, errors, limits, detects):
     }
     if limits["raw"] is not None:
         told.update(limit=limits["raw"], ok=bool(relative <= limits["raw"]))
-    elif not detects and limits["raw_mean"] is not None:
+    elif not detections_say_more and limits["raw_mean"] is not None:
         told.update(mean_limit=limits["raw_mean"], ok=bool(told["relative_mean"] <= limits["raw_mean"]))
     return told
 
@@ -95,7 +103,8 @@ def problem(variant, told):
             )
     found = told.get("detections")
     if found and not found["ok"]:
-        return "%s: %.1f%% of the source's detections are found (%d of %d, %d others), the limit is %.1f%%" % (
+        shown = "%s: it and its source share %.1f%% of their detections (%d of the source's %d, and %d others), the limit is %.1f%%"
+        return shown % (
             variant,
             found["share"] * 100,
             found["matched"],

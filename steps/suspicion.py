@@ -38,15 +38,16 @@ def ways(contract):
     yield Way("class numbers one lower", contract, False, lambda found: _shifted(found, -1))
 
 
-def investigate(contract, look, score, now):
+def investigate(contract, look, score, now, others=()):
     """Each way with its score, and the likely mistake, '' where no way is much better.
 
     `look(contract)` gives a function that detects in a picture fed so; `score(detect)` says how good that is, from 0 to 1; `now` is
-    the score as things are.
+    the score as things are; `others` are ways that were tried already, with their scores.
     """
     tried = []
     for way in ways(contract):
         tried.append({"what": way.what, "score": round(score(_detect(look(way.contract), way)), 4)})
+    tried += [{"what": what, "score": round(each, 4)} for what, each in others]
     best = max(tried, key=lambda each: each["score"])
     likely = best["what"] if best["score"] >= now + BETTER else ""
     return {"now": round(now, 4), "tried": tried, "likely": likely}

@@ -21,10 +21,13 @@ import suspicion
 JUDGED = "judged.json"  # for the variants that are held against this one
 POINTS = 100  # mAP is a share; people speak of points
 SUSPICIOUS = 5.0  # points lost that are a mistake, not rounding
+POOR = 0.5  # mAP of a model that has nothing to lose against: under it, the usual mistakes are looked for
+NEXT_TO_NOTHING = 0.02  # mAP@.5
 ALIKE, SCORE = 0.5, 0.3  # from here on detections of two variants are the same, and count
 # Pictures on which two variants are compared: as many as fit into so many pixels. 16 bits take many times as long.
 PIXELS, PIXELS_OF_16_BITS = 128 * 320 * 320, 16 * 320 * 320
 FEWEST, MOST = 8, 128
+MOST_NAMES = 5  # that are shown
 LABELS = "labelmap.txt"
 
 
@@ -94,6 +97,10 @@ class _Verification:
                 likeness = _Likeness(source, self._folder, self._limits["iou"])
                 why = self._suspect(likeness, likeness(self._detector.detect), "a share of equal detections of")
             self._object(problem, why)
+        elif self._detector.detects and parity.is_silent(told["detections"]):
+            if not all("limit" in each for each in told["raw"]):  # where these are held tightly, no detections are needed
+                shown = "the source sees nothing in the %d pictures, so that the file doesn't either says little"
+                self._warnings.append(shown % told["pictures"])
         elif self._detector.detects:
             self._warn_of_few(told["detections"]["share"], "the source's")
         return told
@@ -120,8 +127,11 @@ class _Verification:
         scores = evaluation.score(self._detector.detect, self._labels)
         protocol.write_json(protocol.output_path(JUDGED), scores)
         sized = {name: self._contract[name] for name in ("height", "width", "resize", "max_detections")}
-        scores["protocol"] = dict(sized, pictures=scores.pop("pictures"), score_threshold=0.0, tool="pycocotools")
+        lowest = self._contract.get("postprocess", {}).get("score_threshold", 0.0)  # what the graph itself leaves out
+        scores["protocol"] = dict(sized, pictures=scores.pop("pictures"), score_threshold=lowest, tool="pycocotools")
         if not os.path.exists(protocol.input_path("reference")):
+            if scores["map"] < POOR:
+                self._look_for_mistakes(evaluation, scores)
             return scores
         before = protocol.read_json(os.path.join(protocol.input_path("reference"), JUDGED))["map"]
         drop = round((before - scores["map"]) * POINTS, 2)
@@ -135,11 +145,35 @@ class _Verification:
             self._warnings.append(". ".join(each for each in (lost, why) if each))
         return scores
 
+    def _look_for_mistakes(self, evaluation, scores):
+        """What all others are held against loses nothing. But when it finds little, it may be fed or read in a wrong way."""
+        why = self._suspect_accuracy(evaluation)
+        found, most = self._suspicion, self._limits["max_map_drop"]
+        missed = round((max(each["score"] for each in found["tried"]) - found["now"]) * POINTS, 2)
+        if found["likely"] and missed > most:
+            shown = "%s has mAP %.3f, and %g points more when it is fed or read in another way; the limit is %g"
+            self._object(shown % (self._variant, scores["map"], missed, most), why)
+        elif found["likely"]:
+            self._warnings.append(why)
+        elif scores["map_50"] < NEXT_TO_NOTHING:
+            self._warnings.append("finds next to nothing of what people drew: mAP@.5 is %.3f. %s" % (scores["map_50"], why))
+        else:
+            self._suspicion = {}
+
     def _suspect_accuracy(self, evaluation):
         def score(detect):
             return evaluation.score(detect, self._labels, suspicion.PICTURES, told=False)["map"]
 
-        return self._suspect(score, score(self._detector.detect), "mAP")
+        return self._suspect(score, score(self._detector.detect), "mAP", self._other_names(evaluation))
+
+    def _other_names(self, evaluation):
+        """A label map in a wrong order, found by what people drew where each class is seen."""
+        names = evaluation.names_by_place(self._detector.detect, self._labels, suspicion.PICTURES)
+        changed = ["%s: %s" % pair for pair in zip(self._labels, names) if pair[0] != pair[1]]
+        if changed:
+            shown = ", ".join(changed[:MOST_NAMES]) + (", …" if len(changed) > MOST_NAMES else "")
+            found = evaluation.score(self._detector.detect, names, suspicion.PICTURES, told=False)["map"]
+            yield "other names for its classes (%s)" % shown, found
 
     def _compare_with_reference(self):
         """Without boxes that people drew there is no accuracy, only how far it sees what float32 sees."""
@@ -166,9 +200,12 @@ class _Verification:
         pixels = PIXELS_OF_16_BITS if self._variant.startswith("int16") else PIXELS
         return max(FEWEST, min(MOST, pixels // (self._contract["height"] * self._contract["width"])))
 
-    def _suspect(self, score, now, measure):
+    def _suspect(self, score, now, measure, others=()):
         """The likely mistake, found by trying: what is said of it, and kept for the report."""
-        found = suspicion.investigate(self._contract, lambda contract: opened.detector(self._bundle, contract).detect, score, now)
+        def look(contract):
+            return opened.detector(self._bundle, contract).detect
+
+        found = suspicion.investigate(self._contract, look, score, now, others)
         self._suspicion = dict(found, measure=measure)
         return suspicion.in_words(found, measure)
 

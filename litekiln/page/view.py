@@ -166,7 +166,7 @@ def _figures(built: Built) -> list[Pick]:
         found.append(Pick("mAP", f"{report.accuracy.map:.3f}", against or "mean of IoU .5 to .95"))
     elif report.agreement:
         found.append(Pick("agreement", figures.percent(report.agreement.share), f"with {report.agreement.with_}; no accuracy"))
-    if report.parity and report.parity.detections:
+    if report.parity and report.parity.detections and report.parity.detections.source:
         matched = report.parity.detections
         found.append(Pick("found again", f"{matched.matched} of {matched.source}", "detections of its source"))
     if built.size is not None:

@@ -11,7 +11,7 @@ from litekiln.build import build
 from litekiln.build_report import build_report, chosen_attempt
 from litekiln.cli import run_command
 from litekiln.commands import build as build_command
-from litekiln.errors import CalibrationError, DownloadFailed, LitekilnError, StepFailed, StepRefused
+from litekiln.errors import CalibrationError, DownloadFailed, LitekilnError, StepFailed, StepRefused, UsageError
 from litekiln.fetch import Archive, Remote
 from litekiln.paths import Project
 from litekiln.plan import Plan, Step
@@ -19,6 +19,7 @@ from litekiln.planner import plan_build
 from litekiln.recipes import load_recipe
 from litekiln.report import Reporter
 from litekiln.schedule import Finished, Run
+from litekiln.verifying import verify
 from tests.unit.running import ThisPython, write_program
 from tests.unit.test_bundle_and_clean import COMMAND, STEPS, VERIFY
 from tests.unit.test_picture_sets import draw, numbered, write_set
@@ -372,3 +373,29 @@ def test_what_verify_refuses_is_not_bundled(evaluated: Project, capfd: pytest.Ca
     assert str(told["log"]).endswith("log.txt")
     assert f"✗ verify int8  {lost}\n" in capfd.readouterr().out
     assert sorted(path.name for path in (evaluated.out / "demo").iterdir()) == ["float32", "report.html"]
+
+
+def _verify(project: Project) -> dict[str, Any]:
+    return verify(Reporter(), project, model="demo", variants=["int8"], engine="auto", force=False)
+
+
+def test_verify_never_puts_the_recipes_file_in_the_place_of_another(evaluated: Project) -> None:
+    _build(evaluated, variants=["int8"], keep_float=["some/conv"])
+    report = evaluated.out / "demo" / "int8" / "report.json"
+    built = report.read_bytes()
+    with pytest.raises(UsageError) as caught:
+        _verify(evaluated)
+    typed = "inv build --model demo --keep-float some/conv --variant int8"
+    assert caught.value.what == f"out/demo/int8 was built by another command: {typed}"
+    assert caught.value.remedy == "that command verifies as well, run it again; or first: inv build --model demo --variant int8"
+    assert report.read_bytes() == built
+
+
+def test_verify_makes_the_models_page_anew(evaluated: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln.verifying._show", lambda *_: None)  # the figures of these programs are none
+    _build(evaluated, variants=["int8"])
+    page = evaluated.out / "demo" / "report.html"
+    was = page.read_bytes()
+    page.unlink()
+    assert list(_verify(evaluated)["variants"]) == ["int8"]
+    assert page.read_bytes() == was
