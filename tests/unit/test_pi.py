@@ -5,6 +5,7 @@ import re
 import subprocess
 from importlib.resources import files
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from litekiln.sbom import sbom
 from tests.unit.reports import sample, write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
+LAY_OUT = run_path(str(ROOT / "pi" / "lay_out.py"))
 IMAGE = PiImage("litekiln/shapes:int8", "sha256:1", 1, 1.0, "")
 
 
@@ -223,6 +225,13 @@ def test_no_run_in_the_arm64_stages() -> None:
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile.pi").read_text(), flags=re.MULTILINE)[1:]
     running = [stage.splitlines()[0] for stage in stages if re.search(r"^RUN ", stage, re.MULTILINE)]
     assert running == ["--platform=$BUILDPLATFORM ${BUILD_BASE} AS layout"]
+
+
+def test_certificates_are_looked_for_where_the_image_has_them() -> None:
+    """OpenSSL's own places are below /usr/lib/ssl, of which the image has nothing: no https camera would be trusted."""
+    named = re.search(r"SSL_CERT_FILE=/(\S+)", (ROOT / "Dockerfile.pi").read_text())
+    assert named
+    assert named[1] in LAY_OUT["FILES"]
 
 
 # --- sending it -----------------------------------------------------------------------------------------------------------
