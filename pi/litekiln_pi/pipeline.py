@@ -1,7 +1,7 @@
 """From a source to detections: capture, preparation, inference and telling overlap, each in a thread of its own; nothing queues up.
 
 Of a live source the newest frame wins: while the network looks at one, those that come take each other's place, and the last of
-them is decoded just before the network is free. Of files, each is looked at, in order.
+them is decoded just before the network is free. Of files, each is looked at, in order; a pause makes them wait.
 """
 
 import sys
@@ -19,6 +19,7 @@ from litekiln_pi.model import Model, Prepared
 from litekiln_pi.sources import Source
 
 RETRY_SECONDS = 1.0  # between two looks for a source that is gone
+PAUSE_SECONDS = 0.1  # between two looks whether a pause is over
 # How long before the network is free the next frame is taken: what is taken early is old when it is looked at, what is taken
 # late keeps the network waiting. Times vary, so it is more than decoding takes.
 AHEAD_OF_DECODING, AHEAD_OF_INFERENCE = 2.0, 0.1
@@ -158,13 +159,20 @@ class Pipeline:
         if self.problem:
             self._say(f"{self.source.name}: frames come again")
             self.problem = ""
-        if self._paused.is_set():
+        if not self._unpaused():
             return
         came = _Came(self.counters.captured, time.time(), time.monotonic(), shot)
         if self.source.live:
             self._came.put(came)
         else:
             self._came.put_when_free(came)
+
+    def _unpaused(self) -> bool:
+        """Whether this frame is to be looked at. A camera's are dropped during a pause, a file's wait for its end."""
+        while self._paused.is_set():
+            if self.source.live or self._stopping.wait(PAUSE_SECONDS):
+                return False
+        return True
 
     def _lose(self, why: str) -> None:
         if why != self.problem:

@@ -119,6 +119,33 @@ def test_while_paused_frames_are_dropped_and_the_source_is_kept() -> None:
     pipeline.join(5)
 
 
+def test_while_paused_files_wait_and_none_is_left_out() -> None:
+    shots = [Shot(picture=scene(green=(10, 10, 50, 50)), name=str(place)) for place in range(12)]
+    seen: list[Seen] = []
+    pipeline = Pipeline(FakeModel(seconds=0.01), _Files(*shots))
+    pipeline.listen(seen.append)
+    pipeline.paused = True
+    pipeline.start()
+    time.sleep(0.3)
+    assert (len(seen), pipeline.counters.captured) == (0, 1)
+    assert pipeline.alive
+    pipeline.paused = False
+    pipeline.join(20)
+    assert [each.shot.name for each in seen] == [str(place) for place in range(12)]
+
+
+def test_a_pause_of_files_does_not_outlast_a_stop() -> None:
+    pipeline = Pipeline(FakeModel(), _Files(Shot(picture=scene())))
+    pipeline.paused = True
+    pipeline.start()
+    wait_for(lambda: pipeline.counters.captured)
+    pipeline.stop()
+    started = time.monotonic()
+    pipeline.join(5)
+    assert time.monotonic() - started < 2
+    assert pipeline.counters.looked_at == 0
+
+
 def test_a_place_for_the_newest() -> None:
     place: Newest[int] = Newest()
     assert place.take(timeout=0.01) is None
