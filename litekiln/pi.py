@@ -26,6 +26,7 @@ def pi(
     """Check the bundle, lay everything out, build; then push or write it where that was asked for."""
     tag = tag or f"litekiln/{model}:{variant}"
     _refuse_unclear(project, model, variant, tag, base)
+    tag = _whole(tag)
     if save and not Path(save).absolute().parent.is_dir():
         msg = f"--save {save}: there is no such folder"
         raise UsageError(msg, remedy="make the folder first; the file is written into it")
@@ -65,6 +66,11 @@ def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: 
     if not TAG.fullmatch(tag):
         msg = f"{tag!r} can't be the name of an image"
         raise UsageError(msg, cause="names are of small letters, digits, . _ - and /", remedy="--tag name:version")
+
+
+def _whole(tag: str) -> str:
+    """With a version: by a name alone Docker would save every version that is here."""
+    return tag if ":" in tag else f"{tag}:latest"
 
 
 def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:

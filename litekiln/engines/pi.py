@@ -101,7 +101,7 @@ def push(client: "DockerClient", image: PiImage, registry: str, say: OnLine) -> 
         raise NetworkError(msg, cause="the registry can't be reached from Docker's daemon", remedy="check its name and the network")
     digest = re.search(r"digest: (sha256:[0-9a-f]{64})", run.stdout)
     say(f"pushed {target}")
-    return f"{target.rpartition(':')[0]}@{digest[1]}" if digest else target
+    return f"{registry.rstrip('/')}/{image.tag.partition(':')[0]}@{digest[1]}" if digest else target
 
 
 def save(image: PiImage, path: Path, say: OnLine) -> int:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from runpy import run_path
@@ -19,7 +20,7 @@ from litekiln.errors import BundleError, LitekilnError, NetworkError, ToolchainE
 from litekiln.hashing import sha256_file
 from litekiln.lock import pi_lock
 from litekiln.paths import Project
-from litekiln.pi import _bundle, _refuse_unclear
+from litekiln.pi import _bundle, _refuse_unclear, _whole
 from litekiln.pi_context import SHARED, labels, lay_out_context, source_hash
 from litekiln.pi_packages import Package, _license, listed_packages
 from litekiln.report import Reporter
@@ -68,6 +69,10 @@ def test_arguments_that_can_not_be_meant(project: Project, change: dict[str, str
 @pytest.mark.parametrize("tag", ["litekiln/shapes:int8-io", "a", "registry.example.org/me/x_y:1.0"])
 def test_names_of_images(project: Project, tag: str) -> None:
     _refuse_unclear(project, "demo", "float32", tag, "auto")
+
+
+def test_a_name_without_a_version_is_the_latest() -> None:
+    assert [_whole(each) for each in ("mypi", "me/x:1", "me/x")] == ["mypi:latest", "me/x:1", "me/x:latest"]
 
 
 # --- bundles --------------------------------------------------------------------------------------------------------------
@@ -260,11 +265,13 @@ def test_a_push_that_fails(monkeypatch: pytest.MonkeyPatch, said: str, remedy: s
     assert remedy in caught.value.remedy
 
 
-def test_a_push_tells_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("registry", ["registry.example.org/me", "127.0.0.1:5000/me/"])
+@pytest.mark.parametrize("tag", ["litekiln/shapes:int8", "litekiln/shapes"])
+def test_a_push_tells_the_digest(monkeypatch: pytest.MonkeyPatch, registry: str, tag: str) -> None:
     said = f"int8: digest: sha256:{'a' * 64} size: 1"
     monkeypatch.setattr(engine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, said, ""))
-    found = engine.push(_Client(), IMAGE, "registry.example.org/me", lambda _: None)  # type: ignore[arg-type]
-    assert found == f"registry.example.org/me/litekiln/shapes@sha256:{'a' * 64}"
+    found = engine.push(_Client(), replace(IMAGE, tag=tag), registry, lambda _: None)  # type: ignore[arg-type]
+    assert found == f"{registry.rstrip('/')}/litekiln/shapes@sha256:{'a' * 64}"
 
 
 def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
