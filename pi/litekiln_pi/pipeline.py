@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from litekiln_pi.decoding import decode
@@ -152,6 +153,10 @@ class Pipeline:
                 if not self.source.live:
                     raise
                 self._lose(str(error))
+            except Exception as error:
+                if not self.source.live:
+                    raise
+                self._lose(self._unforeseen(error))
 
     def _take(self, shot: Shot) -> None:
         self.counters.captured += 1
@@ -173,6 +178,11 @@ class Pipeline:
             if self.source.live or self._stopping.wait(PAUSE_SECONDS):
                 return False
         return True
+
+    def _unforeseen(self, error: Exception) -> str:
+        """A bug, found by what a camera sent: no reason to look at no camera any more. Its own text may hold a password."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{self.source.name}: it can't be read: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
     def _lose(self, why: str) -> None:
         if why != self.problem:

@@ -1,7 +1,9 @@
 """The loop: the newest frame wins, nothing queues up, and what goes wrong with a source harms nothing."""
 
+import re
 import statistics
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -80,6 +82,29 @@ def test_a_source_that_disappears_is_waited_for(capsys: pytest.CaptureFixture[st
     pipeline.join(5)
     told = capsys.readouterr().err.splitlines()
     assert told == ["no /dev/video0 here", "fake: frames come again"]
+
+
+def test_a_camera_that_breaks_its_reader_is_tried_again_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    source = FakeSource()
+    well, broken = source.shots, [ValueError("geheim"), ValueError("geheim")]
+
+    def shots() -> Iterator[Shot]:
+        if broken:
+            raise broken.pop()
+        yield from well()
+
+    source.shots = shots  # type: ignore[method-assign]
+    pipeline = Pipeline(FakeModel(), source)
+    pipeline.start()
+    wait_for(lambda: pipeline.problem)
+    assert pipeline.alive
+    wait_for(lambda: pipeline.counters.looked_at > 3)
+    assert (pipeline.counters.lost, pipeline.alive) == (1, True)
+    pipeline.stop()
+    pipeline.join(5)
+    told = capsys.readouterr().err.splitlines()
+    assert re.sub("line .*", "line", told[0]) == "fake: it can't be read: ValueError in test_pipeline.py, line"
+    assert told[1:] == ["fake: frames come again"]
 
 
 def test_damaged_frames_are_passed_over(capsys: pytest.CaptureFixture[str]) -> None:

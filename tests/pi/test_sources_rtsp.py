@@ -124,6 +124,13 @@ def test_refusals(method: str) -> None:
     assert why_lost(camera) == f"rtsp://127.0.0.1:PORT/cam: {told}"
 
 
+HUGE = "9" * 5000
+
+
+def described(sdp: str) -> str:
+    return f"RTSP/1.0 200 OK\r\nCSEQ\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}"
+
+
 GARBAGE = {
     "SSH-2.0 OpenSSH\r\n\r\n": "what answers doesn't speak RTSP: is the port right?",
     "RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n": "what answers doesn't speak RTSP: is the port right?",
@@ -135,6 +142,21 @@ GARBAGE = {
 @pytest.mark.parametrize("answer", GARBAGE, ids=["ssh", "long body", "long line", "many lines"])
 def test_what_is_no_rtsp(answer: str) -> None:
     assert why_lost(RtspServer([], answers={"OPTIONS": answer})) == f"rtsp://127.0.0.1:PORT/cam: {GARBAGE[answer]}"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"OPTIONS": f"RTSP/1.0 200 OK\r\nCSEQ\r\nContent-Length: {HUGE}\r\n\r\n"},
+        {"OPTIONS": f"RTSP/1.0 {HUGE} OK\r\nCSEQ\r\n\r\n"},
+        {"DESCRIBE": described(f"m=video 0 RTP/AVP {HUGE}\r\n")},
+        {"DESCRIBE": described(f"m=video 0 RTP/AVP 96\r\na=rtpmap:{HUGE} JPEG/90000\r\n")},
+    ],
+    ids=["length", "status", "payload type", "name of one"],
+)
+def test_numbers_that_no_camera_means(answers: dict[str, str]) -> None:
+    """Python reads none of more than 4300 digits."""
+    assert why_lost(RtspServer([], answers=answers)) == "rtsp://127.0.0.1:PORT/cam: what answers doesn't speak RTSP: ValueError"
 
 
 def test_a_camera_that_goes_and_one_that_ends_the_session() -> None:

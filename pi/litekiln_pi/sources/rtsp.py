@@ -62,6 +62,8 @@ class RtspCamera:
                         messages.send("TEARDOWN", playing.url)
         except Stopped:
             return
+        except ValueError as error:  # a number of thousands of digits, which Python refuses to read
+            raise SourceLost(f"{self.name}: what answers doesn't speak RTSP: {type(error).__name__}") from None
 
     def _play(self, connection: Connection, messages: Messages) -> _Playing:
         connection.expect(PATIENCE, "no answer")
