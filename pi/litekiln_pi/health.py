@@ -7,6 +7,8 @@ from pathlib import Path
 from litekiln_pi.arguments import parser
 
 SECONDS = 5
+# For all addresses, one of them; who listens on :: doesn't hear what is said to 127.0.0.1.
+ASKED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it listens on, not what is asked
 
 
 def healthy(first: Path = Path("/proc/1/cmdline")) -> bool:
@@ -15,8 +17,7 @@ def healthy(first: Path = Path("/proc/1/cmdline")) -> bool:
     if given and not given[0].startswith("-") and given[0] != "serve":
         return True
     options = parser().parse_args(["serve", *[each for each in given if each != "serve"]])
-    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - what it listens on, not what is asked
-    connection = http.client.HTTPConnection(host, options.port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(ASKED.get(options.host, options.host), options.port, timeout=SECONDS)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200

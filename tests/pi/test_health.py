@@ -1,13 +1,17 @@
 """What Docker asks every half minute."""
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from litekiln_pi.health import healthy
+from litekiln_pi.server.running import listen
+from litekiln_pi.server.settings import Settings
 
 PYTHON = ("python3", "-m", "litekiln_pi")
 EMULATED = ("/usr/bin/qemu-aarch64-static", "/usr/bin/python3", *PYTHON)
@@ -33,10 +37,17 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[http.server.HTTPServer]:
-    with http.server.HTTPServer(("127.0.0.1", 0), _Server) as opened:
-        thread = threading.Thread(target=opened.serve_forever)
-        thread.start()
+    with http.server.HTTPServer(("127.0.0.1", 0), _Server) as opened, _serving(opened):
         yield opened
+
+
+@contextmanager
+def _serving(opened: http.server.HTTPServer) -> Iterator[None]:
+    thread = threading.Thread(target=opened.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
         opened.shutdown()
         thread.join()
 
@@ -63,6 +74,27 @@ def test_options_without_the_command_are_the_servers(tmp_path: Path, server: htt
 def test_the_port_of_the_environment(tmp_path: Path, server: http.server.HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITEKILN_PORT", str(server.server_port))
     assert healthy(_first(tmp_path, *PYTHON, "serve"))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1"])
+def test_a_server_is_heard_on_the_addresses_that_it_listens_on(tmp_path: Path, host: str) -> None:
+    """On the socket that the server itself makes."""
+    if ":" in host and not _has_ipv6():
+        pytest.skip("not run: this machine has no IPv6")
+    with http.server.HTTPServer(("127.0.0.1", 0), _Server, bind_and_activate=False) as opened:
+        opened.socket.close()
+        opened.socket = listen(Settings(host=host, port=0))
+        with _serving(opened):
+            port = str(opened.socket.getsockname()[1])
+            assert healthy(_first(tmp_path, *PYTHON, "serve", "--host", host, "--port", port))
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
