@@ -1,5 +1,6 @@
 """MJPEG over HTTP: streams as cameras send them, and what is no stream told in words."""
 
+import hashlib
 import socket
 import threading
 from contextlib import suppress
@@ -151,6 +152,30 @@ def test_name_and_password(challenge: str) -> None:
     with server(answers(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {challenge}\r\n")) as port:
         assert seen(port, login="anna:geheim@")[1].endswith("/mjpg: it refuses that name and password")
     assert len(REQUESTS) == 2
+
+
+@pytest.mark.parametrize(
+    ("user", "realm"),
+    [("jürgen", b"cam"), ("joe", "Büro".encode()), ("joe", "Büro".encode("latin-1"))],
+    ids=["name", "realm", "realm in latin-1"],
+)
+def test_names_that_are_no_english(user: str, realm: bytes) -> None:
+    """A camera counts in the bytes that it sent."""
+    requests: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        requests.append(connection.recv(9999))
+        if b"\r\nAuthorization: " in requests[-1]:
+            connection.sendall(MULTIPART.encode() + b"\r\n" + multipart(JPEG, length=True))
+        else:
+            connection.sendall(b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="' + realm + b'", nonce="n"\r\n\r\n')
+
+    with server(serve) as port:
+        assert seen(port, login=f"{user}:geheim@")[0] == [JPEG]
+    assert b'username="' + user.encode() + b'", realm="' + realm + b'"' in requests[1]
+    secret = hashlib.md5(user.encode() + b":" + realm + b":geheim").hexdigest()
+    request = hashlib.md5(b"GET:/mjpg").hexdigest()
+    assert f'response="{hashlib.md5(f"{secret}:n:{request}".encode()).hexdigest()}"'.encode() in requests[1]
 
 
 def test_digest_is_as_the_standard_computes_it(monkeypatch: pytest.MonkeyPatch) -> None:

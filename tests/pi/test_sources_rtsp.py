@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import time
 
 import numpy
@@ -85,6 +86,23 @@ def test_name_and_password(challenge: str) -> None:
     assert camera.methods() == ["OPTIONS", "OPTIONS", "DESCRIBE", "SETUP", "PLAY", "TEARDOWN"]
     assert not any("geheim" in request for request in camera.requests)
     assert "geheim" not in source.name
+
+
+@pytest.mark.parametrize("realm", ["Büro".encode(), "Büro".encode("latin-1")], ids=["utf-8", "latin-1"])
+def test_a_realm_goes_back_as_it_came(realm: bytes) -> None:
+    requests: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        requests.append(connection.recv(9999))
+        connection.sendall(b'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest realm="' + realm + b'", nonce="n"\r\n\r\n')
+        requests.append(connection.recv(9999))
+
+    with server(serve) as port, pytest.raises(SourceLost):
+        list(open_source(f"rtsp://joe:geheim@127.0.0.1:{port}/cam").shots())
+    assert b'username="joe", realm="' + realm + b'"' in requests[1]
+    secret, request = hashlib.md5(b"joe:" + realm + b":geheim").hexdigest(), f"OPTIONS:rtsp://127.0.0.1:{port}/cam"
+    response = hashlib.md5(f"{secret}:n:{hashlib.md5(request.encode()).hexdigest()}".encode()).hexdigest()
+    assert f'response="{response}"'.encode() in requests[1]
 
 
 def test_a_wrong_password_is_told_and_never_shown() -> None:

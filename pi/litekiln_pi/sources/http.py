@@ -13,7 +13,7 @@ from litekiln_pi.frames import Shot
 from litekiln_pi.sources.connection import Address, Connection, Stopped, address_of
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
-from litekiln_pi.sources.login import Login
+from litekiln_pi.sources.login import BYTES, Login
 from litekiln_pi.sources.telling import Tell, tell
 
 PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
@@ -71,7 +71,7 @@ class HttpCamera:
                 if response.status == 200:
                     return exchange
                 if response.status == 401 and known and not asked:
-                    asked = login.take(response.headers.get_all("WWW-Authenticate", []))
+                    asked = login.take([_as_sent(each) for each in response.headers.get_all("WWW-Authenticate", [])])
                     if asked:
                         exchange.close()
                         continue
@@ -129,7 +129,12 @@ class _Exchange:
         if proof:
             lines.append(f"Authorization: {proof}")
         self.connection.expect(PATIENCE, "no answer")
-        self.connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+        self.connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", BYTES))
+
+
+def _as_sent(header: str) -> str:
+    """http.client takes each byte for a character."""
+    return header.encode("latin-1").decode("utf-8", BYTES)
 
 
 class _Readable:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 
 _PAIR = re.compile(r'([a-zA-Z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+BYTES = "surrogateescape"  # a realm that is no UTF-8 is sent back, and counted in, as the bytes that came
 ALGORITHMS = {"": "md5", "MD5": "md5", "SHA-256": "sha256"}
 
 
@@ -49,7 +50,7 @@ class Login:
         algorithm = ALGORITHMS[asked.get("algorithm", "").upper()]
 
         def hashed(*parts: str) -> str:
-            return hashlib.new(algorithm, ":".join(parts).encode(), usedforsecurity=False).hexdigest()
+            return hashlib.new(algorithm, ":".join(parts).encode("utf-8", BYTES), usedforsecurity=False).hexdigest()
 
         secret, request = hashed(self._user, realm, self._password), hashed(method, uri)
         given = {"username": self._user.replace("\\", "\\\\").replace('"', '\\"'), "realm": realm, "nonce": nonce, "uri": uri}

@@ -6,7 +6,7 @@ from typing import NamedTuple, NoReturn
 
 from litekiln_pi.errors import SourceLost
 from litekiln_pi.sources.connection import Connection
-from litekiln_pi.sources.login import Login
+from litekiln_pi.sources.login import BYTES, Login
 
 LONGEST_LINE, MOST_LINES, LONGEST_BODY = 8192, 100, 1 << 18
 
@@ -50,7 +50,7 @@ class Messages:
         if proof:
             lines.append(f"Authorization: {proof}")
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        self._connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"))
+        self._connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", BYTES))
 
     def ask(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """A request and its answer; with name and password where that is asked for. Packets meanwhile are passed over."""
@@ -91,7 +91,7 @@ class Messages:
     def _headers(self) -> dict[str, list[str]]:
         headers: dict[str, list[str]] = {}
         for _ in range(MOST_LINES):
-            name, colon, value = self._line().decode("utf-8", "replace").strip().partition(":")
+            name, colon, value = self._line().decode("utf-8", BYTES).strip().partition(":")
             if not name and not colon:
                 break
             headers.setdefault(name.strip().lower(), []).append(value.strip())
