@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from litekiln_pi.model import Bundle, Model
 MOST_THREADS = 4  # every Pi has four cores; more than that never helped these models
 TRIED_SECONDS, TRIED_RUNS = 0.4, 40  # of each number of threads
 WORTH = 0.95  # more threads have to be this much faster: they take from the rest
+BOARD = re.compile(r"^Model\s*: (.+)$", re.MULTILINE)
 # What `vcgencmd get_throttled` calls its bits; those of 16 and higher tell of the time since the Pi was started.
 THROTTLING = {
     0: "under-voltage now: use a stronger power supply",
@@ -40,7 +43,7 @@ def temperature(root: Path = Path("/")) -> float | None:
 
 def throttling(root: Path = Path("/")) -> list[str] | None:
     """What slows a Pi down or has, in words; None where nobody tells, as on other machines."""
-    for path in sorted((root / "sys/devices/platform/soc").glob("*firmware/get_throttled")):
+    for path in sorted((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")):  # a Pi 5's soc has an address
         try:
             bits = int(path.read_text().strip(), 16)
         except (OSError, ValueError):
@@ -50,11 +53,14 @@ def throttling(root: Path = Path("/")) -> list[str] | None:
 
 
 def board(root: Path = Path("/")) -> str:
-    """`Raspberry Pi 4 Model B Rev 1.4`, or the kind of processor."""
-    try:
+    """`Raspberry Pi 4 Model B Rev 1.4`, or the kind of processor where the kernel doesn't say."""
+    with suppress(OSError):
         return (root / "proc/device-tree/model").read_text().rstrip("\0\n")
-    except OSError:
-        return platform.machine()
+    with suppress(OSError):  # Docker hides the above from a container
+        told = BOARD.search((root / "proc/cpuinfo").read_text(errors="replace"))
+        if told:
+            return told[1]
+    return platform.machine()
 
 
 def time_threads(

@@ -31,8 +31,9 @@ def test_heat(tmp_path: Path) -> None:
         ("80008", ["at its soft temperature limit now", "its soft temperature limit has been reached"]),
     ],
 )
-def test_throttling(tmp_path: Path, bits: str, told: list[str]) -> None:
-    found = throttling(_says(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", bits))
+@pytest.mark.parametrize("firmware", ["soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware"], ids=["to Pi 4", "Pi 5"])
+def test_throttling(tmp_path: Path, firmware: str, bits: str, told: list[str]) -> None:
+    found = throttling(_says(tmp_path, f"sys/devices/platform/{firmware}/get_throttled", bits))
     assert found is not None
     assert [words.partition(":")[0] for words in found] == told
 
@@ -44,6 +45,9 @@ def test_no_throttling_told(tmp_path: Path) -> None:
 
 def test_the_board(tmp_path: Path) -> None:
     assert board(tmp_path) == machine.platform.machine()
+    assert board(_says(tmp_path, "proc/cpuinfo", "model name\t: Cortex-A72\nRevision\t: c03111\n")) == machine.platform.machine()
+    in_a_container = "processor\t: 0\n\nRevision\t: c03111\nSerial\t\t: 1\nModel\t\t: Raspberry Pi 4 Model B Rev 1.1\n"
+    assert board(_says(tmp_path, "proc/cpuinfo", in_a_container)) == "Raspberry Pi 4 Model B Rev 1.1"
     assert board(_says(tmp_path, "proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0")) == "Raspberry Pi 4 Model B Rev 1.4"
 
 
