@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     watch.add_argument("--count", type=int, default=0, help="end after so many frames")
     detect = commands.add_parser("detect", help="detections in pictures' files as JSON, one line a picture")
     detect.add_argument("files", nargs="+", type=Path, metavar="FILE", help="pictures, or folders of pictures")
-    detect.add_argument("--out", type=Path, help="also write the pictures here, with boxes and names")
+    detect.add_argument("--out", type=Path, help="also write the pictures here, with boxes and names; two of one name are numbered")
     _threshold(detect)
     bench = commands.add_parser("bench", help="how fast this machine is, by number of threads")
     bench.add_argument("--seconds", type=float, default=3.0, help="how long each number of threads is measured")

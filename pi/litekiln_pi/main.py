@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def _detect(options: argparse.Namespace) -> int:
     from litekiln_pi.model import Bundle
     from litekiln_pi.stills import as_jpeg, draw, look_at
 
-    model, failed = Bundle().open(1), 0
+    model, failed, written = Bundle().open(1), 0, set[str]()
     for path in _pictures(options.files):
         try:
             seen, picture = look_at(model, path.read_bytes(), options.threshold, name=str(path))
@@ -125,7 +126,8 @@ def _detect(options: argparse.Namespace) -> int:
             continue
         print(json.dumps(seen.as_data()), flush=True)
         if options.out:
-            _write(options.out, path, as_jpeg(draw(picture, seen.detections, seen.width, seen.height)))
+            name = _name_of_result(path, written)
+            _write(options.out / name, as_jpeg(draw(picture, seen.detections, seen.width, seen.height)))
     return 1 if failed else 0
 
 
@@ -148,10 +150,19 @@ def _pictures(paths: list[Path]) -> list[Path]:
     return found
 
 
-def _write(folder: Path, path: Path, data: bytes) -> None:
-    target = folder / f"{path.stem}.detected.jpg"
+def _name_of_result(path: Path, written: set[str]) -> str:
+    """`cat.detected.jpg`; of a further cat it is `cat.2.detected.jpg`, which is said."""
+    names = (f"{path.stem}{f'.{number}' if number > 1 else ''}.detected.jpg" for number in count(1))
+    name = next(each for each in names if each not in written)
+    if name != f"{path.stem}.detected.jpg":
+        say(f"{path}: written as {name}, {path.stem}.detected.jpg is another's")
+    written.add(name)
+    return name
+
+
+def _write(target: Path, data: bytes) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     except OSError as error:
         msg = f"{target} can't be written: {error.strerror}"

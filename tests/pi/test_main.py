@@ -1,0 +1,30 @@
+"""The commands, with a model that needs nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from litekiln_pi.decoding import decode
+from litekiln_pi.main import main
+from litekiln_pi.stills import as_jpeg
+from tests.pi.fakes import FakeBundle, scene
+
+
+def test_pictures_of_one_name_are_numbered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("litekiln_pi.model.Bundle", FakeBundle)
+    files = [tmp_path / name for name in ("a/x.jpg", "b/x.jpg", "b/x.2.jpg", "b/y.jpg")]
+    for place, path in enumerate(files):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(as_jpeg(scene(40 * (place + 1), 60)))
+    assert main(["detect", *map(str, files), "--out", str(tmp_path / "out")]) == 0
+    came = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in came.out.splitlines()] == [str(path) for path in files]
+    assert came.err.splitlines() == [
+        f"{files[1]}: written as x.2.detected.jpg, x.detected.jpg is another's",
+        f"{files[2]}: written as x.2.2.detected.jpg, x.2.detected.jpg is another's",
+    ]
+    widths = {path.name: decode(path.read_bytes()).width for path in (tmp_path / "out").iterdir()}
+    assert widths == {"x.detected.jpg": 40, "x.2.detected.jpg": 80, "x.2.2.detected.jpg": 120, "y.detected.jpg": 160}
