@@ -186,6 +186,13 @@ def test_a_terminal_is_no_pipe() -> None:
     assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -")
 
 
+def test_a_closed_standard_input_is_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # what Python makes of one that was closed before it started
+    what, remedy = refused("-")
+    assert what == "--source - reads a camera's frames from a pipe, but standard input is closed"
+    assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -")
+
+
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (64, 48)])
 def test_the_test_picture_moves_and_its_shapes_stay_inside_and_apart(size: tuple[int, int]) -> None:
     source = MovingPicture(*size)

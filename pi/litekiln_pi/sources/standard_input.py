@@ -16,6 +16,7 @@ from litekiln_pi.sources.telling import Tell, tell
 CHUNK = 1 << 18
 SLICE = 0.2  # seconds between two looks whether to stop
 DOUBT = 4 * 1024 * 1024  # bytes without a frame after which it is said what is expected
+PIPE = "rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -  (-i, without -t)"
 EXPECTED = (
     "no JPEG frame on standard input{so_far}. Is it MJPEG? rpicam-vid writes H.264 unless told otherwise:\n"
     "  rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
@@ -28,12 +29,14 @@ class StandardInput:
     name, live = "standard input", True
 
     def __init__(self, stream: BinaryIO | None = None, *, say: Tell = tell) -> None:
+        if stream is None and sys.stdin is None:
+            raise BadUse("--source - reads a camera's frames from a pipe, but standard input is closed", PIPE)
         self._file = stream or sys.stdin.buffer
         self._say = say
         self._stopping = threading.Event()
         if self._file.isatty():
             msg = "--source - reads a camera's frames from a pipe, but nothing is piped in"
-            raise BadUse(msg, "rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -  (-i, without -t)")
+            raise BadUse(msg, PIPE)
 
     def shots(self) -> Iterator[Shot]:
         stream, came, frames, doubted = JpegStream(self.name, say=self._say), 0, 0, False
