@@ -18,7 +18,7 @@ SPDX = {  # words of classifiers that are no SPDX identifiers
 
 
 def sbom(name: str, packages: list[Package], model: dict[str, str]) -> dict[str, Any]:
-    """Without Debian's part, which is known when the image is laid out: pi/lay_out.py adds it."""
+    """Without Python and Debian's part, which are known when the image is laid out: pi/lay_out.py adds it."""
     components = [_package(each) for each in packages]
     components.append(
         {

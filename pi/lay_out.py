@@ -1,20 +1,23 @@
 """Lay out what the Pi's image holds:   python3 lay_out.py BASE CONTEXT OUT
 
 Runs on the machine that builds, in a stage of Dockerfile.pi, and runs nothing of arm64. BASE is a Debian with Python for the Pi, of
-Runs on the machine that builds, in a stage of Dockerfile.pi, and runs nothing of arm64. BASE is a Debian with Python for the Pi, of
-unpacked for the Pi, APP the runtime. In OUT are left root/ (the system), packages/ and app/, compiled, with one date on every file.
+which the image gets what the runtime loads. CONTEXT is what `inv pi` laid out: the packages unpacked for the Pi, the runtime, the
+bundle. In OUT are left root/ (the system), packages/ and app/, compiled, bundle/ and sbom/, with one date on every file.
 """
 
 import compileall
 import json
 import os
 import py_compile
+import re
 import shutil
 import struct
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+Component = dict[str, str]  # as CycloneDX has it
 EPOCH = 1_577_836_800  # 2020-01-01: the same files give the same layers, whenever they are built
 PYTHON = "python3.11"
 HOME = "/opt/litekiln"
@@ -92,9 +95,9 @@ def main(base: Path, context: Path, out: Path) -> None:
     prune_unreached(out / "packages", libraries.reached)
     copy_system(base, root)
     taken = libraries.sources | {base / f for f in FILES} | {python_source(base)}
-    debian = record_debian_packages(base, root, taken)
+    components = [*python_component(base), *record_debian_packages(base, root, taken)]
     (out / "sbom").mkdir()
-    add_components(context / "sbom" / SBOM, debian, out / "sbom" / SBOM)
+    add_components(context / "sbom" / SBOM, components, out / "sbom" / SBOM)
     compile_all(out)
     same_date(out)
 
@@ -226,7 +229,7 @@ def copy_system(base: Path, root: Path) -> None:
     (root / "etc/group").write_text(f"root:x:0:\nvideo:x:{VIDEO}:\nlitekiln:x:10001:\n")
 
 
-def record_debian_packages(base: Path, root: Path, taken: set[Path]) -> list[dict[str, str]]:
+def record_debian_packages(base: Path, root: Path, taken: set[Path]) -> list[Component]:
     """Which Debian packages are in the image in part: where scanners look, and for the list of components."""
     status = base / "var/lib/dpkg/status"
     if not status.is_file():
@@ -237,16 +240,30 @@ def record_debian_packages(base: Path, root: Path, taken: set[Path]) -> list[dic
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
         if fields.get("Package") in owners:
             (root / "var/lib/dpkg/status.d" / fields["Package"]).write_text(stanza.strip() + "\n", encoding="utf-8")
-            told.append({"name": fields["Package"], "version": fields["Version"]})
+            name, version = fields["Package"], fields["Version"]
+            address = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch=arm64"
+            told.append({"type": "library", "bom-ref": address, "purl": address, "name": name, "version": version})
     return told
 
 
-def add_components(listed: Path, debian: list[dict[str, str]], target: Path) -> None:
-    """Debian's part of the list of components."""
+def python_component(base: Path) -> list[Component]:
+    """Python itself, where it is none of Debian's packages; its own header tells which one."""
+    prefix = python_source(base).parents[1]
+    if prefix == base / "usr":
+        return []
+    header = prefix / "include" / PYTHON / "patchlevel.h"
+    told = re.search(r'^#define PY_VERSION\s+"([^"]+)"', header.read_text() if header.is_file() else "", re.MULTILINE)
+    version = told[1] if told else PYTHON.removeprefix("python")
+    address, known_as = f"pkg:generic/python@{version}", f"cpe:2.3:a:python:python:{version}:*:*:*:*:*:*:*"
+    return [{"type": "platform", "bom-ref": address, "purl": address, "cpe": known_as, "name": "python", "version": version}]
+
+
+def add_components(listed: Path, components: list[Component], target: Path) -> None:
+    """What is known here alone, to the list of components; its serial number is of all of them."""
     value = json.loads(listed.read_text(encoding="utf-8"))
-    for each in debian:
-        address = f"pkg:deb/debian/{each['name']}@{each['version'].replace('+', '%2B').replace(':', '%3A')}?arch=arm64"
-        value["components"].append({"type": "library", "bom-ref": address, "purl": address, **each})
+    value["components"] += components
+    first = uuid.UUID(value["serialNumber"])
+    value["serialNumber"] = f"urn:uuid:{uuid.uuid5(first, json.dumps(components, sort_keys=True))}"
     target.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 

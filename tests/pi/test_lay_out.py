@@ -1,0 +1,55 @@
+"""What is known of the image's parts when it is laid out."""
+
+import json
+from pathlib import Path
+
+import lay_out
+import pytest
+
+from litekiln.pi_packages import Package
+from litekiln.sbom import sbom
+from tests.unit.test_pi import cyclonedx
+
+MODEL = {"name": "demo/float32", "version": "abc", "sha256": "0" * 64, "license": "Apache-2.0"}
+VERSION = "3.11.13"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A base as the registry has it: Python is below /usr/local, and no package of Debian."""
+    for name, text in (
+        ("bin/python3.11", ""),
+        ("include/python3.11/patchlevel.h", f'/* */\n#define PY_VERSION      \t"{VERSION}"\n'),
+    ):
+        path = tmp_path / "base" / "usr/local" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    return tmp_path / "base"
+
+
+def test_python_itself_is_a_component_with_its_version(base: Path) -> None:
+    (python,) = lay_out.python_component(base)
+    assert (python["name"], python["version"], python["purl"]) == ("python", VERSION, f"pkg:generic/python@{VERSION}")
+    (base / "usr/local/include/python3.11/patchlevel.h").unlink()
+    assert lay_out.python_component(base)[0]["version"] == "3.11"
+
+
+def test_a_python_of_debians_is_among_its_packages(tmp_path: Path) -> None:
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/python3.11").touch()
+    assert lay_out.python_component(tmp_path) == []
+
+
+def test_the_whole_list_is_valid_and_has_a_number_of_its_own(base: Path, tmp_path: Path) -> None:
+    listed, target = tmp_path / "listed", tmp_path / "target"
+    first = sbom("litekiln demo/float32", [Package("other", "1.0", "MIT")], MODEL)
+    listed.write_text(json.dumps(first))
+    numbers = {first["serialNumber"]}
+    for version in ("1.2.13", "1:1.2.13+b1", "1.2.13"):
+        debian = {"type": "library", "bom-ref": "zlib1g", "name": "zlib1g", "version": version}
+        lay_out.add_components(listed, [*lay_out.python_component(base), debian], target)
+        value = json.loads(target.read_text())
+        assert [error.message for error in cyclonedx().iter_errors(value)] == []
+        assert [each["name"] for each in value["components"]] == ["other", "demo/float32", "python", "zlib1g"]
+        numbers.add(value["serialNumber"])
+    assert len(numbers) == 3, "the same content has the same number, another content another"
