@@ -473,6 +473,39 @@ def test_a_detector_for_one_class_may_have_constants(tmp_path: Path) -> None:
     assert found(model, tmp_path) == []
 
 
+# Operators that leave out what they take or give
+
+
+def _convolution_without_picture(model: Model) -> None:
+    model.operators[1].inputs = [-1, 2, -1]
+
+
+def _unpacked_from_nothing(model: Model) -> None:
+    files.of_types(model, "float32", "float32", "float32")
+    model.tensors.append(Tensor("last", "float16", (1,)))
+    model.operators.insert(0, Operator(files.DEQUANTIZE, [-1], [2]))
+
+
+def _quantized_into_nothing(model: Model) -> None:
+    model.tensors.append(Tensor("last", "int8", (1,), [1 / 255], -128))
+    model.operators[0].outputs = [-1]
+
+
+def _normalised_into_nothing(model: Model) -> None:
+    _normalised_inside(model)
+    model.operators[0].outputs, model.operators[1].inputs = [-1], [-1, 12]
+
+
+LEFT_OUT = (_convolution_without_picture, _unpacked_from_nothing, _quantized_into_nothing, _normalised_into_nothing)
+
+
+@pytest.mark.parametrize("change", LEFT_OUT)
+def test_what_an_operator_leaves_out_is_not_taken_for_the_last_tensor(tmp_path: Path, change: Change) -> None:
+    model = files.detector()
+    change(model)
+    assert found(model, tmp_path) == []
+
+
 # The list of findings
 
 

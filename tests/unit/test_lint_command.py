@@ -117,6 +117,14 @@ def test_json_has_stdout_to_itself(bad: Path) -> None:
     assert "bad.tflite: SSD detector: 2 errors" in run.stderr
 
 
+def test_a_file_without_a_tensor_is_read(tmp_path: Path) -> None:
+    files.without_tensors().written(tmp_path / "x.tflite")
+    run = _inv(tmp_path, "--file", "x.tflite", "--json")
+    [file] = _json(run)["files"]
+    assert (run.returncode, file["kind"], [each["id"] for each in file["findings"]]) == (0, "plain", ["metadata-missing"])
+    assert "x.tflite: no detector: 1 note" in run.stderr
+
+
 UNREADABLE = [
     (b"", "it does not begin as one"),
     (b"# a text\n" * 9, "it does not begin as one"),
