@@ -143,8 +143,16 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
         packed=read_packed(stream),
         _buffers=buffers,
     )
+    _check_buffers(buffers)
     source.allow(LATER)
     return file
+
+
+def _check_buffers(buffers: list[Table]) -> None:
+    """Constants are read when all else is, and by then nobody reckons with a damaged file."""
+    for each in buffers:
+        each.count(0)
+        each.number(1, "Q")
 
 
 def _tensor(table: Table) -> Tensor:

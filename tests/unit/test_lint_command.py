@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,20 @@ def test_what_is_no_model_is_one_error(tmp_path: Path, content: bytes, why: str,
     told = capsys.readouterr().out
     assert f"✗ unreadable  {path} can't be read as a TFLite model: {why}" in told
     assert "What to do:   copy or download it again" in told
+
+
+def test_a_file_whose_constants_are_cut_off(tmp_path: Path) -> None:
+    """Also where one of them normalises pixels, and is looked at when the rules ask for it."""
+    model, factor = files.floating(), struct.pack("<f", 1 / 127.5)
+    model.tensors.append(files.Tensor("factor", "float32", (), data=factor))
+    model.operators[0] = files.Operator(files.MUL, [0, 11], [1])
+    data = bytearray(model.to_bytes())
+    struct.pack_into("<I", data, data.index(factor) - 4, len(data))
+    (tmp_path / "x.tflite").write_bytes(data)
+    run = _inv(tmp_path, "--file", "x.tflite", "--json")
+    [file] = _json(run)["files"]
+    assert run.returncode == 2
+    assert file["unreadable"]["what"] == "x.tflite can't be read as a TFLite model: a list that is longer than the file"
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
