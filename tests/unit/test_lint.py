@@ -378,6 +378,18 @@ def test_labels_that_are_given_count_instead_of_those_beside(tmp_path: Path) -> 
     assert _ids(found(model, tmp_path, labels=given)) == ["labels-beside"]
 
 
+def test_a_first_class_that_was_never_used(tmp_path: Path) -> None:
+    model, given = files.detector(), tmp_path / "mine.pbtxt"
+    _labels("???\ndog\nbird\n")(model)
+    assert found(model, tmp_path) == []
+    given.write_text("item { id: 2 name: 'dog' } item { id: 3 name: 'bird' }")
+    assert found(model, tmp_path, labels=given) == []
+    _labels("???\n???\ndog\nbird\n")(model)
+    [finding] = found(model, tmp_path)
+    assert (finding.id, finding.fix) == ("labels-offset", True)
+    assert "begins with '???' (4 names for 3 classes), but the model's first class is 0" in finding.evidence
+
+
 def test_coco_s_eighty_names_are_known(tmp_path: Path) -> None:
     model = files.detector()
     model.options["num_classes"] = 90

@@ -73,6 +73,14 @@ def test_a_clean_file(good: Path) -> None:
     assert (run.returncode, run.stdout) == (0, "good.tflite: SSD detector: nothing found\n")
 
 
+def test_a_first_class_that_was_never_used_is_clean(good: Path) -> None:
+    model = files.detector()
+    model.packed[files.LABELS] = "???\ndog\nbird\n"
+    model.written(good)
+    run = _inv(good.parent, "--file", good.name)
+    assert (run.returncode, run.stdout) == (0, "good.tflite: SSD detector: nothing found\n")
+
+
 def test_notes_alone_are_clean(good: Path) -> None:
     files.floating("float16").written(good)
     run = _inv(good.parent, "--file", good.name)
@@ -311,6 +319,10 @@ def test_the_names_that_fix_packs(tmp_path: Path) -> None:
     given = tmp_path / "given.txt"
     given.write_text("background\nant\nbee\nfly\n")
     assert labels_to_pack(_subject(_bad(), tmp_path), given) == ["ant", "bee", "fly"]
+    given.write_text("???\nbee\nfly\n")
+    assert labels_to_pack(_subject(_bad(), tmp_path), given) == ["???", "bee", "fly"]  # class 0 was never used
+    given.write_text("???\n???\nbee\nfly\n")
+    assert labels_to_pack(_subject(_bad(), tmp_path), given) == ["???", "bee", "fly"]
     model = files.detector()
     model.packed[files.LABELS] = "cat\ndog\n"
     assert labels_to_pack(_subject(model, tmp_path), None) == ["cat", "dog"]  # told and left
