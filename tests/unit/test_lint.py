@@ -307,12 +307,30 @@ def _ids(findings: list[Finding]) -> list[str]:
     return [finding.id for finding in findings]
 
 
-@pytest.mark.parametrize("claim", ["net_int8.tflite", "net-QUANT.tflite", "uint8.tflite"])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "net_int8.tflite",
+        "net-QUANT.tflite",
+        "uint8.tflite",
+        "lightweight_int8.tflite",
+        "LightWeight-int8.tflite",
+        "weighted_int8.tflite",
+    ],
+)
 def test_a_name_that_says_int8_of_a_float_file(tmp_path: Path, claim: str) -> None:
     [finding] = found(files.floating("int8"), tmp_path, claim)
     assert (finding.id, finding.severity) == ("not-int8", Severity.WARNING)
     assert finding.evidence == f"'{claim}' says quantized, but convolutions compute in float32 (weights int8)"
     assert found(files.detector(), tmp_path, claim) == []
+
+
+@pytest.mark.parametrize(
+    "honest",
+    ["int8_weights.tflite", "weight_quant.tflite", "net-weight-only-int8.tflite", "int8weights.tflite", "net_dynamic_int8.tflite"],
+)
+def test_a_name_that_says_which_part_is_int8(tmp_path: Path, honest: str) -> None:
+    assert _ids(found(files.floating("int8"), tmp_path, honest)) == ["dynamic-range"]
 
 
 def test_metadata_that_says_int8_of_a_float_file(tmp_path: Path) -> None:
