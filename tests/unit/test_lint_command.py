@@ -12,10 +12,11 @@ import pytest
 
 from litekiln.errors import UsageError
 from litekiln.lint import fix
-from litekiln.lint.command import lint
+from litekiln.lint.command import Linted, lint, lint_file
 from litekiln.lint.examine import look_into
-from litekiln.lint.findings import PAGE
+from litekiln.lint.findings import PAGE, Finding, Severity
 from litekiln.lint.fix import Wish, check_out, labels_to_pack, pixels_to_write
+from litekiln.lint.sarif import as_sarif
 from litekiln.lint.subject import Subject
 from litekiln.paths import Project
 from litekiln.report import Reporter
@@ -282,6 +283,22 @@ def test_sarif_of_a_clean_file_elsewhere(good: Path, tmp_path: Path) -> None:
     [result] = run["results"]
     assert (result["level"], result["ruleId"]) == ("note", "float16-weights")
     assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": good.as_uri()}
+
+
+def test_sarif_of_a_file_whose_name_is_no_utf_8(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(good.parent)
+    name, evidence = os.fsdecode(b"a \xff.tflite"), os.fsdecode(b"\xfe.txt has 3; the file has none")
+    finding = Finding("labels-beside", Severity.NOTE, evidence, "give them")
+    told = [Linted(path, findings=[finding]) for path in (Path(name), Path("/elsewhere", name))] + [lint_file(Path(name), None)]
+    [run] = json.loads(as_sarif(told))["runs"]
+    below, outside = (each["locations"][0]["physicalLocation"]["artifactLocation"] for each in run["results"])
+    assert below == {"uri": "a%20%FF.tflite", "uriBaseId": "%SRCROOT%"}
+    assert outside == {"uri": "file:///elsewhere/a%20%FF.tflite"}
+    text = "class names only beside the file: \\udcfe.txt has 3; the file has none. give them"
+    assert [each["message"]["text"] for each in run["results"]] == [text, text]
+    [notification] = run["invocations"][0]["toolExecutionNotifications"]
+    assert notification["locations"][0]["physicalLocation"]["artifactLocation"] == below
+    assert notification["message"]["text"].startswith("--file a \\udcff.tflite: there is no such file")
 
 
 # What --fix writes
