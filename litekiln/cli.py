@@ -1,7 +1,9 @@
 """The edge between invoke and the package: errors become one message and one exit code, results become JSON when asked."""
 
+import io
 import json
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
@@ -37,6 +39,7 @@ def run_command(
 ) -> None:
     """Run a function of `commands`, print its result, and leave with its exit code: an error's, or one that the result names."""
     signal.signal(signal.SIGTERM, _terminate)
+    _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
     try:
         result = command(reporter, **arguments)
@@ -62,6 +65,12 @@ def run_command(
         print(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
+
+
+def _spell_out_what_cannot_be_printed() -> None:
+    """A file's name may hold bytes that are no text; stderr does this by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -232,6 +232,17 @@ def test_an_out_in_a_folder_that_may_not_be_written(good: Path) -> None:
         check_out(locked / "out.tflite", good)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "utf-8:surrogateescape", "ascii:strict"])
+def test_a_file_whose_name_is_no_utf_8(good: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    name = os.fsdecode(b"no\xff.tflite")
+    run = _inv(good.parent, "--file", good.name, "--file", name)
+    assert run.returncode == 2
+    assert "unreadable  --file no\\udcff.tflite: there is no such file" in run.stdout
+    told = _json(_inv(good.parent, "--file", good.name, "--file", name, "--json"))
+    assert [each["file"] for each in told["files"]] == ["good.tflite", name]
+
+
 # SARIF 2.1.0: what its specification and code scanning ask for
 
 
