@@ -46,10 +46,7 @@ def run_command(
     except LitekilnError as error:
         if debug:
             traceback.print_exc()
-        if as_json:
-            print(json.dumps(error.as_dict(), indent=1))
-            raise Exit(code=error.exit_code) from None
-        reporter.failed("error:", str(error))
+        _tell(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         reporter.failed("stopped", "nothing is lost: the same command goes on from here")
@@ -59,12 +56,19 @@ def run_command(
             raise
         msg = f"{type(error).__name__}: {error}"
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
-        reporter.failed("unexpected error:", str(unexpected))
+        _tell(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         print(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
+
+
+def _tell(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_dict(), indent=1))
+    else:
+        reporter.failed(kind, str(error))
 
 
 def _spell_out_what_cannot_be_printed() -> None:
