@@ -1,7 +1,9 @@
 """The edge between invoke and the package: errors become one message and one exit code, results become JSON when asked."""
 
+import io
 import json
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
@@ -37,16 +39,14 @@ def run_command(
 ) -> None:
     """Run a function of `commands`, print its result, and leave with its exit code: an error's, or one that the result names."""
     signal.signal(signal.SIGTERM, _terminate)
+    _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
     try:
         result = command(reporter, **arguments)
     except LitekilnError as error:
         if debug:
             traceback.print_exc()
-        if as_json:
-            print(json.dumps(error.as_dict(), indent=1))
-            raise Exit(code=error.exit_code) from None
-        reporter.failed("error:", str(error))
+        _tell(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         reporter.failed("stopped", "nothing is lost: the same command goes on from here")
@@ -56,12 +56,25 @@ def run_command(
             raise
         msg = f"{type(error).__name__}: {error}"
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
-        reporter.failed("unexpected error:", str(unexpected))
+        _tell(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         print(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
+
+
+def _tell(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_dict(), indent=1))
+    else:
+        reporter.failed(kind, str(error))
+
+
+def _spell_out_what_cannot_be_printed() -> None:
+    """A file's name may hold bytes that are no text; stderr does this by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

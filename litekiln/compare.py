@@ -14,19 +14,21 @@ from litekiln.report_measures import Accuracy
 from litekiln.reports import Built, find_built
 
 NONE = figures.NONE
+NOT_KNOWN = "not known"
 SHORT_HASH = 12
 NOTICEABLE = 0.1  # two timings of the same file are never equal; a tenth is more than chance
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing, in both builds."""
+    """One thing, in both builds. Whether it differs can't be said of what is not `known` of one of them."""
 
     group: str
     what: str
     left: str
     right: str
     differs: bool
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,13 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        count = sum(line.differs for line in self.lines)
+        count, compared = sum(line.differs for line in self.lines), sum(line.known for line in self.lines)
         if self.same_file:
-            told = f" {count} of {len(self.lines)} things told of them differ." if count else ""
+            told = f" {count} of {compared} things told of them differ." if count else ""
             return f"Both files are the same, to the byte.{told}"
         if not (self.left.sha256 and self.right.sha256):
             return "Whether the files are the same is not known: one of the two has no hash."
-        return f"The files differ, and {count} of {len(self.lines)} things told of them do."
+        return f"The files differ, and {count} of {compared} things told of them do."
 
     @property
     def groups(self) -> list[tuple[str, list[Line]]]:
@@ -67,7 +69,10 @@ def compare_builds(reporter: Reporter, project: Project, *, a: str, b: str, out:
     reporter.table(("", "build", "from"), [("A", left.name, left.origin), ("B", right.name, right.origin)])
     rows = [(line.what, _short(line.left), _short(line.right)) for line in found.lines if line.differs]
     reporter.table(("differs", "A", "B"), rows)
-    reporter.note(f"the same in both: {', '.join(line.what for line in found.lines if not line.differs) or 'nothing'}")
+    same = [line.what for line in found.lines if line.known and not line.differs]
+    reporter.note(f"the same in both: {', '.join(same) or 'nothing'}")
+    if not_known := [line.what for line in found.lines if not line.known]:
+        reporter.note(f"not known of one of the two: {', '.join(not_known)}")
     reporter.note(found.sentence)
     if target:
         from litekiln.page import compare_page
@@ -94,24 +99,29 @@ def compare(left: Built, right: Built) -> Comparison:
 
 
 def _lines(left: Built, right: Built) -> Iterator[Line]:
-    def line(group: str, what: str, tell: Callable[[Built], str]) -> Line:
+    def line(group: str, what: str, tell: Callable[[Built], str], *, known: bool = True) -> Line:
         one, other = tell(left) or NONE, tell(right) or NONE
-        return Line(group, what, one, other, one != other)
+        return Line(group, what, one, other, one != other) if known else _unknown(group, what, one, other)
+
+    def of_file(what: str, tell: Callable[[Built], str]) -> Line:
+        """What every file has: where it isn't told, it isn't known."""
+        return line("the file", what, tell, known=bool(tell(left) and tell(right)))
 
     yield line("verdict", "verdict", lambda built: built.report.verdict)
     yield line("verdict", "warnings", lambda built: "; ".join(built.report.warnings))
     yield line("verdict", "checks that failed", lambda built: "; ".join(each.what for each in built.report.checks if not each.ok))
-    yield line("the file", "sha256", lambda built: built.sha256)
-    yield line("the file", "size", lambda built: "" if built.size is None else f"{built.size} bytes")
-    yield line("the file", "inputs", lambda built: _tensors(built.report.file.inputs))
-    yield line("the file", "outputs", lambda built: _tensors(built.report.file.outputs))
+    yield of_file("sha256", lambda built: built.sha256)
+    yield of_file("size", lambda built: "" if built.size is None else f"{built.size} bytes")
+    yield of_file("inputs", lambda built: _tensors(built.report.file.inputs))
+    yield of_file("outputs", lambda built: _tensors(built.report.file.outputs))
     yield line("made by", "litekiln", lambda built: built.report.litekiln)
     yield line("made by", "toolchain", lambda built: built.report.conversion.toolchain)
     yield line("made by", "TensorFlow", lambda built: built.report.conversion.tensorflow)
+    manifests = left.tells_its_making and right.tells_its_making
     for name in sorted({*left.manifest.toolchains, *right.manifest.toolchains}):
-        yield line("made by", f"lock of {name}", lambda built, name=name: _lock(built, name))  # type: ignore[misc]
+        yield line("made by", f"lock of {name}", lambda built, name=name: _lock(built, name), known=manifests)  # type: ignore[misc]
     for name in sorted({*_sources(left), *_sources(right)}):
-        yield line("made from", name, lambda built, name=name: _sources(built).get(name, ""))  # type: ignore[misc]
+        yield line("made from", name, lambda built, name=name: _sources(built).get(name, ""), known=manifests)  # type: ignore[misc]
     yield line("calibration", "calibration pictures", lambda built: _calibration(built.report))
     yield line("calibration", "their range", lambda built: _ranges(built.report))
     yield line("accuracy", "mAP", lambda built: _accuracy(built, lambda found: f"{found.map:.4f}"))
@@ -123,6 +133,12 @@ def _lines(left: Built, right: Built) -> Iterator[Line]:
     yield line("parity", "beside", lambda built: built.report.parity.against if built.report.parity else "")
     yield from _speed(left.report, right.report)
     yield from _operators(left.report, right.report)
+
+
+def _unknown(group: str, what: str, one: str, other: str) -> Line:
+    if one != other:
+        one, other = (NOT_KNOWN if each == NONE else each for each in (one, other))
+    return Line(group, what, one, other, differs=False, known=False)
 
 
 def _tensors(tensors: Any) -> str:
@@ -191,6 +207,10 @@ def _speed(left: Report, right: Report) -> Iterator[Line]:
 def _operators(left: Report, right: Report) -> Iterator[Line]:
     """Those that differ; where none does, that."""
     one, other = left.file.operators, right.file.operators
+    if not (one and other):
+        counts = (str(sum(each.values())) if each else NONE for each in (one, other))
+        yield _unknown("operators", "operators", *counts)
+        return
     yield Line("operators", "operators", str(sum(one.values())), str(sum(other.values())), sum(one.values()) != sum(other.values()))
     for name in sorted({*one, *other}):
         if one.get(name) != other.get(name):

@@ -49,7 +49,8 @@ def describe(path: Path, file: TfliteFile) -> TfliteModel:
     height, width = fixed_picture(Tensor(entry.name, "float32", entry.shape), takes, CONVERT_AGAIN)
     variant = _variant(path, entry.dtype, {each.dtype for each in outputs}, arithmetic(file))
     options = next((operator.options for operator in file.postprocess), {})
-    classes, most = (int(options.get(name, 0)) for name in ("num_classes", "max_detections"))
+    told = (options.get(name, 0) for name in ("num_classes", "max_detections"))
+    classes, most = (count if isinstance(count, int) else 0 for count in told)
     return TfliteModel(height, width, entry.dtype, outputs, bool(file.postprocess), variant, file.packed.names, classes, most)
 
 

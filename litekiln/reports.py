@@ -64,6 +64,11 @@ class Built:
         return f"{self.report.model}/{self.report.variant}"
 
     @property
+    def tells_its_making(self) -> bool:
+        """Whether it is known what it was made of, and by which pins: a report alone doesn't say it."""
+        return self.manifest != Manifest()
+
+    @property
     def sha256(self) -> str:
         return self.report.file.sha256 or self.manifest.files.get(MODEL, "")
 

@@ -46,7 +46,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """A custom operator has a name, a built-in one a number."""
+    """A custom operator has a name, a built-in one a number. What it leaves out of its inputs and outputs is -1."""
 
     name: str
     number: int
@@ -57,6 +57,11 @@ class Operator:
     @property
     def kind(self) -> str | int:
         return self.name or self.number
+
+    @property
+    def gives_first(self) -> bool:
+        """Whether its first output is there."""
+        return bool(self.outputs) and self.outputs[0] >= 0
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,16 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
         packed=read_packed(stream),
         _buffers=buffers,
     )
+    _check_buffers(buffers)
     source.allow(LATER)
     return file
+
+
+def _check_buffers(buffers: list[Table]) -> None:
+    """Constants are read when all else is, and by then nobody reckons with a damaged file."""
+    for each in buffers:
+        each.count(0)
+        each.number(1, "Q")
 
 
 def _tensor(table: Table) -> Tensor:
@@ -173,7 +186,7 @@ def _operators(model: Table, graph: Table, tensors: int) -> list[Operator]:
 
 
 def _within(places: list[int], tensors: int, lowest: int = 0) -> list[int]:
-    """An operator may leave an input out, which is -1."""
+    """An operator may leave an input or output out, which is -1."""
     if any(not lowest <= place < tensors for place in places):
         raise ValueError("a tensor that isn't there is named")
     return places
@@ -199,12 +212,17 @@ def _metadata(model: Table, buffers: list[Table]) -> tuple[Metadata | None, str]
 
 
 def arithmetic(file: TfliteFile) -> set[tuple[str, str]]:
-    """What convolutions take in and hold as weights. Weights that are unpacked first count as what they are stored as."""
+    """What convolutions take in and hold as weights. Weights that are unpacked first count as what they are stored as.
+
+    An operator that leaves one of them out says nothing.
+    """
     types = [tensor.dtype for tensor in file.tensors]
-    stored = {each.outputs[0]: types[each.inputs[0]] for each in file.operators if _is(each, DEQUANTIZE) and each.outputs}
-    convolutions = [each.inputs for each in file.operators if _is(each, CONV, DEPTHWISE)]
-    multiplied = convolutions or [each.inputs for each in file.operators if _is(each, FULLY)]
-    return {(types[inputs[0]], stored.get(inputs[1], types[inputs[1]])) for inputs in multiplied if len(inputs) > 1}
+    unpacked = [each for each in file.operators if _is(each, DEQUANTIZE) and each.gives_first and each.inputs[0] >= 0]
+    stored = {each.outputs[0]: types[each.inputs[0]] for each in unpacked}
+    convolutions = [each.inputs[:2] for each in file.operators if _is(each, CONV, DEPTHWISE)]
+    multiplied = convolutions or [each.inputs[:2] for each in file.operators if _is(each, FULLY)]
+    whole = [inputs for inputs in multiplied if len(inputs) > 1 and min(inputs) >= 0]
+    return {(types[taken], stored.get(weights, types[weights])) for taken, weights in whole}
 
 
 def _is(operator: Operator, *kinds: int) -> bool:

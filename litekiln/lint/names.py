@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from litekiln.labels import BACKGROUND
+from litekiln.labels import BACKGROUND, NO_NAME
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
 from litekiln.lint.subject import LabelFile, Subject
 
@@ -31,7 +31,7 @@ def check_labels(subject: Subject) -> Iterator[Finding]:
 def _check_lines(subject: Subject, labels: LabelFile) -> Iterator[Finding]:
     lines, classes = labels.lines, subject.classes
     counted = f"{len(lines)} names for {classes} classes" if classes else f"{len(lines)} names"
-    if lines and lines[0].strip().lower() in BACKGROUND:
+    if _begins_with_background(lines, classes):
         evidence = f"{labels.where} begins with {shown(lines[0])!r} ({counted}), but the model's first class is 0"
         yield Finding("labels-offset", ERROR, evidence, FIX_LINES, fix=corrected(lines, classes) is not None)
     elif classes and len(lines) != classes:
@@ -40,11 +40,17 @@ def _check_lines(subject: Subject, labels: LabelFile) -> Iterator[Finding]:
         yield Finding("labels-length", severity, f"{labels.where} has {counted}{hint}", "give the model's own: --labels FILE")
 
 
+def _begins_with_background(lines: list[str], classes: int) -> bool:
+    """Where there are as many names as classes, `???` in the first line is a first class that was never used."""
+    first = lines[0].strip().lower() if lines else ""
+    return first in BACKGROUND and not (first == NO_NAME and len(lines) == classes)
+
+
 def corrected(lines: list[str], classes: int) -> list[str] | None:
     """Names with the background's line taken off; None where that doesn't make them fit."""
-    if lines and lines[0].strip().lower() in BACKGROUND and (not classes or len(lines) == classes + 1):
+    if _begins_with_background(lines, classes) and (not classes or len(lines) == classes + 1):
         lines = lines[1:]
-    fits = bool(lines) and lines[0].strip().lower() not in BACKGROUND and (not classes or len(lines) == classes)
+    fits = bool(lines) and not _begins_with_background(lines, classes) and (not classes or len(lines) == classes)
     return lines if fits else None
 
 

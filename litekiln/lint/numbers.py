@@ -9,7 +9,7 @@ from litekiln.lint.subject import Kind, Subject
 from litekiln.tflite_file import FLEX, POSTPROCESS, arithmetic
 
 CLAIMS = re.compile(r"int8|uint8|int-8|8-?bit|quant", re.IGNORECASE)
-HONEST = re.compile(r"dynamic|hybrid|drq|weight", re.IGNORECASE)
+HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # a lightweight network claims all the same
 WITHOUT_FLEX = "the Pi's runtime can't run it: convert it again without --allow-flex (SELECT_TF_OPS), or change the model"
 WITH_PICTURES = "integer arithmetic takes pictures to calibrate with: inv new --calib DIR, inv build --variant int8"
 

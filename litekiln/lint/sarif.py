@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -47,7 +48,7 @@ def _result(path: Path, finding: Finding, rule: int) -> dict[str, Any]:
         "ruleId": finding.id,
         "ruleIndex": rule,
         "level": finding.severity.word,
-        "message": {"text": f"{TITLES[finding.id]}: {finding.evidence}. {finding.remedy}"},
+        "message": _message(f"{TITLES[finding.id]}: {finding.evidence}. {finding.remedy}"),
         "locations": [{"physicalLocation": {"artifactLocation": _location(path), "region": {"startLine": LINE}}}],
         "partialFingerprints": {"finding/v1": identity},
     }
@@ -55,12 +56,17 @@ def _result(path: Path, finding: Finding, rule: int) -> dict[str, Any]:
 
 def _notification(linted: "Linted") -> dict[str, Any]:
     location = {"physicalLocation": {"artifactLocation": _location(linted.path)}}
-    return {"level": "error", "message": {"text": str(linted.problem)}, "locations": [location]}
+    return {"level": "error", "message": _message(str(linted.problem)), "locations": [location]}
+
+
+def _message(text: str) -> dict[str, str]:
+    """A file's name may hold bytes that are no UTF-8, and so no text of JSON."""
+    return {"text": text.encode(errors="backslashreplace").decode()}
 
 
 def _location(path: Path) -> dict[str, str]:
     """Below the folder one is in, as seen from there; elsewhere the whole address."""
     whole, here = path.absolute(), Path.cwd()
     if whole.is_relative_to(here):
-        return {"uri": quote(whole.relative_to(here).as_posix()), "uriBaseId": ROOT}
+        return {"uri": quote(os.fsencode(whole.relative_to(here))), "uriBaseId": ROOT}
     return {"uri": whole.as_uri()}

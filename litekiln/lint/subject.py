@@ -145,8 +145,8 @@ class Subject:
             return None
         found = [self.entry]
         if self.entry.dtype == "float32":
-            behind = [op for op in self.file.operators if op.kind == QUANTIZE and op.inputs[:1] == self.file.inputs and op.outputs]
-            found = [self.file.tensors[op.outputs[0]] for op in behind]
+            behind = [op for op in self.file.operators if op.kind == QUANTIZE and op.inputs[:1] == self.file.inputs]
+            found = [self.file.tensors[op.outputs[0]] for op in behind if op.gives_first]
         for tensor in found[:1]:
             if tensor.dtype in LIMITS and tensor.scale and math.isfinite(tensor.scale) and tensor.scale > 0:
                 low, high = ((limit - tensor.zero_point) * tensor.scale for limit in LIMITS[tensor.dtype])
@@ -170,7 +170,7 @@ class Subject:
 
 def _affine(file: TfliteFile, operator: Operator, tensor: int) -> tuple[float, float] | None:
     """What an operator multiplies with and adds, where it does that with a constant."""
-    if operator.kind not in (ADD, MUL, SUB, DIV) or len(operator.inputs) != 2 or not operator.outputs:
+    if operator.kind not in (ADD, MUL, SUB, DIV) or len(operator.inputs) != 2 or not operator.gives_first:
         return None
     other = operator.inputs[1] if operator.inputs[0] == tensor else operator.inputs[0]
     if other < 0 or file.tensors[other].dtype != "float32":

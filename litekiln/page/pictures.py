@@ -62,20 +62,37 @@ class Shown:
         return round(self.letter * LINE, 2)
 
 
+@dataclass
+class _Group:
+    """One picture, and who sees what in it."""
+
+    uri: str
+    first: Example
+    panels: list[Panel]
+
+    def shows(self, uri: str, example: Example) -> bool:
+        """Names don't tell pictures apart: other sets, and other models' drawings, have the same ones."""
+        mine, other = ((each.name, each.width, each.height, each.source) for each in (self.first, example))
+        return mine == other and (self.uri == uri or not (self.uri and uri))
+
+
 def shown_pictures(bundles: Sequence[Built]) -> list[Shown]:
-    """The examples of all bundles by picture: each picture is in the page once."""
+    """The examples of all bundles by picture and by what the source sees: each is in the page once."""
     colours = _colours(bundles)
-    named: dict[str, list[tuple[int, Built, Example]]] = {}
+    groups: list[_Group] = []
     for index, built in enumerate(bundles):
         for example in built.report.examples:
-            named.setdefault(example.name, []).append((index, built, example))
+            uri = _data_uri(built, example)
+            group = next((each for each in groups if each.shows(uri, example)), None)
+            if not group:
+                groups.append(group := _Group(uri, example, []))
+            group.uri = group.uri or uri
+            group.panels.append(_panel(built.report.variant, index, example, example.found, colours))
     found = []
-    for name, views in named.items():
-        uri = next(filter(None, (_data_uri(built, example) for _, built, example in views)), "")
-        first = views[0][2]
-        panels = [_panel(built.report.variant, index, example, example.found, colours) for index, built, example in views]
+    for group in groups:
+        first = group.first
         source = _panel("source", len(bundles), first, first.source, colours)
-        found.append(Shown(name, uri, first.width, first.height, _letter(first), source, panels))
+        found.append(Shown(first.name, group.uri, first.width, first.height, _letter(first), source, group.panels))
     return found
 
 

@@ -27,6 +27,7 @@ def write_seeds(folder: Path, real: list[Path]) -> int:
         "raw": files.raw(),
         "plain": files.plain(),
         "metadata": _metadata_heavy(),
+        "empty": files.without_tensors(),
     }
     for name, model in made.items():
         (folder / name).write_bytes(model.to_bytes())

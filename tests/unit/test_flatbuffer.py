@@ -143,6 +143,17 @@ def test_an_operator_of_a_kind_that_is_not_listed() -> None:
     assert _read(model.to_bytes()).postprocess
 
 
+@pytest.mark.parametrize("count", [5000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_constant_that_is_longer_than_the_file(count: int) -> None:
+    """It is refused at once: what is looked at later can't be."""
+    model, values = files.detector(), b"sixteen letters."
+    model.tensors[6].data = values
+    data = bytearray(model.to_bytes())
+    struct.pack_into("<I", data, data.index(values) - 4, count)
+    with pytest.raises(ValueError, match="a list that is longer than the file"):
+        _read(bytes(data))
+
+
 # Options
 
 

@@ -307,12 +307,30 @@ def _ids(findings: list[Finding]) -> list[str]:
     return [finding.id for finding in findings]
 
 
-@pytest.mark.parametrize("claim", ["net_int8.tflite", "net-QUANT.tflite", "uint8.tflite"])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "net_int8.tflite",
+        "net-QUANT.tflite",
+        "uint8.tflite",
+        "lightweight_int8.tflite",
+        "LightWeight-int8.tflite",
+        "weighted_int8.tflite",
+    ],
+)
 def test_a_name_that_says_int8_of_a_float_file(tmp_path: Path, claim: str) -> None:
     [finding] = found(files.floating("int8"), tmp_path, claim)
     assert (finding.id, finding.severity) == ("not-int8", Severity.WARNING)
     assert finding.evidence == f"'{claim}' says quantized, but convolutions compute in float32 (weights int8)"
     assert found(files.detector(), tmp_path, claim) == []
+
+
+@pytest.mark.parametrize(
+    "honest",
+    ["int8_weights.tflite", "weight_quant.tflite", "net-weight-only-int8.tflite", "int8weights.tflite", "net_dynamic_int8.tflite"],
+)
+def test_a_name_that_says_which_part_is_int8(tmp_path: Path, honest: str) -> None:
+    assert _ids(found(files.floating("int8"), tmp_path, honest)) == ["dynamic-range"]
 
 
 def test_metadata_that_says_int8_of_a_float_file(tmp_path: Path) -> None:
@@ -376,6 +394,18 @@ def test_labels_that_are_given_count_instead_of_those_beside(tmp_path: Path) -> 
     given = tmp_path / "mine.pbtxt"
     given.write_text("item { id: 1 name: 'cat' } item { id: 2 name: 'dog' } item { id: 3 name: 'bird' }")
     assert _ids(found(model, tmp_path, labels=given)) == ["labels-beside"]
+
+
+def test_a_first_class_that_was_never_used(tmp_path: Path) -> None:
+    model, given = files.detector(), tmp_path / "mine.pbtxt"
+    _labels("???\ndog\nbird\n")(model)
+    assert found(model, tmp_path) == []
+    given.write_text("item { id: 2 name: 'dog' } item { id: 3 name: 'bird' }")
+    assert found(model, tmp_path, labels=given) == []
+    _labels("???\n???\ndog\nbird\n")(model)
+    [finding] = found(model, tmp_path)
+    assert (finding.id, finding.fix) == ("labels-offset", True)
+    assert "begins with '???' (4 names for 3 classes), but the model's first class is 0" in finding.evidence
 
 
 def test_coco_s_eighty_names_are_known(tmp_path: Path) -> None:
@@ -470,6 +500,39 @@ def test_two_outputs_that_are_one_tensor(tmp_path: Path) -> None:
 def test_a_detector_for_one_class_may_have_constants(tmp_path: Path) -> None:
     model = files.named()
     model.operators[-1].outputs = [7, 9]  # boxes and scores; classes are 0, the count is what comes out always
+    assert found(model, tmp_path) == []
+
+
+# Operators that leave out what they take or give
+
+
+def _convolution_without_picture(model: Model) -> None:
+    model.operators[1].inputs = [-1, 2, -1]
+
+
+def _unpacked_from_nothing(model: Model) -> None:
+    files.of_types(model, "float32", "float32", "float32")
+    model.tensors.append(Tensor("last", "float16", (1,)))
+    model.operators.insert(0, Operator(files.DEQUANTIZE, [-1], [2]))
+
+
+def _quantized_into_nothing(model: Model) -> None:
+    model.tensors.append(Tensor("last", "int8", (1,), [1 / 255], -128))
+    model.operators[0].outputs = [-1]
+
+
+def _normalised_into_nothing(model: Model) -> None:
+    _normalised_inside(model)
+    model.operators[0].outputs, model.operators[1].inputs = [-1], [-1, 12]
+
+
+LEFT_OUT = (_convolution_without_picture, _unpacked_from_nothing, _quantized_into_nothing, _normalised_into_nothing)
+
+
+@pytest.mark.parametrize("change", LEFT_OUT)
+def test_what_an_operator_leaves_out_is_not_taken_for_the_last_tensor(tmp_path: Path, change: Change) -> None:
+    model = files.detector()
+    change(model)
     assert found(model, tmp_path) == []
 
 

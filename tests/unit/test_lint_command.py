@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 
 from litekiln.errors import UsageError
 from litekiln.lint import fix
-from litekiln.lint.command import lint
+from litekiln.lint.command import Linted, lint, lint_file
 from litekiln.lint.examine import look_into
-from litekiln.lint.findings import PAGE
+from litekiln.lint.findings import PAGE, Finding, Severity
 from litekiln.lint.fix import Wish, check_out, labels_to_pack, pixels_to_write
+from litekiln.lint.sarif import as_sarif
 from litekiln.lint.subject import Subject
 from litekiln.paths import Project
 from litekiln.report import Reporter
@@ -72,6 +74,14 @@ def test_a_clean_file(good: Path) -> None:
     assert (run.returncode, run.stdout) == (0, "good.tflite: SSD detector: nothing found\n")
 
 
+def test_a_first_class_that_was_never_used_is_clean(good: Path) -> None:
+    model = files.detector()
+    model.packed[files.LABELS] = "???\ndog\nbird\n"
+    model.written(good)
+    run = _inv(good.parent, "--file", good.name)
+    assert (run.returncode, run.stdout) == (0, "good.tflite: SSD detector: nothing found\n")
+
+
 def test_notes_alone_are_clean(good: Path) -> None:
     files.floating("float16").written(good)
     run = _inv(good.parent, "--file", good.name)
@@ -117,6 +127,14 @@ def test_json_has_stdout_to_itself(bad: Path) -> None:
     assert "bad.tflite: SSD detector: 2 errors" in run.stderr
 
 
+def test_a_file_without_a_tensor_is_read(tmp_path: Path) -> None:
+    files.without_tensors().written(tmp_path / "x.tflite")
+    run = _inv(tmp_path, "--file", "x.tflite", "--json")
+    [file] = _json(run)["files"]
+    assert (run.returncode, file["kind"], [each["id"] for each in file["findings"]]) == (0, "plain", ["metadata-missing"])
+    assert "x.tflite: no detector: 1 note" in run.stderr
+
+
 UNREADABLE = [
     (b"", "it does not begin as one"),
     (b"# a text\n" * 9, "it does not begin as one"),
@@ -134,6 +152,20 @@ def test_what_is_no_model_is_one_error(tmp_path: Path, content: bytes, why: str,
     told = capsys.readouterr().out
     assert f"✗ unreadable  {path} can't be read as a TFLite model: {why}" in told
     assert "What to do:   copy or download it again" in told
+
+
+def test_a_file_whose_constants_are_cut_off(tmp_path: Path) -> None:
+    """Also where one of them normalises pixels, and is looked at when the rules ask for it."""
+    model, factor = files.floating(), struct.pack("<f", 1 / 127.5)
+    model.tensors.append(files.Tensor("factor", "float32", (), data=factor))
+    model.operators[0] = files.Operator(files.MUL, [0, 11], [1])
+    data = bytearray(model.to_bytes())
+    struct.pack_into("<I", data, data.index(factor) - 4, len(data))
+    (tmp_path / "x.tflite").write_bytes(data)
+    run = _inv(tmp_path, "--file", "x.tflite", "--json")
+    [file] = _json(run)["files"]
+    assert run.returncode == 2
+    assert file["unreadable"]["what"] == "x.tflite can't be read as a TFLite model: a list that is longer than the file"
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
@@ -200,6 +232,17 @@ def test_an_out_in_a_folder_that_may_not_be_written(good: Path) -> None:
         check_out(locked / "out.tflite", good)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "utf-8:surrogateescape", "ascii:strict"])
+def test_a_file_whose_name_is_no_utf_8(good: Path, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    name = os.fsdecode(b"no\xff.tflite")
+    run = _inv(good.parent, "--file", good.name, "--file", name)
+    assert run.returncode == 2
+    assert "unreadable  --file no\\udcff.tflite: there is no such file" in run.stdout
+    told = _json(_inv(good.parent, "--file", good.name, "--file", name, "--json"))
+    assert [each["file"] for each in told["files"]] == ["good.tflite", name]
+
+
 # SARIF 2.1.0: what its specification and code scanning ask for
 
 
@@ -253,6 +296,22 @@ def test_sarif_of_a_clean_file_elsewhere(good: Path, tmp_path: Path) -> None:
     assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": good.as_uri()}
 
 
+def test_sarif_of_a_file_whose_name_is_no_utf_8(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(good.parent)
+    name, evidence = os.fsdecode(b"a \xff.tflite"), os.fsdecode(b"\xfe.txt has 3; the file has none")
+    finding = Finding("labels-beside", Severity.NOTE, evidence, "give them")
+    told = [Linted(path, findings=[finding]) for path in (Path(name), Path("/elsewhere", name))] + [lint_file(Path(name), None)]
+    [run] = json.loads(as_sarif(told))["runs"]
+    below, outside = (each["locations"][0]["physicalLocation"]["artifactLocation"] for each in run["results"])
+    assert below == {"uri": "a%20%FF.tflite", "uriBaseId": "%SRCROOT%"}
+    assert outside == {"uri": "file:///elsewhere/a%20%FF.tflite"}
+    text = "class names only beside the file: \\udcfe.txt has 3; the file has none. give them"
+    assert [each["message"]["text"] for each in run["results"]] == [text, text]
+    [notification] = run["invocations"][0]["toolExecutionNotifications"]
+    assert notification["locations"][0]["physicalLocation"]["artifactLocation"] == below
+    assert notification["message"]["text"].startswith("--file a \\udcff.tflite: there is no such file")
+
+
 # What --fix writes
 
 
@@ -288,6 +347,10 @@ def test_the_names_that_fix_packs(tmp_path: Path) -> None:
     given = tmp_path / "given.txt"
     given.write_text("background\nant\nbee\nfly\n")
     assert labels_to_pack(_subject(_bad(), tmp_path), given) == ["ant", "bee", "fly"]
+    given.write_text("???\nbee\nfly\n")
+    assert labels_to_pack(_subject(_bad(), tmp_path), given) == ["???", "bee", "fly"]  # class 0 was never used
+    given.write_text("???\n???\nbee\nfly\n")
+    assert labels_to_pack(_subject(_bad(), tmp_path), given) == ["???", "bee", "fly"]
     model = files.detector()
     model.packed[files.LABELS] = "cat\ndog\n"
     assert labels_to_pack(_subject(model, tmp_path), None) == ["cat", "dog"]  # told and left

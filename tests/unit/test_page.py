@@ -3,15 +3,19 @@
 import copy
 import json
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from litekiln.page import bundle_page, code_hash, model_page, write_model_page
+from litekiln.page import bundle_page, code_hash, compare_page, model_page, write_model_page
 from litekiln.page.charts import bars, clipped, cloud, shortened
+from litekiln.page.pictures import shown_pictures
 from litekiln.paths import Project
+from litekiln.reports import Built, read_bundle
 from tests.unit.pages import Page
 from tests.unit.reports import (
     HOSTILE,
@@ -263,6 +267,55 @@ def test_a_picture_is_in_the_page_once_with_boxes_beside_each_other(tmp_path: Pa
     ]
     hidden = page.all("g", "below")
     assert {each.attributes["data-name"] for each in hidden} == {"triangle 0.12"}
+
+
+def _two_builds(folder: Path, change: Callable[[dict[str, Any]], object]) -> tuple[Built, Built]:
+    """Of two models, whose pictures are called the same; the other's first one is changed."""
+    other = sample("int8", model="other")
+    change(other["examples"][0])
+    first, second = (folders[0] for folders in (write_model(folder, sample()), write_model(folder, validated(other))))
+    return read_bundle(first), read_bundle(second)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda example: example.update(width=72),
+        lambda example: example.update(height=96),
+        lambda example: example.update(source=[]),
+        lambda example: example.update(file="examples/1.png"),
+    ],
+    ids=["width", "height", "source", "content"],
+)
+def test_pictures_of_one_name_that_are_two_are_not_mixed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    left, right = _two_builds(tmp_path, change)
+    mine, both, other = shown_pictures([left, right])
+    assert [each.name for each in (mine, both, other)] == ["00001.png", "00002.png", "00001.png"]
+    assert [[panel.index for panel in each.panels] for each in (mine, both, other)] == [[0], [0, 1], [1]]
+    theirs = right.report.examples[0]
+    assert (other.width, other.height, len(other.source.boxes)) == (theirs.width, theirs.height, len(theirs.source))
+    assert other.panels[0].boxes[-1].x == round(theirs.found[0].box[1] * theirs.width, 1)
+    page = Page(compare_page(left, right))
+    page.assert_closed()
+    assert [each.attributes["class"] for each in page.all("figure", "picture")] == ["picture v0", "picture v0 v1", "picture v1"]
+
+
+def test_a_picture_that_one_build_lacks_is_taken_from_the_other(tmp_path: Path) -> None:
+    whole, _ = _two_builds(tmp_path, lambda _: None)
+    alone = Built(whole.report)
+    for builds in ([whole, alone], [alone, whole]):
+        shown = shown_pictures(builds)
+        assert [[panel.index for panel in each.panels] for each in shown] == [[0, 1], [0, 1]]
+        assert all(each.uri.startswith("data:image/png;base64,") for each in shown)
+
+
+def test_a_build_without_pictures_beside_one_with_them(tmp_path: Path) -> None:
+    left, _ = _two_builds(tmp_path, lambda _: None)
+    page = Page(compare_page(left, Built(replace(left.report, examples=[]))))
+    page.assert_closed()
+    assert [(each.attributes["class"], each.text) for each in page.all("p", "none")] == [
+        ("none v1", "No pictures were at hand in this build.")
+    ]
 
 
 @pytest.mark.parametrize(

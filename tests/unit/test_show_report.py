@@ -13,7 +13,7 @@ from litekiln.compare import compare, compare_builds
 from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.report import Reporter
-from litekiln.reports import read_bundle
+from litekiln.reports import Built, as_report, read_bundle
 from litekiln.show_report import show_report
 from tests.unit.pages import Page
 from tests.unit.reports import plain, sample, validated, write_bundle, write_model
@@ -161,6 +161,43 @@ def test_what_only_one_has_is_told(tmp_path: Path) -> None:
     assert lines["mAP"] == ("-", "0.9185", True)
     assert lines["1 thread"] == ("-", "4.3 ms", True)
     assert lines["found again"] == ("-", "100 %", True)
+
+
+def test_what_a_report_alone_does_not_say_is_no_difference(project: Project) -> None:
+    write_model(project.out, sample())
+    (project.work / "mailed.json").write_text(json.dumps(sample()), encoding="utf-8")
+    for arguments in (("shapes/int8", "mailed.json"), ("mailed.json", "shapes/int8")):
+        run = run_inv(project, "compare", *arguments, "--out", "two.html")
+        lines = run.stdout.splitlines()
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert "· not known of one of the two: lock of tf2.13, models/shapes/source/checkpoint" in lines
+        assert "· Both files are the same, to the byte." in lines
+        [same] = [line for line in lines if line.startswith("· the same in both: ")]
+        assert "lock of" not in same
+        assert not [line for line in lines if line.startswith("differs")]
+        rows = [each for each in Page((project.work / "two.html").read_text(encoding="utf-8")).all("tr") if "lock of" in each.text]
+        assert [("not known" in each.text, "(differs)" in each.text, each.attributes) for each in rows] == [(True, False, {})]
+    told = json.loads(run_inv(project, "compare", "shapes/int8", "mailed.json", "--json").stdout)
+    assert (told["same_file"], told["differences"]) == (True, [])
+
+
+def test_what_is_not_known_of_a_file_is_not_counted() -> None:
+    found = compare(*(Built(as_report(report, shown_as="a report")) for report in (sample(), sample(file={}))))
+    lines = {line.what: line for line in found.lines}
+    assert (lines["inputs"].left, lines["inputs"].right) == ("image float32 1x160x160x3", "not known")
+    assert (lines["operators"].left, lines["operators"].right) == ("114", "not known")
+    assert [line.what for line in found.lines if not line.known] == ["sha256", "size", "inputs", "outputs", "operators"]
+    assert not any(line.differs for line in found.lines)
+    assert "CONV_2D" not in lines
+
+
+def test_only_what_is_known_is_counted(tmp_path: Path) -> None:
+    whole = read_bundle(write_bundle(tmp_path / "whole", sample()))
+    alone = Built(read_bundle(write_bundle(tmp_path / "alone", sample(verdict="not for use"))).report)
+    counted = compare(whole, whole).lines
+    assert compare(whole, alone).sentence == (
+        f"Both files are the same, to the byte. 1 of {len(counted) - 2} things told of them differ."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The readers of SavedModels, frozen graphs, Keras files and .tflite. TensorFlow's own files: tests/engine/test_source_forms.py."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from litekiln.inspect_keras import KerasModel, is_keras, read_keras
 from litekiln.inspect_saved_model import choose_signature, newer_than, picture_size, read_saved_model
 from litekiln.inspect_tflite import read_tflite
 from litekiln.protowire import read_message, varint
+from tests.unit import tflite_files
 from tests.unit.source_files import (
     DETECTIONS,
     ENTRY,
@@ -353,6 +355,14 @@ def test_a_tflite_s_variant_is_found(
 
 def test_a_tflite_s_own_label_map_is_found(tmp_path: Path) -> None:
     assert read_tflite(write_tflite(tmp_path / "m.tflite", labels="cat\ndog\n")).files == ["labelmap.txt"]
+
+
+@pytest.mark.parametrize("count", [2.5, math.inf, math.nan])
+def test_a_count_that_is_no_whole_number_is_none(tmp_path: Path, count: float) -> None:
+    model = tflite_files.detector()
+    model.options.update(num_classes=count, max_detections=count)
+    found = read_tflite(model.written(tmp_path / "m.tflite"))
+    assert (found.postprocess, found.classes, found.max_detections) == (True, 0, 0)
 
 
 @pytest.mark.parametrize(

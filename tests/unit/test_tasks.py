@@ -68,6 +68,10 @@ def test_a_mistake_of_litekilns_own_is_said_as_one(project: Project) -> None:
     assert "unexpected error:  FileNotFoundError" in run.stdout
     assert "run it again with --debug and report what it prints" in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
+    told = run_inv(project, "build", "--model", "demo", "--dry-run", "--json")
+    error = json.loads(told.stdout)
+    assert (told.returncode, error["exit_code"], error["cause"]) == (1, 1, "a mistake in litekiln")
+    assert error["what"].startswith("FileNotFoundError: ")
 
 
 def test_debug_shows_a_traceback(project: Project) -> None:

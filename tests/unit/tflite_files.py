@@ -294,3 +294,9 @@ def plain() -> Model:
     model.tensors[8].name = "probabilities"
     model.metadata = Metadata(outputs=("probability",), label_file="")
     return model
+
+
+def without_tensors() -> Model:
+    """No detector: its operators leave out whatever they take and give, and there is no tensor at all."""
+    operators = [Operator(CONV, [-1, -1], []), Operator(DEQUANTIZE, [-1], [-1]), Operator(QUANTIZE, [-1], [-1])]
+    return Model([], operators, [], [])
