@@ -194,8 +194,9 @@ class Pipeline:
     def _prepare(self) -> None:
         decoding = 0.0
         while (free := self._asked.take()) is not None:
-            if self.source.live:
-                self._stopping.wait(max(0.0, free - AHEAD_OF_DECODING * decoding - time.monotonic()))
+            early = free - AHEAD_OF_DECODING * decoding - time.monotonic()
+            if self.source.live and early > 0:
+                self._stopping.wait(early)
             ready = self._next_prepared()
             if ready is None:
                 return
