@@ -50,7 +50,7 @@ def request_of(connection: socket.socket) -> str:
         if not byte:
             return ""
         data += byte
-    return data.decode()
+    return data.decode("utf-8", "surrogateescape")
 
 
 def header_of(request: str, name: str) -> str:
@@ -106,7 +106,7 @@ class RtspServer:
         while request := request_of(connection):
             self.requests.append(request)
             method, url = request.split(" ")[:2]
-            connection.sendall(self._answer(method, url, request).encode())
+            connection.sendall(self._answer(method, url, request).encode("utf-8", "surrogateescape"))
             if method == "PLAY" and "PLAY" not in self.answers:
                 threading.Thread(target=self._send, args=(connection,), daemon=True).start()
             if method == "TEARDOWN":

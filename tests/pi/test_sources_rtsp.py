@@ -187,8 +187,9 @@ def test_a_camera_that_goes_and_one_that_ends_the_session() -> None:
     assert why_lost(ended).endswith("the camera ended the session")
 
 
-def test_requests_of_the_camera_are_answered() -> None:
-    asks = "OPTIONS rtsp://127.0.0.1/ RTSP/1.0\r\nCSeq: 77\r\n\r\nRTSP/1.0 200 OK\r\nCSEQ\r\n\r\n"
+@pytest.mark.parametrize("number", ["77", "\udcff\udcfe"], ids=["a number", "bytes that are no text"])
+def test_requests_of_the_camera_are_answered(number: str) -> None:
+    asks = f"OPTIONS rtsp://127.0.0.1/ RTSP/1.0\r\nCSeq: {number}\r\n\r\nRTSP/1.0 200 OK\r\nCSEQ\r\n\r\n"
     camera = RtspServer(PACKETS, answers={"OPTIONS": asks})
     with server(camera) as port:
         source = open_source(f"rtsp://127.0.0.1:{port}/cam")
@@ -196,7 +197,7 @@ def test_requests_of_the_camera_are_answered() -> None:
         assert next(shots).jpeg
         source.stop()
         assert list(shots) == []
-    assert camera.requests[1] == "RTSP/1.0 501 Not Implemented\r\nCSeq: 77\r\n\r\n"
+    assert camera.requests[1] == f"RTSP/1.0 501 Not Implemented\r\nCSeq: {number}\r\n\r\n"
 
 
 def test_frames_with_lost_packets_are_left_out_and_silence_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ class Messages:
             if not words[-1].startswith("RTSP/"):
                 self._no_rtsp()
             number = headers.get("cseq", ["0"])[0]
-            self._connection.send(f"RTSP/1.0 501 Not Implemented\r\nCSeq: {number}\r\n\r\n".encode())
+            self._connection.send(f"RTSP/1.0 501 Not Implemented\r\nCSeq: {number}\r\n\r\n".encode("utf-8", BYTES))
 
     def _headers(self) -> dict[str, list[str]]:
         headers: dict[str, list[str]] = {}
