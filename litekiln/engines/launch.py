@@ -24,11 +24,22 @@ def cut_network() -> bool:
     uid, gid = os.getuid(), os.getgid()
     if uid == 0:
         return int(libc.unshare(CLONE_NEWNET)) == 0
+    # Ubuntu 24.04 lets a program in and then refuses it its own user there, and there is no way back: a child tries it first.
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if _enter(libc, uid, gid) else 1)
+    return os.waitpid(child, 0)[1] == 0 and _enter(libc, uid, gid)
+
+
+def _enter(libc: ctypes.CDLL, uid: int, gid: int) -> bool:
     if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
         return False
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as stream:  # noqa: PTH123 - starts faster without pathlib
-            stream.write(text)
+    try:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as stream:  # noqa: PTH123 - starts faster without pathlib
+                stream.write(text)
+    except OSError:
+        return False
     return True
 
 

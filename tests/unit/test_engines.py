@@ -360,6 +360,33 @@ def test_lines_are_split_wherever_the_chunks_end(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"one\ntwo\n@progress 1/2 x\n\xff\nlast"
 
 
+# What Ubuntu 24.04 does to a user who is not root: the namespace is there, and in it nothing may be written.
+HALF_REFUSED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import launch
+
+class Libc:
+    def unshare(self, flags):
+        return 0
+
+def refused(path, *_, **__):
+    assert path.startswith("/proc/self/"), path
+    raise PermissionError(13, "Permission denied", path)
+
+launch.ctypes.CDLL = lambda *_, **__: Libc()
+launch.os.getuid = launch.os.getgid = lambda: 1000
+launch.open = refused
+print(launch.cut_network())
+"""
+
+
+def test_where_a_user_namespace_is_refused_half_way_a_step_runs_without_one() -> None:
+    argv = [sys.executable, "-I", "-S", "-c", HALF_REFUSED, str(Path(launch_file).parent)]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("False\n", "")
+
+
 def test_a_launched_program_has_no_network() -> None:
     """The launcher's own promise, where this system lets it keep it; `inv doctor` shows where it can't."""
     probe = subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe"], check=False)
