@@ -151,7 +151,9 @@ def _packed(value: Any, layer: str = "") -> Iterator[str]:
             yield from _packed(each, layer)
     elif isinstance(value, dict):
         layer = value["name"] if isinstance(value.get("name"), str) else layer
-        if value.get("class_name") == "__lambda__" or value.get("function_type") == "lambda":
+        if value.get("class_name") == "__lambda__" or any(
+            key.endswith("_type") and each == "lambda" for key, each in value.items()
+        ):
             yield layer
         for each in value.values():
             yield from _packed(each, layer)

@@ -144,11 +144,15 @@ def _refuse_packed_code(value, layer=""):
     if isinstance(value, dict):
         name = value.get("name", layer)
         layer = name if isinstance(name, str) else layer
-        marks = [value.get(key) for key in ("class_name", "function_type", "output_shape_type")]
-        if "__lambda__" in marks or "lambda" in marks:
+        if value.get("class_name") == "__lambda__" or any(_marks_code(key, each) for key, each in value.items()):
             raise protocol.Refused(LAMBDA % layer)
         for each in value.values():
             _refuse_packed_code(each, layer)
+
+
+def _marks_code(key, value):
+    """Keras 2 has `function_type`, `output_shape_type` and `mask_type`; what else ends so is no better."""
+    return isinstance(key, str) and key.endswith("_type") and value == "lambda"
 
 
 def _refuse_foreign(value, custom):

@@ -238,6 +238,7 @@ SCALE = layer("Scale", None, "mine>Scale", name="scale")
 SWISH = layer("Activation", activation={"module": "builtins", "class_name": "function", "config": "my_swish"})
 NESTED = layer("Sequential", "keras", layers=[layer("TimeDistributed", layer=layer("Bare", "training.nets", "Bare"))])
 OLD_LAMBDA = layer("Lambda", name="plus", function=["4wEAAAA", None, None], function_type="lambda")
+MASK_LAMBDA = layer("Lambda", name="mask", function="relu", function_type="function", mask=["4wE", None, None], mask_type="lambda")
 NEW_LAMBDA = layer("Lambda", name="minus", function={"class_name": "__lambda__", "config": {"value": "4wEAAAA"}})
 
 
@@ -275,9 +276,9 @@ def test_classes_of_the_user_s_own_are_found(
 
 
 def test_layers_with_code_in_bytes_are_named(tmp_path: Path) -> None:
-    config = keras_config(OLD_LAMBDA, layer("ReLU", name="relu"), NEW_LAMBDA)
+    config = keras_config(OLD_LAMBDA, layer("ReLU", name="relu"), NEW_LAMBDA, MASK_LAMBDA)
     for path in (write_keras(tmp_path / "m.keras", config), write_h5(tmp_path / "m.h5", config)):
-        assert read_keras(path).packed == ["minus", "plus"]
+        assert read_keras(path).packed == ["mask", "minus", "plus"]
 
 
 def test_a_sequential_model_without_an_input_layer_has_the_shape_it_was_built_with(tmp_path: Path) -> None:
