@@ -114,12 +114,18 @@ def _input_size(path: Path, config: Message, model: str) -> tuple[str, int, int]
     """The resizer's kind, and the height and width it always gives. Defaults are those of the API's image_resizer.proto."""
     resizer = _choice(config, f"{model}.image_resizer")
     where = f"{model}.image_resizer.{resizer}"
+    method = config.get(f"{where}.resize_method")
+    if method not in (None, "BILINEAR", 0):
+        msg = f"{path}: {where}.resize_method is {method}, and pictures are resized by BILINEAR here and on a Pi"
+        raise SourceError(msg, cause="each method gives other pixels", remedy="train with the default method, BILINEAR")
     if resizer == "fixed_shape_resizer":
         return resizer, _size(path, config, f"{where}.height", 300), _size(path, config, f"{where}.width", 300)
     if resizer == "keep_aspect_ratio_resizer" and _flag(config, f"{where}.pad_to_max_dimension"):
-        side = _size(path, config, f"{where}.max_dimension", 1024)
-        return resizer, side, side
-    if resizer == "keep_aspect_ratio_resizer":
+        shorter, side = _size(path, config, f"{where}.min_dimension", 600), _size(path, config, f"{where}.max_dimension", 1024)
+        if shorter == side:
+            return resizer, side, side
+        problem = f"{where} has min_dimension {shorter} and max_dimension {side}: how large a picture becomes depends on its shape"
+    elif resizer == "keep_aspect_ratio_resizer":
         problem = "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture another size"
     else:
         problem = f"{resizer} has no fixed size" if resizer else f"no image_resizer in {model}"

@@ -7,6 +7,7 @@ import protocol
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
 
+BILINEAR = 0  # of the API's resize methods, the one that is meant where none is told
 # Old fields without meaning for inference, which the zoo's archives of 2018 have and the pinned API doesn't know.
 DROPPED = re.compile(r"^[ \t]*(batch_norm_trainable)[ \t]*:[ \t]*(?:true|false)[ \t]*,?[ \t]*$", re.MULTILINE)
 
@@ -19,11 +20,16 @@ def read(path, architectures):
         raise protocol.Refused("this exports %s models, the config is of a %s" % (" and ".join(architectures), architecture))
     resizer = getattr(config.model, architecture).image_resizer
     kind = resizer.WhichOneof("image_resizer_oneof")
+    if kind and getattr(getattr(resizer, kind), "resize_method", BILINEAR) != BILINEAR:
+        raise protocol.Refused("%s has another resize_method than BILINEAR, and pictures are resized by that" % kind)
     if kind == "fixed_shape_resizer":
         return config, dropped
     if kind != "keep_aspect_ratio_resizer" or not resizer.keep_aspect_ratio_resizer.pad_to_max_dimension:
         raise protocol.Refused("%s gives no fixed input size, which TFLite needs" % kind)
     kept = resizer.keep_aspect_ratio_resizer
+    if kept.min_dimension != kept.max_dimension:
+        shown = "min_dimension %d is not max_dimension %d: how large a picture becomes depends on its shape"
+        raise protocol.Refused(shown % (kept.min_dimension, kept.max_dimension))
     size, padding = kept.max_dimension, list(kept.per_channel_pad_value) or [0.0, 0.0, 0.0]
     resizer.fixed_shape_resizer.height = resizer.fixed_shape_resizer.width = size
     override = {"from": "keep_aspect_ratio_resizer", "to": "fixed_shape_resizer", "size": size, "padding": padding}

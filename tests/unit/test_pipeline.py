@@ -49,8 +49,9 @@ def test_an_ssd_is_read(tmp_path: Path) -> None:
     [
         ("fixed_shape_resizer { }", 300, 300, 3),
         ("fixed_shape_resizer { height: 96 width: 96 convert_to_grayscale: true }", 96, 96, 1),
-        ("keep_aspect_ratio_resizer { min_dimension: 512 max_dimension: 640 pad_to_max_dimension: true }", 640, 640, 3),
-        ("keep_aspect_ratio_resizer { pad_to_max_dimension: 1 }", 1024, 1024, 3),
+        ("keep_aspect_ratio_resizer { min_dimension: 640 max_dimension: 640 pad_to_max_dimension: true }", 640, 640, 3),
+        ("keep_aspect_ratio_resizer { min_dimension: 1024 pad_to_max_dimension: 1 }", 1024, 1024, 3),
+        ("fixed_shape_resizer { height: 96 width: 96 resize_method: BILINEAR }", 96, 96, 3),
     ],
 )
 def test_a_resizer_of_fixed_size_gives_the_input(tmp_path: Path, resizer: str, height: int, width: int, channels: int) -> None:
@@ -111,6 +112,16 @@ def test_a_center_net_is_read_and_left_to_the_caller(tmp_path: Path) -> None:
             SSD.replace(RESIZER, "keep_aspect_ratio_resizer { min_dimension: 640 max_dimension: 640 }"),
             "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture another size",
             "fixed_shape_resizer { height: 320 width: 320 }",
+        ),
+        (
+            SSD.replace(RESIZER, "keep_aspect_ratio_resizer { pad_to_max_dimension: true }"),
+            "model.ssd.image_resizer.keep_aspect_ratio_resizer has min_dimension 600 and max_dimension 1024: how large a picture",
+            "fixed_shape_resizer { height: 320 width: 320 }",
+        ),
+        (
+            SSD.replace("width: 256", "width: 256 resize_method: NEAREST_NEIGHBOR"),
+            "model.ssd.image_resizer.fixed_shape_resizer.resize_method is NEAREST_NEIGHBOR, and pictures are resized by BILINEAR",
+            "train with the default method, BILINEAR",
         ),
         (SSD.replace(RESIZER, "identity_resizer { }"), "identity_resizer has no fixed size", "needs an input of one size"),
         (SSD.replace(RESIZER, ""), "no image_resizer in model.ssd", "needs an input of one size"),
