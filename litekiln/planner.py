@@ -153,7 +153,7 @@ class _Builder:
 
     def _convert(self, step: str, variant: str, toolchain: Toolchain, suffix: str) -> None:
         inputs = {"exported": self._exported(variant)}
-        args = {"variant": variant, "max_detections": self._spec.export.max_detections, **self._asked(variant)}
+        args = {"variant": variant, **self._asked(variant)}
         if self._spec.source.kind == "tflite":
             self._add(step, "take_tflite.py", toolchain, args, inputs)
         elif variant in TF1_VARIANTS:
@@ -168,8 +168,7 @@ class _Builder:
         """By TF1's own converter; what it made is held to its name in the toolchain that finishes."""
         made, qat = f"{step} in TF1", self._spec.qat
         self._add(made, "convert_tf1.py", toolchain, {"variant": variant, "mean": qat.mean, "std": qat.std}, inputs)
-        args = {"variant": variant, "max_detections": self._spec.export.max_detections}
-        self._add(step, "take_tflite.py", self._finisher, args, {**inputs, "made": self._steps.output(made)})
+        self._add(step, "take_tflite.py", self._finisher, {"variant": variant}, {**inputs, "made": self._steps.output(made)})
 
     def _asked(self, variant: str) -> dict[str, Any]:
         """What the command line and the recipe ask of converters; the step that checks it has to know."""

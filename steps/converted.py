@@ -54,7 +54,7 @@ def _order_outputs(model, args, contract):
     made_by = contract["outputs"]
     refuse_raw(args["variant"], contract)
     if made_by == "postprocess" and not args["variant"].endswith("-raw"):
-        flat.order_outputs(model, args["max_detections"])
+        flat.order_outputs(model, contract["max_detections"])
         return flat.DETECTION_OUTPUTS
     if flat.postprocess(model) is not None:
         raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])

@@ -22,7 +22,7 @@ def take(args):
         model = flat.read(bytearray(stream.read()))
     if by_tf1:
         _finish_tf1(model, args["variant"], exported, contract)
-    return converted.finish(model, dict(args, max_detections=contract["max_detections"]), contract)
+    return converted.finish(model, args, contract)
 
 
 def _finish_tf1(model, variant, exported, contract):
