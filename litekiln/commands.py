@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from litekiln import build as building
@@ -164,8 +165,9 @@ def _input_size_of_file(recipe: Recipe) -> str:
 def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
     """Where only running the source tells, or fetching it, what was built tells; '' before that."""
     for path in sorted((project.out / recipe.name).glob("*/report.json")):
-        contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
-        return f"{contract['width']}x{contract['height']}"
+        with suppress(OSError, ValueError, KeyError, TypeError):  # reading the report says what is wrong with one
+            contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
+            return f"{contract['width']}x{contract['height']}"
     return ""
 
 

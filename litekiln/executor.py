@@ -29,7 +29,7 @@ from litekiln.report import Reporter
 from litekiln.schedule import Finished, Run, Schedule
 from litekiln.several import Several
 from litekiln.step_errors import step_error
-from litekiln.store import Entry, Store, saying_disk_full
+from litekiln.store import Entry, Store, refuse_full_disk, saying_disk_full
 from litekiln.toolchains import load_toolchain
 
 REQUEST_FORMAT = 1
@@ -132,7 +132,11 @@ class Executor:
             (staged / "files").mkdir(parents=True)
         box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes, which are not the step's
         started = time.monotonic()
-        made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
+        try:
+            made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
+        except OSError as error:  # its log, its request: they lie on this disk too
+            refuse_full_disk(self._project.state, error)
+            raise
         seconds = time.monotonic() - started
         entry = self._store.add(step.key, staged, {"step": _record(step), "seconds": round(seconds, 2), **made_by})
         refuse_if_kept(step, entry)

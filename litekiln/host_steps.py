@@ -30,11 +30,12 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
     """A model's archive or file, looked into and laid out as later steps expect it."""
     archive = fetch_archive(args, downloads, say, note)
     told = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
-    if not is_archive(archive.path):
+    detects = args["kind"] in ("tf1-detection", "tf2-detection")
+    if not detects and not is_archive(archive.path):
         shutil.copyfile(archive.path, out / SOURCE)
         return told
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        if args["kind"] not in ("tf1-detection", "tf2-detection"):
+        if not detects:
             unpacked = unpack(archive.path, Path(scratch) / "archive")
             shutil.move(_member(unpacked, archive.path.name, args), out / SOURCE)
             return told

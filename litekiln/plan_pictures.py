@@ -3,6 +3,8 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from litekiln.errors import RecipeError
+from litekiln.eval_sets import ANNOTATIONS
 from litekiln.hashes import FileHashes
 from litekiln.hashing import files_below, sha256_value
 from litekiln.host_steps import VERSION
@@ -34,9 +36,12 @@ class PictureSteps:
     def evaluation(self, pictures: PictureSet) -> Pictures:
         """A set with annotations.json: all its pictures count."""
         told = {"evaluation": True}
-        if not pictures.spec.folder:
+        if pictures.spec.generator:
             return Pictures(self._made(pictures), pictures.name, told)
         folder = pictures.folder / pictures.spec.folder
+        if not pictures.spec.folder or not (folder / ANNOTATIONS).is_file():
+            msg = f"evaluation.set {pictures.name!r} has no boxes: a set to evaluate on has a folder with {ANNOTATIONS} in it"
+            raise RecipeError(msg, remedy="inv new --eval DIR makes one of COCO or Pascal VOC; or leave [evaluation] out")
         names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
         return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, told)
 

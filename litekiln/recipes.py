@@ -63,6 +63,9 @@ class Source(Pinned, frozen=True, kw_only=True):
         if self.kind == "function" and not re.fullmatch(FUNCTION, self.function):
             msg = 'function: expected "package.module:attribute"'
             raise ValueError(msg)
+        if self.kind == "function" and self.url and not self.member:
+            msg = "member: missing, and of an archive it says which folder holds the code"
+            raise ValueError(msg)
 
 
 class InputPixels(Table, frozen=True, kw_only=True):

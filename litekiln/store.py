@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import stat
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,8 +79,8 @@ class Store:
         """Remove an entry: renamed away first, so that nobody sees half of it."""
         folder = self.root / key
         if folder.exists():
-            doomed = self.root / f".{key}.{os.getpid()}"
-            folder.rename(doomed)
+            folder.rename(self.root / f".{key}.{uuid.uuid4().hex}")
+        for doomed in self.root.glob(f".{key}.*"):  # also what was left by one who was killed here
             shutil.rmtree(doomed, ignore_errors=True)
 
     def __iter__(self) -> Iterator[str]:
@@ -132,15 +133,19 @@ def _keep_asking(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
     raise KeyboardInterrupt
 
 
+def refuse_full_disk(place: Path, error: OSError) -> None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        msg = f"no space left on the disk of {place}"
+        raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
+
+
 @contextmanager
 def saying_disk_full(place: Path) -> Iterator[None]:
     """Turn 'no space left' and 'not allowed' into errors that say where."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            msg = f"no space left on the disk of {place}"
-            raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
+        refuse_full_disk(place, error)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             msg = f"can't write below {place}: {error.strerror}"
             cause = "it belongs to somebody else (a container job that ran as root?), is read-only, or is no folder"
@@ -175,8 +180,8 @@ def _check(entry: Entry, *, thorough: bool) -> None:
     """Hold the entry to its record: sizes and times always, hashes when either differs or when asked to."""
     try:
         record = entry.record()
-        files = record["files"]
-    except (OSError, ValueError, KeyError) as error:
+        files = dict(record["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _corrupt(entry, f"entry.json can't be read ({error})") from None
     for name, was in files.items():
         path = entry.folder / name

@@ -4,6 +4,7 @@ import collections
 import io
 import struct
 import zipfile
+import zlib
 
 try:
     from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
@@ -17,6 +18,11 @@ NOTHING = ((), (), None)
 Packed = collections.namedtuple("Packed", "outputs labels pixels")
 
 
+# What the readers of flatbuffers and of ZIP files say of damaged ones, and of files that are named and not packed.
+UNREADABLE = (struct.error, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError)
+UNREADABLE += (zipfile.BadZipFile, zlib.error)
+
+
 def read(model, data):
     """Names of the outputs, labels, and (mean, std) of pixels, each empty where the file says nothing; and warnings."""
     entry = _entry(model)
@@ -27,7 +33,7 @@ def read(model, data):
         told = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAsModelMetadata(raw, 0)).subgraphMetadata[0]
         outputs = [each.name.decode() if each.name else "" for each in told.outputTensorMetadata or []]
         return Packed(outputs, _labels(told, data), _pixels(told)), []
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, zipfile.BadZipFile):
+    except UNREADABLE:
         return Packed(*NOTHING), ["the file's metadata can't be read and is left out"]
 
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -207,6 +208,16 @@ def test_a_step_without_disk_space_is_told_apart() -> None:
     error = step_error(step, Outcome(exit_code=1, tail=("OSError: [Errno 28] No space left on device",)), Path("log"))
     assert isinstance(error, DiskFull)
     assert "inv clean" in error.remedy
+
+
+def test_a_disk_that_fills_up_under_the_log_is_told_apart(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_program(project, "print('one line')\nreturn {}")
+    monkeypatch.setattr("litekiln.engines.process.LineSink.feed", full)
+    with pytest.raises(DiskFull, match="no space left on the disk of"):
+        run(project, one_step(project))
 
 
 def test_a_step_that_leaves_no_result_is_a_failure(project: Project) -> None:

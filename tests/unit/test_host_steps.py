@@ -210,6 +210,16 @@ def test_an_archive_without_a_model_is_refused(tmp_path: Path, server: Server, r
     )
 
 
+def test_a_page_in_the_place_of_an_archive_is_refused(tmp_path: Path, server: Server, run: Run) -> None:
+    """As a server sends it to who is not logged in; its address may end in anything."""
+    server.archive = tmp_path / "download"
+    server.archive.write_text("<html>Sign in</html>")
+    with pytest.raises(LitekilnError) as caught:
+        run(fetch_model)
+    assert "download" in caught.value.what
+    assert run.files() == {}
+
+
 def test_a_network_that_fails_is_said_as_it_is(server: Server, run: Run) -> None:
     server.error = DownloadStalled("the server sent nothing", remedy="wait")
     with pytest.raises(DownloadStalled) as caught:

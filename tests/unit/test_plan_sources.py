@@ -194,6 +194,12 @@ def test_a_function_is_named_by_package_and_attribute(home: Project) -> None:
         load_recipe(home, "demo")
 
 
+def test_code_in_an_archive_is_named_with_its_folder(home: Project) -> None:
+    write(home, "function", ["float32"], PIXELS, source=f'{URL}\nfunction = "net:detect"')
+    with pytest.raises(RecipeError, match=r"source\.member: missing, and of an archive it says which folder holds the code"):
+        load_recipe(home, "demo")
+
+
 def test_legacy_is_for_tf1s_models(home: Project) -> None:
     with pytest.raises(UsageError) as caught:
         build(

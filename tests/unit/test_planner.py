@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.bundle import write_bundles
-from litekiln.errors import CalibrationError, SourceError, UsageError
+from litekiln.errors import CalibrationError, RecipeError, SourceError, UsageError
 from litekiln.hashing import sha256_file
 from litekiln.host_steps import VERSION
 from litekiln.lease import Lease
@@ -288,6 +288,21 @@ def test_nothing_is_compared_with_a_float32_that_the_recipe_lacks(project: Proje
 def test_an_evaluation_set_concerns_only_who_measures(project: Project, evaluated: Path, name: str) -> None:
     measured = {"source on boxes", "trace", *_steps("float32", "float16", "int8", what=("verify", "measure"))}
     assert _changed(project, lambda: (evaluated / name).write_text("changed")) == measured
+
+
+FETCHED = 'url = "https://litekiln.invalid/coco.zip"\nsha256 = "first-use"\npinned = "list"\nlicense = "x"'
+
+
+@pytest.mark.parametrize("told", ['folder = "."', FETCHED])
+def test_an_evaluation_set_without_boxes_is_refused(project: Project, told: str) -> None:
+    folder = write_set(project, told, "photos")
+    (folder / "a.jpg").write_bytes(b"x")
+    (folder / "list").write_text(f"{'0' * 64} 5 a.jpg\n")
+    write_recipe(project, "float32", evaluation="photos")
+    with pytest.raises(RecipeError) as caught:
+        _plan(project)
+    assert caught.value.what.startswith("evaluation.set 'photos' has no boxes")
+    assert "inv new --eval DIR" in caught.value.remedy
 
 
 def test_an_evaluation_set_may_be_drawn(project: Project) -> None:

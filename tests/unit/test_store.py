@@ -56,6 +56,8 @@ def _same_size_and_time(path: Path) -> None:
         (lambda e: (e.files / "more").write_bytes(b""), "files/more was added", False),
         (lambda e: (e.folder / "entry.json").write_text("{"), "entry.json can't be read", False),
         (lambda e: (e.folder / "entry.json").unlink(), "entry.json can't be read", False),
+        (lambda e: (e.folder / "entry.json").write_text("null"), "entry.json can't be read", False),
+        (lambda e: (e.folder / "entry.json").write_text('{"files": 5}'), "entry.json can't be read", False),
     ],
 )
 def test_a_corrupt_entry_says_what_is_wrong(
@@ -76,6 +78,8 @@ def test_a_link_in_an_output_is_refused(tmp_path: Path) -> None:
 
 
 def test_discarding_removes_the_whole_entry(tmp_path: Path, entry: Entry) -> None:
+    left = tmp_path / "store" / f".{KEY}.{os.getpid()}" / "files"  # by one who was killed while discarding
+    left.mkdir(parents=True)
     Store(tmp_path).discard(KEY)
     assert list((tmp_path / "store").iterdir()) == []
 
