@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import UsageError
-from litekiln.eval_sets import ANNOTATIONS, EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, amount, list_names, unusable
-from litekiln.picture_sets import SUFFIXES
+from litekiln.eval_sets import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, amount, list_names, unusable
+from litekiln.picture_sets import ANNOTATIONS, SUFFIXES
 
 FORMATS = ("coco", "voc")
 MOST_XML = 16 << 20  # bytes; one picture's boxes are a few thousand

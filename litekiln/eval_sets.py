@@ -10,8 +10,8 @@ from typing import Any
 
 from litekiln.errors import SourceError
 from litekiln.labels import Labels
+from litekiln.picture_sets import ANNOTATIONS
 
-ANNOTATIONS = "annotations.json"
 IMAGES = "images"
 TOLERANCE = 1.0  # pixels that a box may reach out of its picture without a word: labelling programs round
 MOST_SHOWN = 10  # names in one message

@@ -14,6 +14,7 @@ from litekiln.pins import Pinned
 from litekiln.tables import load_table
 
 SET = "set.toml"
+ANNOTATIONS = "annotations.json"  # of a set to evaluate on, in COCO's form
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TOO_FEW = 10
 MOST = 500

@@ -4,12 +4,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from litekiln.errors import RecipeError
-from litekiln.eval_sets import ANNOTATIONS
 from litekiln.hashes import FileHashes
 from litekiln.hashing import files_below, sha256_value
 from litekiln.host_steps import VERSION
 from litekiln.paths import Project
-from litekiln.picture_sets import PictureSet, load_set, set_names
+from litekiln.picture_sets import ANNOTATIONS, PictureSet, load_set, set_names
 from litekiln.plan import Input, PlanBuilder
 from litekiln.plan_verify import Pictures
 from litekiln.toolchains import Toolchain

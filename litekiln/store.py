@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ class Store:
         """Remove an entry: renamed away first, so that nobody sees half of it."""
         folder = self.root / key
         if folder.exists():
-            folder.rename(self.root / f".{key}.{uuid.uuid4().hex}")
+            folder.rename(self.root / f".{key}.{os.urandom(8).hex()}")
         for doomed in self.root.glob(f".{key}.*"):  # also what was left by one who was killed here
             shutil.rmtree(doomed, ignore_errors=True)
 
