@@ -11,7 +11,7 @@ from litekiln.check import Status
 from litekiln.errors import LitekilnError, LockOutOfDate, Unhealthy
 from litekiln.paths import Project, find_project
 from litekiln.planner import plan_smoke
-from litekiln.recipes import Recipe, load_recipe, recipe_names
+from litekiln.recipes import CHECKPOINT_KINDS, Recipe, load_recipe, recipe_names
 from litekiln.report import Reporter, size_text
 from litekiln.toolchains import select_toolchains
 from litekiln.working import open_executor
@@ -135,7 +135,7 @@ def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
 
 def _input_size(project: Project, recipe: Recipe) -> str:
     """From the source, never from the recipe or a name; '' while it isn't here and nothing is built."""
-    if recipe.spec.source.kind not in ("tf1-detection", "tf2-detection"):
+    if recipe.spec.source.kind not in CHECKPOINT_KINDS:
         return _input_size_of_file(recipe) or _input_size_of_bundle(project, recipe)
     from litekiln.pipeline import read_pipeline
     from litekiln.planner import source_config

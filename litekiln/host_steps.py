@@ -13,6 +13,7 @@ from litekiln.errors import CalibrationError, HashMismatch, NetworkError, Source
 from litekiln.fetch import Archive, Remote, fetch
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.new_source import inspect_archive, is_archive
+from litekiln.recipes import CHECKPOINT_KINDS
 from litekiln.report import size_text
 from litekiln.unpack import top_folder, unpack
 
@@ -30,7 +31,7 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
     """A model's archive or file, looked into and laid out as later steps expect it."""
     archive = fetch_archive(args, downloads, say, note)
     told = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
-    detects = args["kind"] in ("tf1-detection", "tf2-detection")
+    detects = args["kind"] in CHECKPOINT_KINDS
     if not detects and not is_archive(archive.path):
         shutil.copyfile(archive.path, out / SOURCE)
         return told

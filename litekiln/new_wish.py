@@ -8,7 +8,7 @@ from typing import get_args
 
 from litekiln.errors import UsageError
 from litekiln.eval_formats import FORMATS
-from litekiln.recipes import CHANNELS, DETECTION_KINDS, FUNCTION, TOLD_KINDS, InputPixels, Kind
+from litekiln.recipes import CHANNELS, CHECKPOINT_KINDS, DETECTION_KINDS, FUNCTION, TOLD_KINDS, InputPixels, Kind
 
 LONGEST_NAME = 100
 RESIZES = ("stretch", "letterbox")
@@ -162,6 +162,6 @@ def check_fits(wish: Wish, kind: str) -> None:
     if kind in TOLD_KINDS and not wish.pixels:
         msg = f"--mean and --std are missing: a source of kind {kind!r} does not say what its pixels have to be"
         raise UsageError(msg, cause="a wrong guess converts without an error and finds less", remedy=HOW_TO_FIND_OUT)
-    if wish.pixels and kind in ("tf1-detection", "tf2-detection"):
+    if wish.pixels and kind in CHECKPOINT_KINDS:
         msg = f"--mean and --std are not for a source of kind {kind!r}"
         raise UsageError(msg, cause=PIXELS_KNOWN, remedy="leave them out")

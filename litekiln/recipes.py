@@ -23,7 +23,8 @@ INTEGER_VARIANTS = ("int8", "int8-io", "int8-raw", "int16x8")  # those that need
 TF1_VARIANTS = ("float32-tf1", "float32-tf1-raw", "uint8-qat", "uint8-qat-raw")  # those that TF1's own converter makes
 # The same numbers without the PostProcess operator.
 RAW_FORMS = {"float32": "float32-raw", "float32-tf1": "float32-tf1-raw", "int8": "int8-raw", "uint8-qat": "uint8-qat-raw"}
-DETECTION_KINDS = ("tf2-detection", "tf1-detection", "tf1-frozen")
+CHECKPOINT_KINDS = ("tf2-detection", "tf1-detection")  # with their pipeline.config
+DETECTION_KINDS = (*CHECKPOINT_KINDS, "tf1-frozen")
 TF1_KINDS = ("tf1-detection", "tf1-frozen")
 TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
 RECIPE = "model.toml"

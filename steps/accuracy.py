@@ -28,6 +28,7 @@ class EvaluationSet:
         with contextlib.redirect_stdout(io.StringIO()):
             self._truth = COCO(os.path.join(folder, "annotations.json"))
         self._categories = {each["name"]: each["id"] for each in self._truth.dataset["categories"]}
+        self._names = {number: name for name, number in self._categories.items()}
 
     def check_labels(self, labels):
         if not set(labels) & set(self._categories):
@@ -66,12 +67,11 @@ class EvaluationSet:
 
     def _drawn(self, image, picture):
         """What people drew in a picture: names, and boxes as shares of it."""
-        names = {number: name for name, number in self._categories.items()}
         found = self._truth.loadAnns(self._truth.getAnnIds(imgIds=[image["id"]]))
         sides = [each["bbox"] for each in found]
         corners = [(top, left, top + height, left + width) for left, top, width, height in sides]
         size = [picture.height, picture.width] * 2
-        return [names[each["category_id"]] for each in found], numpy.array(corners, float).reshape(-1, 4) / size
+        return [self._names[each["category_id"]] for each in found], numpy.array(corners, float).reshape(-1, 4) / size
 
     def _load(self, image):
         try:
@@ -95,13 +95,12 @@ class EvaluationSet:
 
     def _per_class(self, evaluation):
         """mAP of each class that is in the pictures."""
-        names = {number: name for name, number in self._categories.items()}
         told = {}
         for place, number in enumerate(evaluation.params.catIds):
             precision = evaluation.eval["precision"][:, :, place, AREA_ALL, MOST_DETECTIONS]
             valid = precision[precision > -1]
             if valid.size:
-                told[names[number]] = round(float(numpy.mean(valid)), 4)
+                told[self._names[number]] = round(float(numpy.mean(valid)), 4)
         return told
 
 

@@ -87,7 +87,8 @@ def _from_debian() -> dict[str, Base]:
 
 def push(client: "DockerClient", image: PiImage, registry: str, say: OnLine) -> str:
     """Send it; the address with the digest that the registry gave it, which is what to pin."""
-    target = f"{registry.rstrip('/')}/{image.tag}"
+    there = registry.rstrip("/")
+    target = f"{there}/{image.tag}"
     if not client.images.get(image.tag).tag(target):
         msg = f"{target!r} can't be a name of an image"
         raise UsageError(msg, remedy="--push takes a registry and a path: registry.example.org/me")
@@ -101,7 +102,7 @@ def push(client: "DockerClient", image: PiImage, registry: str, say: OnLine) -> 
         raise NetworkError(msg, cause="the registry can't be reached from Docker's daemon", remedy="check its name and the network")
     digest = re.search(r"digest: (sha256:[0-9a-f]{64})", run.stdout)
     say(f"pushed {target}")
-    return f"{registry.rstrip('/')}/{image.tag.partition(':')[0]}@{digest[1]}" if digest else target
+    return f"{there}/{image.tag.partition(':')[0]}@{digest[1]}" if digest else target
 
 
 def save(image: PiImage, path: Path, say: OnLine) -> int:

@@ -27,14 +27,20 @@ class _Files:
         pass
 
 
-def test_the_newest_frame_wins_and_nothing_queues_up() -> None:
+def _looked_at(*, seconds: float, rate: int) -> tuple[list[Seen], Pipeline]:
+    """Eight frames or more of a live source, by a network that takes so long."""
     seen: list[Seen] = []
-    pipeline = Pipeline(FakeModel(seconds=0.1), FakeSource(rate=100))
+    pipeline = Pipeline(FakeModel(seconds=seconds), FakeSource(rate=rate))
     pipeline.listen(seen.append)
     pipeline.start()
     wait_for(lambda: len(seen) >= 8)
     pipeline.stop()
     pipeline.join(5)
+    return seen, pipeline
+
+
+def test_the_newest_frame_wins_and_nothing_queues_up() -> None:
+    seen, pipeline = _looked_at(seconds=0.1, rate=100)
     assert pipeline.dropped > 20
     assert [each.number for each in seen] == sorted({each.number for each in seen})
     assert seen[-1].detections[0].name == "red"
@@ -42,13 +48,7 @@ def test_the_newest_frame_wins_and_nothing_queues_up() -> None:
 
 def test_a_frame_is_not_old_when_it_is_looked_at() -> None:
     """It came just before the network was free, not when the network began with the one before."""
-    seen: list[Seen] = []
-    pipeline = Pipeline(FakeModel(seconds=0.3), FakeSource(rate=50))
-    pipeline.listen(seen.append)
-    pipeline.start()
-    wait_for(lambda: len(seen) >= 8)
-    pipeline.stop()
-    pipeline.join(5)
+    seen, _ = _looked_at(seconds=0.3, rate=50)
     waited = [each.milliseconds["latency"] / each.milliseconds["inference"] for each in seen[2:]]
     assert statistics.median(waited) < 1.5, waited
 
