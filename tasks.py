@@ -3,12 +3,12 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from litekiln import commands
-from litekiln.cli import COMMON, ONE_LINE, run_command
-from litekiln.file_tasks import compare as compare
-from litekiln.file_tasks import graph as graph
-from litekiln.file_tasks import lint as lint
-from litekiln.file_tasks import report as report
+from litekiln.commands import commands
+from litekiln.commands.file_tasks import compare as compare
+from litekiln.commands.file_tasks import graph as graph
+from litekiln.commands.file_tasks import lint as lint
+from litekiln.commands.file_tasks import report as report
+from litekiln.commands.runner import COMMON, ONE_LINE, run_command
 
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",

@@ -28,17 +28,17 @@ sys.path.insert(0, str(ROOT))
 
 from litekiln.engines.base import STEP_ENVIRONMENT  # noqa: E402
 from litekiln.engines.venv import VenvEngine  # noqa: E402
-from litekiln.lease import Lease  # noqa: E402
+from litekiln.leases import Lease  # noqa: E402
 from litekiln.paths import Project  # noqa: E402
-from litekiln.picture_sets import PictureSet, SetFile  # noqa: E402
-from litekiln.plan import Plan  # noqa: E402
-from litekiln.planner import Choices, plan_build  # noqa: E402
-from litekiln.recipes import load_recipe  # noqa: E402
-from litekiln.report import Reporter, size_text  # noqa: E402
-from litekiln.schedule import jobs_to_run  # noqa: E402
-from litekiln.store import Store  # noqa: E402
-from litekiln.toolchains import load_toolchain  # noqa: E402
-from litekiln.working import open_executor  # noqa: E402
+from litekiln.plan.build_plan import Choices, plan_build  # noqa: E402
+from litekiln.plan.plan import Plan  # noqa: E402
+from litekiln.recipes.picture_sets import PictureSet, SetFile  # noqa: E402
+from litekiln.recipes.recipe import load_recipe  # noqa: E402
+from litekiln.run.schedule import jobs_to_run  # noqa: E402
+from litekiln.run.session import open_executor  # noqa: E402
+from litekiln.run.store import Store  # noqa: E402
+from litekiln.terminal import Reporter, size_text  # noqa: E402
+from litekiln.toolchains.toolchain import load_toolchain  # noqa: E402
 
 TOOLCHAIN = "tf2.13"
 VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8")

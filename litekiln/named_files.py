@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from litekiln.errors import UsageError
-from litekiln.store import saying_disk_full
+from litekiln.run.store import saying_disk_full
 
 
 def existing_model(file: str | Path) -> Path:

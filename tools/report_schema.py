@@ -1,4 +1,7 @@
-"""Write docs/report.schema.json from the types of litekiln/report_format.py:   .litekiln/host/bin/python tools/report_schema.py"""
+"""Write docs/report.schema.json from the types of litekiln/bundles/report_format.py.
+
+.litekiln/host/bin/python tools/report_schema.py
+"""
 
 import json
 import sys
@@ -7,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from litekiln.report_schema import report_schema  # noqa: E402 - the path above comes first
+from litekiln.bundles.report_schema import report_schema  # noqa: E402 - the path above comes first
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from litekiln.pythons import require_python, uv_binary  # noqa: E402 - the path above comes first
+from litekiln.toolchains.pythons import require_python, uv_binary  # noqa: E402 - the path above comes first
 
 
 def main() -> None:

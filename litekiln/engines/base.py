@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
-from litekiln.toolchains import Toolchain
+from litekiln.toolchains.toolchain import Toolchain
 
 TAIL_LINES = 15
 # What every step sees of the outside: nothing that could change its numbers or make two engines differ.

@@ -12,7 +12,7 @@ from filelock import FileLock
 from litekiln.engines.base import OnLine
 from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
 from litekiln.paths import Project
-from litekiln.store import FREE_SPACE
+from litekiln.run.store import FREE_SPACE
 
 BASE_SIGNS = (
     "failed to resolve source metadata",

@@ -12,7 +12,7 @@ from litekiln.engines.daemon import INSTALL, WITHOUT, connect, daemon_address
 from litekiln.engines.images import image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
-from litekiln.toolchains import select_toolchains
+from litekiln.toolchains.toolchain import select_toolchains
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
 

@@ -8,9 +8,9 @@ from litekiln.engines.docker import DockerEngine
 from litekiln.engines.here import HereEngine, toolchain_here
 from litekiln.engines.venv import VenvEngine
 from litekiln.errors import BaseUnreachable, BuildxMissing, DaemonUnreachable, DockerMissing, SocketForbidden
-from litekiln.lease import Lease
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.toolchains import Toolchain
+from litekiln.toolchains.toolchain import Toolchain
 
 # Reasons to do without docker. Each is said aloud, and then an environment made from the same lock does the work.
 NOT_TO_BE_HAD = (DockerMissing, DaemonUnreachable, SocketForbidden, BuildxMissing, BaseUnreachable)

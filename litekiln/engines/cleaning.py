@@ -9,7 +9,7 @@ from litekiln.engines.images import REPOSITORY, image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
 from litekiln.removal import Removal
-from litekiln.toolchains import select_toolchains
+from litekiln.toolchains.toolchain import select_toolchains
 
 
 def clean_docker(project: Project, *, images: bool, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:

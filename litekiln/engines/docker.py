@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from litekiln.engines import copying
+from litekiln.engines import remote_daemon as copying
 from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome, Stop
 from litekiln.engines.daemon import WITHOUT, connect, daemon_address, is_elsewhere
 from litekiln.engines.images import ensure_image
 from litekiln.errors import DaemonUnreachable, EngineError
 from litekiln.hashing import sha256_value
-from litekiln.lease import Lease, held_if_dead
-from litekiln.lock import require_current
+from litekiln.leases import Lease, held_if_dead
 from litekiln.paths import Project
-from litekiln.toolchains import Toolchain
+from litekiln.toolchains.lock import require_current
+from litekiln.toolchains.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-LABEL_LEASE = "org.litekiln.lease"
+LABEL_LEASE = "org.litekiln.leases"
 LABEL_STATE = "org.litekiln.state"
 LABEL_STEP = "org.litekiln.step"
 IMAGE_PYTHON = "/opt/toolchain/bin/python"

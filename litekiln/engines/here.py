@@ -8,8 +8,8 @@ from pathlib import Path
 from litekiln.engines.base import Box, OnLine
 from litekiln.engines.process import ProcessBox
 from litekiln.errors import WrongToolchainHere
-from litekiln.lease import Lease
-from litekiln.toolchains import Toolchain
+from litekiln.leases import Lease
+from litekiln.toolchains.toolchain import Toolchain
 
 TOOLCHAIN_VARIABLE = "LITEKILN_TOOLCHAIN"
 IMAGE_TOOLCHAIN = Path("/opt/toolchain")

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litekiln.engines.base import OnLine
-from litekiln.engines.bases import Base, debian_base_tag, make_bases
 from litekiln.engines.buildx import build_error, building, require_buildx, titles
 from litekiln.engines.daemon import connect
+from litekiln.engines.debian_bases import Base, debian_base_tag, make_bases
 from litekiln.engines.process import run_logged
 from litekiln.hashing import sha256_file, sha256_paths, sha256_value
-from litekiln.index import ca_bundle, index_url
-from litekiln.lock import require_current
+from litekiln.network_settings import ca_bundle, index_url
 from litekiln.paths import Project
-from litekiln.report import Reporter
-from litekiln.toolchains import Toolchain
+from litekiln.terminal import Reporter
+from litekiln.toolchains.lock import require_current
+from litekiln.toolchains.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -12,13 +12,13 @@ from litekiln.engines.base import Box, OnLine
 from litekiln.engines.process import ProcessBox, run_logged
 from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
 from litekiln.hashing import sha256_value
-from litekiln.index import package_environment
-from litekiln.lease import Lease
-from litekiln.lock import require_current
+from litekiln.leases import Lease
+from litekiln.network_settings import package_environment
 from litekiln.paths import Project
-from litekiln.pythons import require_python, uv_binary
-from litekiln.store import FREE_SPACE, saying_disk_full, waiting_lock
-from litekiln.toolchains import Toolchain
+from litekiln.run.store import FREE_SPACE, saying_disk_full, waiting_lock
+from litekiln.toolchains.lock import require_current
+from litekiln.toolchains.pythons import require_python, uv_binary
+from litekiln.toolchains.toolchain import Toolchain
 
 NO_WHEEL = ("no wheels with a matching", "no usable wheels", "doesn't have a source distribution or wheel for the current platform")
 # What uv prints of large packages, and at the end.

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from litekiln.errors import LitekilnError, SourceError, UsageError
-from litekiln.labels import read_labels
+from litekiln.formats.label_map import read_labels
+from litekiln.formats.tflite import TfliteFile, open_tflite
 from litekiln.lint import inputs, names, notes, numbers, outputs
 from litekiln.lint.findings import Finding
 from litekiln.lint.subject import LabelFile, Subject
 from litekiln.named_files import existing_model
-from litekiln.tflite_file import TfliteFile, open_tflite
 
 RULES = (*outputs.RULES, *inputs.RULES, *numbers.RULES, *names.RULES, *notes.RULES)
 BESIDE = ("labelmap.txt", "labels.txt")

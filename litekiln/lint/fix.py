@@ -13,10 +13,10 @@ from litekiln.lint.notes import told_pixels
 from litekiln.lint.subject import Kind, Subject
 from litekiln.named_files import check_target, check_writable, write_whole
 from litekiln.paths import find_project
-from litekiln.report import Reporter, size_text
+from litekiln.terminal import Reporter, size_text
 
 if TYPE_CHECKING:
-    from litekiln.lint.command import Linted
+    from litekiln.commands.lint import Linted
 
 TOOLCHAIN = "tf2.13"  # the one that writes metadata
 RANDOM = 8  # pictures of noise that the proof is made on
@@ -104,7 +104,7 @@ def labels_to_pack(subject: Subject, given: Path | None) -> list[str]:
 
 def pixels_to_write(subject: Subject, given: tuple[str, str]) -> tuple[list[float], list[float]]:
     """What the user gives; else what the metadata says where the input doesn't speak against it; else what the input says."""
-    from litekiln.new_wish import read_pixels
+    from litekiln.new.request import read_pixels
 
     told = read_pixels(*given, "")
     if told:
@@ -122,7 +122,7 @@ def _channels(values: Sequence[float]) -> list[float]:
 
 
 def _pictures(folder: str) -> tuple[Path, list[str]] | None:
-    from litekiln.picture_sets import SUFFIXES
+    from litekiln.recipes.picture_sets import SUFFIXES
 
     if not folder:
         return None
@@ -137,9 +137,9 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
 def _run(
     engine: str, reporter: Reporter, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
 ) -> tuple[dict[str, Any], bytes]:
-    from litekiln.planner import plan_fix
-    from litekiln.toolchains import load_toolchain
-    from litekiln.working import open_executor
+    from litekiln.plan.build_plan import plan_fix
+    from litekiln.run.session import open_executor
+    from litekiln.toolchains.toolchain import load_toolchain
 
     project = find_project()
     plan = plan_fix(project, load_toolchain(project, TOOLCHAIN), model, args, pictures)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from litekiln.labels import BACKGROUND, NO_NAME
+from litekiln.formats.label_map import BACKGROUND, NO_NAME
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
 from litekiln.lint.subject import LabelFile, Subject
 

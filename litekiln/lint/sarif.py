@@ -11,7 +11,7 @@ from litekiln import __version__
 from litekiln.lint.findings import PAGE, TITLES, Finding
 
 if TYPE_CHECKING:
-    from litekiln.lint.command import Linted
+    from litekiln.commands.lint import Linted
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT = "%SRCROOT%"

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
-from litekiln.tflite_file import ADD, DIV, MUL, QUANTIZE, SUB, Operator, Tensor, TfliteFile
+from litekiln.formats.tflite import ADD, DIV, MUL, QUANTIZE, SUB, Operator, Tensor, TfliteFile
 
 MEANINGS = ("boxes", "classes", "scores", "count")  # the ports of the PostProcess operator, in its order
 RAW = ("box_encodings", "class_predictions")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.bundle import without_maker
-from litekiln.bundle_files import MANIFEST, PAGE, REPORT
+from litekiln.bundles.layout import MANIFEST, PAGE, REPORT
 from litekiln.hashing import canonical_json, files_below, sha256_file
-from litekiln.store import Store
+from litekiln.run.store import Store
+from litekiln.run.write_bundle import without_maker
 from tests.conftest import inv_argv
 
 pytestmark = pytest.mark.toolchain("tf2.13")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from litekiln.page import bundle_page, compare_page, model_page
-from litekiln.reports import read_bundle
-from tests.browsing import CONTRAST, DESK, KEPT, PHONE, chromium, keep, visited
-from tests.unit.reports import HOSTILE, SIZES, hostile, manifest, picture, plain, sample, validated, write_bundle, write_model
+from litekiln.bundles.page import bundle_page, compare_page, model_page
+from litekiln.bundles.read import read_bundle
+from tests.helpers.browsing import CONTRAST, DESK, KEPT, PHONE, chromium, keep, visited
+from tests.helpers.reports import HOSTILE, SIZES, hostile, manifest, picture, plain, sample, validated, write_bundle, write_model
 
 pytestmark = pytest.mark.browser
 NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile")

@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import ROOT, inv_argv
 from tests.e2e.conftest import Built
 from tests.e2e.pi_runs import lines, pictures_of, run, same
-from tests.unit.test_pi import cyclonedx
+from tests.unit.commands.test_pi import cyclonedx
 
 pytestmark = pytest.mark.docker
 TAG = "litekiln/shapes:int8"

@@ -159,9 +159,9 @@ def test_each_file_loads_and_detects_in_litert(built: Built, variant: str, tmp_p
 def toolchain_python(name: str) -> str:
     """A toolchain's own Python, its environment made where there is none."""
     from litekiln.engines.venv import VenvEngine
-    from litekiln.lease import Lease
+    from litekiln.leases import Lease
     from litekiln.paths import Project
-    from litekiln.toolchains import load_toolchain
+    from litekiln.toolchains.toolchain import load_toolchain
 
     project = Project(code=ROOT, work=ROOT)
     with Lease(project.state) as lease:

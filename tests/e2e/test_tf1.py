@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from litekiln.checkpoint import read_index
+from litekiln.formats.checkpoint import read_index
 from tests.conftest import ROOT
 from tests.e2e.conftest import file_but_its_name, forgive
 from tests.e2e.test_build import bundle_hashes
@@ -365,7 +365,7 @@ def test_what_the_tests_save_has_the_keys_of_a_real_tf1_checkpoint(tmp_path: Pat
     assert {"BoxPredictor_0/ClassPredictor/weights", "global_step"} <= set(ours)
     fixture = Path(os.environ.get("LITEKILN_FIXTURES", "")) / "zoo" / "ssd_mobilenet_v2_coco_2018_03_29" / "model.ckpt"
     if not fixture.with_suffix(".ckpt.index").exists():
-        return  # tests/unit/test_checkpoint.py says that the real ones are not here
+        return  # tests/unit/formats/test_checkpoint.py says that the real ones are not here
     training = ("ExponentialMovingAverage", "RMSProp", "RMSProp_1", "Momentum")
     real = {key: each.shape for key, each in read_index(fixture).items() if key.rpartition("/")[2] not in training}
     assert {key: each.shape for key, each in ours.items()} == real

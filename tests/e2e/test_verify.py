@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from litekiln.engines.base import STEP_ENVIRONMENT
-from litekiln.limits import limits
+from litekiln.recipes.limits import limits
 from tests.conftest import ROOT
 from tests.e2e.conftest import Built, inv_in, stored
 from tests.e2e.test_shapes import toolchain_python

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.checkpoint import read_index
+from litekiln.formats.checkpoint import read_index
 from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
 
@@ -106,7 +106,7 @@ def _compare_with_the_real_one(checkpoint: Path, name: str) -> None:
     """What the tests save has the keys and shapes of the zoo's own checkpoint."""
     fixtures = Path(os.environ.get("LITEKILN_FIXTURES", "")) / "zoo" / name / "checkpoint" / "ckpt-0"
     if not fixtures.with_suffix(".index").exists():
-        return  # tests/unit/test_checkpoint.py says that the real ones are not here
+        return  # tests/unit/formats/test_checkpoint.py says that the real ones are not here
     real, ours = ({key: each.shape for key, each in read_index(path).items()} for path in (fixtures, checkpoint))
     assert {key: shape for key, shape in ours.items() if "save_counter" not in key} == {
         key: shape for key, shape in real.items() if "save_counter" not in key

@@ -10,9 +10,9 @@ from litekiln.engines.base import Box, Job, Outcome
 from litekiln.engines.choose import choose_engine
 from litekiln.engines.daemon import connect
 from litekiln.engines.docker import LABEL_STATE, state_id
-from litekiln.lease import Lease
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.toolchains import load_toolchain
+from litekiln.toolchains.toolchain import load_toolchain
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:

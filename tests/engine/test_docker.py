@@ -21,10 +21,10 @@ from litekiln.engines.daemon import connect
 from litekiln.engines.docker import LABEL_STATE, DockerEngine
 from litekiln.engines.images import build_image, image_tag
 from litekiln.errors import BaseUnreachable, DaemonUnreachable, StoreError
-from litekiln.lease import Lease
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.store import Store
-from litekiln.toolchains import load_toolchain
+from litekiln.run.store import Store
+from litekiln.toolchains.toolchain import load_toolchain
 from tests.conftest import ROOT, TOOLCHAINS, add_little, inv_argv
 from tests.engine.conftest import left_in_docker
 
@@ -205,7 +205,7 @@ def test_stopping_a_build_leaves_nothing(work: Path, project: Project, client: "
 
 
 def test_another_projects_containers_are_left_alone(project: Project, client: "DockerClient") -> None:
-    labels = {LABEL_STATE: "somebody else's", "org.litekiln.lease": "gone"}
+    labels = {LABEL_STATE: "somebody else's", "org.litekiln.leases": "gone"}
     container = client.containers.create(image_tag(project, load_toolchain(project, "tf2.13")), ["true"], labels=labels)
     try:
         with Lease(project.state) as lease, DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print):

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-from litekiln import download, fetch, transfer
 from litekiln.errors import (
     DiskFull,
     DownloadFailed,
@@ -32,7 +31,8 @@ from litekiln.errors import (
     StoreError,
     UsageError,
 )
-from litekiln.fetch import Archive, Remote
+from litekiln.fetch import download, fetch, transfer
+from litekiln.fetch.fetch import Archive, Remote
 from tests.conftest import ROOT
 
 DATA = random.Random(1).randbytes(400_000)
@@ -751,7 +751,7 @@ def test_a_mirror_that_is_none(downloads: Downloads, monkeypatch: pytest.MonkeyP
 CHILD = """
 import signal, sys
 from pathlib import Path
-from litekiln.fetch import Remote, fetch
+from litekiln.fetch.fetch import Remote, fetch
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job lacks
 remote = Remote(sys.argv[1], "sha256:" + sys.argv[3])
 archive = fetch(remote, Path(sys.argv[2]), progress=lambda *_: None, note=lambda text: print(text, flush=True))
@@ -817,5 +817,5 @@ def test_the_disks_refusals(
 
 def test_importing_it_takes_no_requests() -> None:
     """Every command imports the package; few fetch."""
-    program = "import sys, litekiln.fetch, litekiln.unpack; sys.exit('requests' in sys.modules)"
+    program = "import sys, litekiln.fetch.fetch, litekiln.formats.archives; sys.exit('requests' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.checkpoint import check_complete
 from litekiln.engines.base import Job
 from litekiln.engines.choose import choose_engine
 from litekiln.errors import SourceError
-from litekiln.inspect_graph import Graph, read_graph
-from litekiln.inspect_keras import read_keras
-from litekiln.inspect_saved_model import read_saved_model
-from litekiln.inspect_source import RANGE, find_heads
-from litekiln.inspect_tflite import read_tflite
-from litekiln.keras_names import LAYERS
-from litekiln.lease import Lease
+from litekiln.formats.checkpoint import check_complete
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.recognise import Named, recognise
-from litekiln.toolchains import load_toolchain
+from litekiln.sources.api_checkpoint import RANGE, find_heads
+from litekiln.sources.frozen_graph import Graph, read_graph
+from litekiln.sources.keras_file import read_keras
+from litekiln.sources.keras_names import LAYERS
+from litekiln.sources.recognise import Named, recognise
+from litekiln.sources.saved_model import read_saved_model
+from litekiln.sources.tflite_source import read_tflite
+from litekiln.toolchains.toolchain import load_toolchain
 
 MODERN = """
 import inspect, json, os

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from litekiln.engines.choose import choose_engine
-from litekiln.executor import Executor
-from litekiln.lease import Lease
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.planner import plan_smoke
-from litekiln.report import Reporter
-from litekiln.toolchains import load_toolchain
+from litekiln.plan.build_plan import plan_smoke
+from litekiln.run.executor import Executor
+from litekiln.terminal import Reporter
+from litekiln.toolchains.toolchain import load_toolchain
 from tests.conftest import ROOT, TOOLCHAINS
 
 GIGABYTE = 1e9

@@ -10,10 +10,10 @@ import pytest
 
 from litekiln.engines.venv import VenvEngine
 from litekiln.errors import NetworkError, ToolchainError, WheelMissing
-from litekiln.lease import Lease
-from litekiln.lock import INPUTS_LINE, compile_lock, toolchain_lock
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.toolchains import Toolchain, load_toolchain, locked_inputs_hash
+from litekiln.toolchains.lock import INPUTS_LINE, compile_lock, toolchain_lock
+from litekiln.toolchains.toolchain import Toolchain, load_toolchain, locked_inputs_hash
 from tests.conftest import ROOT
 
 SPEC = f"""
@@ -68,9 +68,9 @@ CHILD = """
 import sys
 from pathlib import Path
 from litekiln.engines.venv import VenvEngine
-from litekiln.lease import Lease
+from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.toolchains import load_toolchain
+from litekiln.toolchains.toolchain import load_toolchain
 folder = Path(sys.argv[1])
 project = Project(code=folder, work=folder)
 with Lease(project.state) as lease:

@@ -39,14 +39,14 @@ def child() -> None:
     import atheris
 
     with atheris.instrument_imports(
-        include=["litekiln.flatbuffer", "litekiln.tflite_file", "litekiln.tflite_metadata", "litekiln.lint"]
+        include=["litekiln.formats.flatbuffer", "litekiln.formats.tflite", "litekiln.formats.tflite_metadata", "litekiln.lint"]
     ):
-        from litekiln.inspect_tflite import describe
-        from litekiln.lint.command import Linted
+        from litekiln.commands.lint import Linted
+        from litekiln.formats.tflite import read_tflite
         from litekiln.lint.examine import examine, subject_of
         from litekiln.lint.fix import Wish, repairs
         from litekiln.lint.sarif import as_sarif
-        from litekiln.tflite_file import read_tflite
+        from litekiln.sources.tflite_source import describe
 
     from litekiln.errors import LitekilnError
 

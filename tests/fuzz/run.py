@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from litekiln.hashing import sha256_paths  # noqa: E402 - the path above comes first
-from litekiln.index import package_environment  # noqa: E402
-from litekiln.lock import FUZZ_PYTHON  # noqa: E402
-from litekiln.pythons import require_python, uv_binary  # noqa: E402
+from litekiln.network_settings import package_environment  # noqa: E402
+from litekiln.toolchains.lock import FUZZ_PYTHON  # noqa: E402
+from litekiln.toolchains.pythons import require_python, uv_binary  # noqa: E402
 
 FOLDER = ROOT / ".litekiln" / "fuzz"
 LOCKS = [ROOT / "requirements.lock", ROOT / "tests" / "fuzz" / "requirements.lock"]

@@ -6,9 +6,9 @@ megabytes a few kB stay, and a mutation hits something that is read.
 
 from pathlib import Path
 
-from litekiln.tflite_file import POSTPROCESS, TfliteFile, open_tflite
-from tests.unit import tflite_files as files
-from tests.unit.tflite_files import Metadata, Model, Operator, Tensor
+from litekiln.formats.tflite import POSTPROCESS, TfliteFile, open_tflite
+from tests.helpers import tflite_files as files
+from tests.helpers.tflite_files import Metadata, Model, Operator, Tensor
 
 KEPT = 8  # operators at each end
 VALUES = 16  # bytes of a constant

@@ -6,9 +6,9 @@ from pathlib import Path
 import lay_out
 import pytest
 
-from litekiln.pi_packages import Package
-from litekiln.sbom import sbom
-from tests.unit.test_pi import cyclonedx
+from litekiln.pi.packages import Package
+from litekiln.pi.sbom import sbom
+from tests.unit.commands.test_pi import cyclonedx
 
 MODEL = {"name": "demo/float32", "version": "abc", "sha256": "0" * 64, "license": "Apache-2.0"}
 VERSION = "3.11.13"

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln_pi.frames import Shot
 from litekiln_pi.server import Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
-from tests.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
+from tests.helpers.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
 from tests.pi.fakes import FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
 

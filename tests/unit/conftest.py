@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from litekiln.paths import Project
-from tests.unit.checkpoints import shared_shapes, write_checkpoint
-from tests.unit.user_files import empty_project, write_theirs
+from tests.helpers.checkpoints import shared_shapes, write_checkpoint
+from tests.helpers.user_files import empty_project, write_theirs
 
 REFUSED_PROGRAMS = ("docker", "dockerd", "uv", "debootstrap", "curl", "apt-get")
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,10 +17,10 @@ from invoke.collection import Collection
 from invoke.loader import FilesystemLoader
 from invoke.parser import Parser
 
-from litekiln.matrix import matrix
+from litekiln.commands.matrix import matrix
 from litekiln.paths import Project
-from litekiln.report import Reporter
-from tests.unit.test_matrix import _append, commit, git, repo
+from litekiln.terminal import Reporter
+from tests.unit.commands.test_matrix import _append, commit, git, repo
 from tests.unit.test_structure import ROOT
 
 pytestmark = pytest.mark.long  # git and other processes, many times over

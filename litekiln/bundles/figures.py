@@ -1,0 +1,71 @@
+"""A report's main figures, as people read them: in the terminal and on the page alike. "-" where something was not measured."""
+
+from litekiln.bundles.read import Built
+from litekiln.bundles.report_format import Report
+from litekiln.terminal import size_text
+
+NONE = "-"
+REFERENCE = "float32"
+PERCENT = 100
+VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8")  # in the order of docs/files.md
+
+
+def variant_order(name: str) -> tuple[int, str]:
+    return (VARIANTS.index(name) if name in VARIANTS else len(VARIANTS), name)
+
+
+def percent(share: float) -> str:
+    """Never rounded up to all, or down to none: 999 of 1000 are no 100 %."""
+    shown = round(share * PERCENT, 1)
+    if shown == PERCENT and share < 1:
+        return "99.9 %"
+    if shown == 0 and share > 0:
+        return "0.1 %"
+    return f"{shown:g} %"
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value >= PERCENT else f"{value:.3g} ms"
+
+
+def points(value: float) -> str:
+    return f"{value + 0:.1f}"  # + 0: no "-0.0"
+
+
+def accuracy_text(report: Report) -> str:
+    """mAP; without an evaluation set how often it says the same as float32, and that this is another thing."""
+    if report.accuracy:
+        return f"{report.accuracy.map:.3f}"
+    if report.agreement and (report.agreement.detections or report.agreement.extra):
+        return f"agrees {percent(report.agreement.share)}"
+    return NONE
+
+
+def drop_text(report: Report) -> str:
+    lost = report.accuracy.drop_points if report.accuracy and report.variant != REFERENCE else None
+    return NONE if lost is None else points(lost)
+
+
+def parity_text(report: Report) -> str:
+    """Detections matched; where there are none, the largest relative difference of its outputs."""
+    if not report.parity:
+        return NONE
+    found = report.parity.detections
+    if found and (found.source or found.extra):
+        return percent(found.share)
+    worst = max((each.relative for each in report.parity.raw), default=None)
+    return NONE if worst is None else f"within {worst:.1g}"
+
+
+def time_of(report: Report, threads: int = 1) -> float | None:
+    found = [each.median_ms for each in (report.speed.threads if report.speed else []) if each.threads == threads]
+    return found[0] if found else None
+
+
+def time_text(report: Report) -> str:
+    found = time_of(report)
+    return NONE if found is None else milliseconds(found)
+
+
+def size_of(built: Built) -> str:
+    return NONE if built.size is None else size_text(built.size)

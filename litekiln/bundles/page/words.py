@@ -1,0 +1,133 @@
+"""What a verdict means in a sentence that a student understands, and what to do about it."""
+
+from dataclasses import dataclass
+
+from litekiln.bundles.figures import percent, points
+from litekiln.bundles.report_format import Report
+
+GOOD, CAREFUL, BAD = "good", "careful", "bad"
+MARKS = {GOOD: "✓", CAREFUL: "!", BAD: "✗"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A verdict in words. `kind` is one of GOOD, CAREFUL, BAD."""
+
+    kind: str
+    title: str
+    sentence: str
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.kind]
+
+
+def say(report: Report) -> Said:
+    match report.verdict:
+        case "ok":
+            return Said(GOOD, "You can use it", _good(report))
+        case "ok, with warnings":
+            return Said(CAREFUL, "You can use it, with care", f"{_good(report)} Read the warnings first.", _remedies(report))
+        case "not for use":
+            return Said(BAD, "Don't use it", _unusable(report), _remedies(report))
+        case "over its limit":
+            return Said(BAD, "It lost too much", _over(report), _remedies(report))
+
+
+def _good(report: Report) -> str:
+    """What is known of it, and no more."""
+    parity, accuracy = report.parity.detections if report.parity else None, report.accuracy
+    if parity and parity.limit is not None and parity.ok and parity.source:
+        first = f"This file finds {parity.matched} of {parity.source} things that its source finds in the same pictures"
+        end = f", and has {accuracy.map:.3f} mAP{_against(report)}." if accuracy else "."
+        return first + end
+    if accuracy:
+        return f"This file has {accuracy.map:.3f} mAP on {_pictures(report)}{_against(report)}."
+    if report.agreement:
+        same = f"This file says the same as {report.agreement.with_} in {percent(report.agreement.share)} of all detections"
+        return f"{same}; how right both are, nobody measured."
+    if report.parity:
+        return "This file's outputs are those of its source, within the limits below."
+    return "This file has the form it should have; how well it detects was not measured."
+
+
+def _against(report: Report) -> str:
+    accuracy = report.accuracy
+    if not accuracy or accuracy.drop_points is None or report.variant == "float32":
+        return ""
+    if round(accuracy.drop_points, 1) <= 0:
+        return ", no less than float32"
+    return f", {points(accuracy.drop_points)} points less than float32"
+
+
+def _pictures(report: Report) -> str:
+    protocol = report.accuracy.protocol if report.accuracy else None
+    return f"{protocol.pictures} pictures" if protocol else "the evaluation set"
+
+
+def _unusable(report: Report) -> str:
+    if report.calibration and report.calibration.random:
+        return "Its number ranges were measured on noise instead of pictures: good for trying the tools, for nothing else."
+    return "Something about it is wrong: the warnings and checks below say what."
+
+
+def _over(report: Report) -> str:
+    accuracy = report.accuracy
+    if accuracy and not accuracy.within_limit and accuracy.drop_points is not None and accuracy.limit_points is not None:
+        lost, limit = points(accuracy.drop_points), f"{accuracy.limit_points:g}"
+        return f"It has {accuracy.map:.3f} mAP, {lost} points less than float32; {limit} are allowed."
+    parity = report.parity.detections if report.parity else None
+    if parity and not parity.ok:
+        return f"It finds only {parity.matched} of {parity.source} things that its source finds in the same pictures."
+    if report.parity and not all(each.ok for each in report.parity.raw):
+        return "Its outputs are further from its source's than they may be."
+    if report.agreement and not report.agreement.ok:
+        return f"It says the same as {report.agreement.with_} in only {percent(report.agreement.share)} of all detections."
+    return "It lost more than its recipe allows."
+
+
+def _remedies(report: Report) -> tuple[str, ...]:
+    """What to do, the likeliest first."""
+    name, found = report.model, []
+    if report.calibration and report.calibration.random:
+        found.append(f"Give real pictures: inv build --model {name} --variant {report.variant} --calib DIR")
+    if report.suspicion and report.suspicion.likely:
+        found.append(f"The likely mistake: {report.suspicion.likely}. Mend that in models/{name}/model.toml and build again.")
+    if report.verdict == "over its limit" and report.errors and report.errors.advice:
+        found.append(sentence(report.errors.advice))
+    if report.calibration and not report.calibration.random and report.calibration.warnings:
+        found.append("Look at the calibration pictures: 100 or more, different ones, of what the model will see.")
+    if report.verdict == "over its limit" and not found:
+        found.append("Take another variant (int16x8 or float16 lose less), or calibrate with more pictures like those it will see.")
+    return tuple(found)
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence of its own."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
+
+
+def missing(report: Report, section: str) -> str:
+    """Why a section is empty, in a few words."""
+    tensors = report.contract.outputs == "tensors"
+    integer = report.variant.startswith(("int", "uint8"))
+    reasons = {
+        "examples": "No pictures were at hand in this build.",
+        "parity": "This build did not compare the file with its source.",
+        "accuracy": "It gives plain tensors, and what they mean only their maker knows: nothing could be scored."
+        if tensors
+        else "There was no evaluation set. inv new --eval DIR takes one: pictures of which the right answer is known.",
+        "calibration": "This variant's integers come from its training, or its maker: no pictures were needed."
+        if integer
+        else "This variant computes in float: it needs no calibration pictures.",
+        "errors": "This build did not look where the error comes from."
+        if integer
+        else "This variant computes in float: there are no integer ranges to lose by.",
+        "checks": "This build kept no list of its checks.",
+        "speed": "Speed was not measured in this build.",
+        "xnnpack": "Not looked at in this build.",
+        "edge_tpu": "Not looked at in this build.",
+    }
+    return reasons[section]

@@ -1,0 +1,181 @@
+"""`inv build --all`: every recipe in one run. It goes on after a failure and ends with a table of what failed and why.
+
+The models' plans are run as one, so jobs are busy whichever model has something ready. A model's bundles are written as soon as
+nothing more can be made of it: a run that is stopped keeps what it finished.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from litekiln.bundles.page import write_model_page
+from litekiln.commands.build import (
+    BUNDLE_COLUMNS,
+    Prepared,
+    Wish,
+    built_as_data,
+    bundle_row,
+    calibration_set,
+    prepare,
+    show_plan,
+    warnings_of,
+)
+from litekiln.errors import EngineError, LitekilnError, StoreError, UsageError
+from litekiln.paths import Project
+from litekiln.plan.plan import Plan
+from litekiln.recipes.selection import select_models, select_variants
+from litekiln.run.merged_plans import Several
+from litekiln.run.schedule import Run, blamed_for, jobs_to_run
+from litekiln.run.session import open_executor
+from litekiln.run.step_errors import common_kind
+from litekiln.run.write_bundle import Bundle
+from litekiln.terminal import Reporter
+
+ENDS_ALL = (EngineError, StoreError)  # without an engine or a disk no model can be built
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why variants of a model were not made."""
+
+    model: str
+    variants: tuple[str, ...]  # () for all that were asked for
+    step: str  # "" where it was none
+    error: LitekilnError
+
+    @property
+    def why(self) -> str:
+        return self.error.what.partition("\n")[0]
+
+    @property
+    def log(self) -> str:
+        return str(self.error.details.get("log", ""))
+
+    def as_data(self) -> dict[str, Any]:
+        return {"variants": list(self.variants), "step": self.step, **self.error.as_dict()}
+
+
+@dataclass
+class _Outcome:
+    """What became of each model, as far as the run has come."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    bundles: dict[str, list[Bundle]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[str]:
+        return list(dict.fromkeys(failure.model for failure in self.failures))
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            model: {
+                **(built_as_data(self.runs[model], self.bundles[model]) if model in self.runs else {"steps": [], "bundles": []}),
+                "failures": [failure.as_data() for failure in self.failures if failure.model == model],
+            }
+            for model in sorted({*self.runs, *self.failed})
+        }
+
+
+def refuse_unclear(model: str, models: Sequence[str], *, everything: bool) -> None:
+    """One model or all: one of both has to be said."""
+    if model and everything:
+        msg = f"--model {model} and --all: give one of them"
+        raise UsageError(msg, remedy=f"inv build --model {model}; of several: inv build --all --models {model},…")
+    if models and not everything:
+        msg = "--models goes with --all"
+        raise UsageError(msg, remedy=f"inv build --all --models {','.join(models)}; of one: inv build --model {models[0]}")
+    if not model and not everything:
+        msg = "which model? neither --model nor --all was given"
+        raise UsageError(msg, remedy="inv build --model NAME builds one, inv build --all every recipe; inv models lists them")
+
+
+def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **asked: Any) -> dict[str, Any]:
+    """Make the bundles of all models, or of those named."""
+    wish = Wish(**asked)
+    names = select_models(project, models)
+    calibration_set(project, wish.calib)  # a wrong --calib is one mistake, not one of each model's
+    outcome = _Outcome()
+    prepared = _prepare(reporter, project, names, wish, outcome)
+    asked_of = len({*prepared, *outcome.failed})  # a model without any of the variants asked for is none
+    if wish.dry_run:
+        plans = {name: {"plan": _show_plan(reporter, project, each.plan)} for name, each in prepared.items()}
+        return _end(reporter, asked_of, outcome, plans)
+    try:
+        _run(reporter, project, prepared, wish, outcome)
+    except LitekilnError as error:
+        _show(reporter, project, outcome)
+        error.details = {**error.details, "models": outcome.as_data()}
+        raise
+    _show(reporter, project, outcome)
+    return _end(reporter, asked_of, outcome, outcome.as_data())
+
+
+def _prepare(reporter: Reporter, project: Project, names: list[str], wish: Wish, outcome: _Outcome) -> dict[str, Prepared]:
+    """Each model with its plan. What can't be planned is noted, and the others go on."""
+    prepared = {}
+    for name, variants in select_variants(project, names, wish.variants).items():
+        try:
+            prepared[name] = prepare(reporter, project, name, replace(wish, variants=variants), fetch_as=f"{name}: fetch")
+        except ENDS_ALL:
+            raise
+        except LitekilnError as error:
+            reporter.failed(name, error.what.partition("\n")[0])
+            outcome.failures.append(Failure(name, (), "", error))
+    return prepared
+
+
+def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], wish: Wish, outcome: _Outcome) -> None:
+    if not prepared:
+        return
+    with open_executor(project, wish.engine, reporter, jobs_to_run(wish.jobs)) as (executor, lease):
+
+        def done(model: str, run: Run) -> None:
+            outcome.runs[model] = run
+            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease)
+            if outcome.bundles[model]:
+                write_model_page(project, model, reporter.warn)
+            outcome.failures.extend(_failures(prepared[model].plan, run))
+
+        executor.run_several(Several([each.plan for each in prepared.values()]), force=wish.force, done=done)
+
+
+def _failures(plan: Plan, run: Run) -> list[Failure]:
+    """One for each step that failed, with the variants that it cost. What is only compared with, and not asked for, is left out."""
+    cost: dict[str, list[str]] = {}
+    for variant, steps in blamed_for(plan, run.finished, run.failed).items():
+        if variant in plan.bundled:
+            for step in steps[:1]:
+                cost.setdefault(step, []).append(variant)
+    whole = len(plan.bundled)
+    return [Failure(plan.model, tuple(lost) if len(lost) < whole else (), step, run.failed[step]) for step, lost in cost.items()]
+
+
+def _show_plan(reporter: Reporter, project: Project, plan: Plan) -> list[dict[str, Any]]:
+    reporter.note(f"model {plan.model}")
+    return show_plan(project, plan, reporter)
+
+
+def _show(reporter: Reporter, project: Project, outcome: _Outcome) -> None:
+    rows = [(model, *bundle_row(project, bundle)) for model in sorted(outcome.bundles) for bundle in outcome.bundles[model]]
+    reporter.table(("model", *BUNDLE_COLUMNS), rows)
+    for model in sorted(outcome.bundles):
+        for warning in warnings_of(outcome.bundles[model]):
+            reporter.warn(f"{model}: {warning}")
+    failures = sorted(outcome.failures, key=lambda failure: failure.model)
+    logs = [project.relative(Path(each.log)) if each.log else "-" for each in failures]
+    shown = [(each.model, " ".join(each.variants) or "all", log, each.why) for each, log in zip(failures, logs, strict=True)]
+    reporter.table(("failed", "variants", "log", "why"), shown)
+
+
+def _end(reporter: Reporter, asked: int, outcome: _Outcome, models: dict[str, Any]) -> dict[str, Any]:
+    """The value of a run where all went well, or the error. Failures of one kind are of that kind."""
+    if not outcome.failures:
+        if outcome.runs:
+            reporter.note(f"all {asked} models are built")
+        return {"models": models}
+    msg = f"{len(outcome.failed)} of {asked} models failed, wholly or in part: {', '.join(sorted(outcome.failed))}"
+    kind = common_kind([failure.error for failure in outcome.failures])
+    remedy = "see the table above; the same command takes up where this one ended. All that one says: inv build --model NAME"
+    raise kind(msg, remedy=remedy, details={"models": models})

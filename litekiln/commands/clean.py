@@ -1,0 +1,91 @@
+"""Free disk space: store entries by age and size, environments and images of locks that are no longer there."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from litekiln.engines.venv import VenvEngine
+from litekiln.hashing import files_below
+from litekiln.leases import Lease, others_work_since, sweep_staging
+from litekiln.new.folders import sweep_unfinished
+from litekiln.paths import Project
+from litekiln.removal import Removal
+from litekiln.run.store import Store
+from litekiln.toolchains.toolchain import select_toolchains
+
+DAY = 24 * 3600
+GIGABYTE = 1e9
+
+
+def folder_size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in files_below(folder))
+
+
+def clean_store(
+    project: Project, lease: Lease, *, older_than_days: float | None, max_gigabytes: float | None, dry_run: bool
+) -> Iterator[Removal]:
+    """Entries not used for so long; then the least recently used until the rest fits. What others may be using is left."""
+    store = Store(project.state)
+    others_since = others_work_since(project.state, lease)
+    oldest_first = sorted(((store.root / key).stat().st_mtime, key) for key in store)
+    sizes = {key: folder_size(store.root / key) for _, key in oldest_first}
+    total = sum(sizes.values())
+    for used, key in oldest_first:
+        if others_since is not None and used >= others_since:
+            continue
+        too_old = older_than_days is not None and time.time() - used > older_than_days * DAY
+        too_much = max_gigabytes is not None and total > max_gigabytes * GIGABYTE
+        if (too_old or too_much) and _remove_entry(store, key, dry_run=dry_run):
+            total -= sizes[key]
+            yield Removal(f"store entry {key[:12]}", sizes[key])
+
+
+def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
+    lock = FileLock(store.lock_path(key))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    try:
+        if not dry_run:
+            store.discard(key)
+            Path(lock.lock_file).unlink(missing_ok=True)
+    finally:
+        lock.release()
+    return True
+
+
+def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:
+    """Environments that no toolchain's lock asks for any more; with `everything` the current ones too."""
+    if others_work_since(project.state, lease) is not None:
+        return  # one of them may be running a step in it
+    engine = VenvEngine(project, lease)
+    current = set() if everything else {engine.folder(each) for each in select_toolchains(project, [])}
+    for folder in sorted((project.state / "envs").glob("*/")):
+        if folder not in current:
+            size = folder_size(folder)
+            if not dry_run:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+            yield Removal(f"environment {folder.name}", size)
+
+
+def clean_downloads(project: Project, *, dry_run: bool) -> Iterator[Removal]:
+    """Archives as they came; each can be fetched again."""
+    if project.downloads.is_dir():
+        for path in sorted(path for path in project.downloads.iterdir() if path.is_file()):
+            size = path.stat().st_size
+            if not dry_run:
+                path.unlink()
+            yield Removal(f"download {path.name}", size)
+
+
+def clean_leftovers(project: Project, *, dry_run: bool) -> Iterator[Removal]:
+    """What killed runs left."""
+    if not dry_run:
+        sweep_unfinished(project)
+        for folder in sweep_staging(project.state):
+            yield Removal(f"staging folder {folder.name}", 0)

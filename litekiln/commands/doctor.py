@@ -1,0 +1,122 @@
+"""Check the machine: one line per thing litekiln stands on, each with its remedy when it isn't there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from litekiln.check import Check, Status
+from litekiln.engines.checks import docker_checks
+from litekiln.engines.here import toolchain_here
+from litekiln.engines.launch import __file__ as launch_file
+from litekiln.errors import LitekilnError, StoreCorrupt
+from litekiln.network_settings import CA_VARIABLES, index_url
+from litekiln.paths import Project
+from litekiln.run.store import FREE_SPACE, Store
+from litekiln.toolchains.pythons import find_python, uv_binary
+from litekiln.toolchains.toolchain import select_toolchains
+
+GIGABYTE = 1e9
+# One environment or image with room to work in, and all four of both.
+LEAST_FREE, COMFORTABLE_FREE = 3, 15
+
+
+def examine(project: Project, *, store: bool) -> list[Check]:
+    """Every check. With `store`, each entry of the store is hashed again as well."""
+    checks = [_python(), _uv(), _disk(project), _ca(), _index(), _network_cut(), *_interpreters(project), *docker_checks(project)]
+    if store:
+        checks += _store(project)
+    return [*checks, _some_engine(checks)]
+
+
+def _python() -> Check:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    good = sys.version_info >= (3, 10)
+    return Check("python", Status.OK if good else Status.FAIL, f"{version} runs litekiln", "litekiln needs Python 3.10 or newer")
+
+
+def _uv() -> Check:
+    try:
+        answer = subprocess.run([str(uv_binary()), "--version"], capture_output=True, text=True, check=True)
+    except (LitekilnError, OSError, subprocess.CalledProcessError) as error:
+        return Check("uv", Status.FAIL, str(error), "run litekiln through make, which installs it; or: pip install uv")
+    return Check("uv", Status.OK, answer.stdout.strip())
+
+
+def _disk(project: Project) -> Check:
+    place = next(folder for folder in (project.state, *project.state.parents) if folder.exists())
+    free = shutil.disk_usage(place).free / GIGABYTE
+    status = Status.FAIL if free < LEAST_FREE else Status.WARN if free < COMFORTABLE_FREE else Status.OK
+    return Check("disk", status, f"{free:.1f} GB free for {project.relative(project.state)}", FREE_SPACE)
+
+
+def _ca() -> Check:
+    """A machine behind a TLS-inspecting proxy has its own bundle; a variable that points nowhere breaks every download."""
+    named = {name: os.environ[name] for name in CA_VARIABLES if os.environ.get(name)}
+    for name, path in named.items():
+        if not Path(path).is_file():
+            return Check("ca", Status.FAIL, f"{name} names {path}, which is no file", f"unset {name}, or point it to the CA bundle")
+    if len(set(named.values())) > 1:
+        return Check("ca", Status.WARN, f"{', '.join(named)} name different bundles", "point them all to the same file")
+    detail = f"own bundle: {next(iter(named.values()))}, handed to image builds as a secret" if named else "the system's"
+    return Check("ca", Status.OK, detail)
+
+
+def _index() -> Check:
+    """Only whether there is one: its address may hold a password."""
+    return Check("index", Status.OK, "this machine's own package index" if index_url() else "the public package index")
+
+
+def _network_cut() -> Check:
+    """Containers never have network in a step; a process can be cut off where the system lets us."""
+    cut = subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe"], check=False).returncode == 0
+    detail = "steps under engine venv run without network" if cut else "steps under engine venv can reach the network here"
+    return Check(
+        "isolation", Status.OK if cut else Status.WARN, detail, "allow unprivileged user namespaces, or use --engine docker"
+    )
+
+
+def _interpreters(project: Project) -> Iterator[Check]:
+    by_version: dict[str, list[str]] = {}
+    for toolchain in select_toolchains(project, [], locked=False):
+        by_version.setdefault(toolchain.spec.python, []).append(toolchain.name)
+    for version, names in sorted(by_version.items()):
+        try:
+            found = find_python(version)
+        except LitekilnError:
+            return
+        who = ", ".join(names)
+        if found:
+            yield Check(f"python {version}", Status.OK, f"{found} for engine venv: {who}")
+        else:
+            remedy = f"uv will try to download one; or `pyenv install {version}`; or use --engine docker"
+            yield Check(f"python {version}", Status.WARN, f"not found, engine venv needs it for {who}", remedy)
+
+
+def _store(project: Project) -> Iterator[Check]:
+    store = Store(project.state)
+    bad = 0
+    for key in store:
+        try:
+            store.get(key, thorough=True)
+        except StoreCorrupt as error:
+            bad += 1
+            yield Check("store", Status.WARN, error.what, "nothing: it is made again when it is needed")
+    if not bad:
+        yield Check("store", Status.OK, f"{len(list(store))} entries, all as they were stored")
+
+
+def _some_engine(checks: list[Check]) -> Check:
+    """The verdict: without any engine nothing can be built."""
+    status = {check.name: check.status for check in checks}
+    here = toolchain_here()
+    if here:
+        return Check("engine", Status.OK, f"here: this is the {here} image")
+    docker = all(status.get(name) is Status.OK for name in ("docker daemon", "docker buildx"))
+    if docker:
+        return Check("engine", Status.OK, "auto takes docker; venv stands by")
+    if status["uv"] is Status.OK and any(name.startswith("python 3") and each is Status.OK for name, each in status.items()):
+        return Check("engine", Status.OK, "auto takes venv")
+    return Check("engine", Status.FAIL, "none can work", "mend what is marked above: Docker, or the toolchains' Pythons")

@@ -1,0 +1,80 @@
+"""The tasks that look at files which are there already: at a .tflite, at bundles. tasks.py has the others."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from litekiln.commands import commands
+from litekiln.commands.runner import COMMON, run_command
+
+
+@task(
+    help={
+        "file": "the .tflite file",
+        "out": "where the picture goes (default: its name with .svg, in the folder you are in)",
+        "dot": "also write the graph as Graphviz's text, beside the picture",
+        **{name: COMMON[name] for name in ("engine", "json", "debug")},
+    }
+)
+def graph(
+    _: Context, file: str, out: str = "", dot: bool = False, engine: str = "auto", json: bool = False, debug: bool = False
+) -> None:
+    """Draw a .tflite file's graph as SVG: operators, shapes, types, quantisation."""
+    run_command(commands.graph, as_json=json, debug=debug, file=file, out=out, dot=dot, engine=engine)
+
+
+@task(
+    iterable=["file"],
+    help={
+        "file": "the .tflite file; can be given more than once",
+        "labels": "its class names: a .pbtxt, or a .txt with one name a line (default: in it, or labelmap.txt beside it)",
+        "fix": "write what can be repaired without the source to this file, and prove that detections stay the same",
+        "mean": "with --fix: the network takes (pixel - mean) / std; one number, or three as RED,GREEN,BLUE",
+        "std": "see --mean",
+        "pictures": "with --fix: prove it on the pictures of this folder too",
+        "sarif": "write the findings to this file as SARIF 2.1.0, for code scanning",
+        **{name: COMMON[name] for name in ("engine", "json", "debug")},
+    },
+)
+def lint(
+    _: Context,
+    file: list[str],
+    labels: str = "",
+    fix: str = "",
+    mean: str = "",
+    std: str = "",
+    pictures: str = "",
+    sarif: str = "",
+    engine: str = "auto",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Say what is wrong with .tflite files made elsewhere. Exit code 0: nothing, 1: findings, 2: unreadable."""
+    how = {"fix": fix, "pixels": (mean, std), "pictures": pictures, "engine": engine}
+    run_command(commands.lint, as_json=json, debug=debug, files=file, labels=labels, sarif=sarif, **how)
+
+
+@task(
+    help={
+        "model": "a folder below out/",
+        "variant": "one of its bundles (default: all)",
+        "open": "open the page in the browser; off a terminal nothing is opened",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    }
+)
+def report(_: Context, model: str, variant: str = "", open: bool = False, json: bool = False, debug: bool = False) -> None:  # noqa: A002
+    """What a model's bundles are worth: a table, and out/<model>/report.html."""
+    run_command(commands.report, as_json=json, debug=debug, model=model, variant=variant, open_page=open and not json)
+
+
+@task(
+    positional=["a", "b"],
+    help={
+        "a": "a bundle's folder, its report.json, or model/variant below out/",
+        "b": "the other one",
+        "out": "also write a page with both side by side: FILE.html",
+        **{name: COMMON[name] for name in ("json", "debug")},
+    },
+)
+def compare(_: Context, a: str, b: str, out: str = "", json: bool = False, debug: bool = False) -> None:
+    """Show two builds side by side, and what differs."""
+    run_command(commands.compare, as_json=json, debug=debug, a=a, b=b, out=out)

@@ -1,0 +1,88 @@
+"""`inv graph`: the picture of a .tflite file's graph, put where the user wants it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import SourceError, UsageError
+from litekiln.formats.tflite import begins_as_tflite
+from litekiln.named_files import check_target, existing_model, write_whole
+from litekiln.paths import Project
+from litekiln.plan.build_plan import plan_graph
+from litekiln.run.session import open_executor
+from litekiln.terminal import Reporter, size_text
+from litekiln.toolchains.toolchain import load_toolchain
+
+TOOLCHAIN = "tf2.13"  # the one that carries Graphviz
+LARGEST = 2**31 - 1  # its own offsets reach no further
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is drawn, and where each file of the picture goes."""
+
+    model: Path
+    files: dict[str, Path]
+
+
+def draw_graph(reporter: Reporter, project: Project, *, file: str, out: str, dot: bool, engine: str) -> dict[str, Any]:
+    """Draw it in its toolchain, through the store like every step; write the picture, say what is in the graph."""
+    wanted = check_arguments(file, out, dot=dot)
+    plan = plan_graph(project, load_toolchain(project, TOOLCHAIN), wanted.model)
+    with open_executor(project, engine, reporter) as (executor, _):
+        finished = executor.run(plan).complete()["graph"]
+    for name, target in wanted.files.items():
+        write_whole("--out", target, (finished.entry.files / name).read_bytes())
+    result = finished.entry.result()
+    _show(reporter, result)
+    for target in wanted.files.values():
+        reporter.note(f"wrote {target} ({size_text(target.stat().st_size)})")
+    graph = {name: value for name, value in result.items() if name != "format"}
+    return {"file": str(wanted.model), "written": [str(target) for target in wanted.files.values()], "graph": graph}
+
+
+def check_arguments(file: str, out: str, *, dot: bool) -> Wanted:
+    """Everything that can be known before anything is run."""
+    model = _model(file)
+    picture = Path(out or f"{Path(file).stem}.svg").resolve()
+    targets = {"graph.svg": picture}
+    if dot:
+        if picture.suffix == ".dot":
+            msg = f"--out {out}: it names the picture, and --dot would write its text over it"
+            raise UsageError(msg, remedy="name the picture: --out NAME.svg; NAME.dot is written beside it")
+        targets["graph.dot"] = picture.with_suffix(".dot")
+    for target in targets.values():
+        check_target("--out", target, model, "graph.svg")
+    return Wanted(model, targets)
+
+
+def _model(file: str) -> Path:
+    model = existing_model(file)
+    with model.open("rb") as stream:
+        known = begins_as_tflite(stream)
+    if not known:
+        msg = f"{file} is no TFLite model: its bytes 4 to 7 don't say TFL3"
+        cause = "it is another kind of file, such as a SavedModel's graph or a page that was downloaded in its place"
+        raise SourceError(msg, cause=cause, remedy="name a .tflite file")
+    size = model.stat().st_size
+    if size > LARGEST:
+        msg = f"{file} has {size_text(size)}: a TFLite model ends at 2.15 GB"
+        raise SourceError(msg, cause="something else follows the model in the file", remedy="name a .tflite file")
+    return model.resolve()
+
+
+def _show(reporter: Reporter, graph: dict[str, Any]) -> None:
+    operators = sorted(graph["operators"].items(), key=lambda each: (-each[1], each[0]))
+    reporter.table(("operator", "count"), [(name, str(count)) for name, count in operators])
+    reporter.note("tensors: " + ", ".join(f"{count} {kind}" for kind, count in graph["types"].items()))
+    ends = [(what, each) for what in ("input", "output") for each in graph[f"{what}s"]]
+    rows = [(what, each["name"], each["type"], _shape(each["shape"]), _scale(each)) for what, each in ends]
+    reporter.table(("", "name", "type", "shape", "scale"), rows)
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join("?" if size == -1 else str(size) for size in shape) or "-"
+
+
+def _scale(tensor: dict[str, Any]) -> str:
+    return "-" if tensor["scale"] is None else f"{tensor['scale']:.6g} at zero point {tensor['zero_point']}"

@@ -1,0 +1,104 @@
+"""`inv lint`: files looked into, findings told, and with --fix what can be repaired without the source."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import LitekilnError, UsageError
+from litekiln.lint.examine import examine, look_into
+from litekiln.lint.findings import WARNING, Finding, Severity
+from litekiln.lint.subject import Kind, Subject
+from litekiln.named_files import check_target, check_writable, write_whole
+from litekiln.terminal import Reporter
+
+CLEAN, FOUND, UNREADABLE = 0, 1, 2  # exit codes
+NAMES = {
+    Kind.POSTPROCESS: "SSD detector",
+    Kind.DETECTIONS: "detector",
+    Kind.UNNAMED: "detector, as its outputs look",
+    Kind.RAW: "SSD detector without the PostProcess operator",
+    Kind.PLAIN: "no detector",
+}
+
+
+@dataclass(frozen=True)
+class Linted:
+    """One file with what was found; or with the reason why it can't be read."""
+
+    path: Path
+    subject: Subject | None = None
+    findings: list[Finding] = field(default_factory=list)
+    problem: LitekilnError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        if self.problem:
+            return UNREADABLE
+        return FOUND if any(finding.severity >= WARNING for finding in self.findings) else CLEAN
+
+    def as_dict(self) -> dict[str, Any]:
+        if self.problem or not self.subject:
+            return {"file": str(self.path), "unreadable": self.problem.as_dict() if self.problem else {}}
+        found = [finding.as_dict() for finding in self.findings]
+        return {"file": str(self.path), "kind": self.subject.kind.value, "findings": found}
+
+
+def lint(
+    reporter: Reporter, *, files: list[str], labels: str, sarif: str, fix: str, pixels: tuple[str, str], pictures: str, engine: str
+) -> dict[str, Any]:
+    """Lint every file; the worst of their exit codes counts."""
+    if not files:
+        raise UsageError("--file is missing", remedy="inv lint --file X.tflite; more than one can be given")
+    _check_companions(files, fix=fix, pixels=pixels, pictures=pictures)
+    if sarif:
+        check_target("--sarif", Path(sarif).resolve(), example="lint.sarif")
+        check_writable("--sarif", Path(sarif).resolve())
+    given = Path(labels) if labels else None
+    linted = [lint_file(Path(file), given) for file in files]
+    for each in linted:
+        _show(reporter, each)
+    value: dict[str, Any] = {"files": [each.as_dict() for each in linted]}
+    if fix and linted[0].subject:
+        from litekiln.lint.fix import Wish, repair
+
+        value["fix"] = repair(reporter, linted[0], Wish(fix, given, pixels, pictures, engine))
+        if value["fix"]["written"]:
+            linted = [lint_file(Path(fix), None)]
+            reporter.note("what is left:")
+            _show(reporter, linted[0])
+            value["left"] = linted[0].as_dict()
+    if sarif:
+        from litekiln.lint.sarif import as_sarif
+
+        write_whole("--sarif", Path(sarif).resolve(), as_sarif(linted))
+        reporter.note(f"wrote {sarif}")
+    return {**value, "exit_code": max(each.exit_code for each in linted)}
+
+
+def _check_companions(files: list[str], *, fix: str, pixels: tuple[str, str], pictures: str) -> None:
+    if fix and len(files) > 1:
+        raise UsageError(
+            f"--fix {fix} with {len(files)} files", cause="it names one file to write", remedy="repair them one by one"
+        )
+    for flag, value in (("--mean", pixels[0]), ("--std", pixels[1]), ("--pictures", pictures)):
+        if value and not fix:
+            raise UsageError(f"{flag} without --fix", cause="it says what is written, or how that is proven", remedy="--fix OUT")
+
+
+def lint_file(path: Path, labels: Path | None) -> Linted:
+    try:
+        subject = look_into(path, labels)
+        return Linted(path, subject, examine(subject))
+    except LitekilnError as error:
+        return Linted(path, problem=error)
+
+
+def _show(reporter: Reporter, linted: Linted) -> None:
+    if linted.problem or not linted.subject:
+        reporter.failed("unreadable", str(linted.problem))
+        return
+    counts = {severity: sum(each.severity is severity for each in linted.findings) for severity in reversed(Severity)}
+    told = ", ".join(f"{count} {severity.word}{'s' if count > 1 else ''}" for severity, count in counts.items() if count)
+    reporter.heading(f"{linted.path}: {NAMES[linted.subject.kind]}: {told or 'nothing found'}")
+    for finding in linted.findings:
+        reporter.finding(finding.severity.word, finding.id, finding.evidence, (finding.remedy, finding.page))

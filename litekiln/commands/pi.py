@@ -1,0 +1,110 @@
+"""`inv pi`: a bundle and the runtime as an arm64 image, to be run on a Raspberry Pi."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from litekiln import __version__
+from litekiln.bundles.layout import MANIFEST, SELFTEST
+from litekiln.bundles.read import Built, read_bundle
+from litekiln.errors import BundleError, UsageError
+from litekiln.hashing import sha256_file
+from litekiln.paths import Project
+from litekiln.pi.context import labels, lay_out_context
+from litekiln.pi.packages import pi_packages
+from litekiln.recipes.selection import select_models, select_variants
+from litekiln.terminal import Reporter, size_text
+
+NOT_FOR_USE = ("not for use", "over its limit")
+TAG = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
+
+
+def pi(
+    reporter: Reporter, project: Project, *, model: str, variant: str, tag: str, base: str, push: str, save: str, engine: str
+) -> dict[str, Any]:
+    """Check the bundle, lay everything out, build; then push or write it where that was asked for."""
+    tag = tag or f"litekiln/{model}:{variant}"
+    _refuse_unclear(project, model, variant, tag, base)
+    tag = _whole(tag)
+    if save and not Path(save).absolute().parent.is_dir():
+        msg = f"--save {save}: there is no such folder"
+        raise UsageError(msg, remedy="make the folder first; the file is written into it")
+    from litekiln.engines.buildx import building
+    from litekiln.engines.daemon import connect
+    from litekiln.engines.pi_image import build_pi_image, make_pi_bases
+    from litekiln.engines.pi_image import push as push_image
+    from litekiln.engines.pi_image import save as save_image
+
+    with connect() as client:
+        built = _bundle(reporter, project, model, variant, engine)
+        with reporter.step("packages", "wheels for arm64, by hash; kept for the next image"):
+            packages = pi_packages(project)
+        if base == "debian":
+            make_pi_bases(client, project, reporter.note)
+        context, words = project.state / "pi" / "context", labels(built, __version__)
+        with building(project, "pi"):
+            with reporter.step("image", tag):
+                lay_out_context(project, built, packages, context)
+                say = partial(reporter.live, "image")
+                image = build_pi_image(client, project, context, tag, words, base_kind=base, say=say)
+            reporter.done("image", image.seconds, "buildx")
+        told: dict[str, Any] = {**vars(image), "model": model, "variant": variant, "labels": words}
+        if push:
+            told["pushed"] = push_image(client, image, push, reporter.note)
+        if save:
+            told["saved"], told["saved_size"] = save, save_image(image, Path(save), reporter.note)
+    _tell(reporter, told)
+    return told
+
+
+def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: str) -> None:
+    select_variants(project, select_models(project, [model]), [variant])
+    from litekiln.engines.debian_bases import refuse_unknown_kind
+
+    refuse_unknown_kind(base)
+    if not TAG.fullmatch(tag):
+        msg = f"{tag!r} can't be the name of an image"
+        raise UsageError(msg, cause="names are of small letters, digits, . _ - and /", remedy="--tag name:version")
+
+
+def _whole(tag: str) -> str:
+    """With a version: by a name alone Docker would save every version that is here."""
+    return tag if ":" in tag else f"{tag}:latest"
+
+
+def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:
+    """The bundle, built where it isn't there; every file as its manifest says, and fit for use."""
+    folder = project.out / model / variant
+    if not (folder / MANIFEST).is_file():
+        from litekiln.commands.build import build
+
+        reporter.note(f"{project.relative(folder)} is not built yet: building it")
+        build(reporter, project, model=model, variants=[variant], engine=engine)
+    built = read_bundle(folder)
+    for name, digest in built.manifest.files.items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            msg = f"{project.relative(folder)}/{name} is not what its manifest says"
+            raise BundleError(msg, cause="it was edited or lost after the build", remedy=_again(model, variant))
+    if built.report.verdict in NOT_FOR_USE:
+        msg = f"{built.name} is {built.report.verdict}"
+        raise BundleError(msg, cause="its report says why", remedy=f"inv report --model {model}")
+    if not (folder / SELFTEST).is_file():
+        msg = f"{built.name} has no {SELFTEST}, by which a Pi tests itself"
+        cause = "it was built by an older litekiln, without pictures, or gives no detections"
+        raise BundleError(msg, cause=cause, remedy=_again(model, variant))
+    return built
+
+
+def _again(model: str, variant: str) -> str:
+    return f"build it again: inv build --model {model} --variant {variant}"
+
+
+def _tell(reporter: Reporter, told: dict[str, Any]) -> None:
+    reporter.note(f"{told['tag']}: {size_text(told['size'])}, base {told['base']}")
+    if "saved" in told:
+        reporter.note(f"{told['saved']}: {size_text(told['saved_size'])}; on the Pi: docker load -i {Path(told['saved']).name}")
+    name = told.get("pushed", told["tag"])
+    if "pushed" not in told and "saved" not in told:
+        reporter.note(f"to the Pi: docker save {told['tag']} | ssh PI docker load")
+    reporter.note(f"on the Pi: docker run --rm -p 8080:8080 --device /dev/video0 {name}")

@@ -1,0 +1,81 @@
+"""`inv report`: what a model's bundles are worth, in a table, and the page that shows it."""
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from litekiln.bundles import figures
+from litekiln.bundles.layout import PAGE, bundle_folders
+from litekiln.bundles.page import write_model_page
+from litekiln.bundles.read import Built, read_bundle
+from litekiln.errors import UsageError
+from litekiln.paths import Project
+from litekiln.terminal import Reporter
+
+COLUMNS = ("variant", "verdict", "mAP", "points lost", "found again", "size", "1 thread")
+
+
+def show_report(reporter: Reporter, project: Project, *, model: str, variant: str, open_page: bool) -> dict[str, Any]:
+    """Read the bundles, write the model's page anew, print."""
+    folders = _folders(project, model, variant)
+    found = sorted((read_bundle(folder) for folder in folders), key=lambda each: figures.variant_order(each.report.variant))
+    page, own = write_model_page(project, model, reporter.warn), folders[0] / PAGE
+    shown = own if variant and own.is_file() else page
+    reporter.table(COLUMNS, [_row(each) for each in found])
+    for each in found:
+        for warning in each.report.warnings:
+            reporter.warn(f"{each.report.variant}: {warning}")
+    reporter.note(f"the page: {project.relative(shown)}")
+    if open_page:
+        _open(reporter, shown)
+    return {"model": model, "page": str(shown), "bundles": [_as_data(each) for each in found]}
+
+
+def _folders(project: Project, model: str, variant: str) -> list[Path]:
+    """The bundles asked for, or what to build."""
+    every = bundle_folders(project, model)
+    folders = [folder for folder in every if folder.name == variant] if variant else every
+    if folders:
+        return folders
+    wanted = f"{model}/{variant}" if variant else model
+    built = ", ".join(folder.name for folder in every)
+    if not (project.models / model).is_dir() and not every:
+        msg = f"unknown model {model!r}: it has neither a recipe nor bundles"
+        raise UsageError(msg, cause="it is spelt otherwise", remedy="inv models")
+    msg = f"nothing is built of {wanted}{f', only: {built}' if built else ''}"
+    remedy = f"inv build --model {model}{f' --variant {variant}' if variant else ''}"
+    raise UsageError(msg, cause="it was not built yet, or out/ was emptied", remedy=remedy)
+
+
+def _row(built: Built) -> tuple[str, ...]:
+    report = built.report
+    told = (figures.accuracy_text(report), figures.drop_text(report), figures.parity_text(report))
+    return (report.variant, report.verdict, *told, figures.size_of(built), figures.time_text(report))
+
+
+def _as_data(built: Built) -> dict[str, Any]:
+    report = built.report
+    accuracy, agreement = report.accuracy, report.agreement
+    detections = report.parity.detections if report.parity else None
+    return {
+        "variant": report.variant,
+        "verdict": report.verdict,
+        "warnings": list(report.warnings),
+        "map": accuracy.map if accuracy else None,
+        "drop_points": accuracy.drop_points if accuracy else None,
+        "agreement": agreement.share if agreement else None,
+        "parity": detections.share if detections else None,
+        "size": built.size,
+        "median_ms": figures.time_of(report),
+        "sha256": built.sha256,
+        "path": built.origin,
+    }
+
+
+def _open(reporter: Reporter, page: Path) -> None:
+    """Only for somebody who sits before it: a build server has a browser too, now and then."""
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+        reporter.note("not opened: this is no terminal")
+    elif not webbrowser.open(page.resolve().as_uri()):
+        reporter.warn("no browser was found: open the page by hand")

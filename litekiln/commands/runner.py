@@ -1,0 +1,82 @@
+"""The edge between invoke and the package: errors become one message and one exit code, results become JSON when asked."""
+
+import io
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from litekiln.errors import LitekilnError
+from litekiln.terminal import Reporter
+
+# What options that several commands take mean.
+COMMON = {
+    "json": "print one JSON value on stdout; progress goes to stderr",
+    "debug": "show a traceback with an error",
+    "engine": "auto, docker, venv or here",
+    "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
+    "force": "do the steps again even if the store has them",
+}
+INTERRUPTED = 130
+TERMINATED = 143
+INDENTED: dict[str, Any] = {"indent": 1}
+ONE_LINE: dict[str, Any] = {"separators": (",", ":")}
+
+
+def run_command(
+    command: Callable[..., dict[str, Any]],
+    form: dict[str, Any] = INDENTED,
+    /,
+    *,
+    as_json: bool = False,
+    debug: bool = False,
+    **arguments: Any,
+) -> None:
+    """Run a function of `commands`, print its result, and leave with its exit code: an error's, or one that the result names."""
+    signal.signal(signal.SIGTERM, _terminate)
+    _spell_out_what_cannot_be_printed()
+    reporter = Reporter(json=as_json)
+    try:
+        result = command(reporter, **arguments)
+    except LitekilnError as error:
+        if debug:
+            traceback.print_exc()
+        _tell(error, "error:", reporter, as_json=as_json)
+        raise Exit(code=error.exit_code) from None
+    except KeyboardInterrupt:
+        reporter.failed("stopped", "nothing is lost: the same command goes on from here")
+        raise Exit(code=INTERRUPTED) from None
+    except Exception as error:  # a mistake of litekiln's own: said as such, in one place
+        if debug:
+            raise
+        msg = f"{type(error).__name__}: {error}"
+        unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
+        _tell(unexpected, "unexpected error:", reporter, as_json=as_json)
+        raise Exit(code=unexpected.exit_code) from None
+    if as_json:
+        print(json.dumps(result, default=str, **form))
+    if result.get("exit_code"):
+        raise Exit(code=result["exit_code"])
+
+
+def _tell(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_dict(), indent=1))
+    else:
+        reporter.failed(kind, str(error))
+
+
+def _spell_out_what_cannot_be_printed() -> None:
+    """A file's name may hold bytes that are no text; stderr does this by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    """Unwind as on Ctrl-C, so that containers and staging folders go."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,133 @@
+"""The Pi's image: built for arm64 by BuildKit, sent to a registry, or written to a file for Pis without a network."""
+
+import gzip
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from litekiln.engines.base import OnLine
+from litekiln.engines.buildx import build_error, require_buildx, titles
+from litekiln.engines.debian_bases import Base, make_bases
+from litekiln.engines.process import run_logged
+from litekiln.errors import ImageBuildFailed, NetworkError, UsageError
+from litekiln.paths import Project
+from litekiln.pi.packages import build_platform
+from litekiln.run.store import saying_disk_full
+from litekiln.toolchains.lock import PI_PYTHON
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+PLATFORM = "linux/arm64"
+BLOCK = 1 << 20
+REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth")
+
+
+@dataclass(frozen=True)
+class PiImage:
+    """An image that is there now."""
+
+    tag: str
+    image_id: str
+    size: int
+    seconds: float
+    base: str
+
+
+def build_pi_image(
+    client: "DockerClient", project: Project, context: Path, tag: str, labels: dict[str, str], *, base_kind: str, say: OnLine
+) -> PiImage:
+    require_buildx()
+    argv = ["docker", "buildx", "build", "--load", "--progress", "plain", "--platform", PLATFORM, "--provenance=false"]
+    argv += ["--file", str(project.code / "Dockerfile.pi"), "--tag", tag]
+    bases = _bases(client, base_kind)
+    for name, base in bases.items():
+        argv += ["--build-arg", f"{name}={base}"]
+    for name, value in labels.items():
+        argv += ["--label", f"{name}={value}"]
+    started, log = time.monotonic(), project.state / "logs" / "image-pi.log"
+    if run_logged([*argv, str(context)], log, titles(say)):
+        raise build_error("the Pi's image", bases.get("BASE", "python:3.11-slim"), log, "the same command with --base debian")
+    image = client.images.get(tag)
+    shown = bases.get("BASE", "the registry's, pinned in Dockerfile.pi")
+    return PiImage(tag, str(image.id), int(image.attrs["Size"]), time.monotonic() - started, shown)
+
+
+def _bases(client: "DockerClient", kind: str) -> dict[str, str]:
+    """Build arguments; none leaves the Dockerfile's own digest-pinned defaults."""
+    from docker.errors import ImageNotFound
+
+    made = {name: base.tag for name, base in _from_debian().items()}
+    if kind == "registry":
+        return {}
+    try:
+        for tag in made.values():
+            client.images.get(tag)
+    except ImageNotFound:
+        if kind == "debian":
+            raise
+        return {}
+    return made
+
+
+def make_pi_bases(client: "DockerClient", project: Project, say: OnLine) -> None:
+    """From Debian packages, where no registry is in reach."""
+    make_bases(client, list(dict.fromkeys(_from_debian().values())), project.state / "bases", say)
+
+
+def _from_debian() -> dict[str, Base]:
+    """What stands in for the registry's: on the Pi, and on the machine that builds."""
+    native = "arm64" if build_platform() == PLATFORM else "amd64"
+    return {"BASE": Base("arm64", PI_PYTHON), "BUILD_BASE": Base(native, PI_PYTHON)}
+
+
+def push(client: "DockerClient", image: PiImage, registry: str, say: OnLine) -> str:
+    """Send it; the address with the digest that the registry gave it, which is what to pin."""
+    there = registry.rstrip("/")
+    target = f"{there}/{image.tag}"
+    if not client.images.get(image.tag).tag(target):
+        msg = f"{target!r} can't be a name of an image"
+        raise UsageError(msg, remedy="--push takes a registry and a path: registry.example.org/me")
+    run = subprocess.run(["docker", "push", target], capture_output=True, text=True, check=False)
+    if run.returncode:
+        said = (run.stderr.strip() or run.stdout.strip()).splitlines()[-1:]
+        told = said[0] if said else "no reason given"
+        msg = f"{target} could not be pushed: {told}"
+        if any(sign in told.lower() for sign in REFUSED):
+            raise NetworkError(msg, cause="the registry doesn't know you", remedy=f"docker login {registry.partition('/')[0]}")
+        raise NetworkError(msg, cause="the registry can't be reached from Docker's daemon", remedy="check its name and the network")
+    digest = re.search(r"digest: (sha256:[0-9a-f]{64})", run.stdout)
+    say(f"pushed {target}")
+    return f"{there}/{image.tag.partition(':')[0]}@{digest[1]}" if digest else target
+
+
+def save(image: PiImage, path: Path, say: OnLine) -> int:
+    """`docker save`, compressed; whole or not at all. The bytes it has."""
+    staged = path.with_name(f".{path.name}.part")
+    say(f"writing {path}")
+    try:
+        with saying_disk_full(path.parent), staged.open("wb") as file:
+            _compress(image.tag, file)
+        staged.replace(path)
+    except OSError as error:
+        msg = f"{path} can't be written: {error.strerror}"
+        raise UsageError(msg, remedy="--save takes a file in a folder that is there") from None
+    finally:
+        staged.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def _compress(tag: str, file: BinaryIO) -> None:
+    with (
+        subprocess.Popen(["docker", "save", tag], stdout=subprocess.PIPE) as process,
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as stream,
+    ):
+        assert process.stdout
+        shutil.copyfileobj(process.stdout, stream, BLOCK)
+    if process.returncode:
+        msg = f"docker could not write {tag} to a file"
+        raise ImageBuildFailed(msg, cause="the line above", remedy="check the disk, then try again")

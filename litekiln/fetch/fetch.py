@@ -1,0 +1,182 @@
+"""A recipe's archive: kept, from the mirror or from its address, and held to size and hash before anything else sees it.
+
+`downloads/<name>` is a finished archive, `<name>.part` what has arrived of one, `<name>.part.json` whose bytes those are.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from litekiln.errors import HashMismatch, NotFoundOnServer, SizeMismatch, SourceError, UsageError
+from litekiln.fetch.download import download, refuse_address
+from litekiln.fetch.transfer import Note, Part, Progress, Record, Source, Transfer, copy, without_secrets
+from litekiln.run.store import saying_disk_full, waiting_lock
+
+MIRROR = "LITEKILN_MIRROR"
+DIGEST_LENGTHS = {"sha256": 64, "sha384": 96}
+PUBLISHED_OTHERWISE = "run it again; if that doesn't help, compare with what the publisher says and mend the recipe"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a recipe says."""
+
+    url: str
+    digest: str  # "sha256:<hex>" or "sha384:<hex>"; "" when nobody publishes one
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is on disk now."""
+
+    path: Path
+    sha256: str
+    size: int
+    origin: str  # the address or the mirror's file it came from, or "already there"
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A fetch at work: what is wanted, where it goes, whom to tell."""
+
+    remote: Remote
+    source: Source
+    path: Path
+    progress: Progress
+    note: Note
+
+    @property
+    def first_use(self) -> Path:
+        """Tells where an archive without a published hash came from: another recipe's may have the same file name."""
+        return self.path.parent / ".first-use" / f"{self.path.name}.json"
+
+
+def fetch(remote: Remote, downloads: Path, *, progress: Progress, note: Note) -> Archive:
+    """The recipe's archive below `downloads`."""
+    refuse_address(remote.url)
+    _refuse_odd_digest(remote.digest)
+    name = _file_name(remote.url)
+    source = Source(
+        address=remote.url,
+        whose="the server's",
+        wrong="its publisher changed it, or something else answered in its place (a proxy, a network's login page)",
+        mend=PUBLISHED_OTHERWISE,
+        unreachable="check the network and HTTPS_PROXY, then run it again: it goes on from there",
+    )
+    order = _Order(remote, source, downloads / name, progress, note)
+    locks = downloads / ".locks"
+    with saying_disk_full(downloads):
+        locks.mkdir(parents=True, exist_ok=True)
+        with waiting_lock(locks / f"{name}.lock", lambda: note(f"{name}: another litekiln fetches it, waiting")):
+            return _already_there(order) or _from_mirror(order) or _from_address(order)
+
+
+def _already_there(order: _Order) -> Archive | None:
+    if not order.path.is_file():
+        return None
+    name = order.path.name
+    try:
+        sha256 = _checked(order.path, order, Source("already there", "the kept", "", "", ""))
+    except SourceError as error:
+        order.note(f"{error.what}: fetching it again")
+    else:
+        if order.remote.digest or Record.read(order.first_use) == Record(order.source.key, sha256):
+            return Archive(order.path, sha256, order.path.stat().st_size, "already there")
+        order.note(f"nothing says that the kept {name} came from this address: fetching it again")
+    order.path.unlink()
+    return None
+
+
+def _from_mirror(order: _Order) -> Archive | None:
+    mirror, name = os.environ.get(MIRROR, ""), order.path.name
+    if not mirror:
+        return None
+    web, shown = "://" in mirror, without_secrets(mirror)
+    if web and urlsplit(mirror).scheme not in ("http", "https"):
+        msg = f"{MIRROR} is neither a folder nor an http or https address: {shown!r}"
+        remedy = f"set {MIRROR} to what holds the archives by file name"
+        raise UsageError(msg, cause="no other kind of address can be fetched from", remedy=remedy)
+    address = f"{mirror.rstrip('/')}/{quote(name)}" if web else str(Path(mirror).expanduser() / name)
+    source = Source(
+        address=address,
+        whose="the mirror's",
+        wrong=f"another version or a damaged copy lies at {MIRROR}={shown}",
+        mend=f"put the right file there, or unset {MIRROR} to use the recipe's address",
+        unreachable=f"check {MIRROR}={shown}, or unset it to use the recipe's address",
+        plain=mirror.startswith("http://"),
+    )
+    if web or Path(address).is_file():
+        try:
+            return _brought(order, source, download if web else copy)
+        except NotFoundOnServer:
+            pass
+    order.note(f"the mirror {shown} has no {name}: fetching it from {order.source.shown}")
+    return None
+
+
+def _from_address(order: _Order) -> Archive:
+    try:
+        return _brought(order, order.source, download)
+    except NotFoundOnServer:
+        _part(order).remove()
+        raise
+
+
+def _part(order: _Order) -> Part:
+    return Part(order.path.with_name(f"{order.path.name}.part"))
+
+
+def _brought(order: _Order, source: Source, bring: Callable[[Transfer], None]) -> Archive:
+    """Bring the part, check it and rename it to its name. A part that can never become right goes."""
+    part = _part(order)
+    try:
+        bring(Transfer(source, part, order.path.name, order.remote.size, order.progress, order.note))
+        sha256 = _checked(part.path, order, source)
+    except SourceError:
+        part.remove()
+        raise
+    if not order.remote.digest:
+        order.first_use.parent.mkdir(exist_ok=True)
+        Record(order.source.key, sha256).write(order.first_use)
+    part.path.rename(order.path)
+    part.remove()
+    return Archive(order.path, sha256, order.path.stat().st_size, source.shown)
+
+
+def _checked(path: Path, order: _Order, source: Source) -> str:
+    """The file's sha256, once its size and hash are the recipe's."""
+    remote, name, size = order.remote, order.path.name, path.stat().st_size
+    if remote.size not in (None, size):
+        msg = f"{source.whose} {name} has {size} bytes, the recipe says {remote.size}"
+        raise SizeMismatch(msg, cause=source.wrong, remedy=source.mend)
+    algorithm, _, wanted = remote.digest.partition(":")
+    hashes = {name: hashlib.new(name) for name in {"sha256", algorithm or "sha256"}}
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            for each in hashes.values():
+                each.update(block)
+    if algorithm and hashes[algorithm].hexdigest() != wanted.lower():
+        msg = f"{source.whose} {name} has the {algorithm} {hashes[algorithm].hexdigest()}, the recipe says {wanted}"
+        raise HashMismatch(msg, cause=source.wrong, remedy=source.mend)
+    return hashes["sha256"].hexdigest()
+
+
+def _file_name(url: str) -> str:
+    """The last part of the address's path, as a name that is one everywhere and none of litekiln's own beside it."""
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+=@~-]{0,199}", name) or name.endswith((".part", ".part.json")):
+        msg = f"{without_secrets(url)!r} doesn't end with a usable file name: {name!r}"
+        raise SourceError(msg, cause="the address is a page's and not a file's", remedy="use the address of the archive itself")
+    return name
+
+
+def _refuse_odd_digest(digest: str) -> None:
+    algorithm, _, value = digest.partition(":")
+    if digest and not (algorithm in DIGEST_LENGTHS and re.fullmatch(rf"[0-9A-Fa-f]{{{DIGEST_LENGTHS[algorithm]}}}", value)):
+        msg = f"{digest!r} is no hash: sha256 has 64 and sha384 96 digits of 0-9 and a-f"
+        raise SourceError(msg, cause="a typing error, or it was not copied whole", remedy="copy it again from the publisher's page")

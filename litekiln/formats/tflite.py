@@ -1,0 +1,229 @@
+"""What a .tflite file holds, as plain data: its graph, its signatures, what it packs. Read with care: files come from anybody.
+
+A file that is cut off, damaged or made to harm is a ValueError, whatever is wrong with it.
+"""
+
+import mmap
+import struct
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+from litekiln.formats.flatbuffer import Bytes, Source, Table, read_map
+from litekiln.formats.tflite_metadata import Metadata, Packed, read_metadata, read_packed
+
+MAGIC = b"TFL3"
+POSTPROCESS = "TFLite_Detection_PostProcess"
+TYPES = (
+    *("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64", "complex128"),
+    *("uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16"),
+)  # by number
+ADD, CONV, DEPTHWISE, DEQUANTIZE, FULLY, MUL, SUB, DIV, QUANTIZE = 0, 3, 4, 6, 9, 18, 41, 42, 114  # operators, by number
+METADATA = "TFLITE_METADATA"
+FLEX = "Flex"
+MOST_DIMENSIONS = 16
+LATER = 10_000  # work, for the few constants that are asked for when all is read
+MOST_VALUES = 64  # of a constant that are looked at
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """`stated` is the shape with -1 where a size is left open; `scale` only where there is one for all channels."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    stated: tuple[int, ...]
+    scale: float | None
+    zero_point: int
+    buffer: int
+
+    @property
+    def is_open(self) -> bool:
+        return any(size < 0 for size in self.stated + self.shape)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A custom operator has a name, a built-in one a number. What it leaves out of its inputs and outputs is -1."""
+
+    name: str
+    number: int
+    inputs: list[int]
+    outputs: list[int]
+    options: dict[str, int | float]  # of the PostProcess operator
+
+    @property
+    def kind(self) -> str | int:
+        return self.name or self.number
+
+    @property
+    def gives_first(self) -> bool:
+        """Whether its first output is there."""
+        return bool(self.outputs) and self.outputs[0] >= 0
+
+
+@dataclass(frozen=True)
+class Signature:
+    key: str
+    graph: int
+    inputs: list[tuple[str, int]]
+    outputs: list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class TfliteFile:
+    """`graphs` counts them; tensors, operators, inputs and outputs are the first one's, which is what runs."""
+
+    graphs: int
+    description: str
+    tensors: list[Tensor]
+    operators: list[Operator]
+    inputs: list[int]
+    outputs: list[int]
+    signatures: list[Signature]
+    metadata: Metadata | None
+    metadata_problem: str
+    packed: Packed
+    _buffers: list[Table] = field(repr=False)
+
+    @cached_property
+    def postprocess(self) -> list[Operator]:
+        return [operator for operator in self.operators if operator.name == POSTPROCESS]
+
+    def stores(self, tensor: int) -> bool:
+        """Whether a tensor's values are in the file: it is a constant."""
+        buffer = self.tensors[tensor].buffer
+        table = self._buffers[buffer] if 0 < buffer < len(self._buffers) else None
+        return table is not None and (table.count(0) > 0 or table.number(1, "Q") > 1)
+
+    def floats(self, tensor: int) -> list[float]:
+        """A constant's first values."""
+        data = self._buffers[self.tensors[tensor].buffer].bytes(0, 4 * MOST_VALUES) if self.stores(tensor) else b""
+        return [float(value) for value in struct.unpack(f"<{len(data) // 4}f", data[: len(data) // 4 * 4])]
+
+
+def open_tflite(path: Path) -> TfliteFile:
+    """Of a file on disk only what is looked at is read."""
+    with path.open("rb") as stream:
+        if not begins_as_tflite(stream):
+            raise ValueError("it does not begin as one")
+        return read_tflite(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream)
+
+
+def begins_as_tflite(stream: BinaryIO) -> bool:
+    stream.seek(0)
+    return stream.read(8)[4:] == MAGIC
+
+
+def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
+    """From a file's bytes, and the same as a stream."""
+    if bytes(data[4:8]) != MAGIC:
+        raise ValueError("it does not begin as one")
+    source = Source(data)
+    model = source.root()
+    graphs, buffers = model.tables(2), model.tables(4)
+    if not graphs:
+        raise ValueError("there is no graph in it")
+    graph = graphs[0]
+    tensors = [_tensor(each) for each in graph.tables(0)]
+    inputs, outputs = (_within(graph.numbers(place), len(tensors)) for place in (1, 2))
+    metadata, problem = _metadata(model, buffers)
+    file = TfliteFile(
+        graphs=len(graphs),
+        description=model.text(3),
+        tensors=tensors,
+        operators=_operators(model, graph, len(tensors)),
+        inputs=inputs,
+        outputs=outputs,
+        signatures=[_signature(each) for each in model.tables(7)],
+        metadata=metadata,
+        metadata_problem=problem,
+        packed=read_packed(stream),
+        _buffers=buffers,
+    )
+    _check_buffers(buffers)
+    source.allow(LATER)
+    return file
+
+
+def _check_buffers(buffers: list[Table]) -> None:
+    """Constants are read when all else is, and by then nobody reckons with a damaged file."""
+    for each in buffers:
+        each.count(0)
+        each.number(1, "Q")
+
+
+def _tensor(table: Table) -> Tensor:
+    if max(table.count(0, 4), table.count(7, 4)) > MOST_DIMENSIONS:
+        raise ValueError("a tensor of far too many dimensions")
+    shape, scale, zero_point = tuple(table.numbers(0)), None, 0
+    quantization = table.table(4)
+    if quantization and quantization.count(2, 4) == 1:
+        scale, zero_point = quantization.floats(2)[0], (quantization.numbers(3, "q", 1) or [0])[0]
+    number = table.number(1, "b")
+    dtype = TYPES[number] if 0 <= number < len(TYPES) else "unknown"
+    return Tensor(table.text(3), dtype, shape, tuple(table.numbers(7)) or shape, scale, zero_point, table.number(2, "I"))
+
+
+def _operators(model: Table, graph: Table, tensors: int) -> list[Operator]:
+    codes = [
+        (code.text(1), max(code.number(0, "b"), code.number(3, "i")))  # a newer file has the number twice
+        for code in model.tables(1)
+    ]
+    found, finished = [], False
+    for each in graph.tables(3):
+        code = each.number(0, "I")
+        if code >= len(codes):
+            raise ValueError("an operator of a kind that the file doesn't list")
+        name, number = codes[code]
+        inputs, outputs = _within(each.numbers(1), tensors, lowest=-1), _within(each.numbers(2), tensors, lowest=-1)
+        options = read_map(each.bytes(5)) if name == POSTPROCESS and not finished else {}
+        finished = finished or name == POSTPROCESS  # of several the first counts
+        found.append(Operator(name, number, inputs, outputs, options))
+    return found
+
+
+def _within(places: list[int], tensors: int, lowest: int = 0) -> list[int]:
+    """An operator may leave an input or output out, which is -1."""
+    if any(not lowest <= place < tensors for place in places):
+        raise ValueError("a tensor that isn't there is named")
+    return places
+
+
+def _signature(table: Table) -> Signature:
+    inputs, outputs = ([(each.text(0), each.number(1, "I")) for each in table.tables(place)] for place in (0, 1))
+    return Signature(table.text(2), table.number(4, "I"), inputs, outputs)
+
+
+def _metadata(model: Table, buffers: list[Table]) -> tuple[Metadata | None, str]:
+    """A broken one doesn't spoil the model: it is said."""
+    entry = next((each for each in model.tables(6) if each.text(0) == METADATA), None)
+    if entry is None:
+        return None, ""
+    try:
+        place = entry.number(1, "I")
+        if place >= len(buffers):
+            raise ValueError("it names a buffer that isn't there")
+        return read_metadata(buffers[place].bytes(0)), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def arithmetic(file: TfliteFile) -> set[tuple[str, str]]:
+    """What convolutions take in and hold as weights. Weights that are unpacked first count as what they are stored as.
+
+    An operator that leaves one of them out says nothing.
+    """
+    types = [tensor.dtype for tensor in file.tensors]
+    unpacked = [each for each in file.operators if _is(each, DEQUANTIZE) and each.gives_first and each.inputs[0] >= 0]
+    stored = {each.outputs[0]: types[each.inputs[0]] for each in unpacked}
+    convolutions = [each.inputs[:2] for each in file.operators if _is(each, CONV, DEPTHWISE)]
+    multiplied = convolutions or [each.inputs[:2] for each in file.operators if _is(each, FULLY)]
+    whole = [inputs for inputs in multiplied if len(inputs) > 1 and min(inputs) >= 0]
+    return {(types[taken], stored.get(weights, types[weights])) for taken, weights in whole}
+
+
+def _is(operator: Operator, *kinds: int) -> bool:
+    return not operator.name and operator.number in kinds and bool(operator.inputs)

@@ -1,0 +1,108 @@
+"""What a .tflite file says of itself: TFLite metadata, and the files that are packed behind the model as a zip."""
+
+import io
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from litekiln.formats.flatbuffer import Source, Table
+
+NORMALIZATION = 1  # of a process unit's options
+MOST_WORK = 50_000  # the published ones take some 30
+AXIS_LABELS, VALUE_LABELS = 2, 3  # kinds of associated files
+LARGEST_INDEX = 1 << 16  # bytes of a zip's directory: metadata packs a handful of files
+LARGEST_TEXT, MOST_TEXTS = 1 << 18, 8
+END, END_SIZE = b"PK\5\6", 22
+LOCATOR, LOCATOR_SIZE = b"PK\6\7", 20  # of a directory for archives beyond 4 GB
+LARGEST_COMMENT = 1 << 16
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError, OSError, EOFError, RuntimeError, struct.error, OverflowError
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorNotes:
+    """What metadata says of one input or output. `mean` and `std` are empty where it doesn't say how pixels are normalised."""
+
+    name: str
+    mean: list[float]
+    std: list[float]
+    label_files: list[str]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    name: str
+    description: str
+    license: str
+    inputs: list[TensorNotes]
+    outputs: list[TensorNotes]
+
+    @property
+    def label_files(self) -> list[str]:
+        """Those that an output names."""
+        return [name for output in self.outputs for name in output.label_files]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The files behind the model: their names, and the contents of those that may be label files."""
+
+    names: list[str]
+    texts: dict[str, list[str]]
+
+
+def read_metadata(data: bytes) -> Metadata:
+    root = Source(data, MOST_WORK).root()
+    graphs = root.tables(3)
+    inputs, outputs = ([_notes(each) for each in graphs[0].tables(place)] if graphs else [] for place in (2, 3))
+    return Metadata(root.text(0), root.text(1), root.text(5), inputs, outputs)
+
+
+def _notes(table: Table) -> TensorNotes:
+    mean: list[float] = []
+    std: list[float] = []
+    for unit in table.tables(4):
+        options = unit.table(1) if unit.number(0, "B") == NORMALIZATION else None
+        if options:
+            mean, std = options.floats(0), options.floats(1)
+    files = [each.text(0) for each in table.tables(6) if each.number(2, "b") in (AXIS_LABELS, VALUE_LABELS)]
+    return TensorNotes(table.text(0), mean, std, files)
+
+
+def read_packed(stream: BinaryIO) -> Packed:
+    """Nothing, where there is no zip or a broken one: a model can do without."""
+    try:
+        _check_index(stream)
+        with zipfile.ZipFile(stream) as archive:
+            texts = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".txt")][:MOST_TEXTS]
+            return Packed(archive.namelist(), {entry.filename: _lines(archive, entry) for entry in texts})
+    except UNREADABLE:
+        return Packed([], {})
+
+
+def _check_index(stream: BinaryIO) -> None:
+    """A zip's directory is read at once, so it is held to a size first."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - LARGEST_COMMENT - END_SIZE - LOCATOR_SIZE))
+    tail = stream.read()
+    end = tail.rfind(END)
+    if end < 0 or len(tail) - end < END_SIZE:
+        raise ValueError("no zip")
+    if tail[max(0, end - LOCATOR_SIZE) :].startswith(LOCATOR) or struct.unpack_from("<I", tail, end + 12)[0] > LARGEST_INDEX:
+        raise ValueError("a directory that is too large")
+
+
+def _lines(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> list[str]:
+    """None of what is damaged, or too large for a label file."""
+    if entry.compress_type not in READABLE:
+        return []
+    try:
+        with archive.open(entry) as stream:
+            data = stream.read(LARGEST_TEXT + 1)
+    except UNREADABLE:
+        return []
+    return data.decode("utf-8", "backslashreplace").splitlines() if len(data) <= LARGEST_TEXT else []

@@ -1,0 +1,184 @@
+"""Sets to evaluate on, of the user's own: pictures with boxes that somebody drew, checked, and written in COCO's form."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import SourceError
+from litekiln.formats.label_map import Labels
+from litekiln.recipes.picture_sets import ANNOTATIONS
+
+IMAGES = "images"
+TOLERANCE = 1.0  # pixels that a box may reach out of its picture without a word: labelling programs round
+MOST_SHOWN = 10  # names in one message
+EXPORT_AGAIN = "mend it in the labelling program and export the set again"
+WRONG_SIZE = "the file gives the picture a wrong size, or the boxes were drawn on a resized copy"
+
+
+@dataclass(frozen=True)
+class Box:
+    """What somebody drew around a thing, in pixels of its picture."""
+
+    name: str  # of its class
+    x: float
+    y: float
+    width: float
+    height: float
+    crowd: bool
+    where: str  # file and place, for messages
+
+    def __str__(self) -> str:
+        return f"box x {self.x:g}, y {self.y:g}, width {self.width:g}, height {self.height:g}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture with its boxes."""
+
+    name: str  # its path below images/
+    path: Path
+    width: int
+    height: int
+    boxes: list[Box]
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """What a folder holds, and what its owner should know about it."""
+
+    format: str  # "coco" or "voc"
+    classes: list[str]
+    samples: list[Sample]
+    notes: list[str]
+
+    @property
+    def boxes(self) -> int:
+        return sum(len(sample.boxes) for sample in self.samples)
+
+
+def unusable(where: Path | str, problem: str, cause: str = "", remedy: str = EXPORT_AGAIN) -> SourceError:
+    return SourceError(f"{where}: {problem}", cause=cause, remedy=remedy)
+
+
+def check_readable(path: Path) -> None:
+    """Say so before a copy fails half-way."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        msg = f"{path} can't be read: {error.strerror}"
+        raise SourceError(msg, remedy="check that it is a file which your user may read") from None
+
+
+def amount(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Names for a message, not all of them when they are many."""
+    shown = [repr(name) for name in names]
+    more = len(shown) - MOST_SHOWN
+    return ", ".join(shown[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def check_eval_set(found: EvalSet, folder: Path, labels: Labels, labels_path: Path) -> EvalSet:
+    """The same with boxes cut to their pictures, and only of classes that the model has; or what is wrong with it."""
+    if not found.samples:
+        raise unusable(folder, "it lists no pictures", remedy="give 50 or more pictures of what the model will see, with boxes")
+    twice = next((name for name, count in Counter(sample.name for sample in found.samples).items() if count > 1), None)
+    if twice:
+        raise unusable(folder, f"picture {twice} is listed twice", cause="two exports were joined")
+    cut, note = _cut_to_pictures(found.samples)
+    return _only_known(replace(found, samples=cut, notes=found.notes + note), folder, labels, labels_path)
+
+
+def _cut_to_pictures(samples: list[Sample]) -> tuple[list[Sample], list[str]]:
+    cut, outside = [], []
+    for sample in samples:
+        cut.append(replace(sample, boxes=[_cut(box, sample) for box in sample.boxes]))
+        outside += [box.where for box in sample.boxes if _overhang(box, sample) > TOLERANCE]
+    if not outside:
+        return cut, []
+    return cut, [
+        f"cut at their picture's edge, which they reach out of: {amount(len(outside), 'box', 'boxes')}; first: {outside[0]}"
+    ]
+
+
+def _overhang(box: Box, sample: Sample) -> float:
+    return max(-box.x, -box.y, box.x + box.width - sample.width, box.y + box.height - sample.height)
+
+
+def _cut(box: Box, sample: Sample) -> Box:
+    """The part of a box that is inside its picture."""
+    if box.width <= 0 or box.height <= 0:
+        raise unusable(box.where, f"{box} has no area", cause="it was drawn by a click, or its corners are swapped")
+    left, top = max(box.x, 0.0), max(box.y, 0.0)
+    right, bottom = min(box.x + box.width, sample.width), min(box.y + box.height, sample.height)
+    if right <= left or bottom <= top:
+        size = f"{sample.name}, which is {sample.width}x{sample.height}"
+        raise unusable(box.where, f"{box} lies outside its picture {size}", cause=WRONG_SIZE)
+    inside = _overhang(box, sample) <= 0
+    return box if inside else replace(box, x=left, y=top, width=right - left, height=bottom - top)
+
+
+def _only_known(found: EvalSet, folder: Path, labels: Labels, labels_path: Path) -> EvalSet:
+    """Without the classes that the model can't know: each would count as one that it never finds."""
+    known = dict.fromkeys(labels.names.values())
+    shared = [name for name in found.classes if name in known]
+    if not shared:
+        msg = f"{folder}: no class of the set is in the label map {labels_path}"
+        cause = f"the set has {list_names(found.classes) or 'none'}, the label map has {list_names(known)}"
+        raise SourceError(msg, cause=cause, remedy="give the classes the same names in both, letter by letter")
+    counts = Counter(box.name for sample in found.samples for box in sample.boxes)
+    notes = list(found.notes)
+    unknown = [name for name in found.classes if name not in known]
+    if unknown:
+        boxes = amount(sum(counts[name] for name in unknown), "box", "boxes")
+        left_out = f"{list_names(unknown)}, with {boxes}{_other_case(unknown, known)}"
+        notes.append(f"{folder}: classes that are not in the label map are left out: {left_out}")
+    if empty := [name for name in known if not counts[name]]:
+        notes.append(f"{folder}: it has no boxes of {list_names(empty)}, so their accuracy is not measured")
+    samples = [replace(each, boxes=[box for box in each.boxes if box.name in known]) for each in found.samples]
+    kept = replace(found, classes=shared, samples=samples, notes=notes)
+    if not kept.boxes:
+        msg = f"no box of a class that the model has: {list_names(shared)}"
+        raise unusable(folder, msg, cause="the boxes were not exported", remedy="export the set with its boxes")
+    return kept
+
+
+def _other_case(unknown: list[str], known: Iterable[str]) -> str:
+    lower = {name.lower(): name for name in known}
+    pair = next(((name, lower[name.lower()]) for name in unknown if name.lower() in lower), None)
+    return f" ({pair[0]!r} and {pair[1]!r} are not the same)" if pair else ""
+
+
+def write_eval_set(found: EvalSet, out: Path, say: Callable[[int, int], None]) -> None:
+    """images/ and annotations.json. Everything is counted anew from 1: tools take an annotation with id 0 for none."""
+    for place, sample in enumerate(found.samples, 1):
+        target = out / IMAGES / sample.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        check_readable(sample.path)
+        shutil.copyfile(sample.path, target)
+        say(place, len(found.samples))
+    categories = {name: number for number, name in enumerate(found.classes, 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, sample in enumerate(found.samples, 1):
+        images.append({"id": number, "file_name": sample.name, "width": sample.width, "height": sample.height})
+        for box in sample.boxes:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": categories[box.name],
+                    "bbox": [box.x, box.y, box.width, box.height],
+                    "area": box.width * box.height,
+                    "iscrowd": int(box.crowd),
+                }
+            )
+    kinds = [{"id": number, "name": name} for name, number in categories.items()]
+    text = json.dumps({"images": images, "annotations": annotations, "categories": kinds})
+    (out / ANNOTATIONS).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,85 @@
+"""What goes into a Pi's image, laid out in one folder for the builder: packages, runtime, bundle, list of components."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from litekiln.bundles.layout import MODEL
+from litekiln.bundles.read import Built
+from litekiln.hashing import sha256_file, sha256_value
+from litekiln.paths import Project
+from litekiln.pi.packages import listed_packages
+from litekiln.pi.sbom import sbom
+
+SHARED = ("boxes.py", "detector.py", "pictures.py", "ports.py")  # of steps/: what the verification ran, and the Pi runs
+RUNTIME = "litekiln_pi"
+SBOM = "litekiln.cdx.json"
+
+
+def source_hash(built: Built) -> str:
+    """Of everything the bundle's steps took from outside, so that images of one source can be found by it."""
+    outside = {each.sha256 for step in built.manifest.steps for each in step.inputs.values() if not each.step}
+    return sha256_value(sorted(outside))
+
+
+def labels(built: Built, version: str) -> dict[str, str]:
+    """What `docker inspect` says of the image."""
+    report = built.report
+    return {
+        "org.opencontainers.image.title": f"litekiln {built.name}",
+        "org.opencontainers.image.description": f"Detects objects with {report.model}, variant {report.variant}, on a Raspberry Pi",
+        "org.opencontainers.image.version": version,
+        "org.opencontainers.image.licenses": f"Apache-2.0 AND {report.source.license or 'NOASSERTION'}",
+        "org.opencontainers.image.documentation": "docs/pi.md",
+        "org.litekiln.model": report.model,
+        "org.litekiln.variant": report.variant,
+        "org.litekiln.model.sha256": built.sha256,
+        "org.litekiln.source.sha256": source_hash(built),
+        "org.litekiln.verdict": report.verdict,
+    }
+
+
+def lay_out_context(project: Project, built: Built, packages: Path, folder: Path) -> None:
+    """Everything that the Dockerfile copies."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    code = project.code
+    shutil.copy2(code / "pi" / "lay_out.py", folder / "lay_out.py")
+    shutil.copytree(packages, folder / "packages", copy_function=_link)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(code / "pi" / RUNTIME, folder / "app" / RUNTIME, ignore=ignore)
+    for name in SHARED:
+        shutil.copy2(code / "steps" / name, folder / "app" / name)
+    shutil.copytree(built.origin, folder / "bundle")
+    (folder / "sbom").mkdir()
+    model = {
+        "name": built.name,
+        "version": built.manifest.files.get(MODEL, "")[:12],
+        "sha256": built.sha256,
+        "license": built.report.source.license,
+    }
+    listed = sbom(f"litekiln {built.name}", listed_packages(packages), model)
+    (folder / "sbom" / SBOM).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    _settle(folder)
+
+
+def _link(source: str, target: str) -> None:
+    """The packages are a hundred megabytes: linked where the disk can do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _settle(folder: Path) -> None:
+    """Readable by the image's own user whatever this one's umask is.
+
+    BuildKit sends what has another size or time than last time, and looks no further: each file's time is made of its content. What
+    the image shows is one date, which pi/lay_out.py sets.
+    """
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        if path.is_file():
+            moment = int(sha256_file(path)[:7], 16)
+            os.utime(path, (moment, moment))

@@ -1,0 +1,90 @@
+"""The Pi's packages: wheels for arm64 by hash, unpacked on this machine. Nothing of arm64 runs for it."""
+
+import re
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from filelock import FileLock
+
+from litekiln.errors import NetworkError, ToolchainError
+from litekiln.hashing import sha256_file
+from litekiln.network_settings import package_environment
+from litekiln.paths import Project
+from litekiln.toolchains.lock import PI_PYTHON
+from litekiln.toolchains.pythons import uv_binary
+
+PLATFORM = "aarch64-manylinux_2_36"  # Debian 12's C library, which is in the image
+HASH_SIGN = "Hash mismatch"
+DONE = "complete"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that is in the image."""
+
+    name: str
+    version: str
+    license: str
+
+
+def pi_packages(project: Project) -> Path:
+    """The folder of the lock's packages for the Pi, unpacked once for each lock."""
+    lock = project.code / "pi" / "requirements.lock"
+    folder = project.state / "pi" / f"packages-{sha256_file(lock)[:12]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if (folder / DONE).exists():
+            return folder / "files"
+        shutil.rmtree(folder, ignore_errors=True)
+        for old in folder.parent.glob("packages-*"):
+            if old.is_dir():
+                shutil.rmtree(old)
+        _install(lock, folder / "files")
+        (folder / DONE).touch()
+    return folder / "files"
+
+
+def _install(lock: Path, target: Path) -> None:
+    argv = [str(uv_binary()), "pip", "install", "--quiet", "--target", str(target), "--python-platform", PLATFORM]
+    argv += ["--python-version", PI_PYTHON, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"]
+    argv += ["--no-config", "-r", str(lock)]
+    run = subprocess.run(argv, env=package_environment(), capture_output=True, text=True, check=False)
+    if run.returncode == 0:
+        return
+    tail = run.stderr.strip()[-1500:]
+    if HASH_SIGN in tail:
+        msg = f"a package for the Pi is not the one that pi/requirements.lock names\n{tail}"
+        raise ToolchainError(
+            msg, cause="the package index gave other bytes", remedy="try another index, or `inv lock --toolchain host`"
+        )
+    msg = f"the Pi's packages can't be had\n{tail}"
+    raise NetworkError(msg, cause="the package index can't be reached", remedy="check the network, UV_INDEX_URL and `inv doctor`")
+
+
+def listed_packages(folder: Path) -> list[Package]:
+    """What is in it, by the packages' own words."""
+    found = []
+    for path in sorted(folder.glob("*.dist-info/METADATA")):
+        said = HeaderParser().parsestr(path.read_text(encoding="utf-8"), headersonly=True)
+        name = re.sub(r"[-_.]+", "-", str(said["Name"])).lower()
+        found.append(
+            Package(name, str(said["Version"]), _license(said.get("License-Expression"), said.get_all("Classifier") or []))
+        )
+    return found
+
+
+def _license(expression: str | None, classifiers: list[str]) -> str:
+    """An SPDX expression, or the words of the package's classifier."""
+    if expression:
+        return str(expression)
+    named = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License :: OSI Approved")]
+    return named[0] if named else ""
+
+
+def build_platform() -> str:
+    """How Docker calls this machine's processor."""
+    return "linux/arm64" if "aarch64" in sysconfig.get_platform() or "arm64" in sysconfig.get_platform() else "linux/amd64"

@@ -1,0 +1,244 @@
+"""From a recipe to a plan: fetch → export → calibrate → convert → annotate → verify → measure, each way to each variant."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import LitekilnError, UsageError
+from litekiln.formats.label_map import read_labels
+from litekiln.hashing import sha256_file, sha256_value
+from litekiln.paths import Project
+from litekiln.plan.picture_steps import PictureSteps
+from litekiln.plan.plan import Attempt, Input, Plan, PlanBuilder
+from litekiln.plan.source_steps import TF1, SourceSteps
+from litekiln.plan.verify_steps import REFERENCE, Made, Pictures, VerifySteps
+from litekiln.recipes.picture_sets import PictureSet, load_set
+from litekiln.recipes.recipe import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
+from litekiln.run.store import Store
+from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+
+RANDOM_PICTURES = 100
+# At their peak, in MB, measured on the 640x640 FPNLite.
+MEMORY = {"calibrate": 1600, "convert": 1600, "take": 1600, "annotate": 600}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the command line asks of a build, beside the recipe."""
+
+    variants: tuple[str, ...] = ()  # all of the recipe's, where none is named
+    calibration: PictureSet | None = None  # instead of the recipe's
+    noise: bool = False  # calibrate with random noise
+    raw: bool = False  # without the PostProcess operator
+    force_export: bool = False  # even where the source has a finished graph
+    allow_flex: bool = False  # operators that only full TensorFlow can run
+    keep_float: tuple[str, ...] = ()  # tensors whose operators stay in float, instead of the recipe's
+
+
+def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices()) -> Plan:
+    """The steps that make the named variants of a model, or all that its recipe lists."""
+    listed = recipe.spec.convert.variants
+    unknown = sorted(set(choices.variants) - set(listed))
+    if unknown:
+        msg = f"models/{recipe.name}/model.toml has no variant {unknown[0]!r}"
+        raise UsageError(msg, remedy=f"choose among: {', '.join(listed)}; or add it to convert.variants")
+    wanted: tuple[str, ...] = tuple(variant for variant in listed if variant in choices.variants or not choices.variants)
+    if choices.raw:
+        wanted = tuple(dict.fromkeys(RAW_FORMS[variant] for variant in wanted if variant in RAW_FORMS))
+    if not wanted:
+        msg = f"none of the variants that were named has a form without the PostProcess operator: {', '.join(choices.variants)}"
+        raise UsageError(msg, remedy=f"--raw goes with: {', '.join(RAW_FORMS)}")
+    return _Builder(project, recipe, choices).plan(wanted)
+
+
+class _Builder:
+    """One plan in the making."""
+
+    def __init__(self, project: Project, recipe: Recipe, choices: Choices) -> None:
+        self._project = project
+        self._recipe = recipe
+        self._spec = recipe.spec
+        self._choices = choices
+        self._steps = PlanBuilder(project, recipe.name)
+        self._sources = SourceSteps(project, recipe, self._steps, force_export=choices.force_export)
+        self._finisher = self._sources.finisher
+        self._sets = PictureSteps(project, self._steps, self._finisher)
+        self._last = VerifySteps(recipe, self._steps, self._sources, self._finisher)
+        self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
+        self._evaluation: Pictures | None = None
+
+    def plan(self, wanted: tuple[str, ...]) -> Plan:
+        self._sources.exported(raw=all(_leaves_out_postprocess(variant) for variant in wanted))
+        if self._spec.evaluation:
+            self._evaluation = self._sets.evaluation(load_set(self._project, self._spec.evaluation.set))
+        for variant in wanted:
+            converters = self._converters(variant)
+            ways = [(each, f" ({each.name})" if place else "") for place, each in enumerate(converters)]
+            self._steps.variant(variant, [self._attempt(variant, toolchain, suffix) for toolchain, suffix in ways])
+        self._sets.save()
+        return self._steps.plan(wanted)
+
+    @cached_property
+    def _calibration(self) -> PictureSet | None:
+        """What the command line gives, else what the recipe names; noise needs none."""
+        if self._choices.noise or self._choices.calibration or not self._spec.calibration:
+            return self._choices.calibration
+        return load_set(self._project, self._spec.calibration.set)
+
+    def _calibration_at_hand(self) -> Pictures | None:
+        """The same for variants that could do without: only what lies here, or can be drawn."""
+        try:
+            found = self._calibration
+            return self._sets.calibration(found) if found and not found.spec.url else None
+        except LitekilnError:
+            return None  # where pictures are needed, that is said
+
+    def _attempt(self, variant: str, toolchain: Toolchain, suffix: str) -> Attempt:
+        """One way to a variant: convert, annotate, verify, measure; for integers also where their error comes from."""
+        convert, made = self._made(variant, toolchain, suffix)
+        pictures = self._judged_on(variant)
+        reference = self._reference(variant, toolchain, suffix, pictures)
+        noise = {"noise": True} if self._choices.noise and variant in INTEGER_VARIANTS else {}
+        verify = self._last.verify(made, pictures, reference, {**self._asked(variant), **noise})
+        trace = ""
+        if f"calibrate{suffix}" in self._steps and variant in INTEGER_VARIANTS and pictures:
+            trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures, self._kept_in_float())
+        measure = self._last.measure(made, verify)
+        judged_on = pictures.name if pictures else ""
+        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace, judged_on)
+
+    def _judged_on(self, variant: str) -> Pictures | None:
+        """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""
+        if self._evaluation:
+            return self._evaluation
+        if variant in INTEGER_VARIANTS and self._calibration:
+            return self._sets.calibration(self._calibration)
+        return self._calibration_at_hand() or self._sets.drawn()
+
+    def _reference(self, variant: str, toolchain: Toolchain, suffix: str, pictures: Pictures | None) -> Made | None:
+        """float32 of the same toolchain, so that nothing but the numbers differs. Pictures of something else tell nothing."""
+        if variant == REFERENCE or REFERENCE not in self._spec.convert.variants or not pictures:
+            return None
+        if not pictures.evaluates and (self._choices.raw or self._choices.noise or pictures.stand_in):
+            return None
+        toolchain = self._converters(REFERENCE)[0] if variant in TF1_VARIANTS else toolchain
+        made = self._made(REFERENCE, toolchain, suffix)[1]
+        if pictures.evaluates:
+            self._last.verify(made, pictures, None, self._asked(REFERENCE))
+        return made
+
+    def _made(self, variant: str, toolchain: Toolchain, suffix: str) -> tuple[str, Made]:
+        """The step that converts it, and what annotate makes of that: in one toolchain whatever made it."""
+        exported = self._exported(variant)
+        convert, annotate = f"convert {variant}{suffix}", f"annotate {variant}{suffix}"
+        if annotate not in self._steps:
+            self._convert(convert, variant, toolchain, suffix)
+            described = {"model": self._recipe.name, "license": self._spec.source.license, "labels": self._labels}
+            inputs = {"converted": self._steps.output(convert), "exported": exported}
+            self._add(annotate, "annotate.py", self._finisher, {"variant": variant, **described}, inputs)
+        return convert, Made(variant, suffix, exported, self._steps.output(annotate))
+
+    def _add(self, step: str, program: str, toolchain: Toolchain, args: dict[str, Any], inputs: dict[str, Input]) -> None:
+        memory = MEMORY[program.partition("_")[0].removesuffix(".py")]
+        self._steps.add(step, program, toolchain, args=args, inputs=inputs, memory=memory, keep_refusal=True)
+
+    def _converters(self, variant: str) -> list[Toolchain]:
+        """The toolchains to try, in order. What TF1's converter makes and what is finished already has one way only."""
+        if self._spec.source.kind == "tflite":
+            return [self._finisher]
+        if variant in TF1_VARIANTS:
+            return [load_toolchain(self._project, TF1)]
+        return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
+
+    def _convert(self, step: str, variant: str, toolchain: Toolchain, suffix: str) -> None:
+        inputs = {"exported": self._exported(variant)}
+        args = {"variant": variant, **self._asked(variant)}
+        if self._spec.source.kind == "tflite":
+            self._add(step, "take_tflite.py", toolchain, args, inputs)
+        elif variant in TF1_VARIANTS:
+            self._convert_by_tf1(step, variant, toolchain, inputs)
+        elif variant in INTEGER_VARIANTS:
+            self._calibrate(toolchain, suffix)
+            self._add(step, "convert_integer.py", toolchain, args, {"calibrated": self._steps.output(f"calibrate{suffix}")})
+        else:
+            self._add(step, "convert_float.py", toolchain, args, inputs)
+
+    def _convert_by_tf1(self, step: str, variant: str, toolchain: Toolchain, inputs: dict[str, Input]) -> None:
+        """By TF1's own converter; what it made is held to its name in the toolchain that finishes."""
+        made, qat = f"{step} in TF1", self._spec.qat
+        self._add(made, "convert_tf1.py", toolchain, {"variant": variant, "mean": qat.mean, "std": qat.std}, inputs)
+        self._add(step, "take_tflite.py", self._finisher, {"variant": variant}, {**inputs, "made": self._steps.output(made)})
+
+    def _asked(self, variant: str) -> dict[str, Any]:
+        """What the command line and the recipe ask of converters; the step that checks it has to know."""
+        asked: dict[str, Any] = {"allow_flex": True} if self._choices.allow_flex else {}
+        kept = self._kept_in_float()
+        return {**asked, "keep_float": kept} if kept and variant.startswith("int8") else asked
+
+    def _kept_in_float(self) -> list[str]:
+        return list(self._choices.keep_float or self._spec.convert.keep_float)
+
+    def _exported(self, variant: str) -> Input:
+        """What the variant is converted from. int8-raw is cut after the conversion, so it starts from the whole graph."""
+        return self._steps.output(self._sources.exported(raw=_leaves_out_postprocess(variant)))
+
+    def _calibrate(self, toolchain: Toolchain, suffix: str) -> None:
+        """Once per toolchain, for all its integer variants."""
+        step = f"calibrate{suffix}"
+        if step in self._steps:
+            return
+        inputs = {"exported": self._steps.output(self._sources.exported())}
+        args: dict[str, Any] = {"seed": 0, "random": RANDOM_PICTURES}
+        if self._calibration:
+            pictures = self._sets.calibration(self._calibration)
+            args = {"seed": self._calibration.spec.seed, **pictures.told}
+            inputs["pictures"] = pictures.input
+        if self._choices.allow_flex:
+            args["allow_flex"] = True
+        self._add(step, "calibrate.py", toolchain, args, inputs)
+
+
+def _leaves_out_postprocess(variant: str) -> bool:
+    """Whether its graph is exported without the PostProcess operator. int8-raw's is cut when it is quantized."""
+    return variant in RAW_FORMS.values() and variant not in INTEGER_VARIANTS
+
+
+def source_config(project: Project, recipe: Recipe) -> Path | None:
+    """A model's pipeline.config, where it is here already."""
+    sources = SourceSteps(project, recipe, PlanBuilder(project, recipe.name), force_export=False)
+    config = sources.detection()[0]["config"]
+    if not config.step:
+        return project.work / config.path
+    entry = Store(project.state).get(config.sha256)
+    return entry.files / config.path if entry else None
+
+
+def plan_smoke(project: Project, toolchain: Toolchain) -> Plan:
+    """One step: the toolchain's smoke program."""
+    builder = PlanBuilder(project, "smoke")
+    spec = toolchain.spec
+    args = {"python": spec.python, "tensorflow": spec.tensorflow, "imports": spec.imports}
+    builder.add("smoke", "smoke.py", toolchain, args=args, inputs={}, timeout=900)
+    return builder.plan()
+
+
+def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
+    """One step: the picture of a .tflite file's graph."""
+    builder = PlanBuilder(project, "graph")
+    builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
+    return builder.plan()
+
+
+def plan_fix(
+    project: Project, toolchain: Toolchain, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
+) -> Plan:
+    """One step: a finished file repaired, and proven to detect the same."""
+    builder = PlanBuilder(project, "lint")
+    inputs = {"model": builder.file(model)}
+    if pictures:
+        folder, names = pictures
+        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
+        args = {**args, "pictures": names}
+    builder.add("fix", "fix_tflite.py", toolchain, args=args, inputs=inputs, timeout=1200, keep_refusal=True)
+    return builder.plan()

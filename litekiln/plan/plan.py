@@ -1,0 +1,194 @@
+"""The plan: a list of steps with keys. A value: it can be printed, counted, compared and sent elsewhere.
+
+A step's key is the hash of its ingredients: its program, its arguments, its toolchain's lock and its inputs. An input that
+another step makes counts with that step's key, so all keys are known before anything runs.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from litekiln.hashing import canonical_json, sha256_paths, sha256_tree, sha256_value
+from litekiln.paths import Project
+from litekiln.toolchains.toolchain import Toolchain
+
+FORMAT = 4
+IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.MULTILINE)
+HOST = ""  # the toolchain of a step that litekiln does itself: only fetching, which needs the network
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file or folder of the project (`path`, below the work folder), or what another step made (`step`, and `path` within it)."""
+
+    path: str
+    sha256: str
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program run in one toolchain. `id` is its name for people, unique in the plan; `key` its name in the store.
+
+    `memory` is what it takes at its peak, in MB. `keep_refusal` keeps a refusal in the store like a result: the same inputs would
+    be refused again, and another toolchain is tried instead. `alone` keeps everything else waiting: it measures time.
+    """
+
+    id: str
+    program: str
+    toolchain: str
+    args: dict[str, Any]
+    inputs: dict[str, Input]
+    ingredients: dict[str, str]
+    timeout: int
+    memory: int
+    keep_refusal: bool = False
+    alone: bool = False
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to a variant: in which toolchain it is converted, from which step's output, and by which steps.
+
+    `trace` is the step that tells where its error comes from; variants of one calibration share it, and some have none.
+    """
+
+    toolchain: str
+    exported: str
+    convert: str
+    annotate: str
+    verify: str
+    measure: str
+    trace: str = ""
+    pictures: str = ""  # the set that it is judged on, by name: no step is told, or a renamed folder would make its own again
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The steps that have to be finished for the variant to be."""
+        return tuple(filter(None, (self.measure or self.verify, self.trace)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in an order in which they can run; for each variant the ways to it, the preferred one first; and which to bundle."""
+
+    model: str
+    steps: tuple[Step, ...]
+    variants: dict[str, tuple[Attempt, ...]] = field(default_factory=dict)
+    bundled: tuple[str, ...] = ()
+
+    def step(self, step_id: str) -> Step:
+        return next(step for step in self.steps if step.id == step_id)
+
+    def goals(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """What has to be finished, by name: the steps of one of these ways, the first that can be gone."""
+        if not self.variants:
+            return {step.id: ((step.id,),) for step in self.steps}
+        return {name: tuple(attempt.ends for attempt in attempts) for name, attempts in self.variants.items()}
+
+    def leading_to(self, *step_ids: str) -> list[Step]:
+        """Steps and all that they need, in the plan's order."""
+        wanted = set(step_ids)
+        for step in reversed(self.steps):
+            if step.id in wanted:
+                wanted |= {value.step for value in step.inputs.values() if value.step}
+        return [step for step in self.steps if step.id in wanted]
+
+    def to_json(self) -> str:
+        return canonical_json({"format": FORMAT, **asdict(self)})
+
+    @staticmethod
+    def from_json(text: str) -> "Plan":
+        data = json.loads(text)
+        steps = tuple(
+            Step(**{**step, "inputs": {name: Input(**value) for name, value in step["inputs"].items()}}) for step in data["steps"]
+        )
+        variants = {name: tuple(Attempt(**each) for each in attempts) for name, attempts in data["variants"].items()}
+        return Plan(model=data["model"], steps=steps, variants=variants, bundled=tuple(data["bundled"]))
+
+
+class PlanBuilder:
+    """Adds steps in order, keying each by what went before."""
+
+    def __init__(self, project: Project, model: str) -> None:
+        self.project = project
+        self.model = model
+        self._steps: dict[str, Step] = {}
+        self._variants: dict[str, tuple[Attempt, ...]] = {}
+        self._codes: dict[str, str] = {}
+
+    def __contains__(self, step_id: str) -> bool:
+        return step_id in self._steps
+
+    def file(self, path: Path, sha256: str = "") -> Input:
+        """An input that lies in the project, or elsewhere on this machine; its hash, if it is known already."""
+        work = self.project.work
+        shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
+        return Input(path=shown, sha256=sha256 or sha256_tree(path))
+
+    def output(self, step_id: str, path: str = "") -> Input:
+        """An input that an earlier step makes."""
+        return Input(path=path, sha256=self._steps[step_id].key, step=step_id)
+
+    def add(
+        self,
+        step_id: str,
+        program: str,
+        toolchain: Toolchain | None,
+        *,
+        args: dict[str, Any],
+        inputs: Mapping[str, Input],
+        timeout: int = 3600,
+        memory: int = 1000,
+        keep_refusal: bool = False,
+        alone: bool = False,
+    ) -> None:
+        """A program of steps/ in a toolchain; without a toolchain, one of the host's own steps."""
+        ingredients = {
+            "code": self._code(program) if toolchain else program,
+            "arguments": sha256_value(args),
+            "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]) if toolchain else HOST,
+            **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
+        }
+        self._steps[step_id] = Step(
+            id=step_id,
+            program=program,
+            toolchain=toolchain.name if toolchain else HOST,
+            args=args,
+            inputs=dict(inputs),
+            ingredients=ingredients,
+            timeout=timeout,
+            memory=memory,
+            keep_refusal=keep_refusal,
+            alone=alone,
+            key=sha256_value([FORMAT, program, ingredients]),
+        )
+
+    def _code(self, program: str) -> str:
+        if program not in self._codes:
+            steps = self.project.steps
+            self._codes[program] = sha256_paths(program_files(steps, program), root=steps)
+        return self._codes[program]
+
+    def variant(self, name: str, attempts: list[Attempt]) -> None:
+        self._variants[name] = tuple(attempts)
+
+    def plan(self, bundled: tuple[str, ...] = ()) -> Plan:
+        return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants, bundled=bundled)
+
+
+def program_files(steps: Path, program: str) -> list[Path]:
+    """A step program and the modules beside it that it imports, directly or not: what its result depends on."""
+    found: dict[Path, None] = {}
+    waiting = [steps / program]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = None
+            names = IMPORTED.findall(path.read_text(encoding="utf-8"))
+            waiting += [steps / f"{name}.py" for name in names if (steps / f"{name}.py").is_file()]
+    return list(found)

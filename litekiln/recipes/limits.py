@@ -1,0 +1,48 @@
+"""What a variant is held to, where its recipe doesn't say something else."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from litekiln.toml_files import Table
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Limits(Table, frozen=True, kw_only=True):
+    """[verify.variants.<variant>]: what differs from the defaults."""
+
+    iou: Share | None = None  # from here on a box is the source's
+    share: Share | None = None  # of the source's detections: fewer is refused
+    warn_share: Share | None = None  # fewer is worth a warning; of float32's detections too
+    raw: Annotated[float, Meta(ge=0)] | None = None  # the largest difference of a raw output, as a share of its largest value
+    raw_mean: Annotated[float, Meta(ge=0)] | None = None  # the mean one, as a share of the mean value; where nothing is detected
+    agreement: Share | None = None  # of float32's detections, where there is no evaluation set
+    max_map_drop: Annotated[float, Meta(ge=0)] | None = None  # points of mAP against float32: more is refused
+    warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is worth a warning
+
+
+FLOAT = Limits(iou=0.99, share=0.99, warn_share=0.99, raw=0.01, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2)
+HALF = Limits(iou=0.9, share=0.95, warn_share=0.97, raw=0.05, raw_mean=0.02, agreement=0.95, max_map_drop=1.0, warn_map_drop=0.4)
+EIGHT_BITS = Limits(iou=0.5, share=0.6, warn_share=0.85, raw_mean=0.5, agreement=0.6, max_map_drop=1.5, warn_map_drop=0.6)
+DEFAULTS = {
+    "float32": FLOAT,
+    "float16": HALF,
+    "dynamic": EIGHT_BITS,
+    "int8": EIGHT_BITS,
+    "int16x8": EIGHT_BITS,
+    "uint8-qat": EIGHT_BITS,
+}
+
+
+def limits(variant: str, told: Limits | None, max_map_drop: float | None, warn_map_drop: float | None) -> dict[str, Any]:
+    """The variant's limits: the recipe's for this variant, else the recipe's for all, else the defaults."""
+    inside = next(name for name in sorted(DEFAULTS, key=len, reverse=True) if variant.startswith(name))
+    found = {name: getattr(DEFAULTS[inside], name) for name in Limits.__struct_fields__}
+    for_all = {"max_map_drop": max_map_drop, "warn_map_drop": warn_map_drop} if DEFAULTS[inside] is not FLOAT else {}
+    own = {name: getattr(told, name) for name in found} if told else {}
+    return {name: _first(own.get(name), for_all.get(name), value) for name, value in found.items()}
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

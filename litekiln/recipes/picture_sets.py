@@ -1,0 +1,116 @@
+"""Picture sets below calib/, to calibrate with or to evaluate on: a folder's, a public archive's, or drawn by a generator."""
+
+import difflib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from litekiln.errors import CalibrationError, RecipeError, UsageError
+from litekiln.paths import Project
+from litekiln.recipes.pins import Pinned
+from litekiln.toml_files import load_table
+
+SET = "set.toml"
+ANNOTATIONS = "annotations.json"  # of a set to evaluate on, in COCO's form
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+TOO_FEW = 10
+MOST = 500
+RANDOM = "random"
+
+
+class SetFile(Pinned, frozen=True, kw_only=True):
+    """set.toml: one of folder, generator and url; how many pictures are taken of them; with which seed they are chosen or drawn."""
+
+    license: str = ""
+    folder: str = ""
+    generator: str = ""
+    pinned: str = ""
+    count: Annotated[int, Meta(ge=1)] = MOST
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.check_pin()
+        if sum(map(bool, (self.folder, self.generator, self.url))) != 1:
+            msg = "folder: give one of folder (of pictures), generator (a Python file) and url (an archive)"
+            raise ValueError(msg)
+        if self.url and not self.pinned:
+            msg = "pinned: missing; a list of the archive's pictures: sha256, bytes and path of each, one a line"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One that an archive must hold."""
+
+    sha256: str
+    size: int
+    path: str
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """A set by its name: `coco128` is calib/coco128/, `shapes/eval` is calib/shapes/eval/."""
+
+    name: str
+    folder: Path
+    spec: SetFile
+
+    def pictures(self) -> list[str]:
+        """The chosen pictures of a folder, as paths below it."""
+        return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
+
+    def pinned(self) -> list[Picture]:
+        """The archive's pictures."""
+        shown_as = f"calib/{self.name}/{self.spec.pinned}"
+        found = []
+        for line in (self.folder / self.spec.pinned).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                parts = line.split(maxsplit=2)
+                if len(parts) != 3 or len(parts[0]) != 64 or not parts[1].isdigit():
+                    msg = f"{shown_as}: expected sha256, bytes and path, got {line!r}"
+                    raise RecipeError(msg, remedy="mend that line")
+                found.append(Picture(parts[0], int(parts[1]), parts[2]))
+        return found
+
+
+def load_set(project: Project, name: str) -> PictureSet:
+    folder = project.calib / name
+    if not (folder / SET).is_file():
+        known = set_names(project)
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known) or 'none'}"
+        msg = f"unknown picture set {name!r}, {hint}"
+        raise UsageError(
+            msg, cause=f"a set is a folder with a {SET} below calib/", remedy="or give a folder of pictures: --calib DIR"
+        )
+    spec = load_table(folder / SET, SetFile, shown_as=f"calib/{name}/{SET}")
+    for key in ("folder", "generator", "pinned"):
+        value = getattr(spec, key)
+        if value and not (folder / value).exists():
+            msg = f"calib/{name}/{SET}: {key}: no {value!r} in calib/{name}/"
+            raise RecipeError(msg, remedy="write the path as it is seen from the set's folder")
+    return PictureSet(name, folder, spec)
+
+
+def set_names(project: Project) -> list[str]:
+    return sorted(path.parent.relative_to(project.calib).as_posix() for path in project.calib.glob(f"**/{SET}"))
+
+
+def from_folder(folder: Path) -> PictureSet:
+    """A folder of pictures that somebody names on the command line."""
+    return PictureSet(folder.name, folder.parent, SetFile(folder=folder.name))
+
+
+def choose(folder: Path, count: int, seed: int) -> list[str]:
+    """The pictures below a folder; of more than `count`, as many as that, the same ones each time."""
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if len(names) < TOO_FEW:
+        msg = f"{folder} has {len(names)} pictures, at least {TOO_FEW} are needed to calibrate"
+        cause = f"looked for {' '.join(SUFFIXES)} in it and in its folders"
+        raise CalibrationError(msg, cause=cause, remedy="give 100 or more pictures of what the model will see: --calib DIR")
+    return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, no secret

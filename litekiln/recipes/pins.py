@@ -1,0 +1,79 @@
+"""Downloads that are held to a hash: the keys of a recipe or picture set that say so, and the record of a first use.
+
+Where the upstream publishes no hash, `sha256 = "first-use"` records what the first download had, in a lock file beside the recipe.
+"""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from litekiln.fetch.fetch import Archive, Remote
+from litekiln.toml_files import Table, load_table
+
+FIRST_USE = "first-use"
+LOCK = "source.lock"
+DIGITS = {"sha256": 64, "sha384": 96}
+
+
+class Pinned(Table, frozen=True, kw_only=True):
+    """Keys of something that may be downloaded."""
+
+    url: str = ""
+    sha256: str = ""
+    sha384: str = ""
+    size: int | None = None
+
+    def check_pin(self) -> None:
+        """Raises ValueError for an address or hash that can't be right."""
+        if not self.url:
+            return
+        if not self.url.startswith("https://") and not re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]", self.url):
+            msg = f"url: expected an https address, got {self.url!r}"
+            raise ValueError(msg)
+        if bool(self.sha256) == bool(self.sha384):
+            msg = f"sha256: give sha256 or sha384 of the archive, or sha256 = {FIRST_USE!r} where nobody publishes one"
+            raise ValueError(msg)
+        for name, length in DIGITS.items():
+            value = getattr(self, name)
+            if value and value != FIRST_USE and not re.fullmatch(rf"[0-9a-f]{{{length}}}", value):
+                msg = f"{name}: expected {length} hex digits, got {value!r}"
+                raise ValueError(msg)
+
+    def remote(self, folder: Path) -> Remote:
+        """What to fetch, and the hash it is held to: the recipe's, or the one that the first use recorded in `folder`."""
+        if self.sha384:
+            return Remote(self.url, f"sha384:{self.sha384}", self.size)
+        if self.sha256 != FIRST_USE:
+            return Remote(self.url, f"sha256:{self.sha256}", self.size)
+        recorded = _recorded(folder)
+        if recorded and recorded.url == self.url:
+            return Remote(self.url, f"sha256:{recorded.sha256}", recorded.size)
+        return Remote(self.url, "", self.size)
+
+
+class FirstUse(Table, frozen=True, kw_only=True):
+    """source.lock: what the first download had."""
+
+    url: str
+    sha256: str
+    size: int
+
+
+def _recorded(folder: Path) -> FirstUse | None:
+    path = folder / LOCK
+    return load_table(path, FirstUse, shown_as=f"{folder.name}/{LOCK}") if path.exists() else None
+
+
+def record_first_use(folder: Path, url: str, archive: Archive) -> Path:
+    """Write the lock file, whole or not at all."""
+    path = folder / LOCK
+    values = msgspec.structs.asdict(FirstUse(url=url, sha256=archive.sha256, size=archive.size))
+    lines = [f'{name} = "{value}"\n' if isinstance(value, str) else f"{name} = {value}\n" for name, value in values.items()]
+    staged = path.with_suffix(".new")
+    staged.write_text(
+        "# What the first download had. Later ones must match. To take a new one, delete this and the old download.\n"
+        + "".join(lines)
+    )
+    staged.replace(path)
+    return path

@@ -1,0 +1,209 @@
+"""Recipes: what a model folder's model.toml says. Adding a model is adding its folder."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from litekiln.errors import RecipeError, UsageError
+from litekiln.paths import Project
+from litekiln.recipes.limits import Limits, limits
+from litekiln.recipes.pins import Pinned
+from litekiln.toml_files import Table, load_table
+
+Kind = Literal["tf2-detection", "tf1-detection", "tf1-frozen", "keras", "saved-model", "function", "tflite"]
+Variant = Literal[
+    "float32", "float32-raw", "float32-tf1", "float32-tf1-raw", "float16", "dynamic",
+    "int8", "int8-io", "int8-raw", "int16x8", "uint8-qat", "uint8-qat-raw",
+]  # fmt: skip
+INTEGER_VARIANTS = ("int8", "int8-io", "int8-raw", "int16x8")  # those that need pictures to calibrate with
+TF1_VARIANTS = ("float32-tf1", "float32-tf1-raw", "uint8-qat", "uint8-qat-raw")  # those that TF1's own converter makes
+# The same numbers without the PostProcess operator.
+RAW_FORMS = {"float32": "float32-raw", "float32-tf1": "float32-tf1-raw", "int8": "int8-raw", "uint8-qat": "uint8-qat-raw"}
+CHECKPOINT_KINDS = ("tf2-detection", "tf1-detection")  # with their pipeline.config
+DETECTION_KINDS = (*CHECKPOINT_KINDS, "tf1-frozen")
+TF1_KINDS = ("tf1-detection", "tf1-frozen")
+TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
+RECIPE = "model.toml"
+FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
+
+
+CHANNELS = 3
+TELL_PIXELS = "[input] mean = 127.5, std = 127.5 for pixels from -1 to 1; 0 and 255 for 0 to 1; 0 and 1 for 0 to 255"
+
+
+class Source(Pinned, frozen=True, kw_only=True):
+    """Where the model comes from: an archive or file at a url, or a folder or file beside the recipe."""
+
+    kind: Kind
+    license: str
+    folder: str = ""
+    file: str = ""
+    member: str = ""  # what of an archive is meant, where it holds more than one thing
+    signature: str = ""  # of a SavedModel
+    function: str = ""  # package.module:attribute, in the folder
+    custom: str = ""  # a Python file beside the recipe with a Keras file's own classes
+    outputs: list[Literal["boxes", "classes", "scores", "count"]] = field(default_factory=list)  # of a .tflite, in its order
+    published_map: Annotated[float, Meta(ge=0, le=100)] | None = None
+
+    def __post_init__(self) -> None:
+        self.check_pin()
+        if [bool(self.url), bool(self.folder), bool(self.file)].count(True) != 1:
+            msg = "url: give one of url (an archive or file), folder and file (below the model's own)"
+            raise ValueError(msg)
+        if self.member and not self.url:
+            msg = "member: names a part of an archive, and there is no url"
+            raise ValueError(msg)
+        for key, kind in (("signature", "saved-model"), ("function", "function"), ("custom", "keras"), ("outputs", "tflite")):
+            if getattr(self, key) and self.kind != kind:
+                msg = f"{key}: only a source of kind {kind!r} has one, this is {self.kind!r}"
+                raise ValueError(msg)
+        if self.kind == "function" and not re.fullmatch(FUNCTION, self.function):
+            msg = 'function: expected "package.module:attribute"'
+            raise ValueError(msg)
+        if self.kind == "function" and self.url and not self.member:
+            msg = "member: missing, and of an archive it says which folder holds the code"
+            raise ValueError(msg)
+
+
+class InputPixels(Table, frozen=True, kw_only=True):
+    """What the network takes: (pixel - mean) / std, of RGB pixels from 0 to 255. One number, or one per channel."""
+
+    mean: float | list[float]
+    std: float | list[float]
+    resize: Literal["stretch", "letterbox"] = "stretch"
+
+    def __post_init__(self) -> None:
+        for key in ("mean", "std"):
+            value = getattr(self, key)
+            if isinstance(value, list) and len(value) != CHANNELS:
+                msg = f"{key}: expected one number, or three: red, green, blue"
+                raise ValueError(msg)
+        if 0 in self.channels("std"):
+            msg = "std: can't be 0, it is divided by"
+            raise ValueError(msg)
+
+    def channels(self, name: Literal["mean", "std"]) -> list[float]:
+        value = getattr(self, name)
+        return list(value) if isinstance(value, list) else [value] * CHANNELS
+
+
+class Qat(Table, frozen=True, kw_only=True):
+    """What an input byte means to a quantization-aware model: (byte - mean) / std. TF1's converter is told, it can't know."""
+
+    mean: int = 128
+    std: Annotated[float, Meta(gt=0)] = 127.5
+
+
+class Export(Table, frozen=True, kw_only=True):
+    """How its graph is written."""
+
+    toolchain: str = "tf2.13"
+    max_detections: Annotated[int, Meta(ge=1, le=1000)] = 10
+    nms: Literal["fast", "regular"] = "fast"
+
+
+class Convert(Table, frozen=True, kw_only=True):
+    """How the graph becomes TFLite. The next toolchain is tried for what the one before refuses."""
+
+    toolchains: Annotated[list[str], Meta(min_length=1)]
+    variants: Annotated[list[Variant], Meta(min_length=1)]
+    keep_float: list[str] = field(default_factory=list)  # of variants of 8 bits: tensors whose operators stay in float
+
+
+class PictureSet(Table, frozen=True, kw_only=True):
+    """A set of pictures: a folder below calib/."""
+
+    set: str
+
+
+class Labels(Table, frozen=True, kw_only=True):
+    """The label map, beside the recipe."""
+
+    file: str
+
+
+class Verify(Table, frozen=True, kw_only=True):
+    """What variants are held to: all, or each by its name."""
+
+    max_map_drop: Annotated[float, Meta(ge=0)] | None = None
+    warn_map_drop: Annotated[float, Meta(ge=0)] | None = None
+    variants: dict[Variant, Limits] = field(default_factory=dict)
+
+    def limits(self, variant: str) -> dict[str, Any]:
+        told: dict[str, Limits] = {str(name): each for name, each in self.variants.items()}
+        return limits(variant, told.get(variant), self.max_map_drop, self.warn_map_drop)
+
+
+class RecipeFile(Table, frozen=True, kw_only=True):
+    """model.toml"""
+
+    source: Source
+    export: Export = Export()
+    convert: Convert
+    labels: Labels | None = None
+    input: InputPixels | None = None
+    qat: Qat = Qat()
+    calibration: PictureSet | None = None
+    evaluation: PictureSet | None = None
+    verify: Verify = Verify()
+
+    def __post_init__(self) -> None:
+        kind, variants = self.source.kind, self.convert.variants
+        integer = [variant for variant in variants if variant in INTEGER_VARIANTS]
+        if integer and not self.calibration and kind != "tflite":
+            msg = f'calibration: missing, and {integer[0]} needs pictures: [calibration] set = "a folder below calib/"'
+            raise ValueError(msg)
+        if kind in DETECTION_KINDS and not self.labels:
+            msg = 'labels: missing, and a detector\'s classes have names: [labels] file = "labels.pbtxt"'
+            raise ValueError(msg)
+        if kind in TOLD_KINDS and not self.input:
+            msg = f"input: missing, and a source of kind {kind!r} does not say what its pixels are: {TELL_PIXELS}"
+            raise ValueError(msg)
+        for variant in variants:
+            if variant in TF1_VARIANTS and kind not in (*TF1_KINDS, "tflite"):
+                msg = f"convert.variants: {variant} is made by TF1's converter, from a source of kind {' or '.join(TF1_KINDS)}"
+                raise ValueError(msg)
+        if kind == "tflite" and len(variants) != 1:
+            msg = "convert.variants: a finished .tflite is of one variant, name that one"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model: its folder's name, the folder, and what its recipe says."""
+
+    name: str
+    folder: Path
+    spec: RecipeFile
+
+    @property
+    def labels(self) -> Path | None:
+        return self.folder / self.spec.labels.file if self.spec.labels else None
+
+
+def recipe_names(project: Project) -> list[str]:
+    return sorted(path.parent.name for path in project.models.glob(f"*/{RECIPE}"))
+
+
+def load_recipe(project: Project, name: str) -> Recipe:
+    known = recipe_names(project)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known) or 'none'}"
+        msg = f"unknown model {name!r}, {hint}"
+        raise UsageError(msg, cause=f"a model is a folder with a {RECIPE} below {project.models}", remedy="inv models")
+    folder = project.models / name
+    shown_as = f"models/{name}/{RECIPE}"
+    spec = load_table(folder / RECIPE, RecipeFile, shown_as=shown_as)
+    labels = spec.labels.file if spec.labels else ""
+    source = spec.source
+    named = {"source.folder": source.folder, "source.file": source.file, "source.custom": source.custom, "labels.file": labels}
+    for key, value in named.items():
+        if value and not (folder / value).exists():
+            msg = f"{shown_as}: {key}: no {value!r} in models/{name}/"
+            raise RecipeError(msg, remedy="write the path as it is seen from the model's folder")
+    return Recipe(name=name, folder=folder, spec=spec)

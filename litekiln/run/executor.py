@@ -1,0 +1,227 @@
+"""Make one step's entry in the store: once, however many ask for it at the same time."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln.engines.base import Box, Engine, Job, Stop
+from litekiln.errors import (
+    BaseUnreachable,
+    ImageBuildFailed,
+    LitekilnError,
+    StepFailed,
+    StepRefused,
+    StoreCorrupt,
+    ToolchainError,
+    WrongToolchainHere,
+)
+from litekiln.hashing import canonical_json
+from litekiln.leases import Lease
+from litekiln.paths import Project
+from litekiln.plan.plan import HOST, Plan, Step
+from litekiln.run.merged_plans import Several
+from litekiln.run.reasons import reason_to_run, remember
+from litekiln.run.schedule import Finished, Run, Schedule
+from litekiln.run.step_errors import step_error
+from litekiln.run.store import Entry, Store, refuse_full_disk, saying_disk_full
+from litekiln.terminal import Reporter
+from litekiln.toolchains.toolchain import load_toolchain
+
+REQUEST_FORMAT = 1
+# One toolchain can't be had, others can: where several models are built, only those that need it end.
+TOOLCHAIN_FAILURES = (ToolchainError, WrongToolchainHere, ImageBuildFailed, BaseUnreachable)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One step to make: of which plan, what of that is there, and what people see as its name."""
+
+    plan: Plan
+    step: Step
+    finished: dict[str, Finished]
+    shown: str
+
+
+class Executor:
+    """Runs plans on one engine. Toolchains are opened when the first step needs them, and closed at the end."""
+
+    def __init__(self, project: Project, choose: Callable[[], Engine], lease: Lease, reporter: Reporter, jobs: int = 1) -> None:
+        self._project = project
+        self._choose = choose
+        self._engine: Engine | None = None
+        self._lease = lease
+        self._reporter = reporter
+        self._jobs = jobs
+        self._store = Store(project.state)
+        self._boxes: dict[str, Box] = {}
+        self._unopened: dict[str, LitekilnError] = {}
+        self._open = ExitStack()
+        self._opening = threading.Lock()
+        self._stop = Stop()
+
+    def __enter__(self) -> "Executor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def run(self, plan: Plan, *, force: bool | Callable[[Step], bool] = False) -> Run:
+        """What the plan's goals take. A failed step stops only what depends on it and has no other way.
+
+        `force` does steps again though the store has them: all, or those it says yes to.
+        """
+
+        def perform(step: Step, finished: dict[str, Finished]) -> Finished:
+            again = force(step) if callable(force) else force
+            return self._perform(_Task(plan, step, finished, step.id), force=again)
+
+        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs).run()
+
+    def run_several(self, several: Several, *, force: bool, done: Callable[[str, Run], None]) -> None:
+        """Plans of several models side by side. `done` hears of each model as soon as all is made of it that can be made."""
+
+        def perform(step: Step, finished: dict[str, Finished]) -> Finished:
+            plan, own = several.origin(step.id)
+            return self._perform(_Task(plan, own, several.own(plan.model, finished), step.id), force=force)
+
+        def after(run: Run, still_open: set[str]) -> None:
+            for model in several.closed(still_open) - told:
+                told.add(model)
+                done(model, several.run_of(model, run))
+
+        told: set[str] = set()
+        closing = TOOLCHAIN_FAILURES
+        Schedule(several.plan, perform, self._reporter, self._stop, jobs=self._jobs, closing=closing, after=after).run()
+
+    def _perform(self, task: _Task, *, force: bool) -> Finished:
+        step = task.step
+        entry = None if force else self._stored(step, repair=False)
+        if entry is None:
+            waiting = f"waiting for another litekiln that makes {task.shown}"
+            told = lambda: self._reporter.note(waiting)  # noqa: E731
+            with self._store.lock(step.key, waiting=told, stopped=lambda: self._stop.is_set):
+                entry = None if force else self._stored(step, repair=True)  # somebody else may have made it meanwhile
+                if entry is None:
+                    self._store.discard(step.key)
+                    return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
+        refuse_if_kept(step, entry)
+        self._reporter.up_to_date(task.shown)
+        remember(self._project, task.plan, step)
+        return Finished(step, entry, "", 0.0, str(entry.record()["engine"]))
+
+    def _stored(self, step: Step, *, repair: bool) -> Entry | None:
+        """The step's entry, if it is sound. Only who holds the key's lock may repair: the next one may be sound already."""
+        try:
+            return self._store.get(step.key)
+        except StoreCorrupt as error:
+            if repair:
+                self._reporter.note(f"{error.what}; making it again")
+                self._store.discard(step.key)
+            return None
+
+    def _make(self, task: _Task, why: str) -> Finished:
+        step = task.step
+        staged = self._lease.staging / step.key
+        shutil.rmtree(staged, ignore_errors=True)
+        with saying_disk_full(self._project.state):
+            (staged / "files").mkdir(parents=True)
+        box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes, which are not the step's
+        started = time.monotonic()
+        try:
+            made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
+        except OSError as error:  # its log, its request: they lie on this disk too
+            refuse_full_disk(self._project.state, error)
+            raise
+        seconds = time.monotonic() - started
+        entry = self._store.add(step.key, staged, {"step": _record(step), "seconds": round(seconds, 2), **made_by})
+        refuse_if_kept(step, entry)
+        remember(self._project, task.plan, step)
+        self._reporter.done(task.shown, seconds, made_by["engine"])
+        return Finished(step, entry, why, seconds, made_by["engine"])
+
+    def _on_host(self, task: _Task, staged: Path, why: str) -> dict[str, str]:
+        from litekiln.run.host_steps import PROGRAMS
+
+        def say(text: str) -> None:
+            if self._stop.is_set:  # a thread can't be killed as a program can
+                raise KeyboardInterrupt
+            self._reporter.live(task.shown, text)
+
+        step = task.step
+        with self._reporter.step(task.shown, why), saying_disk_full(self._project.state):
+            result = PROGRAMS[step.program](step.args, self._project.downloads, staged / "files", say, self._reporter.note)
+        (staged / "result.json").write_text(canonical_json(result), encoding="utf-8")
+        (staged / "log.txt").write_text("", encoding="utf-8")
+        return {"engine": "host", "image": ""}
+
+    def _in_box(self, box: Box, task: _Task, staged: Path, why: str) -> dict[str, str]:
+        step, job = task.step, self._job(task, staged)
+        with self._reporter.step(task.shown, why):
+            outcome = box.run(job, lambda line: self._reporter.line(task.shown, line), self._stop)
+        result = staged / "files" / "result.json"
+        if not outcome.ok:
+            error = step_error(step, outcome, self._keep_log(task, staged))
+            if not (isinstance(error, StepRefused) and step.keep_refusal):
+                raise error
+            result.write_text(canonical_json({"refused": error.what}), encoding="utf-8")
+        if not result.is_file():
+            msg = f"{step.id} ended well but left no result.json"
+            raise StepFailed(msg, cause=f"a mistake in steps/{step.program}", remedy=f"the log: {self._keep_log(task, staged)}")
+        result.rename(staged / "result.json")
+        return {"engine": box.engine, "image": box.image}
+
+    def _box(self, toolchain: str) -> Box:
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._choose()  # only now: an up-to-date plan asks no daemon
+            if toolchain in self._unopened:
+                raise self._unopened[toolchain]  # trying again may take minutes, and ends the same
+            if toolchain not in self._boxes:
+                opened = self._engine.open(load_toolchain(self._project, toolchain), self._reporter.note)
+                try:
+                    self._boxes[toolchain] = self._open.enter_context(opened)
+                except TOOLCHAIN_FAILURES as error:
+                    self._unopened[toolchain] = error
+                    raise
+            return self._boxes[toolchain]
+
+    def _job(self, task: _Task, staged: Path) -> Job:
+        step = task.step
+        request = self._lease.staging / f"{step.key}.request.json"
+        request.write_text(canonical_json({"format": REQUEST_FORMAT, "args": step.args}), encoding="utf-8")
+        files = {"request.json": request, "steps": self._project.steps}
+        for name, value in step.inputs.items():
+            root = task.finished[value.step].entry.files if value.step else self._project.work
+            files[f"in/{name}"] = root / value.path
+        return Job(
+            argv=("python", f"steps/{step.program}"),
+            files=files,
+            output=staged / "files",
+            log=staged / "log.txt",
+            timeout=step.timeout,
+            label=f"{task.plan.model}: {step.id}",
+        )
+
+    def _keep_log(self, task: _Task, staged: Path) -> Path:
+        """A failed step's log outlives its staging folder."""
+        kept = self._project.state / "logs" / f"{task.plan.model}-{task.step.id.replace(' ', '-').replace('/', '-')}.log"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(staged / "log.txt", kept)
+        return kept
+
+
+def _record(step: Step) -> dict[str, Any]:
+    return {"id": step.id, "program": step.program, "toolchain": step.toolchain, "args": step.args, "ingredients": step.ingredients}
+
+
+def refuse_if_kept(step: Step, entry: Entry) -> None:
+    """A refusal that was kept is one again: the same inputs, the same answer, without asking."""
+    refused = entry.result().get("refused") if step.keep_refusal else None
+    if refused:
+        cause = f"found by steps/{step.program} in toolchain {step.toolchain}"
+        raise StepRefused(str(refused), cause=cause, remedy=f"the log: {entry.log}", details={"log": str(entry.log)})

@@ -1,0 +1,135 @@
+"""The steps that litekiln does itself, because they need the network: fetching a model, fetching pictures.
+
+What they leave is laid out one way whatever the archive looked like, so that later steps know where everything is.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
+from litekiln.fetch.fetch import Archive, Remote, fetch
+from litekiln.formats.archives import top_folder, unpack
+from litekiln.hashing import canonical_json, files_below, sha256_file
+from litekiln.recipes.recipe import CHECKPOINT_KINDS
+from litekiln.sources.find import inspect_archive, is_archive
+from litekiln.terminal import size_text
+
+CHECKPOINT = "ckpt-0"  # what the checkpoint is called here, whatever its name was
+READY = "tflite_graph.pb"  # what TF1's exporter writes; some archives have it
+SOURCE = "source"  # what a source of one file or folder is called here
+PATTERNS = {"tflite": "*.tflite", "tf1-frozen": READY, "keras": "*.keras", "saved-model": "saved_model.pb"}
+DEEPEST = 4  # folders of an archive above what is looked for
+SHOWN = 8  # names of what an archive holds, in a message
+Say = Callable[[str], None]
+NO_PICTURES = "give pictures of your own, 100 or more: --calib DIR; or put the archive into a folder and set LITEKILN_MIRROR to it"
+
+
+def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note: Say) -> dict[str, Any]:
+    """A model's archive or file, looked into and laid out as later steps expect it."""
+    archive = fetch_archive(args, downloads, say, note)
+    told = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
+    detects = args["kind"] in CHECKPOINT_KINDS
+    if not detects and not is_archive(archive.path):
+        shutil.copyfile(archive.path, out / SOURCE)
+        return told
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        if not detects:
+            unpacked = unpack(archive.path, Path(scratch) / "archive")
+            shutil.move(_member(unpacked, archive.path.name, args), out / SOURCE)
+            return told
+        found = inspect_archive(archive.path, Path(scratch) / "archive")
+        if found.kind != args["kind"]:
+            msg = f"{archive.path.name} holds a model of kind {found.kind!r}, the recipe says {args['kind']!r}"
+            raise SourceError(
+                msg, cause="the address is of another model", remedy=f'write kind = "{found.kind}" into its model.toml'
+            )
+        lay_out(found.pipeline_path, found.prefix, out)
+    if found.kind == "tf1-detection":
+        (out / "ready").mkdir(exist_ok=True)  # empty where the archive has no finished graph
+    for text in found.notes:
+        note(text)
+    return {**told, "notes": found.notes}
+
+
+def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
+    """What of an archive is meant: what the recipe names, or the one thing of its kind."""
+    if args["member"]:
+        named: Path | None = next(
+            (root / args["member"] for root in (unpacked, top_folder(unpacked)) if (root / args["member"]).exists()), None
+        )
+        if named:
+            return named
+        raise SourceError(
+            f"{archive} has no {args['member']!r}", cause=_holds(unpacked), remedy="mend source.member in its model.toml"
+        )
+    pattern = PATTERNS[args["kind"]]
+    found = [path for depth in range(DEEPEST) for path in sorted(unpacked.glob("*/" * depth + pattern))]
+    if len(found) != 1:
+        problem = f"has {len(found)} {pattern}, one was expected" if found else f"has no {pattern}"
+        raise SourceError(
+            f"{archive} {problem}", cause=_holds(unpacked), remedy='name the one: member = "FOLDER/FILE" in its model.toml'
+        )
+    return found[0].parent if args["kind"] == "saved-model" else found[0]
+
+
+def _holds(folder: Path) -> str:
+    names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
+    return f"it holds: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+
+
+def lay_out(config: Path, prefix: Path, out: Path) -> None:
+    """A model's source as later steps expect it: pipeline.config, checkpoint/ckpt-0, ready/ (with TF1's finished graph, if any)."""
+    target = out / "checkpoint"
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(config, out / "pipeline.config")
+    if (config.parent / READY).is_file():
+        (out / "ready").mkdir(exist_ok=True)
+        shutil.copyfile(config.parent / READY, out / "ready" / READY)
+    for path in sorted(prefix.parent.iterdir()):
+        if path.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
+            shutil.copyfile(path, target / (CHECKPOINT + path.name[len(prefix.name) :]))
+    (target / "checkpoint").write_text(f'model_checkpoint_path: "{CHECKPOINT}"\n', encoding="utf-8")
+
+
+def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, note: Say) -> dict[str, Any]:
+    """A public archive of pictures: those that the set pins, and nothing else of it."""
+    try:
+        archive = fetch_archive(args, downloads, say, note)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            folder = unpack(archive.path, Path(scratch) / "archive")
+            inner = top_folder(folder)  # the list names pictures as they lie in the archive, or in its one folder
+            root = inner if any((inner / picture["path"]).exists() for picture in args["pictures"]) else folder
+            for picture in args["pictures"]:
+                _take(root, picture, out)
+    except (NetworkError, SourceError) as error:
+        msg = f"the calibration pictures of {args['set']} can't be had: {error.what}"
+        raise CalibrationError(msg, cause=error.cause, remedy=NO_PICTURES) from None
+    names = [picture["path"] for picture in args["pictures"]]
+    (out / "index.json").write_text(canonical_json({"pictures": names}), encoding="utf-8")
+    return {"archive": archive.path.name, "sha256": archive.sha256, "count": len(names)}
+
+
+def _take(folder: Path, picture: dict[str, Any], out: Path) -> None:
+    source, target = folder / picture["path"], out / picture["path"]
+    if not source.is_file():
+        msg = f"the archive lacks {picture['path']}"
+        raise SourceError(msg, cause="its publisher changed it", remedy=NO_PICTURES)
+    if source.stat().st_size != picture["size"] or sha256_file(source) != picture["sha256"]:
+        msg = f"{picture['path']} in the archive is not the picture that the set pins"
+        raise HashMismatch(msg, cause="its publisher changed it", remedy=NO_PICTURES)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source, target)
+
+
+def fetch_archive(args: dict[str, Any], downloads: Path, say: Say, note: Say) -> Archive:
+    def progress(done: int, total: int | None) -> None:
+        say(f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
+
+    return fetch(Remote(args["url"], args["digest"], args["size"]), downloads, progress=progress, note=note)
+
+
+PROGRAMS = {"fetch model": fetch_model, "fetch pictures": fetch_pictures}
+VERSION = 2  # counts what they leave: part of their steps' keys

@@ -1,0 +1,66 @@
+"""The plans of several models as one, so that a machine's jobs are busy whichever model has something ready to run.
+
+A step's id is unique in its own plan only: in the common one it bears its model's name. What several plans need alike (the same
+key: the pictures that a set's generator draws) is one step there, and bears the name of the first model that needs it.
+"""
+
+from dataclasses import asdict, replace
+
+from litekiln.plan.plan import Attempt, Input, Plan, Step
+from litekiln.run.schedule import Finished, Run, run_result
+
+
+class Several:
+    """Plans of models, and what they are together."""
+
+    def __init__(self, plans: list[Plan]) -> None:
+        self._plans = {plan.model: plan for plan in plans}
+        self._ids: dict[str, dict[str, str]] = {}  # by model: a step's own id → its id in the common plan
+        self._origins: dict[str, tuple[Plan, Step]] = {}
+        self._models: dict[str, str] = {}  # whose a goal is
+        self.plan = self._merge()
+
+    def _merge(self) -> Plan:
+        by_key: dict[str, str] = {}
+        steps: dict[str, Step] = {}
+        variants: dict[str, tuple[Attempt, ...]] = {}
+        for plan in self._plans.values():
+            ids = {step.id: by_key.setdefault(step.key, f"{plan.model}: {step.id}") for step in plan.steps}
+            self._ids[plan.model] = ids
+            for step in plan.steps:
+                shown = ids[step.id]
+                if shown not in steps:
+                    inputs = {name: _renamed(value, ids) for name, value in step.inputs.items()}
+                    steps[shown] = replace(step, id=shown, inputs=inputs)
+                    self._origins[shown] = (plan, step)
+            for variant, attempts in plan.variants.items():
+                goal = f"{plan.model}: {variant}"
+                self._models[goal] = plan.model
+                variants[goal] = tuple(_named(attempt, ids) for attempt in attempts)
+        return Plan(model="several", steps=tuple(steps.values()), variants=variants)
+
+    def origin(self, step_id: str) -> tuple[Plan, Step]:
+        """Of which plan a step of the common one is, and what it is there."""
+        return self._origins[step_id]
+
+    def own(self, model: str, finished: dict[str, Finished]) -> dict[str, Finished]:
+        """What is finished of a model, by its own names."""
+        return {own: finished[shown] for own, shown in self._ids[model].items() if shown in finished}
+
+    def closed(self, still_open: set[str]) -> set[str]:
+        """The models of which nothing more can be made."""
+        return set(self._plans) - {self._models[goal] for goal in still_open}
+
+    def run_of(self, model: str, run: Run) -> Run:
+        """What a model's own plan came to."""
+        failed = {own: run.failed[shown] for own, shown in self._ids[model].items() if shown in run.failed}
+        return run_result(self._plans[model], self.own(model, run.finished), failed)
+
+
+def _renamed(value: Input, ids: dict[str, str]) -> Input:
+    return replace(value, step=ids[value.step]) if value.step else value
+
+
+def _named(attempt: Attempt, ids: dict[str, str]) -> Attempt:
+    """The attempt with the common plan's names for its steps; its toolchain's name stays."""
+    return replace(attempt, **{name: ids[value] for name, value in asdict(attempt).items() if name != "toolchain" and value in ids})

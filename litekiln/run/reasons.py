@@ -1,0 +1,44 @@
+"""Why a step runs: what differs from the last time it was finished."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+from litekiln.paths import Project
+from litekiln.plan.plan import Plan, Step
+
+_writing = threading.Lock()
+
+
+def reason_to_run(project: Project, plan: Plan, step: Step) -> str:
+    """What differs from the last time this step of this model was finished."""
+    before = _last(project, plan).get(step.id)
+    if before is None:
+        return "new"
+    changed = sorted(name for name in {*before, *step.ingredients} if before.get(name) != step.ingredients.get(name))
+    return f"changed: {', '.join(changed)}" if changed else "its result is no longer in the store"
+
+
+def remember(project: Project, plan: Plan, step: Step) -> None:
+    """Note what a finished step was made of. Only for telling reasons: losing it costs nothing."""
+    with _writing:
+        last = _last(project, plan)
+        if last.get(step.id) != step.ingredients:
+            path = _last_path(project, plan)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged = path.with_suffix(f".{os.getpid()}")
+            staged.write_text(json.dumps({**last, step.id: step.ingredients}), encoding="utf-8")
+            staged.replace(path)
+
+
+def _last_path(project: Project, plan: Plan) -> Path:
+    return project.state / "last" / f"{plan.model}.json"
+
+
+def _last(project: Project, plan: Plan) -> dict[str, dict[str, str]]:
+    try:
+        value: dict[str, dict[str, str]] = json.loads(_last_path(project, plan).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value

@@ -1,0 +1,190 @@
+"""Which step is next: side by side as far as jobs and memory allow, another way where one is refused, an end on Ctrl-C."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from litekiln.engines.base import Stop
+from litekiln.errors import CalibrationError, LitekilnError, NetworkError, SourceError, StepFailed
+from litekiln.plan.plan import Plan, Step
+from litekiln.run.step_errors import summary
+from litekiln.run.store import Entry
+from litekiln.terminal import Reporter
+
+# What ends a step and what depends on it. Everything else (no engine, no disk) ends the run.
+STEP_FAILURES = (StepFailed, NetworkError, SourceError, CalibrationError)
+MOST_JOBS = 4
+Way = tuple[str, ...]  # the steps that end it
+SHARE_OF_MEMORY = 0.8
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A step with its store entry. `reason` is '' when there was nothing to do."""
+
+    step: Step
+    entry: Entry
+    reason: str
+    seconds: float
+    engine: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a plan came to: the finished steps by id, why others failed, and the error to end with when a goal was missed."""
+
+    finished: dict[str, Finished]
+    failed: dict[str, LitekilnError]
+    error: LitekilnError | None
+
+    def complete(self) -> dict[str, Finished]:
+        """All that was wanted, or the error."""
+        if self.error:
+            raise self.error
+        return self.finished
+
+
+def run_result(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> Run:
+    """What a plan came to. Only what kept a goal from being reached in every way counts as the run's error."""
+    blamed = list(dict.fromkeys(step for steps in blamed_for(plan, finished, failed).values() for step in steps))
+    return Run(finished, failed, summary([failed[step] for step in blamed], blamed))
+
+
+def blamed_for(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> dict[str, list[str]]:
+    """For each goal that was missed the failed steps that kept it: those of the last way that was tried."""
+
+    def blocking(way: Way) -> list[str]:
+        return [step.id for step in plan.leading_to(*way) if step.id in failed]
+
+    missed = {goal: ways for goal, ways in plan.goals().items() if not any(finished.keys() >= set(way) for way in ways)}
+    return {goal: next(filter(None, map(blocking, reversed(ways))), []) for goal, ways in missed.items()}
+
+
+def nothing_more(_run: Run, _open: set[str]) -> None:
+    """What most runs do when a step has ended."""
+
+
+class Schedule:
+    """One run of a plan. `perform` makes one step, in a thread; `stop` ends what is running.
+
+    `closing` are errors that end a step and what depends on it, as STEP_FAILURES do, but send nobody to another way: a toolchain
+    that can't be made is no reason to take the next one. `after` hears what there is, and which goals are open, when steps ended.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        perform: Callable[[Step, dict[str, Finished]], Finished],
+        reporter: Reporter,
+        stop: Stop,
+        *,
+        jobs: int,
+        closing: tuple[type[LitekilnError], ...] = (),
+        after: Callable[[Run, set[str]], None] = nothing_more,
+    ) -> None:
+        self._plan = plan
+        self._goals = plan.goals()
+        self._leading = {way: [step.id for step in plan.leading_to(*way)] for ways in self._goals.values() for way in ways}
+        self._closing = closing
+        self._closed: set[str] = set()
+        self._after = after
+        self._perform = perform
+        self._reporter = reporter
+        self._stop = stop
+        self._jobs = jobs
+        self._memory = available_memory() * SHARE_OF_MEMORY
+        self._finished: dict[str, Finished] = {}
+        self._failed: dict[str, LitekilnError] = {}
+        self._running: dict[Future[Finished], Step] = {}
+
+    def run(self) -> Run:
+        with ThreadPoolExecutor(self._jobs) as pool:
+            try:
+                while True:
+                    self._start(pool)
+                    if not self._running:
+                        break
+                    done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._settle(self._running.pop(future), future)
+                    self._after(Run(self._finished, self._failed, None), self._open())
+            except BaseException:
+                self._stop.set()
+                raise
+        return run_result(self._plan, self._finished, self._failed)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Start what is ready and fits. One step always fits: better slow than never."""
+        wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
+        ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
+        for step in sorted(ready, key=lambda step: step.alone):  # what has to be alone comes when nothing else can be done
+            if not self._fits(step):
+                continue
+            self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+
+    def _fits(self, step: Step) -> bool:
+        running = self._running.values()
+        if not running:
+            return True
+        if len(running) >= self._jobs or step.alone or any(each.alone for each in running):
+            return False
+        return sum(each.memory for each in running) + step.memory <= self._memory
+
+    def _wanted(self) -> set[str]:
+        """What leads to the first way of each goal that is still open."""
+        return {step for goal in self._goals for step in self._leading.get(self._way(goal), ())}
+
+    def _way(self, goal: str) -> Way:
+        """The way to a goal that is taken or would be next; () where there is none any more."""
+        taken = next((way for way in self._goals[goal] if not self._blocked(way)), ())
+        return () if goal in self._closed else taken
+
+    def _open(self) -> set[str]:
+        """The goals that are not reached yet and can be."""
+        return {goal for goal in self._goals if (way := self._way(goal)) and not self._finished.keys() >= set(way)}
+
+    def _blocked(self, way: Way) -> list[str]:
+        """The failed steps that keep a way from its end."""
+        return [step for step in self._leading[way] if step in self._failed]
+
+    def _is_ready(self, step: Step) -> bool:
+        return all(value.step in self._finished for value in step.inputs.values() if value.step)
+
+    def _settle(self, step: Step, future: "Future[Finished]") -> None:
+        ways = {goal: self._way(goal) for goal in self._goals}
+        try:
+            self._finished[step.id] = future.result()
+        except LitekilnError as error:
+            if not isinstance(error, (*STEP_FAILURES, *self._closing)):
+                raise
+            self._failed[step.id] = error
+            concerned = [goal for goal, way in ways.items() if step.id in self._leading.get(way, ())]
+            if isinstance(error, self._closing):
+                self._closed |= set(concerned)
+            self._reporter.failed(step.id, error.what.partition("\n")[0].removeprefix(f"{step.id}: "))
+            for goal in concerned:
+                self._say_what_follows(step, goal)
+
+    def _say_what_follows(self, failed: Step, goal: str) -> None:
+        """For a goal whose way this failure closes: which way is tried instead, or that there is none."""
+        if other := self._way(goal):
+            self._reporter.note(f"{goal}: trying the next toolchain, to {other[0]}")
+        elif goal != failed.id:
+            self._reporter.failed(goal, f"not made, because {failed.id} failed")
+
+
+def jobs_to_run(asked: int) -> int:
+    """How many steps side by side; 0 leaves it to the machine."""
+    return asked or min(os.cpu_count() or 1, MOST_JOBS)
+
+
+def available_memory() -> float:
+    """What programs can still have, in MB."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(found) / 1000
+    except (OSError, StopIteration, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6

@@ -1,0 +1,36 @@
+"""What every command that runs steps opens first, and closes whatever happens."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from litekiln.errors import UsageError
+from litekiln.leases import Lease, sweep_staging
+from litekiln.paths import Project
+from litekiln.run.executor import Executor
+from litekiln.run.store import saying_disk_full
+from litekiln.terminal import Reporter
+
+if TYPE_CHECKING:
+    from litekiln.engines.base import Engine
+
+ENGINES = ("auto", "docker", "venv", "here")
+
+
+@contextmanager
+def open_executor(project: Project, engine: str, reporter: Reporter, jobs: int = 1) -> Iterator[tuple[Executor, Lease]]:
+    if engine not in ENGINES:
+        msg = f"unknown engine {engine!r}"
+        raise UsageError(msg, remedy=f"choose among: {', '.join(ENGINES)}")
+    with ExitStack() as stack:
+        with saying_disk_full(project.state):
+            sweep_staging(project.state)
+            lease = stack.enter_context(Lease(project.state))
+        executor = Executor(project, lambda: _engine(engine, project, lease, reporter), lease, reporter, jobs)
+        yield stack.enter_context(executor), lease
+
+
+def _engine(name: str, project: Project, lease: Lease, reporter: Reporter) -> "Engine":
+    from litekiln.engines.choose import choose_engine
+
+    return choose_engine(name, project, lease, reporter.note)

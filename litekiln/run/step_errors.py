@@ -1,0 +1,73 @@
+"""Why a step failed, in words, from how its program ended."""
+
+from pathlib import Path
+
+from litekiln.engines.base import Outcome
+from litekiln.errors import DiskFull, LitekilnError, StepCrashed, StepFailed, StepKilled, StepRefused, StepTimeout
+from litekiln.plan.plan import Step
+from litekiln.run.store import FREE_SPACE
+
+SIGKILL = 9
+CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
+RUNS_A_MODEL = ("verify.py", "measure_speed.py", "trace_errors.py", "run_tflite.py", "convert_", "take_tflite.py", "read_tflite.py")
+
+
+def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
+    """The error that a step's outcome is. Where its log is stands in the remedy, and for programs in the details."""
+    error = _error(step, outcome, log)
+    error.details = {"log": str(log)}
+    return error
+
+
+def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
+    refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
+    if refused:
+        return StepRefused(
+            f"{step.id}: {refused}", cause=f"found by steps/{step.program} in toolchain {step.toolchain}", remedy=f"the log: {log}"
+        )
+    tail = "".join(f"\n  | {line}" for line in outcome.tail)
+    if any("No space left on device" in line for line in outcome.tail):
+        return DiskFull(f"{step.id} found no space left on the disk{tail}", remedy=FREE_SPACE)
+    if outcome.timed_out:
+        msg = f"{step.id} ran longer than its {step.timeout} s and was stopped{tail}"
+        return StepTimeout(
+            msg, cause="the machine is slow or busy, or the program hangs", remedy=f"try again on a quiet machine; the log: {log}"
+        )
+    if outcome.out_of_memory or outcome.signal == SIGKILL:
+        msg = f"{step.id} was killed{tail}"
+        cause = "the container's memory limit was reached" if outcome.out_of_memory else "most often the system ran out of memory"
+        remedy = f"close other programs, add memory (or swap), or try --jobs 1; then run the same command; the log: {log}"
+        return StepKilled(msg, cause=cause, remedy=remedy)
+    if outcome.signal in CRASHES:
+        return _crash(step, outcome, log, tail)
+    how = f"signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+    return StepFailed(f"{step.id} failed with {how} in toolchain {step.toolchain}{tail}", remedy=f"the whole log: {log}")
+
+
+def _crash(step: Step, outcome: Outcome, log: Path, tail: str) -> LitekilnError:
+    """A native library's own end. Each step is a process by itself, so nothing else goes down with it."""
+    name = CRASHES[outcome.signal or 0]
+    what = "the interpreter crashed" if step.program.startswith(RUNS_A_MODEL) else "a native library crashed"
+    cause = "the model's file makes TensorFlow's interpreter read or write where nothing is: don't run it on a Pi either"
+    if not step.program.startswith(RUNS_A_MODEL):
+        cause = "a mistake in TensorFlow or in a library of this system"
+    if name == "SIGILL":
+        cause = "this processor lacks an instruction that TensorFlow was built with"
+    return StepCrashed(
+        f"{step.id}: {what} ({name}) in toolchain {step.toolchain}{tail}", cause=cause, remedy=f"the whole log: {log}"
+    )
+
+
+def summary(failures: list[LitekilnError], names: list[str]) -> LitekilnError | None:
+    """The one error that a run ends with. Several of one kind are of that kind."""
+    if len(failures) < 2:
+        return failures[0] if failures else None
+    told = [f"{len(failures)} steps failed: {', '.join(names)}", *map(str, failures)]
+    return common_kind(failures)("\n".join(told))
+
+
+def common_kind(failures: list[LitekilnError]) -> type[LitekilnError]:
+    """The nearest kind that all of them are of: two ways of not being downloaded are both the network's. Else a step's failure."""
+    kinds = type(failures[0]).__mro__
+    kind = next(kind for kind in kinds if all(isinstance(error, kind) for error in failures))
+    return kind if issubclass(kind, LitekilnError) and kind is not LitekilnError else StepFailed

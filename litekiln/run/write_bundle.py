@@ -1,0 +1,201 @@
+"""Bundles: `out/<model>/<variant>/`, complete or absent. No wall-clock time inside, so the same build gives the same bytes."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln import __version__
+from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
+from litekiln.bundles.page import bundle_page, code_hash
+from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
+from litekiln.leases import Lease
+from litekiln.paths import Project
+from litekiln.plan.plan import HOST, Attempt, Plan, Step
+from litekiln.recipes.recipe import Recipe
+from litekiln.run.schedule import Run
+from litekiln.run.store import Entry, Store, saying_disk_full
+from litekiln.run.write_report import build_report, chosen_attempt
+from litekiln.toolchains.toolchain import load_toolchain
+
+FORMAT = 3
+MEASURED_HERE = (REPORT, PAGE)  # they tell times, which are others on each machine and each day
+EXAMPLES = ("example.png", "examples/", SELFTEST)  # what of verify's files people see
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A finished bundle, as the table at the end of a build shows it."""
+
+    variant: str
+    folder: Path
+    size: int
+    sha256: str
+    input_type: str
+    seconds: float
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a bundle is made of: files of store entries with their hashes, and texts."""
+
+    files: dict[str, tuple[Path, str]]
+    texts: dict[str, str]
+
+    def hashes(self) -> dict[str, str]:
+        stored = {name: digest for name, (_, digest) in self.files.items()}
+        return {**stored, **{name: sha256_bytes(text.encode()) for name, text in self.texts.items()}}
+
+
+def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
+    """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
+    bundles = []
+    used = {step.toolchain for step in plan.steps} - {HOST}
+    locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
+    for variant in plan.bundled:
+        attempt = chosen_attempt(plan, run, variant)
+        if not attempt:
+            continue
+        report = build_report(recipe, plan, run, variant, command)
+        annotated, verified = run.finished[attempt.annotate], run.finished[attempt.verify]
+        shown = {name: each for name, each in _stored_files(verified.entry).items() if name.startswith(EXAMPLES)}
+        files = {**_stored_files(annotated.entry), **shown}
+        content = _Content(files, {REPORT: _pretty(report)})
+        manifest = _manifest(locks, plan, run, attempt, variant, content)
+        folder = project.out / plan.model / variant
+        with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
+            if not _is_current(folder, manifest):
+                _write(_with_page(content, report, manifest), manifest, folder, lease)
+        result = annotated.entry.result()
+        seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in _own_steps(plan, attempt))
+        bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
+    return bundles
+
+
+def _with_page(content: _Content, report: dict[str, Any], manifest: dict[str, Any]) -> _Content:
+    """The same with the page, which is made of the rest."""
+    page = bundle_page(report, manifest, {name: path for name, (path, _) in content.files.items()})
+    return _Content(content.files, {**content.texts, PAGE: page})
+
+
+def _own_steps(plan: Plan, attempt: Attempt) -> list[str]:
+    """The steps that a variant has for itself; TF1's converter and what holds its file to its name are two."""
+    converting = [step.id for step in plan.leading_to(attempt.verify) if step.id.startswith(attempt.convert)]
+    return [*converting, attempt.annotate, attempt.verify, attempt.measure]
+
+
+def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
+    """What a step left, with the hashes of its store entry."""
+    recorded = {name.removeprefix("files/"): each["sha256"] for name, each in entry.record()["files"].items() if "files/" in name}
+    return {name: (entry.files / name, digest) for name, digest in recorded.items()}
+
+
+def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
+    """Every input by hash, every toolchain by its lock, every step by what ran it. The page's own hash is added when it is made."""
+    steps, hashes = plan.leading_to(*attempt.ends), content.hashes()
+    toolchains = {step.toolchain: {"lock_sha256": locks[step.toolchain]} for step in steps if step.toolchain != HOST}
+    return {
+        "format": FORMAT,
+        "litekiln": __version__,
+        "model": plan.model,
+        "variant": variant,
+        "files": {name: digest for name, digest in hashes.items() if name not in MEASURED_HERE},
+        "toolchains": toolchains,
+        "steps": [_step(step) for step in steps],
+        "calibration": _calibration(run, steps),
+        "page": {"code_sha256": code_hash()},
+        "made_by": {step.id: _maker(run, step) for step in steps},
+        "measured_here": {name: digest for name, digest in hashes.items() if name in MEASURED_HERE},
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    inputs = {name: {"path": _portable(i.path), "step": i.step, "sha256": i.sha256} for name, i in step.inputs.items()}
+    return {
+        "id": step.id,
+        "key": step.key,
+        "program": step.program,
+        "toolchain": step.toolchain,
+        "args": step.args,
+        "inputs": inputs,
+    }
+
+
+def _portable(path: str) -> str:
+    """A folder elsewhere on this machine is told by its last name: the hash says which it is."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def _maker(run: Run, step: Step) -> dict[str, str]:
+    """The engine, and the image where there was one. The one part that differs between engines that make the same bytes."""
+    record = run.finished[step.id].entry.record()
+    return {"engine": record["engine"], "image": record["image"]}
+
+
+def _calibration(run: Run, steps: list[Step]) -> dict[str, Any]:
+    """The pictures with their hashes, and the seed."""
+    for step in steps:
+        if step.program == "calibrate.py":
+            result = run.finished[step.id].entry.result()
+            return {name: result[name] for name in ("pictures", "seed", "random")}
+    return {}
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def without_maker(manifest: str) -> str:
+    """A manifest in the form that is equal whichever engine made the bundle."""
+    value = json.loads(manifest)
+    for name in ("made_by", "measured_here"):
+        value.pop(name)
+    return canonical_json(value)
+
+
+def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lease) -> None:
+    staged = lease.staging / "bundle"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for name, (path, _) in content.files.items():
+        (staged / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, staged / name)
+    page = {PAGE: content.hashes()[PAGE]}
+    complete = _pretty({**manifest, "measured_here": {**manifest["measured_here"], **page}})
+    for name, text in {**content.texts, MANIFEST: complete}.items():
+        (staged / name).write_text(text, encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    old = lease.staging / "old-bundle"
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        _move(folder, old)
+    _move(staged, folder)
+
+
+def _move(source: Path, target: Path) -> None:
+    """A rename; where the store and out/ are on different disks, a copy beside the target and then a rename."""
+    try:
+        source.rename(target)
+    except OSError:
+        beside = target.with_name(f".{target.name}.{source.parent.name}")
+        shutil.copytree(source, beside)
+        beside.rename(target)
+        shutil.rmtree(source)
+
+
+def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether a bundle holds exactly what this build would write, a page of these files by this code included."""
+    try:
+        written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files: dict[str, str] = {**written["files"], **written["measured_here"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    names = {path.relative_to(folder).as_posix() for path in files_below(folder)}
+    measured = {**manifest["measured_here"], PAGE: files.get(PAGE)}
+    return bool(
+        written == {**manifest, "measured_here": measured}
+        and names == {*files, MANIFEST}
+        and all(sha256_file(folder / name) == digest for name, digest in files.items())
+    )

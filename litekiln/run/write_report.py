@@ -1,0 +1,98 @@
+"""A bundle's report.json: what was measured in this build, the limit it was held against, and the verdict."""
+
+from typing import Any
+
+from litekiln import __version__
+from litekiln.plan.plan import Attempt, Plan
+from litekiln.recipes.recipe import Recipe
+from litekiln.run.schedule import Run
+
+FORMAT = 2
+ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and other times"
+
+
+def chosen_attempt(plan: Plan, run: Run, variant: str) -> Attempt | None:
+    """The way by which a variant was made, if it was."""
+    return next((attempt for attempt in plan.variants.get(variant, ()) if run.finished.keys() >= set(attempt.ends)), None)
+
+
+def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> dict[str, Any]:
+    """Everything a person needs to trust a bundle, or not to. `command` is the one that makes it again."""
+    attempt = chosen_attempt(plan, run, variant)
+    assert attempt
+    exported = run.finished[attempt.exported].entry.result()
+    converted = run.finished[attempt.convert].entry.result()
+    verified = run.finished[attempt.verify].entry.result()
+    annotated = run.finished[attempt.annotate].entry.result()
+    measured = run.finished[attempt.measure].entry.result()
+    calibration = _calibration(plan, run, attempt)
+    traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
+    warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
+    return {
+        "format": FORMAT,
+        "litekiln": __version__,
+        "model": plan.model,
+        "variant": variant,
+        "verdict": _verdict(calibration, warnings),
+        "warnings": warnings,
+        "source": {"license": recipe.spec.source.license, **_source(exported)},
+        "contract": exported["contract"],
+        "file": {
+            **{name: converted[name] for name in ("inputs", "outputs", "operators")},
+            **{name: annotated[name] for name in ("size", "sha256")},
+        },
+        "conversion": {
+            "toolchain": attempt.toolchain,
+            "tensorflow": converted["tensorflow"],
+            "attempts": _story(plan, run, variant),
+        },
+        "calibration": calibration,
+        "checks": verified["checks"],
+        "parity": {**verified["parity"], "set": attempt.pictures} if "parity" in verified else {},
+        "accuracy": verified.get("accuracy", {}),
+        "agreement": {**verified["agreement"], "set": attempt.pictures} if "agreement" in verified else {},
+        "suspicion": verified.get("suspicion", {}),
+        "errors": _errors(traced, variant),
+        "edge_tpu": {**verified["edge_tpu"], "compiled": measured["compiled"]},
+        "xnnpack": measured["xnnpack"],
+        "speed": {**measured["speed"], "note": ELSEWHERE},
+        "examples": verified.get("examples", []),
+        "reproduce": f"{command} --variant {variant}",
+    }
+
+
+def _errors(traced: dict[str, Any], variant: str) -> dict[str, Any]:
+    """Where the error of an integer variant comes from: one measurement stands for all that compute alike."""
+    return next((traced[inside] for inside in ("int16x8", "int8") if inside in traced and variant.startswith(inside)), {})
+
+
+def _source(exported: dict[str, Any]) -> dict[str, Any]:
+    """What was proven of the source's weights, and what of it was overridden."""
+    return {name: exported.get(name, {}) for name in ("weights", "overrides")}
+
+
+def _verdict(calibration: dict[str, Any], warnings: list[str]) -> str:
+    """What is worse than its limits is refused and has no report."""
+    if calibration.get("random"):
+        return "not for use"
+    return "ok, with warnings" if warnings else "ok"
+
+
+def _story(plan: Plan, run: Run, variant: str) -> list[dict[str, str]]:
+    """Which toolchains were tried, and what became of it."""
+    told: list[dict[str, str]] = []
+    for attempt in plan.variants[variant]:
+        if run.finished.keys() >= set(attempt.ends):
+            return [*told, {"toolchain": attempt.toolchain, "outcome": "taken"}]
+        blamed = [step.id for step in plan.leading_to(*attempt.ends) if step.id in run.failed]
+        told.append({"toolchain": attempt.toolchain, "outcome": run.failed[blamed[0]].what.partition("\n")[0]})
+    return told
+
+
+def _calibration(plan: Plan, run: Run, attempt: Attempt) -> dict[str, Any]:
+    """What was seen of the pictures; their list is in the manifest."""
+    for step in plan.leading_to(attempt.verify):
+        if step.program == "calibrate.py":
+            result = run.finished[step.id].entry.result()
+            return {name: value for name, value in result.items() if name not in ("format", "pictures", "tensorflow")}
+    return {}

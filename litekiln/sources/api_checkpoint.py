@@ -1,0 +1,245 @@
+"""A model of the user's own, looked into before anything runs: is it whole, and do its parts belong together?"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from litekiln.errors import SourceError
+from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
+from litekiln.formats.label_map import NO_NAME, Labels, read_labels
+from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
+
+CONFIG = "pipeline.config"
+DEEPEST = 3  # folders between the one that was given and its pipeline.config
+WAY_OUT = f"give the folder that has {CONFIG} and {STATE_FILE}/ (ckpt-N.index, ckpt-N.data-00000-of-00001)"
+OTHER_FORMS = {
+    "saved_model.pb": "a SavedModel, which is what comes out of an export",
+    "frozen_inference_graph.pb": "a frozen graph, which is what comes out of an export",
+    "*.tar.gz": "an archive that is still packed",
+    "*.tflite": "a finished TFLite model",
+    "*.h5": "Keras weights",
+    "*.keras": "a Keras model",
+}
+OTHER_TRAINING = "the two are of different trainings: often one is the model zoo's and the other is yours"
+SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
+TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
+TF2_BIAS = r"/bias/\.ATTRIBUTES/VARIABLE_VALUE"
+CENTER_BIAS = rf"model/_prediction_head_dict/object_center/(\d+)/layer_with_weights-(\d+){TF2_BIAS}"
+RANGE = r".*(?:act|weights)_quant/(?:.*/)?(?:min|max)"  # what quantization-aware training learns
+AVERAGE = "/ExponentialMovingAverage"
+TF1_SCOPE = r"(?:BoxPredictor_(\d+)|WeightSharedConvolutionalBoxPredictor)"
+# A class head's bias and its box head's: groups are the feature map, where each has its own predictor, and the layer in the head.
+HEADS = [
+    (
+        rf"model/_box_predictor/_prediction_heads/class_predictions_with_background/(?:(\d+)/)?_class_predictor_layers/(\d+){TF2_BIAS}",
+        r"model/_box_predictor/(?:_prediction_heads/box_encodings|_box_prediction_head)/(?:(\d+)/)?_box_encoder_layers/(\d+)"
+        + TF2_BIAS,
+    ),
+    (rf"{TF1_SCOPE}/ClassPredictor/biases", rf"{TF1_SCOPE}/(?:BoxEncodingPredictor|BoxPredictor)/biases"),
+]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A class head's bias: one value per anchor and class."""
+
+    name: str
+    length: int
+    anchors: int
+
+    @property
+    def slots(self) -> int:
+        return self.length // self.anchors
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What there is, and what the user should know about it."""
+
+    kind: str  # "tf1-detection" or "tf2-detection"
+    pipeline: Pipeline
+    pipeline_path: Path
+    prefix: Path
+    labels: Labels | None
+    notes: list[str]
+
+
+def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None = None) -> Findings:
+    """Look into a folder with a checkpoint and its pipeline.config, and refuse what could only fail later.
+
+    `prefix` names the checkpoint; without it the one that the folder's state file names is taken, or the newest.
+    """
+    pipeline_path = _find_config(folder)
+    pipeline = read_pipeline(pipeline_path)
+    prefix, notes = (prefix, []) if prefix else _find_prefix(folder, pipeline_path.parent)
+    variables = check_complete(prefix)
+    kind = _kind(variables, prefix)
+    _check_version(kind, pipeline, pipeline_path, prefix)
+    if kind == "tf1-detection":
+        _check_averages(variables, pipeline, pipeline_path, prefix)
+        _check_ranges(variables, pipeline, pipeline_path, prefix)
+    notes += _center_net_notes(pipeline, pipeline_path)
+    heads = find_heads(variables, pipeline.box_code_size)
+    if not heads:
+        notes.append(f"{prefix}: its class head has an unknown form; num_classes {pipeline.num_classes} is not checked against it")
+    _check_heads(heads, pipeline, pipeline_path, prefix)
+    found = read_labels(labels) if labels else None
+    if labels and found:
+        notes += _check_labels(found, labels, pipeline, pipeline_path)
+    return Findings(kind=kind, pipeline=pipeline, pipeline_path=pipeline_path, prefix=prefix, labels=found, notes=notes)
+
+
+def _find_config(folder: Path) -> Path:
+    if not folder.is_dir():
+        msg = f"{folder} is not a folder" if folder.exists() else f"{folder}: no such folder"
+        raise SourceError(msg, cause=_other_form(folder), remedy=WAY_OUT)
+    for depth in range(DEEPEST + 1):
+        found = sorted(folder.glob("*/" * depth + CONFIG))
+        if len(found) > 1:
+            msg = f"several {CONFIG} in {folder}: {', '.join(path.relative_to(folder).as_posix() for path in found)}"
+            raise SourceError(msg, cause="it holds more than one model", remedy="give the folder of one of them")
+        if found:
+            return found[0]
+    others = sorted(path.name for path in folder.glob("*.config"))
+    cause = _other_form(folder)
+    if (folder.parent / CONFIG).is_file():
+        cause = f"it is one folder up, in {folder.parent}"
+    elif others:
+        cause = f"there is {others[0]}: if that is the one, name it {CONFIG}"
+    raise SourceError(f"no {CONFIG} in {folder}", cause=cause, remedy=WAY_OUT)
+
+
+def _other_form(place: Path) -> str:
+    """Which other form of a model was given."""
+    for pattern, form in OTHER_FORMS.items():
+        found = (
+            [place] if place.match(pattern) else [path for depth in range(DEEPEST) for path in place.glob("*/" * depth + pattern)]
+        )
+        if found:
+            return f"{found[0].name} is {form}; the conversion starts from the checkpoint"
+    return ""
+
+
+def _find_prefix(folder: Path, beside_config: Path) -> tuple[Path, list[str]]:
+    """The checkpoint beside the configuration, or else in the folder; and what to note about the choice."""
+    places = [place for place in (beside_config, folder) if any(place.glob("*.index")) or any(place.glob(f"{STATE_FILE}/*.index"))]
+    if not places and (form := _other_form(folder)):
+        raise SourceError(f"no checkpoint in {folder}", cause=form, remedy=WAY_OUT)
+    prefix = find_checkpoint(places[0] if places else beside_config)
+    named = named_checkpoint(prefix.parent)
+    if named in (None, prefix.name):
+        return prefix, []
+    return prefix, [f"{prefix.parent / STATE_FILE} names {named}, which is not there: {prefix.name} is taken"]
+
+
+def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
+    if TF2_ROOT in variables and any(name.startswith("model/") for name in variables):
+        return "tf2-detection"
+    if any(re.match(rf"FeatureExtractor/|{TF1_SCOPE}/", name) for name in variables):
+        return "tf1-detection"
+    first = next((name for name in variables if name != TF2_ROOT), "nothing")
+    msg = f"{prefix} holds no model of the Object Detection API: it begins with {first!r}"
+    cause = "it is another program's checkpoint, or a classifier that only starts a training"
+    raise SourceError(msg, cause=cause, remedy="give the checkpoint that the API's training wrote")
+
+
+def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    """TF2 can only build an SSD whose feature extractor is a Keras one."""
+    extractor = pipeline.feature_extractor
+    if kind == "tf2-detection" and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
+        msg = f"{pipeline_path}: feature extractor {extractor!r} is TF1's, the checkpoint {prefix} is TF2's"
+        raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
+
+
+def _check_averages(variables: Mapping[str, Variable], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    """TF1's exporter would look for averages of the weights, and fail in the middle of its own code."""
+    if pipeline.moving_averages and not any(name.endswith(AVERAGE) for name in variables):
+        msg = f"{pipeline_path} says use_moving_averages: true, the checkpoint {prefix} has no averages (no *{AVERAGE})"
+        remedy = f"if the training kept none, write use_moving_averages: false into eval_config in {CONFIG}"
+        raise SourceError(msg, cause="the training did not keep them, or the checkpoint was cut to what it needs", remedy=remedy)
+
+
+def _check_ranges(variables: Mapping[str, Variable], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    """Quantization-aware or not: configuration and checkpoint must say the same."""
+    learned = next((name for name in variables if re.fullmatch(RANGE, name)), "")
+    if pipeline.quantization_aware and not learned:
+        msg = f"{pipeline_path} has a graph_rewriter, the checkpoint {prefix} has no learned ranges (no */act_quant/min)"
+        cause = "the checkpoint was saved before quantization-aware training began, or is of another training"
+        remedy = f"give a later checkpoint; or, to convert it as an ordinary model, remove graph_rewriter from {CONFIG}"
+        raise SourceError(msg, cause=cause, remedy=remedy)
+    if learned and not pipeline.quantization_aware:
+        msg = f"the checkpoint {prefix} was trained quantization-aware ({learned}), {pipeline_path} has no graph_rewriter"
+        remedy = f"write back into {CONFIG}: graph_rewriter {{ quantization {{ weight_bits: 8 activation_bits: 8 }} }}"
+        raise SourceError(msg, cause=f"the configuration is of another training; {TRAINED_WITH}", remedy=remedy)
+
+
+def _center_net_notes(pipeline: Pipeline, pipeline_path: Path) -> list[str]:
+    """What of a CenterNet is promised, and what is not."""
+    notes = []
+    if pipeline.architecture == "center_net" and not pipeline.feature_extractor.startswith("mobilenet"):
+        text = "is not tried here: only CenterNets on mobilenet are; it is converted and checked all the same"
+        notes.append(f"{pipeline_path}: feature extractor {pipeline.feature_extractor!r} {text}")
+    if pipeline.keypoints:
+        notes.append(f"{pipeline_path}: its keypoints are left out: boxes, classes and scores come out")
+    return notes
+
+
+def find_heads(variables: Mapping[str, Variable], box_code_size: int) -> list[Head]:
+    """The class heads, in the order of their feature maps; none where one has a form that is not known here."""
+    centers = [Head(name, length, 1) for name, length in _biases(CENTER_BIAS, variables).values()]
+    if centers:
+        return centers if all(head.length for head in centers) else []
+    for classes, boxes in HEADS:
+        box_biases = _biases(boxes, variables)
+        heads = []
+        for feature_map, (name, length) in _biases(classes, variables).items():
+            _, box_length = box_biases.get(feature_map, ("", 0))
+            anchors, rest = divmod(box_length, box_code_size)
+            if rest or not anchors or not length or length % anchors:
+                return []
+            heads.append(Head(name, length, anchors))
+        if heads:
+            return heads
+    return []
+
+
+def _biases(pattern: str, variables: Mapping[str, Variable]) -> dict[int, tuple[str, int]]:
+    """The heads' biases by feature map: name and length. Of a head's layers the last one is what predicts."""
+    found = []
+    for name, variable in variables.items():
+        match = re.fullmatch(pattern, name)
+        if match:
+            length = variable.shape[0] if len(variable.shape) == 1 else 0
+            found.append((tuple(int(group) for group in match.groups("0")), name, length))
+    return {position[0]: (name, length) for position, name, length in sorted(found)}
+
+
+def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+    background = int(pipeline.background_class)
+    wanted = pipeline.num_classes + background
+    wrong = next((head for head in heads if head.slots != wanted), None)
+    if not wrong:
+        return
+    trained = f"the checkpoint {prefix} was trained with {wrong.slots - background}"
+    anchors = f" ({wrong.anchors} anchors x {wrong.slots})" if pipeline.architecture == "ssd" else ""
+    has = f"{wrong.name} has {wrong.length} values{anchors}"
+    msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, {trained}: {has}, {wrong.anchors * wanted} were expected"
+    cause = OTHER_TRAINING
+    if wrong.slots == pipeline.num_classes + (not background):
+        cause = (
+            f"add_background_class is {str(pipeline.background_class).lower()} in {CONFIG}, and was the other way in the training"
+        )
+    raise SourceError(msg, cause=cause, remedy=SAME_TRAINING)
+
+
+def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path: Path) -> list[str]:
+    """What to note about a label map that fits."""
+    if labels.class_count != pipeline.num_classes:
+        msg = f"{path} counts {labels.class_count} classes, {pipeline_path} says num_classes {pipeline.num_classes}"
+        cause = "; ".join(["it is the label map of another model, or not all of it", *labels.warnings])
+        remedy = f"give the label map of the model's training; in a .txt a line {NO_NAME!r} counts a class without a name"
+        raise SourceError(msg, cause=cause, remedy=remedy)
+    holes = labels.class_count - len(labels.names)
+    unnamed = [f"{path}: {holes} of {labels.class_count} classes have no name and are shown as {NO_NAME!r}"] if holes else []
+    return labels.warnings + unnamed

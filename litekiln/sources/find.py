@@ -1,0 +1,83 @@
+"""Where a user's own model is: an archive, a folder, a file, or one checkpoint of several. Found, looked into, or refused."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from litekiln.errors import LitekilnError, SourceError
+from litekiln.formats.archives import unpack
+from litekiln.formats.checkpoint import find_checkpoint, index_file
+from litekiln.sources.api_checkpoint import CONFIG, Findings, inspect_source
+from litekiln.sources.recognise import KNOWN, Found, Named, of_checkpoint, recognise
+
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
+
+
+def is_archive(source: Path) -> bool:
+    return source.is_file() and source.name.lower().endswith(ARCHIVES)
+
+
+def find_source(source: Path, scratch: Path, named: Named) -> Found:
+    """What a user's source holds. An archive is unpacked to `scratch`, which must stay while what was found is used."""
+    if is_archive(source):
+        unpack(source, scratch)
+        with _told_by_name(source, scratch):
+            found = recognise(scratch, named)
+            found = replace(found, notes=[note.replace(str(scratch), source.name) for note in found.notes])
+    elif source.is_dir() or named.function or (source.is_file() and not _is_checkpoint(source)):
+        found = recognise(source, named)
+    else:
+        found = of_checkpoint(_named_checkpoint(source, named.labels))
+    if found.checkpoint:
+        check_kind(found.checkpoint)
+    return found
+
+
+def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) -> Findings:
+    """The checkpoint in an archive, unpacked to `scratch`, which must stay while the findings are used."""
+    unpack(archive, scratch)
+    with _told_by_name(archive, scratch):
+        findings = inspect_source(scratch, labels)
+    findings.notes[:] = [note.replace(str(scratch), archive.name) for note in findings.notes]
+    check_kind(findings)
+    return findings
+
+
+@contextmanager
+def _told_by_name(archive: Path, scratch: Path) -> Iterator[None]:
+    """What is wrong is said with the archive's name: nobody knows the folder, which is gone soon."""
+    try:
+        yield
+    except LitekilnError as error:
+        for part in ("what", "cause", "remedy"):
+            setattr(error, part, getattr(error, part).replace(str(scratch), archive.name))
+        raise
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return bool(re.search(r".\.(index|meta|data-\d{5}-of-\d{5})$", path.name)) or index_file(path).is_file()
+
+
+def _named_checkpoint(source: Path, labels: Path | None) -> Findings:
+    """The checkpoint that was named, whichever others there are."""
+    if not _is_checkpoint(source):
+        there = sorted({path.name.removesuffix(".index") for path in source.parent.glob("*")})
+        close = difflib.get_close_matches(source.name, there, n=1)
+        cause = f"did you mean {source.with_name(close[0])}?" if close else ""
+        raise SourceError(f"{source}: no such archive, folder, file or checkpoint", cause=cause, remedy=KNOWN)
+    prefix = find_checkpoint(source)
+    folder = next((place for place in (prefix.parent, prefix.parent.parent) if (place / CONFIG).is_file()), None)
+    if not folder:
+        msg = f"no {CONFIG} beside the checkpoint {prefix} or one folder up"
+        raise SourceError(msg, cause="only the checkpoint was copied", remedy=f"copy the training's {CONFIG} beside it")
+    return inspect_source(folder, labels, prefix)
+
+
+def check_kind(found: Findings) -> None:
+    """What `inv build` can take on from here."""
+    if found.pipeline.channels == 1:
+        msg = "the model takes grey pictures, which is not supported"
+        raise SourceError(msg, cause=f"{CONFIG} sets convert_to_grayscale", remedy="train it on pictures in colour")

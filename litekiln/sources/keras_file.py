@@ -1,0 +1,183 @@
+"""Keras files, looked into without Keras: which Keras wrote it, what goes in, and whose classes it is made of."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import SourceError
+from litekiln.formats import hdf5
+from litekiln.sources.damage import reading
+from litekiln.sources.keras_names import KNOWN
+from litekiln.sources.saved_model import Tensor, fixed_picture
+
+CONFIG, METADATA = "config.json", "metadata.json"
+SAVE_WHOLE = "save the whole model: model.save('model.keras')"
+GIVE_FIXED = "build the model with keras.Input((320, 320, 3)), the size it was trained with, load its weights and save it whole"
+KERAS_OWN = ("keras", "tf_keras", "builtins", "numpy", "tensorflow")
+MOST_CONFIG = 64 << 20  # bytes
+PARTS_OF_FORMAT = re.compile("__.*__")  # __lambda__, __tensor__: what an object's form is told by
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """A whole model in a file."""
+
+    version: str
+    suffix: str  # what the file is, whatever its name
+    height: int
+    width: int
+    custom: list[str]  # classes and functions that Keras does not know
+    packed: list[str]  # layers whose code is in the file, as bytecode of one Python
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+
+def is_keras(path: Path) -> bool:
+    """Whether the file is a whole model or weights of Keras, in either of its forms."""
+    if hdf5.is_hdf5(path):
+        return True
+    try:
+        with zipfile.ZipFile(path) as package:
+            return METADATA in package.namelist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+
+
+def read_keras(path: Path) -> KerasModel:
+    with reading(path, "a Keras model", SAVE_WHOLE):
+        old = hdf5.is_hdf5(path)
+        version, config = _from_hdf5(path) if old else _from_zip(path)
+        return _looked_into(path, version, config, old=old)
+
+
+def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool) -> KerasModel:
+    if not re.match(r"[23]\.\d", version):
+        cause = "the file says another version, or none" if version else "the file does not say which Keras wrote it"
+        raise SourceError(f"{path} was written by Keras {version or '?'}: 2 and 3 are known", cause=cause, remedy=SAVE_WHOLE)
+    tensors = _inputs(config)
+    takes = f"{path} takes {', '.join(map(str, tensors)) or 'nothing that it tells'}"
+    if len(tensors) != 1:
+        raise SourceError(f"{takes}: one picture is expected", cause="the model has several inputs, or none", remedy=GIVE_FIXED)
+    height, width = fixed_picture(tensors[0], takes, GIVE_FIXED)
+    custom = sorted(set(_custom(config, named=not old)))
+    return KerasModel(version, ".h5" if old else ".keras", height, width, custom, sorted(set(_packed(config))))
+
+
+def _weights_only(path: Path) -> SourceError:
+    cause = "save_weights() wrote it, or a checkpoint that saves weights only"
+    remedy = f"build the model, load the weights, then {SAVE_WHOLE}"
+    return SourceError(f"{path} holds weights and no model", cause=cause, remedy=remedy)
+
+
+def _from_hdf5(path: Path) -> tuple[str, dict[str, Any]]:
+    texts = hdf5.root_texts(path)
+    if "model_config" not in texts:
+        raise _weights_only(path)
+    return texts.get("keras_version", ""), _as_object(json.loads(texts["model_config"]))
+
+
+def _from_zip(path: Path) -> tuple[str, dict[str, Any]]:
+    with zipfile.ZipFile(path) as package:
+        names = package.namelist()
+        if CONFIG not in names:
+            if any(name.endswith(".weights.h5") for name in names):
+                raise _weights_only(path)
+            raise ValueError(f"it has no {CONFIG}")
+        if max(package.getinfo(name).file_size for name in (CONFIG, METADATA)) > MOST_CONFIG:
+            raise ValueError(f"its {CONFIG} is far too long")
+        version = _as_object(json.loads(package.read(METADATA))).get("keras_version", "")
+        return str(version), _as_object(json.loads(package.read(CONFIG)))
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("its configuration is no object")
+    return value
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every serialised object in a configuration, the outer one first."""
+    if isinstance(value, dict):
+        if isinstance(value.get("class_name"), str):
+            yield value
+        for each in value.values():
+            yield from _objects(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _objects(each)
+
+
+def _layers(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A model, its layers, theirs, and those that a layer wraps: for files where only these tell whose they are."""
+    yield value
+    inner = value.get("config")
+    if isinstance(inner, dict):
+        listed = inner["layers"] if isinstance(inner.get("layers"), list) else []
+        for each in [*listed, *(inner.get(name) for name in ("layer", "backward_layer", "cell", "cells"))]:
+            for layer in each if isinstance(each, list) else [each]:
+                if isinstance(layer, dict) and isinstance(layer.get("class_name"), str):
+                    yield from _layers(layer)
+
+
+def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
+    """Classes and functions of the user's own. `named`: the file says which module each object comes from.
+
+    A .h5 does not, and Keras 3 does not find its own operations (`half[..., :4]`) there again: they count as not known.
+    """
+    for each in _objects(config):
+        if "module" in each:
+            module = str(each["module"] or "")
+            known = module.split(".")[0] in KERAS_OWN or PARTS_OF_FORMAT.fullmatch(each["class_name"])
+            function = each["class_name"] == "function" and isinstance(each.get("config"), str)
+            if not known or (function and module == "builtins"):
+                yield str(each["config"] if function else each.get("registered_name") or each["class_name"])
+    if not named:
+        for each in _layers(config):
+            name = str(each["class_name"])
+            if "module" not in each and name not in KNOWN and not name.startswith(("keras>", "Keras>")):
+                yield name
+
+
+def _packed(value: Any, layer: str = "") -> Iterator[str]:
+    """The names of layers with code packed into them: Keras 3 says so, Keras 2 has a list where a function is meant."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _packed(each, layer)
+    elif isinstance(value, dict):
+        layer = value["name"] if isinstance(value.get("name"), str) else layer
+        if value.get("class_name") == "__lambda__" or any(
+            key.endswith("_type") and each == "lambda" for key, each in value.items()
+        ):
+            yield layer
+        for each in value.values():
+            yield from _packed(each, layer)
+
+
+def _inputs(config: dict[str, Any]) -> list[Tensor]:
+    """The input layers of the outer model; of a model without them, the shape it was built with."""
+    inner = config.get("config")
+    layers = inner.get("layers", []) if isinstance(inner, dict) else []
+    found = []
+    for layer in layers if isinstance(layers, list) else []:
+        if isinstance(layer, dict) and layer.get("class_name") == "InputLayer" and isinstance(layer.get("config"), dict):
+            told = layer["config"]
+            shape = told.get("batch_shape", told.get("batch_input_shape"))
+            dtype = told.get("dtype")
+            found.append(Tensor(str(told.get("name", "input")), dtype if isinstance(dtype, str) else "float32", _shape(shape)))
+    if found:
+        return found
+    first = layers[0].get("config") if isinstance(layers, list) and layers and isinstance(layers[0], dict) else None
+    shapes = [each.get(key) for each, key in ((first, "batch_input_shape"), (config.get("build_config"), "input_shape")) if each]
+    return [Tensor("input", "float32", _shape(shape)) for shape in shapes if _shape(shape) is not None][:1]
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    if not isinstance(value, list):
+        return None
+    return tuple(each if isinstance(each, int) else -1 for each in value)

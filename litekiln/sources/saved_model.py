@@ -1,0 +1,127 @@
+"""SavedModels, looked into without TensorFlow: what their signatures take and give, and whether a picture fits in."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from litekiln.errors import SourceError
+from litekiln.formats.protowire import DTYPES, Message, read_message, shape_of
+from litekiln.sources.damage import reading
+
+FILE = "saved_model.pb"
+DEFAULT = "serving_default"
+PICTURE_RANK, COLOURS = 4, 3
+# What exporter_main_v2 of the Object Detection API names its outputs.
+TRAINING_EXPORT = {"detection_boxes", "detection_classes", "detection_scores", "num_detections"}
+GIVE_CHECKPOINT = "give the training's checkpoint and its pipeline.config: the folder that has both"
+SAVE_FIXED = (
+    "save it with one signature for one picture: "
+    "tf.saved_model.save(model, DIR, signatures=tf.function(model).get_concrete_function("
+    "tf.TensorSpec([1, HEIGHT, WIDTH, 3], tf.float32)))"
+)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What goes in or comes out, under its name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+    def __str__(self) -> str:
+        sizes = (
+            "of unknown shape" if self.shape is None else f"[{', '.join('?' if each < 0 else str(each) for each in self.shape)}]"
+        )
+        return f"{self.name} {self.dtype} {sizes}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a model."""
+
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+    @property
+    def from_training(self) -> bool:
+        """Whether it is what the Object Detection API's own exporter writes."""
+        return {each.name for each in self.outputs} >= TRAINING_EXPORT
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a SavedModel says of itself."""
+
+    tensorflow: str  # the version that wrote it
+    signatures: dict[str, Signature]
+
+
+def read_saved_model(folder: Path) -> SavedModel:
+    """A SavedModel's first graph for serving."""
+    path = folder / FILE
+    with reading(path, "a SavedModel", f"copy the whole folder again: {FILE}, variables/, assets/"):
+        graphs = read_message(path.read_bytes()).children(2)
+        if not graphs:
+            raise ValueError("it holds no graph")
+        graph = next((each for each in graphs if b"serve" in each.child(1).fields.get(4, [])), graphs[0])
+        found = {name: _signature(name, entry) for name, entry in graph.map(5).items() if not name.startswith("__")}
+        return SavedModel(graph.child(1).text(5), found)
+
+
+def _signature(name: str, message: Message) -> Signature:
+    return Signature(name, _tensors(message.map(1)), _tensors(message.map(2)))
+
+
+def _tensors(infos: dict[str, Message]) -> list[Tensor]:
+    return [Tensor(name, DTYPES.get(info.number(2), "unknown"), shape_of(info.child(3))) for name, info in sorted(infos.items())]
+
+
+def choose_signature(model: SavedModel, folder: Path, wanted: str) -> Signature:
+    """The one that was named, or the one that is there for this, or the only one."""
+    names = sorted(model.signatures)
+    if not names:
+        cause = "it was saved without a function to call, as tf.saved_model.save does for a bare module"
+        raise SourceError(f"{folder / FILE} has no signature", cause=cause, remedy=SAVE_FIXED)
+    if wanted and wanted not in model.signatures:
+        raise SourceError(f"{folder / FILE} has no signature {wanted!r}", remedy=f"choose among: --signature {' or '.join(names)}")
+    name = wanted or (DEFAULT if DEFAULT in names else names[0] if len(names) == 1 else "")
+    if not name:
+        msg = f"{folder / FILE} has several signatures, none of them called {DEFAULT}: {', '.join(names)}"
+        raise SourceError(msg, cause="which one is meant is not said", remedy=f"--signature {names[0]}, or another of them")
+    return model.signatures[name]
+
+
+def picture_size(signature: Signature, where: Path) -> tuple[int, int]:
+    """Height and width of the one picture that goes in; or what goes in instead."""
+    if signature.from_training:
+        raise SourceError(
+            f"{where} is a training's export, with the detections made by TensorFlow's own operators: it has no TFLite form",
+            cause="exporter_main_v2.py wrote it for servers; TFLite needs another graph, which is made of the checkpoint",
+            remedy=GIVE_CHECKPOINT,
+        )
+    takes = f"{where}: signature {signature.name!r} takes {', '.join(map(str, signature.inputs)) or 'nothing'}"
+    if len(signature.inputs) != 1:
+        raise SourceError(f"{takes}: one picture is expected", cause="the model has several inputs, or none", remedy=SAVE_FIXED)
+    return fixed_picture(signature.inputs[0], takes, SAVE_FIXED)
+
+
+def fixed_picture(tensor: Tensor, takes: str, remedy: str) -> tuple[int, int]:
+    """Height and width, where it is a picture in colour and in floats whose size is fixed."""
+    shape = tensor.shape or ()
+    if len(shape) != PICTURE_RANK or shape[0] not in (-1, 1) or shape[3] != COLOURS:
+        cause = "its input is no picture in colour with the channels last"
+        raise SourceError(f"{takes}: expected float32 [1, HEIGHT, WIDTH, 3]", cause=cause, remedy=remedy)
+    if tensor.dtype != "float32":
+        cause = f"it takes {tensor.dtype} pixels; what an integer variant takes is made by the conversion"
+        raise SourceError(f"{takes}: expected float32 [1, HEIGHT, WIDTH, 3]", cause=cause, remedy=remedy)
+    if min(shape[1:3]) < 1:
+        raise SourceError(f"{takes}: its size is open, a TFLite model needs an input of one size", remedy=remedy)
+    return shape[1], shape[2]
+
+
+def newer_than(version: str, major: int, minor: int) -> bool:
+    """Whether a version such as "2.21.0-rc1" is of a later minor release."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return bool(found) and (int(found[1]), int(found[2])) > (major, minor)  # type: ignore[index]

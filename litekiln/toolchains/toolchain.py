@@ -1,0 +1,95 @@
+"""Toolchains: pinned environments, one folder each. Adding one is adding its folder."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from litekiln.errors import RecipeError, UsageError
+from litekiln.hashing import sha256_bytes, sha256_file, sha256_value
+from litekiln.paths import Project
+from litekiln.toml_files import Table, load_table
+
+DIGEST_PIN = re.compile(r"^[^@\s]+:[^@\s]+@sha256:[0-9a-f]{64}$")
+
+
+class ToolchainFile(Table, frozen=True, kw_only=True):
+    """toolchain.toml"""
+
+    summary: str
+    python: str
+    tensorflow: str
+    base: str
+    imports: list[str] = msgspec.field(default_factory=list)
+    build: list[str] = msgspec.field(default_factory=list)
+    prune: list[str] = msgspec.field(default_factory=list)
+    strip: list[str] = msgspec.field(default_factory=list)
+    links: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"3\.\d+", self.python):
+            msg = f"python: expected a minor version such as '3.10', got {self.python!r}"
+            raise ValueError(msg)
+        if not DIGEST_PIN.match(self.base):
+            msg = f"base: not pinned, expected NAME:TAG@sha256:<64 hex digits>, got {self.base!r}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A pinned environment: what it is, and where its files are."""
+
+    name: str
+    folder: Path
+    spec: ToolchainFile
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "requirements.lock"
+
+    @cached_property
+    def lock_hash(self) -> str:
+        return sha256_file(self.lock)
+
+    @cached_property
+    def environment_hash(self) -> str:
+        """What decides whether an installed environment is this toolchain: its lock and how it is laid out."""
+        installer = self.folder.parent / "install.py"
+        layout = {"build": self.spec.build, "prune": self.spec.prune, "links": self.spec.links}
+        return sha256_value([self.spec.python, self.lock_hash, layout, sha256_file(installer)])
+
+
+def locked_inputs_hash(folder: Path) -> str:
+    """The hash of what a lock was compiled from; the lock's header carries it, so staleness shows without a network."""
+    sources = [folder / name for name in ("requirements.in", "excludes.txt", "overrides.txt")]
+    present = [source for source in sources if source.exists()]
+    return sha256_bytes(b"\0".join(source.name.encode() + b"\0" + source.read_bytes() for source in present))
+
+
+def toolchain_names(project: Project) -> list[str]:
+    return sorted(path.parent.name for path in project.toolchains.glob("*/toolchain.toml"))
+
+
+def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolchain:
+    """Read one toolchain. `locked=False` also takes one that has no lock yet, to make it."""
+    known = toolchain_names(project)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+        msg = f"unknown toolchain {name!r}, {hint}"
+        raise UsageError(msg, remedy="`inv images --list` lists them; docs/toolchains.md says how to add one")
+    folder = project.toolchains / name
+    shown_as = f"toolchains/{name}/toolchain.toml"
+    toolchain = Toolchain(name, folder, load_table(folder / "toolchain.toml", ToolchainFile, shown_as=shown_as))
+    if locked and not toolchain.lock.exists():
+        msg = f"toolchains/{name}/requirements.lock: no such file"
+        raise RecipeError(msg, cause="the toolchain is new and was never locked", remedy=f"inv lock --toolchain {name}")
+    return toolchain
+
+
+def select_toolchains(project: Project, names: list[str], *, locked: bool = True) -> list[Toolchain]:
+    """The named toolchains, or all of them."""
+    return [load_toolchain(project, name, locked=locked) for name in (names or toolchain_names(project))]

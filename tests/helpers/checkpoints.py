@@ -1,0 +1,176 @@
+"""Checkpoints for tests, written without TensorFlow: an SSTable index and its data files, full of zeros."""
+
+import os
+import struct
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+import pytest
+
+from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, masked_crc
+
+FLOAT, STRING = 1, 7  # numbers of TensorFlow's types
+RESTART_INTERVAL = 16
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+# A string tensor is its strings' lengths, the lengths' checksum, and the strings: here one, of length 0.
+EMPTY_STRING = b"\0" + struct.pack("<I", masked_crc(bytes(4)))
+HEADS = "model/_box_predictor/_prediction_heads"
+
+
+def zoo() -> Path:
+    """Real configurations and indexes of public zoo archives."""
+    if "LITEKILN_FIXTURES" not in os.environ:
+        pytest.skip("not run: LITEKILN_FIXTURES is not set")
+    return Path(os.environ["LITEKILN_FIXTURES"]) / "zoo"
+
+
+def ssd_shapes(slots: int, anchors: tuple[int, ...] = (3, 6)) -> dict[str, tuple[int, ...]]:
+    """A TF2 SSD with one predictor per feature map, as the API's training loop saves it: with optimizer slots."""
+    shapes: dict[str, tuple[int, ...]] = {"model/_feature_extractor/conv/kernel" + VALUE: (1, 1, 3, 4)}
+    for number, count in enumerate(anchors):
+        classes = f"{HEADS}/class_predictions_with_background/{number}/_class_predictor_layers/0"
+        boxes = f"{HEADS}/box_encodings/{number}/_box_encoder_layers/0"
+        shapes |= {f"{classes}/kernel{VALUE}": (1, 1, 4, count * slots), f"{classes}/bias{VALUE}": (count * slots,)}
+        shapes |= {f"{boxes}/kernel{VALUE}": (1, 1, 4, count * 4), f"{boxes}/bias{VALUE}": (count * 4,)}
+    return shapes | training_shapes(shapes)
+
+
+def shared_shapes(slots: int, anchors: int = 6) -> dict[str, tuple[int, ...]]:
+    """A TF2 SSD whose feature maps share one predictor (FPNLite, EfficientDet)."""
+    classes = f"{HEADS}/class_predictions_with_background/_class_predictor_layers/0/bias{VALUE}"
+    boxes = f"model/_box_predictor/_box_prediction_head/_box_encoder_layers/0/bias{VALUE}"
+    shapes: dict[str, tuple[int, ...]] = {classes: (anchors * slots,), boxes: (anchors * 4,)}
+    return shapes | training_shapes(shapes)
+
+
+def training_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """What the training loop saves beside the model."""
+    slot = "/.OPTIMIZER_SLOT/optimizer/momentum" + VALUE
+    return {
+        OBJECT_GRAPH: (),
+        **dict.fromkeys(("save_counter" + VALUE, "step" + VALUE, "optimizer/decay" + VALUE), ()),
+        **{name.removesuffix(VALUE) + slot: shape for name, shape in shapes.items()},
+    }
+
+
+def tf1_shapes(slots: int, anchors: tuple[int, ...] = (3, 6)) -> dict[str, tuple[int, ...]]:
+    """A TF1 SSD, named after its graph."""
+    shapes: dict[str, tuple[int, ...]] = {"FeatureExtractor/MobilenetV2/Conv/weights": (3, 3, 3, 4), "global_step": ()}
+    for number, count in enumerate(anchors):
+        shapes[f"BoxPredictor_{number}/ClassPredictor/biases"] = (count * slots,)
+        shapes[f"BoxPredictor_{number}/ClassPredictor/biases/Momentum"] = (count * slots,)
+        shapes[f"BoxPredictor_{number}/BoxEncodingPredictor/biases"] = (count * 4,)
+    return shapes
+
+
+def write_checkpoint(
+    prefix: Path, shapes: Mapping[str, tuple[int, ...]], *, shards: int = 1, block_size: int = 4096, packed: bool = False
+) -> None:
+    """A checkpoint as TensorFlow writes it. Its variables take turns in the data files."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    contents = [b""] * shards
+    entries = {b"": _number(1, shards) + _message(3, _number(1, 1))}
+    for position, (name, shape) in enumerate(sorted(shapes.items())):
+        shard = position % shards
+        value = EMPTY_STRING if name == OBJECT_GRAPH else bytes(4 * prod(shape))
+        entries[name.encode()] = _entry(STRING if name == OBJECT_GRAPH else FLOAT, shape, shard, len(contents[shard]), value)
+        contents[shard] += value
+    for shard, content in enumerate(contents):
+        prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}").write_bytes(content)
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table(entries, block_size=block_size, packed=packed))
+
+
+def _entry(dtype: int, shape: tuple[int, ...], shard: int, offset: int, value: bytes) -> bytes:
+    sizes = b"".join(_message(2, _number(1, size)) for size in shape)
+    place = (_number(3, shard) if shard else b"") + (_number(4, offset) if offset else b"") + _number(5, len(value))
+    checksum = masked_crc(bytes(3) + value if dtype == STRING else value)  # over a string's length as four bytes
+    return _number(1, dtype) + _message(2, sizes) + place + b"\x35" + struct.pack("<I", checksum)
+
+
+def table(entries: Mapping[bytes, bytes], *, block_size: int = 4096, packed: bool = False) -> bytes:
+    """An SSTable."""
+    out, handles = b"", {}
+    part: dict[bytes, bytes] = {}
+    for key in sorted(entries):
+        part[key] = entries[key]
+        if sum(len(name) + len(value) for name, value in part.items()) >= block_size or key == max(entries):
+            sealed = seal(block(part), packed=packed)
+            handles[key] = varint(len(out)) + varint(len(sealed) - 5)
+            out, part = out + sealed, {}
+    footer = b""
+    for content in (block({}), block(handles)):
+        footer += varint(len(out)) + varint(len(content))
+        out += seal(content)
+    return out + footer.ljust(40, b"\0") + struct.pack("<Q", TABLE_MAGIC)
+
+
+def block(entries: Mapping[bytes, bytes]) -> bytes:
+    """Entries in order; keys leave out what they share with the one before, but at every restart point."""
+    out, restarts, last = b"", [0], b""
+    for number, (key, value) in enumerate(entries.items()):
+        shared = 0
+        if number and number % RESTART_INTERVAL == 0:
+            restarts.append(len(out))
+        else:
+            shared = next(
+                (end for end, (one, two) in enumerate(zip(last, key, strict=False)) if one != two), min(len(last), len(key))
+            )
+        out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        last = key
+    return out + b"".join(struct.pack("<I", number) for number in [*restarts, len(restarts)])
+
+
+def seal(content: bytes, *, packed: bool = False) -> bytes:
+    """A block with its type and checksum."""
+    typed = _snappy(content) + bytes([SNAPPY]) if packed else content + bytes([STORED])
+    return typed + struct.pack("<I", masked_crc(typed))
+
+
+def _snappy(content: bytes) -> bytes:
+    """Packed greedily: what came before is copied, from near by and from far."""
+    out, literal, position = varint(len(content)), b"", 0
+    seen: dict[bytes, int] = {}
+    while position < len(content):
+        start = seen.get(content[position : position + 4])
+        seen[content[position : position + 4]] = position
+        length = 0
+        while (
+            start is not None and length < 64 and content[start + length : start + length + 1] == content[position + length :][:1]
+        ):
+            length += 1
+        if length < 4:
+            literal += content[position : position + 1]
+            position += 1
+            continue
+        out, literal = out + _literal(literal), b""
+        offset = position - (start or 0)
+        if length < 12 and offset < 2048:
+            out += bytes([offset >> 8 << 5 | (length - 4) << 2 | 1, offset & 255])
+        else:
+            out += bytes([(length - 1) << 2 | 2]) + struct.pack("<H", offset)
+        position += length
+    return out + _literal(literal)
+
+
+def _literal(content: bytes) -> bytes:
+    if not content:
+        return b""
+    size = len(content) - 1
+    return (bytes([size << 2]) if size < 60 else bytes([61 << 2]) + struct.pack("<H", size)) + content
+
+
+def varint(value: int) -> bytes:
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def _number(field: int, value: int) -> bytes:
+    return varint(field << 3) + varint(value)
+
+
+def _message(field: int, content: bytes) -> bytes:
+    return varint(field << 3 | 2) + varint(len(content)) + content

@@ -1,0 +1,38 @@
+"""The figures of `inv verify`, each with its limit."""
+
+from typing import Any
+
+from litekiln.commands.verify import _measured
+from tests.helpers.reports import sample
+
+
+def _rows(**changed: Any) -> dict[str, tuple[str, str]]:
+    return {name: (value, limit) for name, value, limit in _measured(sample("int8", **({"agreement": {}} | changed)))}
+
+
+def _tensor(**more: Any) -> dict[str, Any]:
+    found = {"name": "heat", "max": 0.5, "mean": 0.01, "largest": 2.0, "relative": 0.25, "relative_mean": 0.02, "ok": True}
+    return {"against": "the model itself", "pictures": 16, "raw": [{**found, **more}]}
+
+
+def test_what_is_held_to_its_mean_is_told_with_that_limit() -> None:
+    rows = _rows(parity=_tensor(mean_limit=0.5))
+    assert rows["heat differs from the source by up to"] == ("0.5, 0.25 of its largest value", "")
+    assert rows["heat differs from the source by, on average"] == ("0.01, 0.02 of its mean value", "0.5 of its mean value")
+
+
+def test_what_is_held_to_its_largest_difference() -> None:
+    rows = _rows(parity=_tensor(limit=0.3))
+    assert rows["heat differs from the source by up to"] == ("0.5, 0.25 of its largest value", "0.3 of its largest value")
+    assert "heat differs from the source by, on average" not in rows
+
+
+def test_detections_that_nobody_made_are_no_share() -> None:
+    nothing = {"source": 0, "matched": 0, "extra": 0, "share": 1.0, "iou": 0.5, "score": 0.3, "limit": 0.6, "ok": True}
+    rows = _rows(parity={**_tensor(), "detections": nothing})
+    assert rows["share of the source's detections"] == ("neither detects anything", "at least 60% at IoU 0.5")
+
+
+def test_nothing_traced_is_no_figure() -> None:
+    assert not any("signal to noise" in name for name in _rows(errors={"median_snr_db": None, "advice": "nothing helps"}))
+    assert _rows(errors={"median_snr_db": 21.5})["signal to noise in the middle of its tensors"] == ("21.5 dB", "")

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from litekiln.errors import RecipeError
+from litekiln.paths import Project
+from litekiln.recipes.recipe import RecipeFile, load_recipe
+from litekiln.toml_files import load_table
+from litekiln.toolchains.toolchain import ToolchainFile, load_toolchain
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('license = "', 'licence = "', "models/demo/model.toml: source.licence: unknown key, did you mean 'license'?"),
+        ('license = "Apache-2.0"', "", "models/demo/model.toml: source.license: missing"),
+        (
+            "[export]",
+            "[zzz]\n[export]",
+            "models/demo/model.toml: zzz: unknown key, known here: source, export, convert, labels, input, qat, calibration, eval",
+        ),
+        ('kind = "tf2-detection"', 'kind = "onnx"', "models/demo/model.toml: source.kind: invalid enum value 'onnx'"),
+        ('toolchain = "tiny"', "toolchain = 3", "models/demo/model.toml: export.toolchain: expected str, got int"),
+        ('folder = "source"', "", "models/demo/model.toml: source.url: give one of url (an archive or file), folder and file"),
+        ('folder = "source"', 'url = "http://x.org/a.zip"', "source.url: expected an https address, got 'http://x.org/a.zip'"),
+        (
+            'folder = "source"',
+            'url = "https://x.org/a.zip"',
+            "source.sha256: give sha256 or sha384 of the archive",
+        ),
+        ('folder = "source"', 'url = "https://x/a"\nsha256 = "12"', "source.sha256: expected 64 hex digits, got '12'"),
+        ('"float16"]', '"int8"]', "models/demo/model.toml: calibration: missing, and int8 needs pictures"),
+        ("[labels]", "[verify]\nmax_map_drop = -1\n[labels]", "verify.max_map_drop: expected float >= 0.0"),
+        ('["float32", "float16"]', "[]", "models/demo/model.toml: convert.variants: expected array of length >= 1"),
+        ('["float32", "float16"]', '["int9"]', "models/demo/model.toml: convert.variants[0]: invalid enum value 'int9'"),
+        ("[source]", "[source", "models/demo/model.toml: not valid TOML: "),
+        ('folder = "source"', 'folder = "gone"', "models/demo/model.toml: source.folder: no 'gone' in models/demo/"),
+        ('"labels.txt"', '"names.txt"', "models/demo/model.toml: labels.file: no 'names.txt' in models/demo/"),
+    ],
+)
+def test_a_wrong_recipe_says_where_and_what(project: Project, old: str, new: str, message: str) -> None:
+    _edit(project.models / "demo" / "model.toml", old, new)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(project, "demo")
+    assert message in caught.value.what
+
+
+def test_all_wrong_keys_are_told_at_once(project: Project) -> None:
+    _edit(project.models / "demo" / "model.toml", 'license = "', 'licence = "')
+    _edit(project.models / "demo" / "model.toml", "variants =", "variant =")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(project, "demo")
+    assert "source.licence" in caught.value.what
+    assert "convert.variant: unknown key, did you mean 'variants'?" in caught.value.what
+    assert "convert.variants: missing" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("@sha256:" + "0" * 64, "", "base: not pinned, expected NAME:TAG@sha256:<64 hex digits>, got 'python:3.11-slim'"),
+        ('python = "3.11"', 'python = "3.11.7"', "python: expected a minor version such as '3.10', got '3.11.7'"),
+    ],
+)
+def test_an_incomplete_pin_is_refused(project: Project, old: str, new: str, message: str) -> None:
+    _edit(project.toolchains / "tiny" / "toolchain.toml", old, new)
+    with pytest.raises(RecipeError) as caught:
+        load_toolchain(project, "tiny")
+    assert message in caught.value.what
+
+
+def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"x\.toml: no such file"):
+        load_table(tmp_path / "x.toml", RecipeFile, shown_as="x.toml")
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match=r"x\.toml: not valid TOML"):
+        load_table(tmp_path / "x.toml", ToolchainFile, shown_as="x.toml")
