@@ -1,14 +1,16 @@
-"""litekiln's commands. Each parses its arguments and calls the package; `inv --list` shows them, `inv --help NAME` one."""
+"""litekiln's commands: what each can be told, and the request that this makes. `inv --list` shows them, `inv --help NAME` one.
+
+A command's code is loaded when it runs: `inv --help` and shell completion load none.
+"""
 
 from invoke.context import Context
 from invoke.tasks import task
 
-from litekiln.commands import commands
 from litekiln.commands.file_tasks import compare as compare
 from litekiln.commands.file_tasks import graph as graph
 from litekiln.commands.file_tasks import lint as lint
 from litekiln.commands.file_tasks import report as report
-from litekiln.commands.runner import COMMON, ONE_LINE, run_command
+from litekiln.commands.runner import COMMON, run_command
 
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
@@ -47,10 +49,23 @@ def build(
     debug: bool = False,
 ) -> None:
     """Make the bundles of a model, or of all: recipe, plan, what the store lacks, out/<model>/<variant>/."""
-    what = {"model": model, "everything": all, "models": models, "variants": variant}
-    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run}
-    how |= {"allow_flex": allow_flex, "keep_float": keep_float}
-    run_command(commands.build, as_json=json, debug=debug, **what, **how)
+    from litekiln.commands.build import build as build_models
+    from litekiln.commands.prepare import BuildRequest
+
+    request = BuildRequest(
+        model=model,
+        everything=all,
+        models=models,
+        variants=variant,
+        engine=engine,
+        calib=calib,
+        jobs=jobs,
+        force=force,
+        dry_run=dry_run,
+        allow_flex=allow_flex,
+        keep_float=keep_float,
+    )
+    run_command(build_models, request, as_json=json, debug=debug)
 
 
 @task(
@@ -78,9 +93,21 @@ def legacy(
     debug: bool = False,
 ) -> None:
     """Make the bundles of a model of TF1's: frozen graph, float and quantization-aware variants."""
-    how = {"engine": engine, "calib": calib, "jobs": jobs, "force": force, "dry_run": dry_run, "keep_float": keep_float}
-    tf1 = {"raw": raw, "force_export": force_export}
-    run_command(commands.legacy, as_json=json, debug=debug, model=model, variants=variant, **tf1, **how)
+    from litekiln.commands.build import build as build_models
+    from litekiln.commands.prepare import BuildRequest, Legacy
+
+    request = BuildRequest(
+        model=model,
+        variants=variant,
+        engine=engine,
+        calib=calib,
+        jobs=jobs,
+        force=force,
+        dry_run=dry_run,
+        keep_float=keep_float,
+        legacy=Legacy(raw=raw, force_export=force_export),
+    )
+    run_command(build_models, request, as_json=json, debug=debug)
 
 
 @task(
@@ -121,9 +148,25 @@ def new(
     debug: bool = False,
 ) -> None:
     """Make models/<name>/ of a model of your own, and calib/<name>/ of its pictures."""
-    given = {"source": source, "labels": labels, "calib": calib, "evaluation": eval, "format": format, "license": license}
-    told = {"signature": signature, "custom": custom, "function": function, "mean": mean, "std": std, "resize": resize}
-    run_command(commands.new, as_json=json, debug=debug, name=name, **given, **told)
+    from litekiln.commands.new import new as make_new
+    from litekiln.new.request import NewRequest
+
+    request = NewRequest(
+        name=name,
+        source=source,
+        labels=labels,
+        calib=calib,
+        evaluation=eval,
+        format=format,
+        license=license,
+        signature=signature,
+        custom=custom,
+        function=function,
+        mean=mean,
+        std=std,
+        resize=resize,
+    )
+    run_command(make_new, request, as_json=json, debug=debug)
 
 
 @task(
@@ -146,7 +189,11 @@ def verify(
     debug: bool = False,
 ) -> None:
     """Hold a model's variants against their source and their limits, and show every figure."""
-    run_command(commands.verify, as_json=json, debug=debug, model=model, variants=variant, engine=engine, force=force)
+    from litekiln.commands.verify import VerifyRequest
+    from litekiln.commands.verify import verify as verify_model
+
+    request = VerifyRequest(model=model, variants=variant, engine=engine, force=force)
+    run_command(verify_model, request, as_json=json, debug=debug)
 
 
 @task(
@@ -173,8 +220,11 @@ def pi(
     debug: bool = False,
 ) -> None:
     """Make the arm64 image of a bundle: runtime, model and web page, for a Raspberry Pi."""
-    how = {"tag": tag, "base": base, "push": push, "save": save, "engine": engine}
-    run_command(commands.pi, as_json=json, debug=debug, model=model, variant=variant, **how)
+    from litekiln.commands.pi import PiRequest
+    from litekiln.commands.pi import pi as make_image
+
+    request = PiRequest(model=model, variant=variant, tag=tag, base=base, push=push, save=save, engine=engine)
+    run_command(make_image, request, as_json=json, debug=debug)
 
 
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
@@ -182,7 +232,11 @@ def smoke(
     _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False
 ) -> None:
     """Prove toolchains: exact versions, and a three-op model that converts, runs and answers 42."""
-    run_command(commands.smoke, as_json=json, debug=debug, toolchains=toolchain, engine=engine, force=force)
+    from litekiln.commands.smoke import SmokeRequest
+    from litekiln.commands.smoke import smoke as prove
+
+    request = SmokeRequest(toolchains=toolchain, engine=engine, force=force)
+    run_command(prove, request, as_json=json, debug=debug)
 
 
 @task(
@@ -204,7 +258,11 @@ def images(
     debug: bool = False,
 ) -> None:
     """Build the toolchain images."""
-    run_command(commands.images, as_json=json, debug=debug, toolchains=toolchain, base=base, list_only=list, again=again)
+    from litekiln.commands.images import ImagesRequest
+    from litekiln.commands.images import images as build_images
+
+    request = ImagesRequest(toolchains=toolchain, base=base, list_only=list, again=again)
+    run_command(build_images, request, as_json=json, debug=debug)
 
 
 @task(
@@ -220,19 +278,31 @@ def lock(
     _: Context, toolchain: list[str], check: bool = False, upgrade: bool = False, json: bool = False, debug: bool = False
 ) -> None:
     """Compile the hash-locked requirements and show what changes. The only command that resolves versions."""
-    run_command(commands.lock, as_json=json, debug=debug, toolchains=toolchain, check=check, upgrade=upgrade)
+    from litekiln.commands.lock import LockRequest
+    from litekiln.commands.lock import lock as compile_locks
+
+    request = LockRequest(toolchains=toolchain, check=check, upgrade=upgrade)
+    run_command(compile_locks, request, as_json=json, debug=debug)
 
 
 @task(help={"store": "also hash every store entry again", **{name: COMMON[name] for name in ("json", "debug")}})
 def doctor(_: Context, store: bool = False, json: bool = False, debug: bool = False) -> None:
     """Check this machine: what works, what doesn't, and what to do about it."""
-    run_command(commands.doctor, as_json=json, debug=debug, store=store)
+    from litekiln.commands.doctor import DoctorRequest
+    from litekiln.commands.doctor import doctor as check_machine
+
+    request = DoctorRequest(store=store)
+    run_command(check_machine, request, as_json=json, debug=debug)
 
 
 @task(help={name: COMMON[name] for name in ("json", "debug")})
 def models(_: Context, json: bool = False, debug: bool = False) -> None:
     """List the recipes, and what of each is built."""
-    run_command(commands.models, as_json=json, debug=debug)
+    from litekiln.commands.models import ModelsRequest
+    from litekiln.commands.models import models as list_models
+
+    request = ModelsRequest()
+    run_command(list_models, request, as_json=json, debug=debug)
 
 
 @task(
@@ -256,8 +326,11 @@ def matrix(
     debug: bool = False,
 ) -> None:
     """Print what CI should build, as a GitHub Actions matrix. Runs and fetches nothing."""
-    what = {"models": models, "variants": variants, "changed_since": changed_since, "per": per}
-    run_command(commands.matrix, ONE_LINE, as_json=json, debug=debug, **what)
+    from litekiln.commands.matrix import MatrixRequest
+    from litekiln.commands.matrix import matrix as list_legs
+
+    request = MatrixRequest(models=models, variants=variants, changed_since=changed_since, per=per)
+    run_command(list_legs, request, as_json=json, debug=debug, one_line=True)
 
 
 @task(
@@ -281,5 +354,8 @@ def clean(
     debug: bool = False,
 ) -> None:
     """Free disk space. What is in use is left alone; bundles in out/ are never touched."""
-    arguments = {"older_than": older_than, "max_size": max_size, "images": images, "everything": all, "dry_run": dry_run}
-    run_command(commands.clean, as_json=json, debug=debug, **arguments)
+    from litekiln.commands.clean import CleanRequest
+    from litekiln.commands.clean import clean as free_disk
+
+    request = CleanRequest(older_than=older_than, max_size=max_size, images=images, everything=all, dry_run=dry_run)
+    run_command(free_disk, request, as_json=json, debug=debug)

@@ -37,8 +37,9 @@ from litekiln.recipes.recipe import load_recipe  # noqa: E402
 from litekiln.run.schedule import jobs_to_run  # noqa: E402
 from litekiln.run.session import open_executor  # noqa: E402
 from litekiln.run.store import Store  # noqa: E402
-from litekiln.terminal import Reporter, size_text  # noqa: E402
+from litekiln.terminal import Reporter  # noqa: E402
 from litekiln.toolchains.toolchain import load_toolchain  # noqa: E402
+from litekiln.wording import size_text  # noqa: E402
 
 TOOLCHAIN = "tf2.13"
 VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8")

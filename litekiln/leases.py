@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from litekiln.disk import free_lock
 
 
 class Lease:
@@ -41,17 +43,13 @@ def _lock_path(state: Path, name: str) -> Path:
 @contextmanager
 def held_if_dead(state: Path, name: str) -> Iterator[bool]:
     """True, and held meanwhile, when the process behind a lease is gone."""
-    lock = FileLock(_lock_path(state, name))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    path = _lock_path(state, name)
+    with free_lock(path) as dead:
+        try:
+            yield dead
+        finally:
+            if dead:
+                path.unlink(missing_ok=True)
 
 
 def sweep_staging(state: Path) -> list[Path]:

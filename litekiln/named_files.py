@@ -5,8 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from litekiln.disk import saying_disk_full, write_whole
 from litekiln.errors import UsageError
-from litekiln.run.store import saying_disk_full
 
 
 def existing_model(file: str | Path) -> Path:
@@ -42,40 +42,21 @@ def check_target(option: str, target: Path, model: Path | None = None, example: 
         raise UsageError(msg, remedy="name another file")
 
 
-def write_whole(option: str, target: Path, content: bytes) -> None:
-    """Whole or not at all: written beside its place, then renamed."""
+def write_named(option: str, target: Path, content: bytes) -> None:
+    """Write a file that an option names: whole or not at all."""
     with saying_disk_full(target.parent):
-        handle, beside = _beside(option, target)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            beside.chmod(_default_mode())
-            beside.replace(target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        check_writable(option, target)
+        write_whole(target, content)
 
 
 def check_writable(option: str, target: Path) -> None:
     """Before work of minutes: whether its folder takes a file at all."""
-    handle, beside = _beside(option, target)
-    os.close(handle)
-    beside.unlink()
-
-
-def _beside(option: str, target: Path) -> tuple[int, Path]:
     try:
-        handle, path = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         msg = f"{option} {target}: nothing may be written in the folder {target.parent}"
         raise UsageError(msg, remedy=f"name a file elsewhere with {option}") from None
-    return handle, Path(path)
-
-
-def _default_mode() -> int:
-    """What a new file gets: tempfile keeps its own to their owner."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    os.close(handle)
+    Path(beside).unlink()

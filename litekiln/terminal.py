@@ -6,13 +6,32 @@ Off a terminal there are no live lines and no colours; NO_COLOR is respected. Wi
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 
 from rich.console import Console, OverflowMethod
 from rich.markup import escape
 from rich.status import Status as LiveLine
 from rich.table import Table
 
-from litekiln.check import Check, Status
+
+class Status(Enum):
+    """`FAIL` keeps litekiln from working; `WARN` takes a choice away or may matter later."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at, and what to do when it isn't right."""
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
 
 LOG_WIDTH = 250
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
@@ -111,12 +130,3 @@ class Reporter:
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print(table)
-
-
-def size_text(size: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.2f} GB"

@@ -1,6 +1,5 @@
 """TOML files into frozen values: unknown and missing keys are errors with a path and a suggestion."""
 
-import difflib
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 
 from litekiln.errors import RecipeError
+from litekiln.wording import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib as toml
@@ -85,9 +85,7 @@ def _wrong_inside(annotation: Any, data: dict[str, Any], prefix: str) -> Iterato
 
 
 def _unknown(path: str, name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-    return f"{path}: unknown key, {hint}"
+    return f"{path}: unknown key, {did_you_mean(name, known, 'known here')}"
 
 
 def _table_in(annotation: Any) -> type[Table] | None:

@@ -2,20 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from litekiln.bundles import figures
-from litekiln.bundles.read import Built, find_built
+from litekiln.bundles.read import Built
 from litekiln.bundles.report_format import Report
 from litekiln.bundles.report_measures import Accuracy
-from litekiln.named_files import check_target, write_whole
-from litekiln.paths import Project
-from litekiln.terminal import Reporter
 
 NONE = figures.NONE
 NOT_KNOWN = "not known"
-SHORT_HASH = 12
 NOTICEABLE = 0.1  # two timings of the same file are never equal; a tenth is more than chance
 
 
@@ -57,41 +52,6 @@ class Comparison:
     def groups(self) -> list[tuple[str, list[Line]]]:
         names = dict.fromkeys(line.group for line in self.lines)
         return [(name, [line for line in self.lines if line.group == name]) for name in names]
-
-
-def compare_builds(reporter: Reporter, project: Project, *, a: str, b: str, out: str) -> dict[str, Any]:
-    """Find both, show what differs, and write the page if asked."""
-    target = Path(out).resolve() if out else None
-    if target:
-        check_target("--out", target, example="compare.html")
-    left, right = find_built(project, a), find_built(project, b)
-    found = compare(left, right)
-    reporter.table(("", "build", "from"), [("A", left.name, left.origin), ("B", right.name, right.origin)])
-    rows = [(line.what, _short(line.left), _short(line.right)) for line in found.lines if line.differs]
-    reporter.table(("differs", "A", "B"), rows)
-    same = [line.what for line in found.lines if line.known and not line.differs]
-    reporter.note(f"the same in both: {', '.join(same) or 'nothing'}")
-    if not_known := [line.what for line in found.lines if not line.known]:
-        reporter.note(f"not known of one of the two: {', '.join(not_known)}")
-    reporter.note(found.sentence)
-    if target:
-        from litekiln.bundles.page import compare_page
-
-        write_whole("--out", target, compare_page(left, right).encode())
-        reporter.note(f"wrote {target}")
-    differences = [
-        {"what": line.what, "group": line.group, "a": line.left, "b": line.right} for line in found.lines if line.differs
-    ]
-    ends = {
-        name: {"build": built.name, "from": built.origin, "sha256": built.sha256} for name, built in (("a", left), ("b", right))
-    }
-    return {**ends, "same_file": found.same_file, "differences": differences, "page": str(target) if target else ""}
-
-
-def _short(text: str) -> str:
-    """A hash in a terminal: enough to tell two apart."""
-    is_hash = len(text) == 64 and all(letter in "0123456789abcdef" for letter in text)
-    return text[:SHORT_HASH] if is_hash else text
 
 
 def compare(left: Built, right: Built) -> Comparison:

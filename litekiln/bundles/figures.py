@@ -2,7 +2,7 @@
 
 from litekiln.bundles.read import Built
 from litekiln.bundles.report_format import Report
-from litekiln.terminal import size_text
+from litekiln.wording import size_text
 
 NONE = "-"
 REFERENCE = "float32"

@@ -1,188 +1,55 @@
-"""`inv build`: recipe → plan → engine runs what the store lacks → bundles."""
+"""`inv build` and `inv legacy`: recipe → plan → engine runs what the store lacks → bundles; of one model, or of all."""
 
-import shlex
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from litekiln.bundles.page import write_model_page
+from litekiln.commands.build_all import build_all
+from litekiln.commands.prepare import BUNDLE_COLUMNS, BuildRequest, built_as_data, bundle_row, prepare, show_plan, warnings_of
 from litekiln.errors import LitekilnError, UsageError
-from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
-from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
-from litekiln.recipes.pins import record_first_use
-from litekiln.recipes.recipe import TF1_KINDS, Recipe, load_recipe
-from litekiln.run.schedule import Finished, Run, jobs_to_run
+from litekiln.run.schedule import jobs_to_run
 from litekiln.run.session import open_executor
-from litekiln.run.store import Store
-from litekiln.run.write_bundle import Bundle, write_bundles
-from litekiln.terminal import Reporter, size_text
+from litekiln.run.write_bundle import Bundle
+from litekiln.terminal import Reporter
 
 
-@dataclass(frozen=True)
-class Legacy:
-    """What only TF1's models can be asked for."""
-
-    raw: bool  # leave the PostProcess operator out
-    force_export: bool  # even where the archive has a finished graph
+def build(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
+    """Make the bundles that are asked for."""
+    _refuse_unclear(request)
+    return build_all(reporter, project, request) if request.everything else build_model(reporter, project, request)
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the command line asks of a build, whichever model is built."""
-
-    variants: list[str]
-    engine: str
-    calib: str
-    jobs: int
-    force: bool
-    dry_run: bool
-    allow_flex: bool = False
-    keep_float: list[str] = field(default_factory=list)
-    legacy: Legacy | None = None
-
-    def __post_init__(self) -> None:
-        if self.jobs < 0:
-            msg = f"--jobs {self.jobs}: expected 1 or more"
-            raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
+def _refuse_unclear(request: BuildRequest) -> None:
+    """One model or all: one of both has to be said."""
+    if request.jobs < 0:
+        msg = f"--jobs {request.jobs}: expected 1 or more"
+        raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
+    model, models = request.model, request.models
+    if model and request.everything:
+        msg = f"--model {model} and --all: give one of them"
+        raise UsageError(msg, remedy=f"inv build --model {model}; of several: inv build --all --models {model},…")
+    if models and not request.everything:
+        msg = "--models goes with --all"
+        raise UsageError(msg, remedy=f"inv build --all --models {','.join(models)}; of one: inv build --model {models[0]}")
+    if not model and not request.everything:
+        msg = "which model? neither --model nor --all was given"
+        raise UsageError(msg, remedy="inv build --model NAME builds one, inv build --all every recipe; inv models lists them")
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A model that is ready to be built."""
-
-    recipe: Recipe
-    plan: Plan
-    command: str  # what to type for the same bundles
-
-    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
-        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
-
-
-def build(reporter: Reporter, project: Project, *, model: str, **asked: Any) -> dict[str, Any]:
-    """Make a model's bundles."""
-    wish = Wish(**asked)
-    prepared = prepare(reporter, project, model, wish)
+def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
+    """Make one model's bundles."""
+    prepared = prepare(reporter, project, request)
     plan = prepared.plan
-    if wish.dry_run:
-        return _show_plan(project, plan, reporter)
-    with open_executor(project, wish.engine, reporter, jobs_to_run(wish.jobs)) as (executor, lease):
-        run = executor.run(plan, force=wish.force)
+    if request.dry_run:
+        return {"model": plan.model, "plan": show_plan(project, plan, reporter)}
+    with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
+        run = executor.run(plan, force=request.force)
         bundles = prepared.write_bundles(project, run, lease)
     _show(project, plan, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
-    return {"model": model, **built_as_data(run, bundles)}
-
-
-def prepare(reporter: Reporter, project: Project, model: str, wish: Wish, *, fetch_as: str = "fetch") -> Prepared:
-    """A model's recipe and the plan of what is asked. An archive without a known hash is fetched: `fetch_as` is shown meanwhile."""
-    recipe = load_recipe(project, model)
-    if wish.legacy:
-        _check_legacy(recipe)
-    pictures = calibration_set(project, wish.calib)
-    if not wish.dry_run:
-        _record_first_use(project, recipe, reporter, fetch_as)
-    legacy = wish.legacy or Legacy(raw=False, force_export=False)
-    noise = wish.calib == RANDOM
-    kept = tuple(wish.keep_float)
-    choices = Choices(tuple(wish.variants), pictures, noise, legacy.raw, legacy.force_export, wish.allow_flex, kept)
-    typed = command(model, choices, wish.calib, legacy=wish.legacy is not None)
-    return Prepared(recipe, plan_build(project, recipe, choices), typed)
-
-
-def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
-    """What to type for the same bundles, but for the variant."""
-    parts = [
-        "inv",
-        "legacy" if legacy else "build",
-        "--model",
-        model,
-        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
-    ]
-    flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
-    parts += [flag for flag, asked in flags.items() if asked]
-    for name in choices.keep_float:
-        parts += ["--keep-float", name]
-    return shlex.join(parts)
-
-
-def _check_legacy(recipe: Recipe) -> None:
-    kind = recipe.spec.source.kind
-    if kind not in TF1_KINDS:
-        msg = f"{recipe.name} is a model of kind {kind!r}, `inv legacy` is for TF1's: {' and '.join(TF1_KINDS)}"
-        raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
-
-
-def calibration_set(project: Project, calib: str) -> PictureSet | None:
-    """What `--calib` names: a folder of pictures, or a set below calib/."""
-    if not calib or calib == RANDOM:
-        return None
-    folder = Path(calib).resolve()
-    if calib not in set_names(project) and folder.is_dir():
-        if (folder / SET).is_file() and folder.is_relative_to(project.calib.resolve()):
-            return load_set(project, folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
-        return from_folder(folder)
-    return load_set(project, calib)
-
-
-def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:
-    """Fetch an archive that nobody published a hash of and record what it has: before the plan, since the hash is part of keys."""
-    source = recipe.spec.source
-    if not source.url or source.remote(recipe.folder).digest:
-        return
-    from litekiln.fetch.fetch import fetch
-
-    remote = source.remote(recipe.folder)
-    with reporter.step(shown, "first use: no hash is published"):
-        archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter, shown), note=reporter.note)
-    lock = record_first_use(recipe.folder, source.url, archive)
-    reporter.note(f"recorded sha256 {archive.sha256[:12]}… in {project.relative(lock)}; later downloads must match")
-
-
-def _bytes_shown(reporter: Reporter, shown: str) -> Any:
-    def progress(done: int, total: int | None) -> None:
-        reporter.live(shown, f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
-
-    return progress
-
-
-def _show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
-    return {"model": plan.model, "plan": show_plan(project, plan, reporter)}
-
-
-def show_plan(project: Project, plan: Plan, reporter: Reporter) -> list[dict[str, Any]]:
-    """The table of a plan's steps; the ways that are only taken when another is refused are counted, not listed."""
-    store = Store(project.state)
-    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
-    stored = {step.id: step.key in store for step in plan.steps}
-    shown = [step for step in plan.steps if step.id in first_ways or stored[step.id]]
-    states = {step.id: "up to date" if stored[step.id] else "to do" for step in shown}
-    reporter.table(
-        ("step", "toolchain", "key", "state"),
-        [(step.id, step.toolchain or "-", step.key[:12], states[step.id]) for step in shown],
-    )
-    others = len(plan.steps) - len(shown)
-    further = f"; {others} more in other toolchains, only for what these refuse" if others else ""
-    reporter.note(f"{len(shown)} steps, {list(states.values()).count('to do')} to do{further}; nothing was run")
-    return [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
-
-
-BUNDLE_COLUMNS = ("variant", "size", "time", "mAP", "input", "sha256", "path")
-
-
-def bundle_row(project: Project, bundle: Bundle) -> tuple[str, ...]:
-    return (
-        bundle.variant,
-        size_text(bundle.size),
-        f"{bundle.seconds:.1f} s",
-        _accuracy_text(bundle),
-        bundle.input_type,
-        bundle.sha256[:12],
-        project.relative(bundle.folder),
-    )
+    return {"model": plan.model, **built_as_data(run, bundles)}
 
 
 def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporter) -> None:
@@ -196,52 +63,8 @@ def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporte
         reporter.note(f"the report: {project.relative(write_model_page(project, plan.model, reporter.warn))}")
 
 
-def warnings_of(bundles: list[Bundle]) -> list[str]:
-    """What the bundles' reports warn of, each once."""
-    return list(dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle)))
-
-
-def _accuracy_text(bundle: Bundle) -> str:
-    found = bundle.report["accuracy"]
-    return f"{found['map']:.3f}" if found else "-"
-
-
-def _warnings(bundle: Bundle) -> list[str]:
-    general = bundle.report["calibration"].get("warnings", [])
-    return [text if text in general else f"{bundle.variant} {text}" for text in bundle.report["warnings"]]
-
-
 def _with_what_was_made(error: LitekilnError, plan: Plan, bundles: list[Bundle]) -> LitekilnError:
     """The error, saying for programs what there is all the same."""
     made = [bundle.variant for bundle in bundles]
     error.details = {**error.details, "made": made, "not_made": [variant for variant in plan.bundled if variant not in made]}
     return error
-
-
-def built_as_data(run: Run, bundles: list[Bundle]) -> dict[str, Any]:
-    return {"steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
-
-
-def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:
-    names = ("variant", "size", "sha256", "input_type")
-    return {
-        **{name: getattr(bundle, name) for name in names},
-        "path": str(bundle.folder),
-        "verdict": bundle.report["verdict"],
-        "accuracy": bundle.report["accuracy"],
-    }
-
-
-def steps_as_data(finished: dict[str, Finished]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": name,
-            "key": run.step.key,
-            "toolchain": run.step.toolchain,
-            "reason": run.reason,
-            "seconds": round(run.seconds, 2),
-            "engine": run.engine,
-            "result": run.entry.result(),
-        }
-        for name, run in finished.items()
-    ]

@@ -4,16 +4,15 @@ The models' plans are run as one, so jobs are busy whichever model has something
 nothing more can be made of it: a run that is stopped keeps what it finished.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from litekiln.bundles.page import write_model_page
-from litekiln.commands.build import (
+from litekiln.commands.prepare import (
     BUNDLE_COLUMNS,
+    BuildRequest,
     Prepared,
-    Wish,
     built_as_data,
     bundle_row,
     calibration_set,
@@ -21,7 +20,7 @@ from litekiln.commands.build import (
     show_plan,
     warnings_of,
 )
-from litekiln.errors import EngineError, LitekilnError, StoreError, UsageError
+from litekiln.errors import EngineError, LitekilnError, StoreError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
 from litekiln.recipes.selection import select_models, select_variants
@@ -78,32 +77,18 @@ class _Outcome:
         }
 
 
-def refuse_unclear(model: str, models: Sequence[str], *, everything: bool) -> None:
-    """One model or all: one of both has to be said."""
-    if model and everything:
-        msg = f"--model {model} and --all: give one of them"
-        raise UsageError(msg, remedy=f"inv build --model {model}; of several: inv build --all --models {model},…")
-    if models and not everything:
-        msg = "--models goes with --all"
-        raise UsageError(msg, remedy=f"inv build --all --models {','.join(models)}; of one: inv build --model {models[0]}")
-    if not model and not everything:
-        msg = "which model? neither --model nor --all was given"
-        raise UsageError(msg, remedy="inv build --model NAME builds one, inv build --all every recipe; inv models lists them")
-
-
-def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **asked: Any) -> dict[str, Any]:
+def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
     """Make the bundles of all models, or of those named."""
-    wish = Wish(**asked)
-    names = select_models(project, models)
-    calibration_set(project, wish.calib)  # a wrong --calib is one mistake, not one of each model's
+    names = select_models(project, request.models)
+    calibration_set(project, request.calib)  # a wrong --calib is one mistake, not one of each model's
     outcome = _Outcome()
-    prepared = _prepare(reporter, project, names, wish, outcome)
+    prepared = _prepare(reporter, project, names, request, outcome)
     asked_of = len({*prepared, *outcome.failed})  # a model without any of the variants asked for is none
-    if wish.dry_run:
+    if request.dry_run:
         plans = {name: {"plan": _show_plan(reporter, project, each.plan)} for name, each in prepared.items()}
         return _end(reporter, asked_of, outcome, plans)
     try:
-        _run(reporter, project, prepared, wish, outcome)
+        _run(reporter, project, prepared, request, outcome)
     except LitekilnError as error:
         _show(reporter, project, outcome)
         error.details = {**error.details, "models": outcome.as_data()}
@@ -112,12 +97,14 @@ def build_all(reporter: Reporter, project: Project, *, models: Sequence[str], **
     return _end(reporter, asked_of, outcome, outcome.as_data())
 
 
-def _prepare(reporter: Reporter, project: Project, names: list[str], wish: Wish, outcome: _Outcome) -> dict[str, Prepared]:
+def _prepare(
+    reporter: Reporter, project: Project, names: list[str], request: BuildRequest, outcome: _Outcome
+) -> dict[str, Prepared]:
     """Each model with its plan. What can't be planned is noted, and the others go on."""
     prepared = {}
-    for name, variants in select_variants(project, names, wish.variants).items():
+    for name, variants in select_variants(project, names, request.variants).items():
         try:
-            prepared[name] = prepare(reporter, project, name, replace(wish, variants=variants), fetch_as=f"{name}: fetch")
+            prepared[name] = prepare(reporter, project, replace(request, model=name, variants=variants), fetch_as=f"{name}: fetch")
         except ENDS_ALL:
             raise
         except LitekilnError as error:
@@ -126,10 +113,10 @@ def _prepare(reporter: Reporter, project: Project, names: list[str], wish: Wish,
     return prepared
 
 
-def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], wish: Wish, outcome: _Outcome) -> None:
+def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], request: BuildRequest, outcome: _Outcome) -> None:
     if not prepared:
         return
-    with open_executor(project, wish.engine, reporter, jobs_to_run(wish.jobs)) as (executor, lease):
+    with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
 
         def done(model: str, run: Run) -> None:
             outcome.runs[model] = run
@@ -138,7 +125,7 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], wi
                 write_model_page(project, model, reporter.warn)
             outcome.failures.extend(_failures(prepared[model].plan, run))
 
-        executor.run_several(Several([each.plan for each in prepared.values()]), force=wish.force, done=done)
+        executor.run_several(Several([each.plan for each in prepared.values()]), force=request.force, done=done)
 
 
 def _failures(plan: Plan, run: Run) -> list[Failure]:

@@ -3,21 +3,58 @@
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
-
+from litekiln.disk import free_lock
+from litekiln.engines.cleaning import Removal, clean_docker
 from litekiln.engines.venv import VenvEngine
 from litekiln.hashing import files_below
 from litekiln.leases import Lease, others_work_since, sweep_staging
 from litekiln.new.folders import sweep_unfinished
 from litekiln.paths import Project
-from litekiln.removal import Removal
 from litekiln.run.store import Store
+from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import select_toolchains
+from litekiln.wording import size_text
 
 DAY = 24 * 3600
 GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class CleanRequest:
+    """What may go. A limit below 0 is none."""
+
+    older_than: float = -1.0  # days
+    max_size: float = -1.0  # gigabytes
+    images: bool = False
+    everything: bool = False
+    dry_run: bool = False
+
+
+def clean(reporter: Reporter, project: Project, request: CleanRequest) -> dict[str, Any]:
+    """Free disk space within the limits given; without any, what killed runs left and environments of other locks."""
+    everything, dry_run = request.everything, request.dry_run
+    age = 0.0 if everything else _limit(request.older_than)
+    size = 0.0 if everything else _limit(request.max_size)
+    with Lease(project.state) as lease:
+        removals = [
+            *clean_leftovers(project, dry_run=dry_run),
+            *(clean_downloads(project, dry_run=dry_run) if everything else []),
+            *clean_store(project, lease, older_than_days=age, max_gigabytes=size, dry_run=dry_run),
+            *clean_environments(project, lease, everything=everything, dry_run=dry_run),
+            *clean_docker(project, images=request.images, everything=everything, dry_run=dry_run, say=reporter.note),
+        ]
+    reporter.table(("removed" if not dry_run else "would go", "size"), [(each.what, size_text(each.size)) for each in removals])
+    total = sum(each.size for each in removals)
+    reporter.note(f"{len(removals)} things, {size_text(total)}{', nothing was removed' if dry_run else ''}")
+    return {"removed": [vars(each) for each in removals], "bytes": total, "dry_run": dry_run}
+
+
+def _limit(given: float) -> float | None:
+    return given if given >= 0 else None
 
 
 def folder_size(folder: Path) -> int:
@@ -44,18 +81,13 @@ def clean_store(
 
 
 def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
-    lock = FileLock(store.lock_path(key))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    try:
-        if not dry_run:
+    """False where somebody else is making or reading it."""
+    path = store.lock_path(key)
+    with free_lock(path) as free:
+        if free and not dry_run:
             store.discard(key)
-            Path(lock.lock_file).unlink(missing_ok=True)
-    finally:
-        lock.release()
-    return True
+            path.unlink(missing_ok=True)
+    return free
 
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:

@@ -5,22 +5,45 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from litekiln.check import Check, Status
+from litekiln.disk import FREE_SPACE
 from litekiln.engines.checks import docker_checks
 from litekiln.engines.here import toolchain_here
 from litekiln.engines.launch import __file__ as launch_file
-from litekiln.errors import LitekilnError, StoreCorrupt
+from litekiln.errors import LitekilnError, StoreCorrupt, Unhealthy
 from litekiln.network_settings import CA_VARIABLES, index_url
 from litekiln.paths import Project
-from litekiln.run.store import FREE_SPACE, Store
+from litekiln.run.store import Store
+from litekiln.terminal import Check, Reporter, Status
 from litekiln.toolchains.pythons import find_python, uv_binary
 from litekiln.toolchains.toolchain import select_toolchains
 
 GIGABYTE = 1e9
 # One environment or image with room to work in, and all four of both.
 LEAST_FREE, COMFORTABLE_FREE = 3, 15
+
+
+@dataclass(frozen=True)
+class DoctorRequest:
+    """Whether each entry of the store is hashed again as well."""
+
+    store: bool = False
+
+
+def doctor(reporter: Reporter, project: Project, request: DoctorRequest) -> dict[str, Any]:
+    """Check the machine; a check that fails makes the exit code."""
+    checks = examine(project, store=request.store)
+    for check in checks:
+        reporter.check(check)
+    failed = [check.name for check in checks if check.status is Status.FAIL]
+    value = {"ok": not failed, "checks": [{**vars(check), "status": check.status.value} for check in checks]}
+    if failed:
+        msg = f"not ready: {', '.join(failed)}"
+        raise Unhealthy(msg, remedy="what stands behind each line above", details=value)
+    return value
 
 
 def examine(project: Project, *, store: bool) -> list[Check]:

@@ -3,7 +3,6 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from litekiln.commands import commands
 from litekiln.commands.runner import COMMON, run_command
 
 
@@ -19,7 +18,10 @@ def graph(
     _: Context, file: str, out: str = "", dot: bool = False, engine: str = "auto", json: bool = False, debug: bool = False
 ) -> None:
     """Draw a .tflite file's graph as SVG: operators, shapes, types, quantisation."""
-    run_command(commands.graph, as_json=json, debug=debug, file=file, out=out, dot=dot, engine=engine)
+    from litekiln.commands.graph import GraphRequest, draw_graph
+
+    request = GraphRequest(file=file, out=out, dot=dot, engine=engine)
+    run_command(draw_graph, request, as_json=json, debug=debug)
 
 
 @task(
@@ -49,8 +51,11 @@ def lint(
     debug: bool = False,
 ) -> None:
     """Say what is wrong with .tflite files made elsewhere. Exit code 0: nothing, 1: findings, 2: unreadable."""
-    how = {"fix": fix, "pixels": (mean, std), "pictures": pictures, "engine": engine}
-    run_command(commands.lint, as_json=json, debug=debug, files=file, labels=labels, sarif=sarif, **how)
+    from litekiln.commands.lint import LintRequest
+    from litekiln.commands.lint import lint as lint_files
+
+    request = LintRequest(files=file, labels=labels, sarif=sarif, fix=fix, pixels=(mean, std), pictures=pictures, engine=engine)
+    run_command(lint_files, request, as_json=json, debug=debug)
 
 
 @task(
@@ -63,7 +68,10 @@ def lint(
 )
 def report(_: Context, model: str, variant: str = "", open: bool = False, json: bool = False, debug: bool = False) -> None:  # noqa: A002
     """What a model's bundles are worth: a table, and out/<model>/report.html."""
-    run_command(commands.report, as_json=json, debug=debug, model=model, variant=variant, open_page=open and not json)
+    from litekiln.commands.report import ReportRequest, show_report
+
+    request = ReportRequest(model=model, variant=variant, open_page=open and not json)
+    run_command(show_report, request, as_json=json, debug=debug)
 
 
 @task(
@@ -77,4 +85,7 @@ def report(_: Context, model: str, variant: str = "", open: bool = False, json: 
 )
 def compare(_: Context, a: str, b: str, out: str = "", json: bool = False, debug: bool = False) -> None:
     """Show two builds side by side, and what differs."""
-    run_command(commands.compare, as_json=json, debug=debug, a=a, b=b, out=out)
+    from litekiln.commands.compare import CompareRequest, compare_builds
+
+    request = CompareRequest(a=a, b=b, out=out)
+    run_command(compare_builds, request, as_json=json, debug=debug)

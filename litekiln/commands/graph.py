@@ -6,12 +6,13 @@ from typing import Any
 
 from litekiln.errors import SourceError, UsageError
 from litekiln.formats.tflite import begins_as_tflite
-from litekiln.named_files import check_target, existing_model, write_whole
+from litekiln.named_files import check_target, existing_model, write_named
 from litekiln.paths import Project
-from litekiln.plan.build_plan import plan_graph
+from litekiln.plan.plan import Plan, PlanBuilder
 from litekiln.run.session import open_executor
-from litekiln.terminal import Reporter, size_text
-from litekiln.toolchains.toolchain import load_toolchain
+from litekiln.terminal import Reporter
+from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.wording import size_text
 
 TOOLCHAIN = "tf2.13"  # the one that carries Graphviz
 LARGEST = 2**31 - 1  # its own offsets reach no further
@@ -25,14 +26,24 @@ class Wanted:
     files: dict[str, Path]
 
 
-def draw_graph(reporter: Reporter, project: Project, *, file: str, out: str, dot: bool, engine: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class GraphRequest:
+    """Which file's graph is drawn, and where the picture goes; "" for the file's name in this folder."""
+
+    file: str
+    out: str = ""
+    dot: bool = False
+    engine: str = "auto"
+
+
+def draw_graph(reporter: Reporter, project: Project, request: GraphRequest) -> dict[str, Any]:
     """Draw it in its toolchain, through the store like every step; write the picture, say what is in the graph."""
-    wanted = check_arguments(file, out, dot=dot)
+    wanted = check_arguments(request.file, request.out, dot=request.dot)
     plan = plan_graph(project, load_toolchain(project, TOOLCHAIN), wanted.model)
-    with open_executor(project, engine, reporter) as (executor, _):
+    with open_executor(project, request.engine, reporter) as (executor, _):
         finished = executor.run(plan).complete()["graph"]
     for name, target in wanted.files.items():
-        write_whole("--out", target, (finished.entry.files / name).read_bytes())
+        write_named("--out", target, (finished.entry.files / name).read_bytes())
     result = finished.entry.result()
     _show(reporter, result)
     for target in wanted.files.values():
@@ -86,3 +97,10 @@ def _shape(shape: list[int]) -> str:
 
 def _scale(tensor: dict[str, Any]) -> str:
     return "-" if tensor["scale"] is None else f"{tensor['scale']:.6g} at zero point {tensor['zero_point']}"
+
+
+def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
+    """One step: the picture of a .tflite file's graph."""
+    builder = PlanBuilder(project, "graph")
+    builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
+    return builder.plan()

@@ -1,17 +1,21 @@
 """`inv lint`: files looked into, findings told, and with --fix what can be repaired without the source."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.lint.examine import examine, look_into
-from litekiln.lint.findings import WARNING, Finding, Severity
-from litekiln.lint.subject import Kind, Subject
-from litekiln.named_files import check_target, check_writable, write_whole
+from litekiln.lint.findings import Severity
+from litekiln.lint.fix import FixRequest, repair
+from litekiln.lint.result import Linted
+from litekiln.lint.sarif import as_sarif
+from litekiln.lint.subject import Kind
+from litekiln.named_files import check_target, check_writable, write_named
+from litekiln.paths import Project
 from litekiln.terminal import Reporter
 
-CLEAN, FOUND, UNREADABLE = 0, 1, 2  # exit codes
 NAMES = {
     Kind.POSTPROCESS: "SSD detector",
     Kind.DETECTIONS: "detector",
@@ -22,34 +26,24 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Linted:
-    """One file with what was found; or with the reason why it can't be read."""
+class LintRequest:
+    """Which files are looked into, and with `fix` where the repaired one goes."""
 
-    path: Path
-    subject: Subject | None = None
-    findings: list[Finding] = field(default_factory=list)
-    problem: LitekilnError | None = None
-
-    @property
-    def exit_code(self) -> int:
-        if self.problem:
-            return UNREADABLE
-        return FOUND if any(finding.severity >= WARNING for finding in self.findings) else CLEAN
-
-    def as_dict(self) -> dict[str, Any]:
-        if self.problem or not self.subject:
-            return {"file": str(self.path), "unreadable": self.problem.as_dict() if self.problem else {}}
-        found = [finding.as_dict() for finding in self.findings]
-        return {"file": str(self.path), "kind": self.subject.kind.value, "findings": found}
+    files: Sequence[str]
+    labels: str = ""
+    sarif: str = ""
+    fix: str = ""
+    pixels: tuple[str, str] = ("", "")
+    pictures: str = ""
+    engine: str = "auto"
 
 
-def lint(
-    reporter: Reporter, *, files: list[str], labels: str, sarif: str, fix: str, pixels: tuple[str, str], pictures: str, engine: str
-) -> dict[str, Any]:
+def lint(reporter: Reporter, project: Project, request: LintRequest) -> dict[str, Any]:
     """Lint every file; the worst of their exit codes counts."""
+    files, labels, sarif, fix = request.files, request.labels, request.sarif, request.fix
     if not files:
         raise UsageError("--file is missing", remedy="inv lint --file X.tflite; more than one can be given")
-    _check_companions(files, fix=fix, pixels=pixels, pictures=pictures)
+    _check_companions(request)
     if sarif:
         check_target("--sarif", Path(sarif).resolve(), example="lint.sarif")
         check_writable("--sarif", Path(sarif).resolve())
@@ -59,23 +53,22 @@ def lint(
         _show(reporter, each)
     value: dict[str, Any] = {"files": [each.as_dict() for each in linted]}
     if fix and linted[0].subject:
-        from litekiln.lint.fix import Wish, repair
-
-        value["fix"] = repair(reporter, linted[0], Wish(fix, given, pixels, pictures, engine))
+        value["fix"] = repair(
+            reporter, project, linted[0], FixRequest(fix, given, request.pixels, request.pictures, request.engine)
+        )
         if value["fix"]["written"]:
             linted = [lint_file(Path(fix), None)]
             reporter.note("what is left:")
             _show(reporter, linted[0])
             value["left"] = linted[0].as_dict()
     if sarif:
-        from litekiln.lint.sarif import as_sarif
-
-        write_whole("--sarif", Path(sarif).resolve(), as_sarif(linted))
+        write_named("--sarif", Path(sarif).resolve(), as_sarif(linted))
         reporter.note(f"wrote {sarif}")
     return {**value, "exit_code": max(each.exit_code for each in linted)}
 
 
-def _check_companions(files: list[str], *, fix: str, pixels: tuple[str, str], pictures: str) -> None:
+def _check_companions(request: LintRequest) -> None:
+    files, fix, pixels, pictures = request.files, request.fix, request.pixels, request.pictures
     if fix and len(files) > 1:
         raise UsageError(
             f"--fix {fix} with {len(files)} files", cause="it names one file to write", remedy="repair them one by one"

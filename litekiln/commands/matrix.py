@@ -43,14 +43,23 @@ class _Unplannable(Exception):
     """The litekiln of another commit gives no keys."""
 
 
-def matrix(
-    reporter: Reporter, project: Project, *, models: Sequence[str], variants: Sequence[str], changed_since: str, per: str
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class MatrixRequest:
+    """Of which models and variants, since which commit ("" for all there is), and what a leg is."""
+
+    models: Sequence[str] = ()
+    variants: Sequence[str] = ()
+    changed_since: str = ""
+    per: str = "variant"
+
+
+def matrix(reporter: Reporter, project: Project, request: MatrixRequest) -> dict[str, Any]:
     """The legs, all or those that a change touches."""
+    per, changed_since = request.per, request.changed_since
     if per not in PER:
         msg = f"--per {per}: there is no such thing to make a leg of"
         raise UsageError(msg, remedy=f"choose among: {', '.join(PER)}")
-    chosen = select_variants(project, select_models(project, models), variants)
+    chosen = select_variants(project, select_models(project, request.models), request.variants)
     now = _keys_here(project, chosen)
     before = _keys_before(reporter, project, changed_since) if changed_since else None
     legs = [

@@ -1,6 +1,7 @@
 """`inv pi`: a bundle and the runtime as an arm64 image, to be run on a Raspberry Pi."""
 
 import re
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,36 +9,51 @@ from typing import Any
 from litekiln import __version__
 from litekiln.bundles.layout import MANIFEST, SELFTEST
 from litekiln.bundles.read import Built, read_bundle
+from litekiln.commands.build import build_model
+from litekiln.commands.prepare import BuildRequest
+from litekiln.engines.buildx import building
+from litekiln.engines.daemon import connect
+from litekiln.engines.debian_bases import refuse_unknown_kind
+from litekiln.engines.pi_image import build_pi_image, make_pi_bases
+from litekiln.engines.pi_image import push as push_image
+from litekiln.engines.pi_image import save as save_image
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import sha256_file
 from litekiln.paths import Project
 from litekiln.pi.context import labels, lay_out_context
 from litekiln.pi.packages import pi_packages
 from litekiln.recipes.selection import select_models, select_variants
-from litekiln.terminal import Reporter, size_text
+from litekiln.terminal import Reporter
+from litekiln.wording import size_text
 
 NOT_FOR_USE = ("not for use", "over its limit")
 TAG = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
 
 
-def pi(
-    reporter: Reporter, project: Project, *, model: str, variant: str, tag: str, base: str, push: str, save: str, engine: str
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PiRequest:
+    """Which bundle becomes an image, and where that goes; "" for this machine's Docker alone."""
+
+    model: str
+    variant: str
+    tag: str = ""
+    base: str = "auto"
+    push: str = ""
+    save: str = ""
+    engine: str = "auto"
+
+
+def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, Any]:
     """Check the bundle, lay everything out, build; then push or write it where that was asked for."""
-    tag = tag or f"litekiln/{model}:{variant}"
+    model, variant, base, push, save = request.model, request.variant, request.base, request.push, request.save
+    tag = request.tag or f"litekiln/{model}:{variant}"
     _refuse_unclear(project, model, variant, tag, base)
     tag = _whole(tag)
     if save and not Path(save).absolute().parent.is_dir():
         msg = f"--save {save}: there is no such folder"
         raise UsageError(msg, remedy="make the folder first; the file is written into it")
-    from litekiln.engines.buildx import building
-    from litekiln.engines.daemon import connect
-    from litekiln.engines.pi_image import build_pi_image, make_pi_bases
-    from litekiln.engines.pi_image import push as push_image
-    from litekiln.engines.pi_image import save as save_image
-
     with connect() as client:
-        built = _bundle(reporter, project, model, variant, engine)
+        built = _bundle(reporter, project, model, variant, request.engine)
         with reporter.step("packages", "wheels for arm64, by hash; kept for the next image"):
             packages = pi_packages(project)
         if base == "debian":
@@ -60,8 +76,6 @@ def pi(
 
 def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: str) -> None:
     select_variants(project, select_models(project, [model]), [variant])
-    from litekiln.engines.debian_bases import refuse_unknown_kind
-
     refuse_unknown_kind(base)
     if not TAG.fullmatch(tag):
         msg = f"{tag!r} can't be the name of an image"
@@ -77,10 +91,8 @@ def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engi
     """The bundle, built where it isn't there; every file as its manifest says, and fit for use."""
     folder = project.out / model / variant
     if not (folder / MANIFEST).is_file():
-        from litekiln.commands.build import build
-
         reporter.note(f"{project.relative(folder)} is not built yet: building it")
-        build(reporter, project, model=model, variants=[variant], engine=engine)
+        build_model(reporter, project, BuildRequest(model=model, variants=[variant], engine=engine))
     built = read_bundle(folder)
     for name, digest in built.manifest.files.items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:

@@ -2,6 +2,7 @@
 
 import sys
 import webbrowser
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,18 @@ from litekiln.terminal import Reporter
 COLUMNS = ("variant", "verdict", "mAP", "points lost", "found again", "size", "1 thread")
 
 
-def show_report(reporter: Reporter, project: Project, *, model: str, variant: str, open_page: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ReportRequest:
+    """Whose bundles are told of: all of a model's, or of one variant."""
+
+    model: str
+    variant: str = ""
+    open_page: bool = False
+
+
+def show_report(reporter: Reporter, project: Project, request: ReportRequest) -> dict[str, Any]:
     """Read the bundles, write the model's page anew, print."""
+    model, variant = request.model, request.variant
     folders = _folders(project, model, variant)
     found = sorted((read_bundle(folder) for folder in folders), key=lambda each: figures.variant_order(each.report.variant))
     page, own = write_model_page(project, model, reporter.warn), folders[0] / PAGE
@@ -27,7 +38,7 @@ def show_report(reporter: Reporter, project: Project, *, model: str, variant: st
         for warning in each.report.warnings:
             reporter.warn(f"{each.report.variant}: {warning}")
     reporter.note(f"the page: {project.relative(shown)}")
-    if open_page:
+    if request.open_page:
         _open(reporter, shown)
     return {"model": model, "page": str(shown), "bundles": [_as_data(each) for each in found]}
 

@@ -7,11 +7,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from invoke.exceptions import Exit
 
 from litekiln.errors import LitekilnError
+from litekiln.paths import Project, find_project
 from litekiln.terminal import Reporter
 
 # What options that several commands take mean.
@@ -24,25 +25,23 @@ COMMON = {
 }
 INTERRUPTED = 130
 TERMINATED = 143
-INDENTED: dict[str, Any] = {"indent": 1}
-ONE_LINE: dict[str, Any] = {"separators": (",", ":")}
+Request = TypeVar("Request")
 
 
 def run_command(
-    command: Callable[..., dict[str, Any]],
-    form: dict[str, Any] = INDENTED,
-    /,
+    command: Callable[[Reporter, Project, Request], dict[str, Any]],
+    request: Request,
     *,
     as_json: bool = False,
     debug: bool = False,
-    **arguments: Any,
+    one_line: bool = False,
 ) -> None:
-    """Run a function of `commands`, print its result, and leave with its exit code: an error's, or one that the result names."""
+    """Run a command, print its result, and leave with its exit code: an error's, or one that the result names."""
     signal.signal(signal.SIGTERM, _terminate)
     _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
     try:
-        result = command(reporter, **arguments)
+        result = command(reporter, find_project(), request)
     except LitekilnError as error:
         if debug:
             traceback.print_exc()
@@ -59,6 +58,7 @@ def run_command(
         _tell(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
+        form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 1}
         print(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])

@@ -1,11 +1,13 @@
 """`inv verify`: what was measured of each variant, with the limit it was held against. What isn't built yet is built."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from litekiln.bundles.layout import bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import read_bundle
-from litekiln.commands.build import command
+from litekiln.commands.prepare import command
 from litekiln.errors import BundleError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
@@ -19,14 +21,25 @@ from litekiln.terminal import Reporter
 PROGRAMS = ("run_", "verify.py", "trace_errors.py", "measure_speed.py")  # those that run models to look at them
 
 
-def verify(reporter: Reporter, project: Project, *, model: str, variants: list[str], engine: str, force: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class VerifyRequest:
+    """Which variants of a model are held against their limits."""
+
+    model: str
+    variants: Sequence[str] = ()
+    engine: str = "auto"
+    force: bool = False
+
+
+def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict[str, Any]:
     """Verify a model's variants by the steps of a build; with `force` again, though the store has what they found."""
+    model = request.model
     recipe = load_recipe(project, model)
-    choices = Choices(tuple(variants))
+    choices = Choices(tuple(request.variants))
     plan, typed = plan_build(project, recipe, choices), command(model, choices)
     _refuse_to_replace(project, plan, typed)
-    with open_executor(project, engine, reporter, jobs_to_run(0)) as (executor, lease):
-        run = executor.run(plan, force=_verifies if force else _nothing)
+    with open_executor(project, request.engine, reporter, jobs_to_run(0)) as (executor, lease):
+        run = executor.run(plan, force=_verifies if request.force else _nothing)
         bundles = write_bundles(project, recipe, plan, run, lease, typed)
     for bundle in bundles:
         _show(reporter, bundle)

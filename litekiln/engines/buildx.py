@@ -3,16 +3,22 @@
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
+from litekiln.disk import FREE_SPACE, waiting_lock
 from litekiln.engines.base import OnLine
-from litekiln.errors import BaseUnreachable, BuildxMissing, DiskFull, DockerMissing, ImageBuildFailed, LitekilnError
+from litekiln.errors import (
+    BaseUnreachable,
+    BuildxMissing,
+    DiskFull,
+    DockerMissing,
+    ImageBuildFailed,
+    LitekilnError,
+)
 from litekiln.paths import Project
-from litekiln.run.store import FREE_SPACE
 
 BASE_SIGNS = (
     "failed to resolve source metadata",
@@ -31,7 +37,7 @@ def building(project: Project, name: str) -> Iterator[None]:
     """One build of an image at a time."""
     locks = project.state / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"image-{name}.lock"):
+    with waiting_lock(locks / f"image-{name}.lock"):
         yield
 
 
@@ -76,3 +82,8 @@ def build_error(what: str, base: str, log: Path, without_registry: str) -> Litek
     return ImageBuildFailed(
         msg, cause=f"the whole output is in {log}", remedy="`inv doctor` checks the usual reasons: network, disk, CA set-up"
     )
+
+
+def build_platform() -> str:
+    """How Docker calls this machine's processor."""
+    return "linux/arm64" if "aarch64" in sysconfig.get_platform() or "arm64" in sysconfig.get_platform() else "linux/amd64"

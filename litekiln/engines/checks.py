@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from litekiln.check import Check, Status
 from litekiln.engines.buildx import require_buildx
 from litekiln.engines.daemon import INSTALL, WITHOUT, connect, daemon_address
 from litekiln.engines.images import image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
+from litekiln.terminal import Check, Status
 from litekiln.toolchains.toolchain import select_toolchains
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")

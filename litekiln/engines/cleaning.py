@@ -1,6 +1,7 @@
 """What `inv clean` asks of Docker."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from litekiln.engines.base import OnLine
 from litekiln.engines.daemon import connect
@@ -8,8 +9,15 @@ from litekiln.engines.docker import sweep
 from litekiln.engines.images import REPOSITORY, image_tag
 from litekiln.errors import EngineError
 from litekiln.paths import Project
-from litekiln.removal import Removal
 from litekiln.toolchains.toolchain import select_toolchains
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something that went (or, in a dry run, would go)."""
+
+    what: str
+    size: int
 
 
 def clean_docker(project: Project, *, images: bool, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:

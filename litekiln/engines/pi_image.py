@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from litekiln.disk import saying_disk_full
 from litekiln.engines.base import OnLine
-from litekiln.engines.buildx import build_error, require_buildx, titles
+from litekiln.engines.buildx import build_error, build_platform, require_buildx, titles
 from litekiln.engines.debian_bases import Base, make_bases
 from litekiln.engines.process import run_logged
 from litekiln.errors import ImageBuildFailed, NetworkError, UsageError
 from litekiln.paths import Project
-from litekiln.pi.packages import build_platform
-from litekiln.run.store import saying_disk_full
 from litekiln.toolchains.lock import PI_PYTHON
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from litekiln.disk import FREE_SPACE, saying_disk_full, waiting_lock
 from litekiln.engines.base import Box, OnLine
 from litekiln.engines.process import ProcessBox, run_logged
 from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
@@ -15,7 +16,6 @@ from litekiln.hashing import sha256_value
 from litekiln.leases import Lease
 from litekiln.network_settings import package_environment
 from litekiln.paths import Project
-from litekiln.run.store import FREE_SPACE, saying_disk_full, waiting_lock
 from litekiln.toolchains.lock import require_current
 from litekiln.toolchains.pythons import require_python, uv_binary
 from litekiln.toolchains.toolchain import Toolchain

@@ -11,33 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from litekiln.disk import saying_disk_full, waiting_lock
 from litekiln.errors import HashMismatch, NotFoundOnServer, SizeMismatch, SourceError, UsageError
 from litekiln.fetch.download import download, refuse_address
 from litekiln.fetch.transfer import Note, Part, Progress, Record, Source, Transfer, copy, without_secrets
-from litekiln.run.store import saying_disk_full, waiting_lock
+from litekiln.recipes.pins import Archive, Remote
 
 MIRROR = "LITEKILN_MIRROR"
 DIGEST_LENGTHS = {"sha256": 64, "sha384": 96}
 PUBLISHED_OTHERWISE = "run it again; if that doesn't help, compare with what the publisher says and mend the recipe"
-
-
-@dataclass(frozen=True)
-class Remote:
-    """What a recipe says."""
-
-    url: str
-    digest: str  # "sha256:<hex>" or "sha384:<hex>"; "" when nobody publishes one
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What is on disk now."""
-
-    path: Path
-    sha256: str
-    size: int
-    origin: str  # the address or the mirror's file it came from, or "already there"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
+from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
-from litekiln.run.store import saying_disk_full
 
 try:
     import lzma

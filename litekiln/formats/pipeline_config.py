@@ -1,11 +1,11 @@
 """pipeline.config: what the Object Detection API was told when the model was trained, as far as the conversion needs it."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.textproto import Message, TextprotoError, Value, parse, read_text
+from litekiln.wording import did_you_mean
 
 CONVERTIBLE = ("ssd", "center_net")
 TRAINED_WITH = "give the pipeline.config that the model was trained with"
@@ -95,8 +95,7 @@ def _architecture(path: Path, config: Message) -> str:
         cause = "TFLite's detection op decodes the boxes of single-shot detectors only"
         raise SourceError(msg, cause=cause, remedy="train an SSD instead: SSD MobileNet v2 FPNLite 320x320 is a good start")
     if name not in CONVERTIBLE:
-        close = difflib.get_close_matches(name, CONVERTIBLE, n=1)
-        cause = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(CONVERTIBLE)}"
+        cause = did_you_mean(name, CONVERTIBLE, "known here")
         raise SourceError(f"{path}: model is {name!r}, which can't be converted", cause=cause, remedy=TRAINED_WITH)
     return name
 

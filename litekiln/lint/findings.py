@@ -5,7 +5,6 @@ from enum import IntEnum
 from typing import Any
 
 PAGE = "docs/lint.md"
-LONGEST = 120  # of a text out of a file, in a message
 
 
 class Severity(IntEnum):
@@ -88,15 +87,3 @@ class Finding:
             "fix": self.fix,
             "page": self.page,
         }
-
-
-def shown(text: str) -> str:
-    """A text out of a file, fit for a terminal: printable, not too long."""
-    plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text[: LONGEST + 1])
-    return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
-
-
-def listed(values: "list[str] | tuple[str, ...]", most: int = 6) -> str:
-    """A few of them, and how many more there are."""
-    rest = f" and {len(values) - most} more" if len(values) > most else ""
-    return ", ".join(shown(value) for value in values[:most]) + rest

@@ -3,20 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litekiln.errors import UsageError
+from litekiln.hashing import sha256_file, sha256_value
 from litekiln.lint.examine import read_lines
 from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
 from litekiln.lint.notes import told_pixels
+from litekiln.lint.result import Linted
 from litekiln.lint.subject import Kind, Subject
-from litekiln.named_files import check_target, check_writable, write_whole
-from litekiln.paths import find_project
-from litekiln.terminal import Reporter, size_text
-
-if TYPE_CHECKING:
-    from litekiln.commands.lint import Linted
+from litekiln.named_files import check_target, check_writable, write_named
+from litekiln.paths import Project
+from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.recipes.picture_sets import SUFFIXES
+from litekiln.recipes.pixels import read_pixels
+from litekiln.run.session import open_executor
+from litekiln.terminal import Reporter
+from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.wording import size_text
 
 TOOLCHAIN = "tf2.13"  # the one that writes metadata
 RANDOM = 8  # pictures of noise that the proof is made on
@@ -25,7 +30,7 @@ CHANNELS = 3
 
 
 @dataclass(frozen=True)
-class Wish:
+class FixRequest:
     """What was typed beside the file."""
 
     out: str
@@ -35,26 +40,26 @@ class Wish:
     engine: str
 
 
-def repair(reporter: Reporter, linted: "Linted", wish: Wish) -> dict[str, Any]:
+def repair(reporter: Reporter, project: Project, linted: Linted, request: FixRequest) -> dict[str, Any]:
     """Write OUT, or say that there is nothing to write."""
     subject = linted.subject
     assert subject
-    out = Path(wish.out).resolve()
+    out = Path(request.out).resolve()
     check_out(out, subject.path)
-    args = repairs(subject, wish)
-    told = wish.labels is not None or any(wish.pixels)
+    args = repairs(subject, request)
+    told = request.labels is not None or any(request.pixels)
     usable = subject.detects and not subject.lacks_ports and subject.entry is not None and len(subject.entry.shape) == 4
     if not usable or not (told or any(finding.fix for finding in linted.findings)):
-        reporter.note(f"nothing of this can be repaired without the model's source; {wish.out} is not written")
+        reporter.note(f"nothing of this can be repaired without the model's source; {request.out} is not written")
         return {"written": "", "repaired": [], "proof": {}}
-    pictures = _pictures(wish.pictures)
-    result, fixed = _run(wish.engine, reporter, subject.path.resolve(), args, pictures)
-    write_whole("--fix", out, fixed)
+    pictures = _pictures(request.pictures)
+    result, fixed = _run(project, request.engine, reporter, subject.path.resolve(), args, pictures)
+    write_named("--fix", out, fixed)
     for line in result["repaired"]:
         reporter.note(f"repaired: {line}")
     reporter.note(_proven(result["proof"]))
-    reporter.note(f"wrote {wish.out} ({size_text(len(fixed))})")
-    return {"written": wish.out, "repaired": result["repaired"], "proof": result["proof"]}
+    reporter.note(f"wrote {request.out} ({size_text(len(fixed))})")
+    return {"written": request.out, "repaired": result["repaired"], "proof": result["proof"]}
 
 
 def check_out(out: Path, model: Path) -> None:
@@ -67,16 +72,16 @@ def check_out(out: Path, model: Path) -> None:
     check_writable("--fix", out)
 
 
-def repairs(subject: Subject, wish: Wish) -> dict[str, Any]:
+def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
     """The arguments of the step: what each output is, which names are packed, which normalisation is written."""
     metadata = subject.file.metadata
-    mean, std = pixels_to_write(subject, wish.pixels)
+    mean, std = pixels_to_write(subject, request.pixels)
     rows = (subject.option("max_detections") or 0) * max(1, subject.option("max_classes_per_detection") or 1)
     return {
         "meanings": list(subject.meanings),
         "postprocess": subject.kind is Kind.POSTPROCESS,
         "max_detections": rows,
-        "labels": labels_to_pack(subject, wish.labels),
+        "labels": labels_to_pack(subject, request.labels),
         "mean": mean,
         "std": std,
         "name": metadata.name if metadata else subject.path.stem,
@@ -104,8 +109,6 @@ def labels_to_pack(subject: Subject, given: Path | None) -> list[str]:
 
 def pixels_to_write(subject: Subject, given: tuple[str, str]) -> tuple[list[float], list[float]]:
     """What the user gives; else what the metadata says where the input doesn't speak against it; else what the input says."""
-    from litekiln.new.request import read_pixels
-
     told = read_pixels(*given, "")
     if told:
         return told.channels("mean"), told.channels("std")
@@ -122,8 +125,6 @@ def _channels(values: Sequence[float]) -> list[float]:
 
 
 def _pictures(folder: str) -> tuple[Path, list[str]] | None:
-    from litekiln.recipes.picture_sets import SUFFIXES
-
     if not folder:
         return None
     place = Path(folder)
@@ -135,13 +136,8 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
 
 
 def _run(
-    engine: str, reporter: Reporter, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
+    project: Project, engine: str, reporter: Reporter, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
 ) -> tuple[dict[str, Any], bytes]:
-    from litekiln.plan.build_plan import plan_fix
-    from litekiln.run.session import open_executor
-    from litekiln.toolchains.toolchain import load_toolchain
-
-    project = find_project()
     plan = plan_fix(project, load_toolchain(project, TOOLCHAIN), model, args, pictures)
     with open_executor(project, engine, reporter) as (executor, _):
         finished = executor.run(plan).complete()["fix"]
@@ -151,3 +147,17 @@ def _run(
 def _proven(proof: dict[str, Any]) -> str:
     shown = f"{proof['random']} pictures of noise" + (f" and {proof['pictures']} of yours" if proof["pictures"] else "")
     return f"proven: the same detections before and after, to the byte, on {shown} ({proof['boxes']} boxes)"
+
+
+def plan_fix(
+    project: Project, toolchain: Toolchain, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
+) -> Plan:
+    """One step: a finished file repaired, and proven to detect the same."""
+    builder = PlanBuilder(project, "lint")
+    inputs = {"model": builder.file(model)}
+    if pictures:
+        folder, names = pictures
+        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
+        args = {**args, "pictures": names}
+    builder.add("fix", "fix_tflite.py", toolchain, args=args, inputs=inputs, timeout=1200, keep_refusal=True)
+    return builder.plan()

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from litekiln.lint.findings import ERROR, WARNING, Finding, shown
+from litekiln.lint.findings import ERROR, WARNING, Finding
 from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import Pixels, Subject
+from litekiln.wording import shown
 
 ZERO_TO_ONE = Pixels(0.0, 1.0)
 SSD = Pixels(-1.0, 1.0)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from litekiln.formats.label_map import BACKGROUND, NO_NAME
-from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.subject import LabelFile, Subject
+from litekiln.wording import listed, shown
 
 GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line); --fix OUT packs them into the file"
 FIX_LINES = "inv lint --fix OUT packs the corrected names; see them first: what the model calls 0 must be line 1"

@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 
 from litekiln.formats.tflite_metadata import TensorNotes
-from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.inputs import SSD, TAKEN, ZERO_TO_ONE, pixels_by_scale
 from litekiln.lint.outputs import FIX
 from litekiln.lint.subject import Pixels, Subject, meanings_of
+from litekiln.wording import listed, shown
 
 WRITE = "inv lint --fix OUT writes it; add --mean and --std where the input's scale doesn't say what the network takes"
 TELL = "say what the network takes with --fix OUT --mean M --std S: (pixel - mean) / std"

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from litekiln.formats.tflite import FLEX, POSTPROCESS, arithmetic
-from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import Kind, Subject
+from litekiln.wording import listed, shown
 
 CLAIMS = re.compile(r"int8|uint8|int-8|8-?bit|quant", re.IGNORECASE)
 HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # a lightweight network claims all the same

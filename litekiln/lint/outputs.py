@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding, listed, shown
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.subject import MEANINGS, RAW, Kind, Subject, meanings_of, signature_names
+from litekiln.wording import listed, shown
 
 FIX = "inv lint --fix OUT puts it right and proves that the detections stay the same"
 TOO_OLD = "the converter was too old for this export (before TensorFlow 2.4)"

@@ -4,21 +4,19 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from litekiln import __version__
 from litekiln.lint.findings import PAGE, TITLES, Finding
-
-if TYPE_CHECKING:
-    from litekiln.commands.lint import Linted
+from litekiln.lint.result import Linted
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT = "%SRCROOT%"
 LINE = 1  # code scanning asks for one, even of a file that has none
 
 
-def as_sarif(linted: "list[Linted]") -> bytes:
+def as_sarif(linted: list[Linted]) -> bytes:
     """One run: a rule for each id that was found, a result for each finding, a notification for each file that can't be read."""
     ids = [name for name in TITLES if any(finding.id == name for each in linted for finding in each.findings)]
     unreadable = [each for each in linted if each.problem]
@@ -54,7 +52,7 @@ def _result(path: Path, finding: Finding, rule: int) -> dict[str, Any]:
     }
 
 
-def _notification(linted: "Linted") -> dict[str, Any]:
+def _notification(linted: Linted) -> dict[str, Any]:
     location = {"physicalLocation": {"artifactLocation": _location(linted.path)}}
     return {"level": "error", "message": _message(str(linted.problem)), "locations": [location]}
 

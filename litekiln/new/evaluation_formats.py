@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import UsageError
-from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, amount, list_names, unusable
+from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, unusable
 from litekiln.recipes.picture_sets import ANNOTATIONS, SUFFIXES
+from litekiln.wording import amount, list_names
 
 FORMATS = ("coco", "voc")
 MOST_XML = 16 << 20  # bytes; one picture's boxes are a few thousand

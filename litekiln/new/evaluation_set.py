@@ -11,10 +11,10 @@ from typing import Any
 from litekiln.errors import SourceError
 from litekiln.formats.label_map import Labels
 from litekiln.recipes.picture_sets import ANNOTATIONS
+from litekiln.wording import amount, list_names
 
 IMAGES = "images"
 TOLERANCE = 1.0  # pixels that a box may reach out of its picture without a word: labelling programs round
-MOST_SHOWN = 10  # names in one message
 EXPORT_AGAIN = "mend it in the labelling program and export the set again"
 WRONG_SIZE = "the file gives the picture a wrong size, or the boxes were drawn on a resized copy"
 
@@ -71,17 +71,6 @@ def check_readable(path: Path) -> None:
     except OSError as error:
         msg = f"{path} can't be read: {error.strerror}"
         raise SourceError(msg, remedy="check that it is a file which your user may read") from None
-
-
-def amount(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
-
-
-def list_names(names: Iterable[str]) -> str:
-    """Names for a message, not all of them when they are many."""
-    shown = [repr(name) for name in names]
-    more = len(shown) - MOST_SHOWN
-    return ", ".join(shown[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_eval_set(found: EvalSet, folder: Path, labels: Labels, labels_path: Path) -> EvalSet:

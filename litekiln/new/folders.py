@@ -4,18 +4,18 @@ A model needs its pictures, so they go first, with a mark that names the lease o
 model, or a hidden copy with its name, is what a killed run left.
 """
 
-import errno
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from litekiln.disk import hidden, move, saying_disk_full
 from litekiln.errors import UsageError
 from litekiln.leases import Lease, held_if_dead, sweep_staging
 from litekiln.paths import Project
 from litekiln.recipes.recipe import RECIPE
-from litekiln.run.store import Store, saying_disk_full
+from litekiln.run.store import Store
 
 MARK = ".unfinished"
 HIDDEN = re.compile(r"\..+\.([0-9a-f]{16})")
@@ -55,7 +55,7 @@ def _publish(staged: Project, project: Project, name: str, lease: Lease) -> None
     try:
         for source, target in zip(folders_of(staged, name), folders_of(project, name), strict=True):
             if source.is_dir():
-                _move(source, target, lease)
+                move(source, target, lease.name)
                 moved.append(target)
     except BaseException:
         for folder in moved:
@@ -64,32 +64,12 @@ def _publish(staged: Project, project: Project, name: str, lease: Lease) -> None
     (project.calib / name / MARK).unlink(missing_ok=True)
 
 
-def _move(source: Path, target: Path, lease: Lease) -> None:
-    """A rename; where the state folder is on another disk, a hidden copy beside the target and then a rename."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        beside = _hidden(target, lease.name)
-        try:
-            shutil.copytree(source, beside)
-            beside.rename(target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-
-
-def _hidden(folder: Path, lease: str) -> Path:
-    return folder.with_name(f".{folder.name}.{lease}")
-
-
 def _remove(folder: Path, lease: str) -> None:
     """Renamed away first, so that nobody sees half of it."""
     if folder.exists():
-        hidden = _hidden(folder, lease)
-        folder.rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        doomed = hidden(folder, lease)
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def sweep_unfinished(project: Project) -> None:

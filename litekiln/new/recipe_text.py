@@ -4,7 +4,8 @@ import json
 import math
 from dataclasses import dataclass
 
-from litekiln.recipes.recipe import INTEGER_VARIANTS, TF1_KINDS, InputPixels
+from litekiln.recipes.pixels import InputPixels
+from litekiln.recipes.recipe import INTEGER_VARIANTS, TF1_KINDS
 from litekiln.sources.recognise import NEW, OLD, Found
 
 FLOAT_VARIANTS = ("float32", "float16", "dynamic")

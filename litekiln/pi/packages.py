@@ -3,13 +3,11 @@
 import re
 import shutil
 import subprocess
-import sysconfig
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
-from filelock import FileLock
-
+from litekiln.disk import waiting_lock
 from litekiln.errors import NetworkError, ToolchainError
 from litekiln.hashing import sha256_file
 from litekiln.network_settings import package_environment
@@ -36,7 +34,7 @@ def pi_packages(project: Project) -> Path:
     lock = project.code / "pi" / "requirements.lock"
     folder = project.state / "pi" / f"packages-{sha256_file(lock)[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with waiting_lock(folder.with_name(f"{folder.name}.lock")):
         if (folder / DONE).exists():
             return folder / "files"
         shutil.rmtree(folder, ignore_errors=True)
@@ -83,8 +81,3 @@ def _license(expression: str | None, classifiers: list[str]) -> str:
         return str(expression)
     named = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License :: OSI Approved")]
     return named[0] if named else ""
-
-
-def build_platform() -> str:
-    """How Docker calls this machine's processor."""
-    return "linux/arm64" if "aarch64" in sysconfig.get_platform() or "arm64" in sysconfig.get_platform() else "linux/amd64"

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.formats.label_map import read_labels
-from litekiln.hashing import sha256_file, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.picture_steps import PictureSteps
 from litekiln.plan.plan import Attempt, Input, Plan, PlanBuilder
@@ -15,7 +13,6 @@ from litekiln.plan.source_steps import TF1, SourceSteps
 from litekiln.plan.verify_steps import REFERENCE, Made, Pictures, VerifySteps
 from litekiln.recipes.picture_sets import PictureSet, load_set
 from litekiln.recipes.recipe import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
-from litekiln.run.store import Store
 from litekiln.toolchains.toolchain import Toolchain, load_toolchain
 
 RANDOM_PICTURES = 100
@@ -202,43 +199,3 @@ class _Builder:
 def _leaves_out_postprocess(variant: str) -> bool:
     """Whether its graph is exported without the PostProcess operator. int8-raw's is cut when it is quantized."""
     return variant in RAW_FORMS.values() and variant not in INTEGER_VARIANTS
-
-
-def source_config(project: Project, recipe: Recipe) -> Path | None:
-    """A model's pipeline.config, where it is here already."""
-    sources = SourceSteps(project, recipe, PlanBuilder(project, recipe.name), force_export=False)
-    config = sources.detection()[0]["config"]
-    if not config.step:
-        return project.work / config.path
-    entry = Store(project.state).get(config.sha256)
-    return entry.files / config.path if entry else None
-
-
-def plan_smoke(project: Project, toolchain: Toolchain) -> Plan:
-    """One step: the toolchain's smoke program."""
-    builder = PlanBuilder(project, "smoke")
-    spec = toolchain.spec
-    args = {"python": spec.python, "tensorflow": spec.tensorflow, "imports": spec.imports}
-    builder.add("smoke", "smoke.py", toolchain, args=args, inputs={}, timeout=900)
-    return builder.plan()
-
-
-def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
-    """One step: the picture of a .tflite file's graph."""
-    builder = PlanBuilder(project, "graph")
-    builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
-    return builder.plan()
-
-
-def plan_fix(
-    project: Project, toolchain: Toolchain, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
-) -> Plan:
-    """One step: a finished file repaired, and proven to detect the same."""
-    builder = PlanBuilder(project, "lint")
-    inputs = {"model": builder.file(model)}
-    if pictures:
-        folder, names = pictures
-        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
-        args = {**args, "pictures": names}
-    builder.add("fix", "fix_tflite.py", toolchain, args=args, inputs=inputs, timeout=1200, keep_refusal=True)
-    return builder.plan()

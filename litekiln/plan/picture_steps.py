@@ -4,13 +4,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from litekiln.errors import RecipeError
-from litekiln.hashes import FileHashes
-from litekiln.hashing import files_below, sha256_value
+from litekiln.hashing import FileHashes, files_below, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.plan.verify_steps import Pictures
 from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet, load_set, set_names
-from litekiln.run.host_steps import VERSION
+from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import Toolchain
 
 DRAWN = "shapes"  # pictures that are always there, since a generator draws them

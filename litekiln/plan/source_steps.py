@@ -10,9 +10,9 @@ from litekiln.errors import SourceError
 from litekiln.paths import Project
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.recipes.recipe import Recipe
-from litekiln.run.host_steps import CHECKPOINT, READY, SOURCE, VERSION
 from litekiln.sources.api_checkpoint import Findings, inspect_source
 from litekiln.sources.find import check_kind
+from litekiln.sources.layout import CHECKPOINT, READY, SOURCE, VERSION
 from litekiln.toolchains.toolchain import Toolchain, load_toolchain
 
 TF1, FINISHER = "tf1.15", "tf2.13"

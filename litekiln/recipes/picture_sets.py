@@ -1,6 +1,5 @@
 """Picture sets below calib/, to calibrate with or to evaluate on: a folder's, a public archive's, or drawn by a generator."""
 
-import difflib
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from litekiln.errors import CalibrationError, RecipeError, UsageError
 from litekiln.paths import Project
 from litekiln.recipes.pins import Pinned
 from litekiln.toml_files import load_table
+from litekiln.wording import did_you_mean
 
 SET = "set.toml"
 ANNOTATIONS = "annotations.json"  # of a set to evaluate on, in COCO's form
@@ -80,9 +80,7 @@ def load_set(project: Project, name: str) -> PictureSet:
     folder = project.calib / name
     if not (folder / SET).is_file():
         known = set_names(project)
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known) or 'none'}"
-        msg = f"unknown picture set {name!r}, {hint}"
+        msg = f"unknown picture set {name!r}, {did_you_mean(name, known)}"
         raise UsageError(
             msg, cause=f"a set is a folder with a {SET} below calib/", remedy="or give a folder of pictures: --calib DIR"
         )

@@ -4,12 +4,32 @@ Where the upstream publishes no hash, `sha256 = "first-use"` records what the fi
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from litekiln.fetch.fetch import Archive, Remote
 from litekiln.toml_files import Table, load_table
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a recipe says."""
+
+    url: str
+    digest: str  # "sha256:<hex>" or "sha384:<hex>"; "" when nobody publishes one
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is on disk now."""
+
+    path: Path
+    sha256: str
+    size: int
+    origin: str  # the address or the mirror's file it came from, or "already there"
+
 
 FIRST_USE = "first-use"
 LOCK = "source.lock"

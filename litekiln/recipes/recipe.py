@@ -1,6 +1,5 @@
 """Recipes: what a model folder's model.toml says. Adding a model is adding its folder."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from litekiln.errors import RecipeError, UsageError
 from litekiln.paths import Project
 from litekiln.recipes.limits import Limits, limits
 from litekiln.recipes.pins import Pinned
+from litekiln.recipes.pixels import TELL_PIXELS, InputPixels
 from litekiln.toml_files import Table, load_table
+from litekiln.wording import did_you_mean
 
 Kind = Literal["tf2-detection", "tf1-detection", "tf1-frozen", "keras", "saved-model", "function", "tflite"]
 Variant = Literal[
@@ -29,10 +30,6 @@ TF1_KINDS = ("tf1-detection", "tf1-frozen")
 TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
 RECIPE = "model.toml"
 FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
-
-
-CHANNELS = 3
-TELL_PIXELS = "[input] mean = 127.5, std = 127.5 for pixels from -1 to 1; 0 and 255 for 0 to 1; 0 and 1 for 0 to 255"
 
 
 class Source(Pinned, frozen=True, kw_only=True):
@@ -67,28 +64,6 @@ class Source(Pinned, frozen=True, kw_only=True):
         if self.kind == "function" and self.url and not self.member:
             msg = "member: missing, and of an archive it says which folder holds the code"
             raise ValueError(msg)
-
-
-class InputPixels(Table, frozen=True, kw_only=True):
-    """What the network takes: (pixel - mean) / std, of RGB pixels from 0 to 255. One number, or one per channel."""
-
-    mean: float | list[float]
-    std: float | list[float]
-    resize: Literal["stretch", "letterbox"] = "stretch"
-
-    def __post_init__(self) -> None:
-        for key in ("mean", "std"):
-            value = getattr(self, key)
-            if isinstance(value, list) and len(value) != CHANNELS:
-                msg = f"{key}: expected one number, or three: red, green, blue"
-                raise ValueError(msg)
-        if 0 in self.channels("std"):
-            msg = "std: can't be 0, it is divided by"
-            raise ValueError(msg)
-
-    def channels(self, name: Literal["mean", "std"]) -> list[float]:
-        value = getattr(self, name)
-        return list(value) if isinstance(value, list) else [value] * CHANNELS
 
 
 class Qat(Table, frozen=True, kw_only=True):
@@ -192,9 +167,7 @@ def recipe_names(project: Project) -> list[str]:
 def load_recipe(project: Project, name: str) -> Recipe:
     known = recipe_names(project)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known) or 'none'}"
-        msg = f"unknown model {name!r}, {hint}"
+        msg = f"unknown model {name!r}, {did_you_mean(name, known)}"
         raise UsageError(msg, cause=f"a model is a folder with a {RECIPE} below {project.models}", remedy="inv models")
     folder = project.models / name
     shown_as = f"models/{name}/{RECIPE}"

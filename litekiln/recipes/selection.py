@@ -1,12 +1,12 @@
 """Which models and variants a command that takes many is about: `--models A,B`, `--variants X --variants Y`."""
 
-import difflib
 from collections.abc import Sequence
 from typing import get_args
 
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
 from litekiln.recipes.recipe import Variant, load_recipe, recipe_names
+from litekiln.wording import did_you_mean
 
 
 def listed(values: Sequence[str]) -> list[str]:
@@ -49,7 +49,5 @@ def _of(project: Project, model: str, wanted: list[str]) -> list[str]:
 
 def _refuse_unknown(what: str, name: str, known: list[str]) -> None:
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known) or 'none'}"
-        msg = f"unknown {what} {name!r}, {hint}"
+        msg = f"unknown {what} {name!r}, {did_you_mean(name, known)}"
         raise UsageError(msg, remedy="inv models lists the recipes and their variants")

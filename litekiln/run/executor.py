@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litekiln.disk import refuse_full_disk, saying_disk_full
 from litekiln.engines.base import Box, Engine, Job, Stop
 from litekiln.errors import (
     BaseUnreachable,
@@ -28,7 +29,7 @@ from litekiln.run.merged_plans import Several
 from litekiln.run.reasons import reason_to_run, remember
 from litekiln.run.schedule import Finished, Run, Schedule
 from litekiln.run.step_errors import step_error
-from litekiln.run.store import Entry, Store, refuse_full_disk, saying_disk_full
+from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain
 

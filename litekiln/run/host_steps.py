@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
-from litekiln.fetch.fetch import Archive, Remote, fetch
+from litekiln.fetch.fetch import fetch
 from litekiln.formats.archives import top_folder, unpack
 from litekiln.hashing import canonical_json, files_below, sha256_file
+from litekiln.recipes.pins import Archive, Remote
 from litekiln.recipes.recipe import CHECKPOINT_KINDS
 from litekiln.sources.find import inspect_archive, is_archive
-from litekiln.terminal import size_text
+from litekiln.sources.layout import READY, SOURCE, lay_out
+from litekiln.wording import size_text
 
-CHECKPOINT = "ckpt-0"  # what the checkpoint is called here, whatever its name was
-READY = "tflite_graph.pb"  # what TF1's exporter writes; some archives have it
-SOURCE = "source"  # what a source of one file or folder is called here
 PATTERNS = {"tflite": "*.tflite", "tf1-frozen": READY, "keras": "*.keras", "saved-model": "saved_model.pb"}
 DEEPEST = 4  # folders of an archive above what is looked for
 SHOWN = 8  # names of what an archive holds, in a message
@@ -80,20 +79,6 @@ def _holds(folder: Path) -> str:
     return f"it holds: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
 
 
-def lay_out(config: Path, prefix: Path, out: Path) -> None:
-    """A model's source as later steps expect it: pipeline.config, checkpoint/ckpt-0, ready/ (with TF1's finished graph, if any)."""
-    target = out / "checkpoint"
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(config, out / "pipeline.config")
-    if (config.parent / READY).is_file():
-        (out / "ready").mkdir(exist_ok=True)
-        shutil.copyfile(config.parent / READY, out / "ready" / READY)
-    for path in sorted(prefix.parent.iterdir()):
-        if path.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
-            shutil.copyfile(path, target / (CHECKPOINT + path.name[len(prefix.name) :]))
-    (target / "checkpoint").write_text(f'model_checkpoint_path: "{CHECKPOINT}"\n', encoding="utf-8")
-
-
 def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, note: Say) -> dict[str, Any]:
     """A public archive of pictures: those that the set pins, and nothing else of it."""
     try:
@@ -132,4 +117,3 @@ def fetch_archive(args: dict[str, Any], downloads: Path, say: Say, note: Say) ->
 
 
 PROGRAMS = {"fetch model": fetch_model, "fetch pictures": fetch_pictures}
-VERSION = 2  # counts what they leave: part of their steps' keys

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from litekiln.disk import saying_disk_full
 from litekiln.errors import UsageError
 from litekiln.leases import Lease, sweep_staging
 from litekiln.paths import Project
 from litekiln.run.executor import Executor
-from litekiln.run.store import saying_disk_full
 from litekiln.terminal import Reporter
 
 if TYPE_CHECKING:

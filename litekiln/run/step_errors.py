@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from litekiln.disk import FREE_SPACE
 from litekiln.engines.base import Outcome
 from litekiln.errors import DiskFull, LitekilnError, StepCrashed, StepFailed, StepKilled, StepRefused, StepTimeout
 from litekiln.plan.plan import Step
-from litekiln.run.store import FREE_SPACE
 
 SIGKILL = 9
 CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}

@@ -4,7 +4,6 @@ An entry is there whole or not at all. It holds `files/` (the step's output), `r
 every file with its hash.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -15,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, Timeout
-
-from litekiln.errors import DiskFull, StoreCorrupt, StoreError
+from litekiln.disk import saying_disk_full, waiting_lock
+from litekiln.errors import StoreCorrupt, StoreError
 from litekiln.hashing import canonical_json, files_below, sha256_file
 
 FORMAT = 1
@@ -103,61 +101,6 @@ class Store:
         with saying_disk_full(self.state):
             folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{key}.lock"
-
-
-@contextmanager
-def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Hold a lock file. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if waiting:
-            waiting()
-        _keep_asking(lock, stopped)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _keep_asking(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
-    """In a thread that isn't the main one nothing interrupts a wait, so it is made of short ones."""
-    while not stopped():
-        try:
-            lock.acquire(timeout=0.5)
-        except Timeout:
-            continue
-        return
-    raise KeyboardInterrupt
-
-
-def refuse_full_disk(place: Path, error: OSError) -> None:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        msg = f"no space left on the disk of {place}"
-        raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
-
-
-@contextmanager
-def saying_disk_full(place: Path) -> Iterator[None]:
-    """Turn 'no space left' and 'not allowed' into errors that say where."""
-    try:
-        yield
-    except OSError as error:
-        refuse_full_disk(place, error)
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            msg = f"can't write below {place}: {error.strerror}"
-            cause = "it belongs to somebody else (a container job that ran as root?), is read-only, or is no folder"
-            raise StoreError(
-                msg, cause=cause, remedy="give it back to your user, or set LITEKILN_HOME to a folder of yours"
-            ) from None
-        raise
-
-
-FREE_SPACE = (
-    "free some: `inv clean --older-than 7` removes what was not used for a week, "
-    "`inv clean --all` everything that can be made again"
-)
 
 
 def _sealed_files(staged: Path) -> list[Path]:

@@ -9,13 +9,14 @@ from typing import Any
 from litekiln import __version__
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
 from litekiln.bundles.page import bundle_page, code_hash
+from litekiln.disk import move, saying_disk_full
 from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
 from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
-from litekiln.run.store import Entry, Store, saying_disk_full
+from litekiln.run.store import Entry, Store
 from litekiln.run.write_report import build_report, chosen_attempt
 from litekiln.toolchains.toolchain import load_toolchain
 
@@ -170,19 +171,8 @@ def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lea
     old = lease.staging / "old-bundle"
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        _move(folder, old)
-    _move(staged, folder)
-
-
-def _move(source: Path, target: Path) -> None:
-    """A rename; where the store and out/ are on different disks, a copy beside the target and then a rename."""
-    try:
-        source.rename(target)
-    except OSError:
-        beside = target.with_name(f".{target.name}.{source.parent.name}")
-        shutil.copytree(source, beside)
-        beside.rename(target)
-        shutil.rmtree(source)
+        move(folder, old, lease.name)
+    move(staged, folder, lease.name)
 
 
 def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:

@@ -1,6 +1,5 @@
 """Where a user's own model is: an archive, a folder, a file, or one checkpoint of several. Found, looked into, or refused."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from litekiln.formats.archives import unpack
 from litekiln.formats.checkpoint import find_checkpoint, index_file
 from litekiln.sources.api_checkpoint import CONFIG, Findings, inspect_source
 from litekiln.sources.recognise import KNOWN, Found, Named, of_checkpoint, recognise
+from litekiln.wording import nearest
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 
@@ -65,8 +65,8 @@ def _named_checkpoint(source: Path, labels: Path | None) -> Findings:
     """The checkpoint that was named, whichever others there are."""
     if not _is_checkpoint(source):
         there = sorted({path.name.removesuffix(".index") for path in source.parent.glob("*")})
-        close = difflib.get_close_matches(source.name, there, n=1)
-        cause = f"did you mean {source.with_name(close[0])}?" if close else ""
+        close = nearest(source.name, there)
+        cause = f"did you mean {source.with_name(close)}?" if close else ""
         raise SourceError(f"{source}: no such archive, folder, file or checkpoint", cause=cause, remedy=KNOWN)
     prefix = find_checkpoint(source)
     folder = next((place for place in (prefix.parent, prefix.parent.parent) if (place / CONFIG).is_file()), None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from litekiln.errors import SourceError
 from litekiln.formats.protowire import DTYPES, Message, read_message, shape_of
 from litekiln.sources.damage import reading
-from litekiln.sources.saved_model import Tensor, fixed_picture
+from litekiln.sources.picture_input import Tensor, fixed_picture
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 RAW = {"raw_outputs/box_encodings", "raw_outputs/class_predictions"}

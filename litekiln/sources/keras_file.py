@@ -12,7 +12,7 @@ from litekiln.errors import SourceError
 from litekiln.formats import hdf5
 from litekiln.sources.damage import reading
 from litekiln.sources.keras_names import KNOWN
-from litekiln.sources.saved_model import Tensor, fixed_picture
+from litekiln.sources.picture_input import Tensor, fixed_picture
 
 CONFIG, METADATA = "config.json", "metadata.json"
 SAVE_WHOLE = "save the whole model: model.save('model.keras')"

@@ -7,10 +7,10 @@ from pathlib import Path
 from litekiln.errors import SourceError
 from litekiln.formats.protowire import DTYPES, Message, read_message, shape_of
 from litekiln.sources.damage import reading
+from litekiln.sources.picture_input import Tensor, fixed_picture
 
 FILE = "saved_model.pb"
 DEFAULT = "serving_default"
-PICTURE_RANK, COLOURS = 4, 3
 # What exporter_main_v2 of the Object Detection API names its outputs.
 TRAINING_EXPORT = {"detection_boxes", "detection_classes", "detection_scores", "num_detections"}
 GIVE_CHECKPOINT = "give the training's checkpoint and its pipeline.config: the folder that has both"
@@ -19,21 +19,6 @@ SAVE_FIXED = (
     "tf.saved_model.save(model, DIR, signatures=tf.function(model).get_concrete_function("
     "tf.TensorSpec([1, HEIGHT, WIDTH, 3], tf.float32)))"
 )
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What goes in or comes out, under its name."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...] | None
-
-    def __str__(self) -> str:
-        sizes = (
-            "of unknown shape" if self.shape is None else f"[{', '.join('?' if each < 0 else str(each) for each in self.shape)}]"
-        )
-        return f"{self.name} {self.dtype} {sizes}"
 
 
 @dataclass(frozen=True)
@@ -105,20 +90,6 @@ def picture_size(signature: Signature, where: Path) -> tuple[int, int]:
     if len(signature.inputs) != 1:
         raise SourceError(f"{takes}: one picture is expected", cause="the model has several inputs, or none", remedy=SAVE_FIXED)
     return fixed_picture(signature.inputs[0], takes, SAVE_FIXED)
-
-
-def fixed_picture(tensor: Tensor, takes: str, remedy: str) -> tuple[int, int]:
-    """Height and width, where it is a picture in colour and in floats whose size is fixed."""
-    shape = tensor.shape or ()
-    if len(shape) != PICTURE_RANK or shape[0] not in (-1, 1) or shape[3] != COLOURS:
-        cause = "its input is no picture in colour with the channels last"
-        raise SourceError(f"{takes}: expected float32 [1, HEIGHT, WIDTH, 3]", cause=cause, remedy=remedy)
-    if tensor.dtype != "float32":
-        cause = f"it takes {tensor.dtype} pixels; what an integer variant takes is made by the conversion"
-        raise SourceError(f"{takes}: expected float32 [1, HEIGHT, WIDTH, 3]", cause=cause, remedy=remedy)
-    if min(shape[1:3]) < 1:
-        raise SourceError(f"{takes}: its size is open, a TFLite model needs an input of one size", remedy=remedy)
-    return shape[1], shape[2]
 
 
 def newer_than(version: str, major: int, minor: int) -> bool:

@@ -7,7 +7,7 @@ from litekiln.errors import SourceError
 from litekiln.formats.tflite import Tensor as Stored
 from litekiln.formats.tflite import TfliteFile, arithmetic, begins_as_tflite, open_tflite
 from litekiln.sources.damage import reading
-from litekiln.sources.saved_model import Tensor, fixed_picture
+from litekiln.sources.picture_input import Tensor, fixed_picture
 
 CONVERT_AGAIN = "convert it anew from the model that it was made of: a checkpoint, a SavedModel or a Keras file"
 

@@ -1,7 +1,7 @@
 """Toolchains: pinned environments, one folder each. Adding one is adding its folder."""
 
-import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from litekiln.errors import RecipeError, UsageError
 from litekiln.hashing import sha256_bytes, sha256_file, sha256_value
 from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
+from litekiln.wording import did_you_mean
 
 DIGEST_PIN = re.compile(r"^[^@\s]+:[^@\s]+@sha256:[0-9a-f]{64}$")
 
@@ -77,9 +78,7 @@ def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolc
     """Read one toolchain. `locked=False` also takes one that has no lock yet, to make it."""
     known = toolchain_names(project)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        msg = f"unknown toolchain {name!r}, {hint}"
+        msg = f"unknown toolchain {name!r}, {did_you_mean(name, known, 'known')}"
         raise UsageError(msg, remedy="`inv images --list` lists them; docs/toolchains.md says how to add one")
     folder = project.toolchains / name
     shown_as = f"toolchains/{name}/toolchain.toml"
@@ -90,6 +89,6 @@ def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolc
     return toolchain
 
 
-def select_toolchains(project: Project, names: list[str], *, locked: bool = True) -> list[Toolchain]:
+def select_toolchains(project: Project, names: Sequence[str], *, locked: bool = True) -> list[Toolchain]:
     """The named toolchains, or all of them."""
     return [load_toolchain(project, name, locked=locked) for name in (names or toolchain_names(project))]

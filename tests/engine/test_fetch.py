@@ -32,7 +32,7 @@ from litekiln.errors import (
     UsageError,
 )
 from litekiln.fetch import download, fetch, transfer
-from litekiln.fetch.fetch import Archive, Remote
+from litekiln.recipes.pins import Archive, Remote
 from tests.conftest import ROOT
 
 DATA = random.Random(1).randbytes(400_000)

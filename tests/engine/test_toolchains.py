@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from litekiln.commands.smoke import plan_smoke
 from litekiln.engines.choose import choose_engine
 from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.plan.build_plan import plan_smoke
 from litekiln.run.executor import Executor
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain

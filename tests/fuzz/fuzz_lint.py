@@ -41,16 +41,16 @@ def child() -> None:
     with atheris.instrument_imports(
         include=["litekiln.formats.flatbuffer", "litekiln.formats.tflite", "litekiln.formats.tflite_metadata", "litekiln.lint"]
     ):
-        from litekiln.commands.lint import Linted
         from litekiln.formats.tflite import read_tflite
         from litekiln.lint.examine import examine, subject_of
-        from litekiln.lint.fix import Wish, repairs
+        from litekiln.lint.fix import FixRequest, repairs
+        from litekiln.lint.result import Linted
         from litekiln.lint.sarif import as_sarif
         from litekiln.sources.tflite_source import describe
 
     from litekiln.errors import LitekilnError
 
-    place, wish = Path("int8.tflite"), Wish("out.tflite", None, ("", ""), "", "auto")
+    place, request = Path("int8.tflite"), FixRequest("out.tflite", None, ("", ""), "", "auto")
 
     def one(data: bytes) -> None:
         try:
@@ -60,7 +60,7 @@ def child() -> None:
         subject = subject_of(place, file)
         findings = examine(subject)
         as_sarif([Linted(place, subject, findings)])
-        repairs(subject, wish)
+        repairs(subject, request)
         try:
             describe(place, file)
         except LitekilnError:

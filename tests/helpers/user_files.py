@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from litekiln.commands.new import new as make_new
 from litekiln.errors import LitekilnError
-from litekiln.new.model import new_model
+from litekiln.new.request import NewRequest
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from tests.helpers.checkpoints import ssd_shapes
@@ -79,7 +80,7 @@ def write_voc(folder: Path) -> None:
 def new(home: Project, theirs: Path, **changed: object) -> dict[str, Any]:
     given: dict[str, Any] = {"name": "mine", "source": theirs / "trained", "labels": theirs / "labels.txt"}
     given |= dict.fromkeys(("calib", "evaluation", "format", "license"), "") | changed
-    return new_model(Reporter(), home, **{name: str(value) for name, value in given.items()})
+    return make_new(Reporter(), home, NewRequest(**{name: str(value) for name, value in given.items()}))
 
 
 def refusal(kind: type[LitekilnError], home: Project, theirs: Path, **changed: object) -> LitekilnError:

@@ -17,7 +17,7 @@ from invoke.collection import Collection
 from invoke.loader import FilesystemLoader
 from invoke.parser import Parser
 
-from litekiln.commands.matrix import matrix
+from litekiln.commands.matrix import MatrixRequest, matrix
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from tests.unit.commands.test_matrix import _append, commit, git, repo
@@ -60,7 +60,7 @@ def test_a_failure_of_one_model_lets_the_others_go_on_and_nothing_to_build_is_no
 
 
 def test_what_it_asks_of_a_leg_is_in_a_leg(repo: Project) -> None:
-    leg = matrix(Reporter(), repo, models=[], variants=[], changed_since="", per="model")["include"][0]
+    leg = matrix(Reporter(), repo, MatrixRequest(per="model"))["include"][0]
     asked = set(re.findall(r"matrix\.(\w+)", json.dumps([JOBS["build"]["steps"], JOBS["build"]["name"]])))
     assert asked == {"model", "variants", "key", "downloads"}
     assert asked <= set(leg)

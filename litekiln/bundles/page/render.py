@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from litekiln import __version__
 from litekiln.bundles import figures
 from litekiln.bundles.page.words import missing, sentence
-from litekiln.terminal import size_text
+from litekiln.wording import size_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from litekiln.commands.build import build
 from litekiln.commands.build_all import build_all
-from litekiln.commands.commands import build as build_command
+from litekiln.commands.prepare import BuildRequest
 from litekiln.engines.base import Box
 from litekiln.errors import (
     DiskFull,
@@ -29,8 +30,8 @@ from litekiln.errors import (
     StepFailed,
     UsageError,
 )
-from litekiln.fetch.fetch import Archive, Remote
 from litekiln.paths import Project
+from litekiln.recipes.pins import Archive, Remote
 from litekiln.run.store import Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import Toolchain
@@ -64,7 +65,7 @@ def kiln(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def _all(project: Project, *models: str, **changed: Any) -> dict[str, Any]:
     options: dict[str, Any] = {"variants": [], "engine": "auto", "calib": "", "jobs": 2, "force": False, "dry_run": False}
-    return build_all(Reporter(), project, models=models, **(options | changed))
+    return build_all(Reporter(), project, BuildRequest(everything=True, models=models, **(options | changed)))
 
 
 def _fails(kind: type[LitekilnError], project: Project, *models: str, **changed: Any) -> LitekilnError:
@@ -111,9 +112,8 @@ def test_it_makes_what_one_build_of_each_makes(kiln: Project) -> None:
     together = {name: (kiln.out / name / "manifest.json").read_bytes() for name in EVERYTHING}
     shutil.rmtree(kiln.out)
     shutil.rmtree(kiln.state)
-    how: dict[str, Any] = {"variants": [], "engine": "auto", "calib": "", "jobs": 1, "force": False, "dry_run": False}
     for model in ("demo", "second", "third"):
-        build_command(Reporter(), model=model, **how)
+        build(Reporter(), kiln, BuildRequest(model, jobs=1))
     assert {name: (kiln.out / name / "manifest.json").read_bytes() for name in EVERYTHING} == together
 
 
@@ -339,7 +339,7 @@ def test_ctrl_c_ends_it_and_the_next_run_goes_on(kiln: Project, root: Path) -> N
 )
 def test_one_model_or_all_has_to_be_said(kiln: Project, asked: dict[str, Any], message: str, remedy: str) -> None:
     with pytest.raises(UsageError) as caught:
-        build_command(Reporter(), **asked)
+        build(Reporter(), kiln, BuildRequest(**asked))
     assert caught.value.what == message
     assert remedy in caught.value.remedy
 

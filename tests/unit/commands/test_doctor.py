@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.check import Check, Status
-from litekiln.commands import commands, doctor
+from litekiln.commands import doctor
 from litekiln.engines import checks
 from litekiln.errors import DaemonUnreachable, ToolchainError, Unhealthy
 from litekiln.paths import Project
-from litekiln.terminal import Reporter
+from litekiln.terminal import Check, Reporter, Status
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -93,6 +92,6 @@ def test_a_failed_check_is_the_exit_code_and_the_json(project: Project, monkeypa
     bad = [Check("disk", Status.FAIL, "full", "free some"), Check("uv", Status.OK, "there")]
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: bad)
     with pytest.raises(Unhealthy, match="not ready: disk") as caught:
-        commands.doctor(Reporter(), store=False)
+        doctor.doctor(Reporter(), project, doctor.DoctorRequest())
     assert caught.value.exit_code == 9
     assert caught.value.as_dict()["checks"][0] == {"name": "disk", "status": "fail", "detail": "full", "remedy": "free some"}

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from litekiln.commands import graph
-from litekiln.commands.graph import check_arguments, draw_graph
+from litekiln.commands.graph import GraphRequest, check_arguments, draw_graph, plan_graph
 from litekiln.errors import SourceError, StepRefused, UsageError
 from litekiln.paths import Project
-from litekiln.plan.build_plan import plan_graph
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain
 from tests.helpers.running import ThisPython, write_program
@@ -45,7 +44,7 @@ def _this_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _draw(project: Project, model: Path, out: Path, *, dot: bool = False) -> dict[str, Any]:
-    return draw_graph(Reporter(), project, file=str(model), out=str(out), dot=dot, engine="auto")
+    return draw_graph(Reporter(), project, GraphRequest(str(model), str(out), dot))
 
 
 def _refused(file: Path | str, out: Path | str = "", *, dot: bool = False) -> str:

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from litekiln.commands.lint import Linted, lint, lint_file
+from litekiln.commands.lint import LintRequest, lint, lint_file
 from litekiln.errors import UsageError
 from litekiln.lint import fix
 from litekiln.lint.examine import look_into
 from litekiln.lint.findings import PAGE, Finding, Severity
-from litekiln.lint.fix import Wish, check_out, labels_to_pack, pixels_to_write
+from litekiln.lint.fix import FixRequest, check_out, labels_to_pack, pixels_to_write
+from litekiln.lint.result import Linted
 from litekiln.lint.sarif import as_sarif
 from litekiln.lint.subject import Subject
-from litekiln.paths import Project
+from litekiln.paths import Project, find_project
 from litekiln.terminal import Reporter
 from tests.helpers import tflite_files as files
 from tests.helpers.running import ThisPython, write_program
@@ -40,8 +41,7 @@ def _lint(*arguments: str) -> dict[str, Any]:
         flag.removeprefix("--"): value for flag, value in zip(arguments[::2], arguments[1::2], strict=True) if flag != "--file"
     }
     pixels = (given.pop("mean", ""), given.pop("std", ""))
-    nothing = {"labels": "", "sarif": "", "fix": "", "pictures": "", "engine": "auto"}
-    return lint(Reporter(), files=files, pixels=pixels, **{**nothing, **given})
+    return lint(Reporter(), find_project(), LintRequest(files=files, pixels=pixels, **given))
 
 
 def _json(run: "subprocess.CompletedProcess[str]") -> Any:
@@ -371,7 +371,7 @@ return {"repaired": ["nothing, in this test"], "proof": {"random": 8, "pictures"
 def _this_python(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's own Python repairs, as toolchain `tiny`."""
     monkeypatch.setattr(fix, "TOOLCHAIN", "tiny")
-    monkeypatch.setattr(fix, "find_project", lambda: project)
+    monkeypatch.chdir(project.work)
     monkeypatch.setattr("litekiln.run.session._engine", lambda name, project, lease, reporter: ThisPython(lease))
     write_program(project, REPAIR, "fix_tflite.py")
 
@@ -406,7 +406,7 @@ def test_nothing_to_repair_writes_nothing(tmp_path: Path, make: Any, capsys: pyt
 
 
 def test_what_the_step_is_told(bad: Path) -> None:
-    args = fix.repairs(look_into(bad), Wish("out", None, ("", ""), "", "auto"))
+    args = fix.repairs(look_into(bad), FixRequest("out", None, ("", ""), "", "auto"))
     assert args == {
         "meanings": ["boxes", "classes", "scores", "count"],
         "postprocess": True,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from litekiln.commands.matrix import MOST_LEGS, matrix
+from litekiln.commands.matrix import MOST_LEGS, MatrixRequest, matrix
 from litekiln.commands.matrix_keys import WRITERS
 from litekiln.errors import LitekilnError, RecipeError, UsageError
 from litekiln.hashing import files_below, sha256_file
@@ -55,7 +55,7 @@ def repo(project: Project) -> Project:
 
 def _matrix(project: Project, since: str = "HEAD", *, per: str = "variant", **chosen: list[str]) -> list[dict[str, Any]]:
     asked = {"models": chosen.get("models", []), "variants": chosen.get("variants", [])}
-    return list(matrix(Reporter(), project, changed_since=since, per=per, **asked)["include"])
+    return list(matrix(Reporter(), project, MatrixRequest(changed_since=since, per=per, **asked))["include"])
 
 
 def _touched(legs: list[dict[str, Any]]) -> list[str]:

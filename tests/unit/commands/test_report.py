@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from litekiln.bundles.compare import compare, compare_builds
+from litekiln.bundles.compare import compare
 from litekiln.bundles.read import Built, as_report, read_bundle
-from litekiln.commands.report import show_report
+from litekiln.commands.compare import CompareRequest, compare_builds
+from litekiln.commands.report import ReportRequest, show_report
 from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
@@ -41,10 +42,10 @@ def test_a_report_is_a_table_and_a_page(project: Project) -> None:
 
 def test_one_variant_has_its_own_page_where_its_bundle_has_one(project: Project) -> None:
     folder, _ = write_model(project.out, sample("int8"), sample("float32"))
-    show = {"model": "shapes", "variant": "int8", "open_page": False}
-    assert show_report(Reporter(), project, **show)["page"] == str(project.out / "shapes" / "report.html")
+    show = ReportRequest("shapes", "int8")
+    assert show_report(Reporter(), project, show)["page"] == str(project.out / "shapes" / "report.html")
     (folder / "report.html").write_text("a page", encoding="utf-8")
-    told = show_report(Reporter(), project, **show)
+    told = show_report(Reporter(), project, show)
     assert (told["page"], [each["variant"] for each in told["bundles"]]) == (str(folder / "report.html"), ["int8"])
 
 
@@ -71,7 +72,7 @@ def test_a_report_for_programs(project: Project) -> None:
 
 def test_agreement_is_called_so_and_what_was_not_measured_is_a_dash(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(project.out, sample("int8", accuracy={}, agreement=AGREES), plain())
-    show_report(Reporter(), project, model="shapes", variant="", open_page=False)
+    show_report(Reporter(), project, ReportRequest("shapes"))
     rows = [[cell.strip() for cell in row] for row in _rows(capsys.readouterr().out)]
     assert rows[1] == ["float32", "ok", "-", "-", "-", "2.7 MB", "-"]
     assert rows[2][:4] == ["int8", "ok", "agrees 96.8 %", "-"]
@@ -114,7 +115,7 @@ def test_on_a_terminal_the_page_is_opened(
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or there)
     monkeypatch.setattr(sys, "stdin", _Terminal())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    show_report(Reporter(), project, model="shapes", variant="", open_page=True)
+    show_report(Reporter(), project, ReportRequest("shapes", open_page=True))
     assert opened == [(project.out / "shapes" / "report.html").resolve().as_uri()]
     assert ("no browser was found: open the page by hand" in capsys.readouterr().out) is not there
 
@@ -254,7 +255,7 @@ def test_a_folder_that_may_not_be_written_is_said(project: Project, forbid: Call
     write_model(project.out, sample())
     forbid()
     with pytest.raises(UsageError, match=r"--out .*two.html: nothing may be written in the folder"):
-        compare_builds(Reporter(), project, a="shapes/int8", b="shapes/int8", out=str(project.work / "two.html"))
+        compare_builds(Reporter(), project, CompareRequest("shapes/int8", "shapes/int8", str(project.work / "two.html")))
 
 
 @pytest.fixture

@@ -329,9 +329,9 @@ def fail_in(module: Any, name: str, error: BaseException, call: int) -> Callable
         (fail_in(new_model, "check_readable", KeyboardInterrupt(), 9), KeyboardInterrupt),
         (fail_in(eval_sets, "check_readable", SourceError("gone"), 2), SourceError),
         (fail_in(new_model, "load_recipe", RuntimeError(), 1), RuntimeError),
-        (fail_in(new_folders, "_move", KeyboardInterrupt(), 1), KeyboardInterrupt),
-        (fail_in(new_folders, "_move", OSError(5, "Input/output error"), 2), OSError),
-        (fail_in(new_folders, "_move", SystemExit(143), 2), SystemExit),
+        (fail_in(new_folders, "move", KeyboardInterrupt(), 1), KeyboardInterrupt),
+        (fail_in(new_folders, "move", OSError(5, "Input/output error"), 2), OSError),
+        (fail_in(new_folders, "move", SystemExit(143), 2), SystemExit),
     ],
     ids=["disk full", "stopped", "picture gone", "mistake", "before", "between", "terminated"],
 )
@@ -355,28 +355,29 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from litekiln.new import folders as new_folders
-from litekiln.new.model import new_model
+from litekiln.commands.new import new
+from litekiln.new.request import NewRequest
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 
 name, home, theirs = sys.argv[1:]
 function = getattr(new_folders, name)
-def last(source, target, lease):
+def last(source, target, mark):
     if target.parent.name == "models":
         os.kill(os.getpid(), signal.SIGKILL)
-    function(source, target, lease)
+    function(source, target, mark)
 setattr(new_folders, name, last)
 theirs = Path(theirs)
 given = {"source": theirs / "trained", "labels": theirs / "labels.txt", "calib": theirs / "photos"}
 given = {name: str(value) for name, value in given.items()}
-new_model(Reporter(), Project(Path(home), Path(home)), name="mine", evaluation="", format="", license="", **given)
+new(Reporter(), Project(Path(home), Path(home)), NewRequest(name="mine", **given))
 """
 
 
 @pytest.fixture
 def killed(home: Project, theirs: Path) -> Project:
     """A run was killed when the pictures were in their place, and the model was not."""
-    argv = [sys.executable, "-c", KILLED, "_move", str(home.work), str(theirs)]
+    argv = [sys.executable, "-c", KILLED, "move", str(home.work), str(theirs)]
     run = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == -signal.SIGKILL, run.stderr
     assert (home.calib / "mine" / MARK).is_file()

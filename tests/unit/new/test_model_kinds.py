@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from litekiln.commands.commands import _input_size
+from litekiln.commands.models import _input_size
 from litekiln.errors import SourceError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
-from litekiln.recipes.recipe import InputPixels, Qat, load_recipe
+from litekiln.recipes.pixels import InputPixels
+from litekiln.recipes.recipe import Qat, load_recipe
 from tests.helpers.checkpoints import OBJECT_GRAPH, VALUE, ssd_shapes, tf1_shapes
 from tests.helpers.source_files import (
     ENTRY,

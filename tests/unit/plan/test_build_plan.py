@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from litekiln.commands.models import source_config
 from litekiln.errors import CalibrationError, RecipeError, SourceError, UsageError
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.plan.build_plan import Choices, plan_build, source_config
+from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan, Step
 from litekiln.recipes.picture_sets import PictureSet, from_folder
 from litekiln.recipes.recipe import load_recipe
-from litekiln.run.host_steps import VERSION
 from litekiln.run.write_bundle import write_bundles
+from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import load_toolchain
 from tests.helpers.running import run_to_end
 from tests.helpers.user_files import write_coco

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from litekiln.commands.build import Legacy, build
+from litekiln.commands.build import build
+from litekiln.commands.prepare import BuildRequest, Legacy
 from litekiln.errors import RecipeError, SourceError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
@@ -205,14 +206,7 @@ def test_legacy_is_for_tf1s_models(home: Project) -> None:
         build(
             Reporter(),
             home,
-            model="demo",
-            variants=[],
-            engine="venv",
-            calib="",
-            jobs=0,
-            force=False,
-            dry_run=True,
-            legacy=Legacy(raw=False, force_export=False),
+            BuildRequest("demo", engine="venv", dry_run=True, legacy=Legacy(raw=False, force_export=False)),
         )
     assert "demo is a model of kind 'tf2-detection', `inv legacy` is for TF1's" in caught.value.what
     assert caught.value.remedy == "inv build --model demo"

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from litekiln import hashes
+from litekiln import hashing
 from litekiln.errors import CalibrationError, LitekilnError, RecipeError, UsageError
-from litekiln.fetch.fetch import Archive
 from litekiln.formats.label_map import read_labels
-from litekiln.hashes import FileHashes
-from litekiln.hashing import sha256_file
+from litekiln.hashing import FileHashes, sha256_file
 from litekiln.paths import Project
 from litekiln.recipes.picture_sets import SUFFIXES, Picture, SetFile, choose, from_folder, load_set, set_names
-from litekiln.recipes.pins import FirstUse, Pinned, record_first_use
+from litekiln.recipes.pins import Archive, FirstUse, Pinned, record_first_use
 from litekiln.recipes.recipe import load_recipe, recipe_names
 from litekiln.toml_files import load_table
 
@@ -276,7 +274,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return sha256_file(path)
 
-    monkeypatch.setattr(hashes, "sha256_file", counted)
+    monkeypatch.setattr(hashing, "sha256_file", counted)
     return names
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from litekiln.commands.models import source_config
 from litekiln.errors import (
     CalibrationError,
     DiskFull,
@@ -18,10 +19,10 @@ from litekiln.errors import (
     SourceError,
     UsageError,
 )
-from litekiln.fetch.fetch import Archive, Remote
 from litekiln.hashing import files_below, sha256_bytes, sha256_file
 from litekiln.paths import Project
-from litekiln.plan.build_plan import plan_build, source_config
+from litekiln.plan.build_plan import plan_build
+from litekiln.recipes.pins import Archive, Remote
 from litekiln.recipes.recipe import load_recipe
 from litekiln.run.host_steps import NO_PICTURES, fetch_model, fetch_pictures
 from litekiln.run.store import Store

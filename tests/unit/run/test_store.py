@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from litekiln.disk import saying_disk_full
 from litekiln.errors import DiskFull, StoreCorrupt, StoreError
-from litekiln.run.store import Entry, Store, saying_disk_full
+from litekiln.run.store import Entry, Store
 
 KEY = "k" * 64
 

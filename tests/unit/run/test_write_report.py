@@ -8,14 +8,14 @@ import pytest
 from invoke.exceptions import Exit
 
 from litekiln.commands.build import build
-from litekiln.commands.commands import build as build_command
+from litekiln.commands.prepare import BuildRequest
 from litekiln.commands.runner import run_command
-from litekiln.commands.verify import verify
+from litekiln.commands.verify import VerifyRequest, verify
 from litekiln.errors import CalibrationError, DownloadFailed, LitekilnError, StepFailed, StepRefused, UsageError
-from litekiln.fetch.fetch import Archive, Remote
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.plan.plan import Plan, Step
+from litekiln.recipes.pins import Archive, Remote
 from litekiln.recipes.recipe import load_recipe
 from litekiln.run.schedule import Finished, Run
 from litekiln.run.write_report import build_report, chosen_attempt
@@ -287,7 +287,7 @@ def kiln(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def _build(project: Project, **changed: Any) -> dict[str, Any]:
     options: dict[str, Any] = {"variants": [], "engine": "auto", "calib": "", "jobs": 2, "force": False, "dry_run": False}
-    return build(Reporter(), project, model="demo", **(options | changed))
+    return build(Reporter(), project, BuildRequest("demo", **(options | changed)))
 
 
 NOT_HAD = (
@@ -327,9 +327,8 @@ def _sigterm() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_sigterm")
 def test_a_program_is_told_what_was_made_and_what_not(kiln: Project, capfd: pytest.CaptureFixture[str]) -> None:
-    options = {"model": "demo", "variants": [], "engine": "auto", "calib": "", "jobs": 1, "force": False, "dry_run": False}
     with pytest.raises(Exit) as caught:
-        run_command(build_command, as_json=True, **options)
+        run_command(build, BuildRequest("demo", jobs=1), as_json=True)
     assert caught.value.code == 11
     out, err = capfd.readouterr()
     told = json.loads(out)
@@ -376,7 +375,7 @@ def test_what_verify_refuses_is_not_bundled(evaluated: Project, capfd: pytest.Ca
 
 
 def _verify(project: Project) -> dict[str, Any]:
-    return verify(Reporter(), project, model="demo", variants=["int8"], engine="auto", force=False)
+    return verify(Reporter(), project, VerifyRequest("demo", ["int8"]))
 
 
 def test_verify_never_puts_the_recipes_file_in_the_place_of_another(evaluated: Project) -> None:

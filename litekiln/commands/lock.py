@@ -1,0 +1,49 @@
+"""`inv lock`: compile the hash-locked requirements and show what changes."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litekiln.errors import LockOutOfDate
+from litekiln.paths import Project
+from litekiln.terminal import Reporter
+from litekiln.toolchains.lock import Lock, compile_lock, host_locks, toolchain_lock
+from litekiln.toolchains.toolchain import select_toolchains
+
+HOST = "host"  # litekiln's own locks, where a toolchain's name is expected
+
+
+@dataclass(frozen=True)
+class LockRequest:
+    """Which locks are compiled, and whether they are written."""
+
+    toolchains: Sequence[str] = ()
+    check: bool = False
+    upgrade: bool = False
+
+
+def lock(reporter: Reporter, project: Project, request: LockRequest) -> dict[str, Any]:
+    """Compile locks, show what changes; write it, or with `check` refuse it."""
+    stale = []
+    for each in _locks(project, request.toolchains):
+        result = compile_lock(each, upgrade=request.upgrade)
+        if not result.diff:
+            reporter.note(f"{each.name}: {project.relative(each.path)} is up to date")
+            continue
+        stale.append(each.name)
+        sys.stderr.write(result.diff)
+        if not request.check:
+            each.path.write_text(result.text, encoding="utf-8")
+            reporter.note(f"{each.name}: wrote {project.relative(each.path)}")
+    if request.check and stale:
+        msg = f"out of date: {', '.join(stale)}"
+        cause = "the inputs were edited, or the lock was edited by hand"
+        raise LockOutOfDate(msg, cause=cause, remedy="`inv lock` writes what the diff above shows; commit it")
+    return {"changed": stale}
+
+
+def _locks(project: Project, names: Sequence[str]) -> list[Lock]:
+    wanted = [name for name in names if name != HOST]
+    locks = [toolchain_lock(each) for each in select_toolchains(project, wanted, locked=False)] if wanted or not names else []
+    return [*(host_locks(project) if HOST in names or not names else []), *locks]

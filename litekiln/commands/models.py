@@ -1,0 +1,98 @@
+"""`inv models`: the recipes there are, and what of each is built."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import LitekilnError
+from litekiln.formats.pipeline_config import read_pipeline
+from litekiln.paths import Project
+from litekiln.plan.plan import PlanBuilder
+from litekiln.plan.source_steps import SourceSteps
+from litekiln.recipes.recipe import CHECKPOINT_KINDS, Recipe, load_recipe, recipe_names
+from litekiln.run.store import Store
+from litekiln.sources.recognise import Named, recognise
+from litekiln.terminal import Reporter
+
+
+@dataclass(frozen=True)
+class ModelsRequest:
+    """Nothing can be chosen: all recipes are listed."""
+
+
+def models(reporter: Reporter, project: Project, _: ModelsRequest) -> dict[str, Any]:
+    """The recipes there are, and what of each is built."""
+    found = [_model(project, load_recipe(project, name)) for name in recipe_names(project)]
+    rows = [
+        (
+            each["name"],
+            each["kind"],
+            each["input"] or "once built",
+            str(each["published_map"] or "-"),
+            each["license"],
+            " ".join(each["variants"]),
+            " ".join(each["built"]) or "-",
+        )
+        for each in found
+    ]
+    reporter.table(("model", "kind", "input size", "mAP", "licence", "variants", "built"), rows)
+    return {"models": found}
+
+
+def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
+    source = recipe.spec.source
+    return {
+        "name": recipe.name,
+        "kind": source.kind,
+        "input": _input_size(project, recipe),
+        "published_map": source.published_map,
+        "license": source.license,
+        "variants": list(recipe.spec.convert.variants),
+        "built": sorted(path.parent.name for path in (project.out / recipe.name).glob("*/manifest.json")),
+    }
+
+
+def _input_size(project: Project, recipe: Recipe) -> str:
+    """From the source, never from the recipe or a name; '' while it isn't here and nothing is built."""
+    if recipe.spec.source.kind not in CHECKPOINT_KINDS:
+        return _input_size_of_file(recipe) or _input_size_of_bundle(project, recipe)
+
+    try:
+        config = source_config(project, recipe)
+        found = read_pipeline(config) if config else None
+    except LitekilnError:
+        return "unreadable"
+    return f"{found.width}x{found.height}" if found else ""
+
+
+def _input_size_of_file(recipe: Recipe) -> str:
+    """Where the source has no pipeline.config but lies beside its recipe: its own word. A function has to be run for it."""
+    source = recipe.spec.source
+    if source.url or source.kind == "function":
+        return ""
+    custom = recipe.folder / source.custom if source.custom else None
+    try:
+        return recognise(recipe.folder / (source.file or source.folder), Named(source.signature, custom)).size
+    except LitekilnError:
+        return "unreadable"
+
+
+def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
+    """Where only running the source tells, or fetching it, what was built tells; '' before that."""
+    for path in sorted((project.out / recipe.name).glob("*/report.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # reading the report says what is wrong with one
+            contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
+            return f"{contract['width']}x{contract['height']}"
+    return ""
+
+
+def source_config(project: Project, recipe: Recipe) -> Path | None:
+    """A model's pipeline.config, where it is here already."""
+    sources = SourceSteps(project, recipe, PlanBuilder(project, recipe.name), force_export=False)
+    config = sources.detection()[0]["config"]
+    if not config.step:
+        return project.work / config.path
+    entry = Store(project.state).get(config.sha256)
+    return entry.files / config.path if entry else None

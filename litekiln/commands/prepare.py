@@ -1,0 +1,207 @@
+"""What `inv build` of one model and of all have in common: the request, the plan that it asks for, and how results are shown."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litekiln.errors import UsageError
+from litekiln.leases import Lease
+from litekiln.paths import Project
+from litekiln.plan.build_plan import Choices, plan_build
+from litekiln.plan.plan import Plan
+from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
+from litekiln.recipes.pins import record_first_use
+from litekiln.recipes.recipe import TF1_KINDS, Recipe, load_recipe
+from litekiln.run.schedule import Finished, Run
+from litekiln.run.store import Store
+from litekiln.run.write_bundle import Bundle, write_bundles
+from litekiln.terminal import Reporter
+from litekiln.wording import size_text
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What only TF1's models can be asked for."""
+
+    raw: bool  # leave the PostProcess operator out
+    force_export: bool  # even where the archive has a finished graph
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What the command line asks of a build: of one `model`, or of `everything`, or of some `models` of that."""
+
+    model: str = ""
+    everything: bool = False
+    models: Sequence[str] = ()
+    variants: Sequence[str] = ()  # all of the recipe's, where none is named
+    engine: str = "auto"
+    calib: str = ""  # pictures to calibrate with, instead of the recipe's
+    jobs: int = 0
+    force: bool = False
+    dry_run: bool = False
+    allow_flex: bool = False
+    keep_float: Sequence[str] = ()
+    legacy: Legacy | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be built."""
+
+    recipe: Recipe
+    plan: Plan
+    command: str  # what to type for the same bundles
+
+    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
+
+
+def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch") -> Prepared:
+    """A model's recipe and the plan of what is asked. An archive without a known hash is fetched: `fetch_as` is shown meanwhile."""
+    recipe = load_recipe(project, request.model)
+    if request.legacy:
+        _check_legacy(recipe)
+    pictures = calibration_set(project, request.calib)
+    if not request.dry_run:
+        _record_first_use(project, recipe, reporter, fetch_as)
+    legacy = request.legacy or Legacy(raw=False, force_export=False)
+    noise = request.calib == RANDOM
+    kept = tuple(request.keep_float)
+    choices = Choices(tuple(request.variants), pictures, noise, legacy.raw, legacy.force_export, request.allow_flex, kept)
+    typed = command(request.model, choices, request.calib, legacy=request.legacy is not None)
+    return Prepared(recipe, plan_build(project, recipe, choices), typed)
+
+
+def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
+    """What to type for the same bundles, but for the variant."""
+    parts = [
+        "inv",
+        "legacy" if legacy else "build",
+        "--model",
+        model,
+        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
+    ]
+    flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
+    parts += [flag for flag, asked in flags.items() if asked]
+    for name in choices.keep_float:
+        parts += ["--keep-float", name]
+    return shlex.join(parts)
+
+
+def _check_legacy(recipe: Recipe) -> None:
+    kind = recipe.spec.source.kind
+    if kind not in TF1_KINDS:
+        msg = f"{recipe.name} is a model of kind {kind!r}, `inv legacy` is for TF1's: {' and '.join(TF1_KINDS)}"
+        raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
+
+
+def calibration_set(project: Project, calib: str) -> PictureSet | None:
+    """What `--calib` names: a folder of pictures, or a set below calib/."""
+    if not calib or calib == RANDOM:
+        return None
+    folder = Path(calib).resolve()
+    if calib not in set_names(project) and folder.is_dir():
+        if (folder / SET).is_file() and folder.is_relative_to(project.calib.resolve()):
+            return load_set(project, folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
+        return from_folder(folder)
+    return load_set(project, calib)
+
+
+def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:
+    """Fetch an archive that nobody published a hash of and record what it has: before the plan, since the hash is part of keys."""
+    source = recipe.spec.source
+    if not source.url or source.remote(recipe.folder).digest:
+        return
+    from litekiln.fetch.fetch import fetch
+
+    remote = source.remote(recipe.folder)
+    with reporter.step(shown, "first use: no hash is published"):
+        archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter, shown), note=reporter.note)
+    lock = record_first_use(recipe.folder, source.url, archive)
+    reporter.note(f"recorded sha256 {archive.sha256[:12]}… in {project.relative(lock)}; later downloads must match")
+
+
+def _bytes_shown(reporter: Reporter, shown: str) -> Any:
+    def progress(done: int, total: int | None) -> None:
+        reporter.live(shown, f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
+
+    return progress
+
+
+def show_plan(project: Project, plan: Plan, reporter: Reporter) -> list[dict[str, Any]]:
+    """The table of a plan's steps; the ways that are only taken when another is refused are counted, not listed."""
+    store = Store(project.state)
+    first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
+    stored = {step.id: step.key in store for step in plan.steps}
+    shown = [step for step in plan.steps if step.id in first_ways or stored[step.id]]
+    states = {step.id: "up to date" if stored[step.id] else "to do" for step in shown}
+    reporter.table(
+        ("step", "toolchain", "key", "state"),
+        [(step.id, step.toolchain or "-", step.key[:12], states[step.id]) for step in shown],
+    )
+    others = len(plan.steps) - len(shown)
+    further = f"; {others} more in other toolchains, only for what these refuse" if others else ""
+    reporter.note(f"{len(shown)} steps, {list(states.values()).count('to do')} to do{further}; nothing was run")
+    return [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
+
+
+BUNDLE_COLUMNS = ("variant", "size", "time", "mAP", "input", "sha256", "path")
+
+
+def bundle_row(project: Project, bundle: Bundle) -> tuple[str, ...]:
+    return (
+        bundle.variant,
+        size_text(bundle.size),
+        f"{bundle.seconds:.1f} s",
+        _accuracy_text(bundle),
+        bundle.input_type,
+        bundle.sha256[:12],
+        project.relative(bundle.folder),
+    )
+
+
+def warnings_of(bundles: list[Bundle]) -> list[str]:
+    """What the bundles' reports warn of, each once."""
+    return list(dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle)))
+
+
+def _accuracy_text(bundle: Bundle) -> str:
+    found = bundle.report["accuracy"]
+    return f"{found['map']:.3f}" if found else "-"
+
+
+def _warnings(bundle: Bundle) -> list[str]:
+    general = bundle.report["calibration"].get("warnings", [])
+    return [text if text in general else f"{bundle.variant} {text}" for text in bundle.report["warnings"]]
+
+
+def built_as_data(run: Run, bundles: list[Bundle]) -> dict[str, Any]:
+    return {"steps": steps_as_data(run.finished), "bundles": [_bundle_as_data(bundle) for bundle in bundles]}
+
+
+def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:
+    names = ("variant", "size", "sha256", "input_type")
+    return {
+        **{name: getattr(bundle, name) for name in names},
+        "path": str(bundle.folder),
+        "verdict": bundle.report["verdict"],
+        "accuracy": bundle.report["accuracy"],
+    }
+
+
+def steps_as_data(finished: dict[str, Finished]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": name,
+            "key": run.step.key,
+            "toolchain": run.step.toolchain,
+            "reason": run.reason,
+            "seconds": round(run.seconds, 2),
+            "engine": run.engine,
+            "result": run.entry.result(),
+        }
+        for name, run in finished.items()
+    ]

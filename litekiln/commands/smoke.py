@@ -1,0 +1,40 @@
+"""`inv smoke`: toolchains proven by their smoke programs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litekiln.commands.prepare import steps_as_data
+from litekiln.paths import Project
+from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.run.session import open_executor
+from litekiln.terminal import Reporter
+from litekiln.toolchains.toolchain import Toolchain, select_toolchains
+
+
+@dataclass(frozen=True)
+class SmokeRequest:
+    """Which toolchains are proven."""
+
+    toolchains: Sequence[str] = ()
+    engine: str = "auto"
+    force: bool = False
+
+
+def smoke(reporter: Reporter, project: Project, request: SmokeRequest) -> dict[str, Any]:
+    """Each toolchain's smoke program, through the same plan, store and engine as everything else."""
+    runs = {}
+    with open_executor(project, request.engine, reporter) as (executor, _):
+        for toolchain in select_toolchains(project, request.toolchains):
+            reporter.note(f"toolchain {toolchain.name}: TensorFlow {toolchain.spec.tensorflow}, Python {toolchain.spec.python}")
+            runs[toolchain.name] = steps_as_data(executor.run(plan_smoke(project, toolchain), force=request.force).complete())
+    return {"toolchains": runs}
+
+
+def plan_smoke(project: Project, toolchain: Toolchain) -> Plan:
+    """One step: the toolchain's smoke program."""
+    builder = PlanBuilder(project, "smoke")
+    spec = toolchain.spec
+    args = {"python": spec.python, "tensorflow": spec.tensorflow, "imports": spec.imports}
+    builder.add("smoke", "smoke.py", toolchain, args=args, inputs={}, timeout=900)
+    return builder.plan()

@@ -1,0 +1,127 @@
+"""The disk: locks that wait, files that are there whole or not at all, and what is said when no space is left."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from litekiln.errors import DiskFull, StoreError
+
+FREE_SPACE = (
+    "free some: `inv clean --older-than 7` removes what was not used for a week, "
+    "`inv clean --all` everything that can be made again"
+)
+
+
+@contextmanager
+def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Hold a lock file. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if waiting:
+            waiting()
+        _keep_asking(lock, stopped)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def free_lock(path: Path) -> Iterator[bool]:
+    """True, and held meanwhile, where nobody else holds the lock file; it never waits."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _keep_asking(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
+    """In a thread that isn't the main one nothing interrupts a wait, so it is made of short ones."""
+    while not stopped():
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            continue
+        return
+    raise KeyboardInterrupt
+
+
+def refuse_full_disk(place: Path, error: OSError) -> None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        msg = f"no space left on the disk of {place}"
+        raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
+
+
+@contextmanager
+def saying_disk_full(place: Path) -> Iterator[None]:
+    """Turn 'no space left' and 'not allowed' into errors that say where."""
+    try:
+        yield
+    except OSError as error:
+        refuse_full_disk(place, error)
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            msg = f"can't write below {place}: {error.strerror}"
+            cause = "it belongs to somebody else (a container job that ran as root?), is read-only, or is no folder"
+            raise StoreError(
+                msg, cause=cause, remedy="give it back to your user, or set LITEKILN_HOME to a folder of yours"
+            ) from None
+        raise
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all: beside its place, then renamed."""
+    with saying_disk_full(target.parent):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        beside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            beside.chmod(_default_mode())
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def _default_mode() -> int:
+    """What a new file gets: tempfile keeps its own to their owner."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def move(source: Path, target: Path, mark: str) -> None:
+    """Rename a folder; onto another disk, copy it beside the target under a hidden name with `mark`, then rename that."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = hidden(target, mark)
+        try:
+            shutil.copytree(source, beside)
+            beside.rename(target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(source)
+
+
+def hidden(folder: Path, mark: str) -> Path:
+    """The name beside a folder under which nobody takes it for one: `mark` says whose it is."""
+    return folder.with_name(f".{folder.name}.{mark}")
