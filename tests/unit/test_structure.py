@@ -35,7 +35,7 @@ DOORS = {
     "invoke": ("commands/",),
     "jinja2": ("bundles/page/",),
     "markupsafe": ("bundles/page/",),
-    "msgspec": ("toml_files.py", "recipes/", "toolchains/toolchain.py", "bundles/"),
+    "msgspec": ("toml_files.py", "fetch/transfer.py", "recipes/", "toolchains/toolchain.py", "bundles/"),
     "packaging": ("toolchains/lock.py",),
     "pygal": ("bundles/page/",),
     "requests": ("fetch/", "engines/docker.py"),
