@@ -11,6 +11,7 @@ from litekiln.commands.file_tasks import graph as graph
 from litekiln.commands.file_tasks import lint as lint
 from litekiln.commands.file_tasks import report as report
 from litekiln.commands.runner import COMMON, run_command
+from litekiln.engines.names import AUTO
 
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
@@ -39,7 +40,7 @@ def build(
     keep_float: list[str],
     model: str = "",
     all: bool = False,  # noqa: A002 - the flag's name
-    engine: str = "auto",
+    engine: str = AUTO,
     calib: str = "",
     jobs: int = 0,
     force: bool = False,
@@ -84,7 +85,7 @@ def legacy(
     keep_float: list[str],
     raw: bool = False,
     force_export: bool = False,
-    engine: str = "auto",
+    engine: str = AUTO,
     calib: str = "",
     jobs: int = 0,
     force: bool = False,
@@ -183,7 +184,7 @@ def verify(
     _: Context,
     model: str,
     variant: list[str],
-    engine: str = "auto",
+    engine: str = AUTO,
     force: bool = False,
     json: bool = False,
     debug: bool = False,
@@ -215,7 +216,7 @@ def pi(
     base: str = "auto",
     push: str = "",
     save: str = "",
-    engine: str = "auto",
+    engine: str = AUTO,
     json: bool = False,
     debug: bool = False,
 ) -> None:
@@ -229,7 +230,7 @@ def pi(
 
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})
 def smoke(
-    _: Context, toolchain: list[str], engine: str = "auto", force: bool = False, json: bool = False, debug: bool = False
+    _: Context, toolchain: list[str], engine: str = AUTO, force: bool = False, json: bool = False, debug: bool = False
 ) -> None:
     """Prove toolchains: exact versions, and a three-op model that converts, runs and answers 42."""
     from litekiln.commands.smoke import SmokeRequest

@@ -2,16 +2,11 @@
 
 from litekiln.bundles.read import Built
 from litekiln.bundles.report_format import Report
+from litekiln.variants import REFERENCE
 from litekiln.wording import size_text
 
 NONE = "-"
-REFERENCE = "float32"
 PERCENT = 100
-VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8")  # in the order of docs/files.md
-
-
-def variant_order(name: str) -> tuple[int, str]:
-    return (VARIANTS.index(name) if name in VARIANTS else len(VARIANTS), name)
 
 
 def percent(share: float) -> str:

@@ -4,6 +4,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from litekiln.commands.runner import COMMON, run_command
+from litekiln.engines.names import AUTO
 
 
 @task(
@@ -15,7 +16,7 @@ from litekiln.commands.runner import COMMON, run_command
     }
 )
 def graph(
-    _: Context, file: str, out: str = "", dot: bool = False, engine: str = "auto", json: bool = False, debug: bool = False
+    _: Context, file: str, out: str = "", dot: bool = False, engine: str = AUTO, json: bool = False, debug: bool = False
 ) -> None:
     """Draw a .tflite file's graph as SVG: operators, shapes, types, quantisation."""
     from litekiln.commands.graph import GraphRequest, draw_graph
@@ -46,7 +47,7 @@ def lint(
     std: str = "",
     pictures: str = "",
     sarif: str = "",
-    engine: str = "auto",
+    engine: str = AUTO,
     json: bool = False,
     debug: bool = False,
 ) -> None:

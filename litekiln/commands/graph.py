@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litekiln.engines.names import AUTO
 from litekiln.errors import SourceError, UsageError
 from litekiln.formats.tflite import begins_as_tflite
 from litekiln.named_files import check_target, existing_model, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.programs import DRAW_GRAPH
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter
-from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.toolchains.toolchain import DRAW, Toolchain, toolchain_for
 from litekiln.wording import size_text
 
-TOOLCHAIN = "tf2.13"  # the one that carries Graphviz
 LARGEST = 2**31 - 1  # its own offsets reach no further
 
 
@@ -33,13 +34,13 @@ class GraphRequest:
     file: str
     out: str = ""
     dot: bool = False
-    engine: str = "auto"
+    engine: str = AUTO
 
 
 def draw_graph(reporter: Reporter, project: Project, request: GraphRequest) -> dict[str, Any]:
     """Draw it in its toolchain, through the store like every step; write the picture, say what is in the graph."""
     wanted = check_arguments(request.file, request.out, dot=request.dot)
-    plan = plan_graph(project, load_toolchain(project, TOOLCHAIN), wanted.model)
+    plan = plan_graph(project, toolchain_for(project, DRAW), wanted.model)
     with open_executor(project, request.engine, reporter) as (executor, _):
         finished = executor.run(plan).complete()["graph"]
     for name, target in wanted.files.items():
@@ -102,5 +103,5 @@ def _scale(tensor: dict[str, Any]) -> str:
 def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
     """One step: the picture of a .tflite file's graph."""
     builder = PlanBuilder(project, "graph")
-    builder.add("graph", "draw_graph.py", toolchain, args={}, inputs={"model": builder.file(model)}, timeout=600)
+    builder.add("graph", DRAW_GRAPH, toolchain, args={}, inputs={"model": builder.file(model)})
     return builder.plan()

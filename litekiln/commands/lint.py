@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litekiln.engines.names import AUTO
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.lint.examine import examine, look_into
 from litekiln.lint.findings import Severity
@@ -35,7 +36,7 @@ class LintRequest:
     fix: str = ""
     pixels: tuple[str, str] = ("", "")
     pictures: str = ""
-    engine: str = "auto"
+    engine: str = AUTO
 
 
 def lint(reporter: Reporter, project: Project, request: LintRequest) -> dict[str, Any]:

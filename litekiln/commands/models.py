@@ -11,8 +11,9 @@ from litekiln.formats.pipeline_config import read_pipeline
 from litekiln.paths import Project
 from litekiln.plan.plan import PlanBuilder
 from litekiln.plan.source_steps import SourceSteps
-from litekiln.recipes.recipe import CHECKPOINT_KINDS, Recipe, load_recipe, recipe_names
+from litekiln.recipes.recipe import Recipe, load_recipe, recipe_names
 from litekiln.run.store import Store
+from litekiln.sources.kinds import BY_NAME, FUNCTION
 from litekiln.sources.recognise import Named, recognise
 from litekiln.terminal import Reporter
 
@@ -56,7 +57,7 @@ def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
 
 def _input_size(project: Project, recipe: Recipe) -> str:
     """From the source, never from the recipe or a name; '' while it isn't here and nothing is built."""
-    if recipe.spec.source.kind not in CHECKPOINT_KINDS:
+    if not BY_NAME[recipe.spec.source.kind].checkpoint:
         return _input_size_of_file(recipe) or _input_size_of_bundle(project, recipe)
 
     try:
@@ -70,7 +71,7 @@ def _input_size(project: Project, recipe: Recipe) -> str:
 def _input_size_of_file(recipe: Recipe) -> str:
     """Where the source has no pipeline.config but lies beside its recipe: its own word. A function has to be run for it."""
     source = recipe.spec.source
-    if source.url or source.kind == "function":
+    if source.url or source.kind == FUNCTION.name:
         return ""
     custom = recipe.folder / source.custom if source.custom else None
     try:

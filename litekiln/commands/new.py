@@ -8,7 +8,8 @@ from litekiln.new.model import Parts, calibrates, make_model
 from litekiln.new.recipe_text import variants
 from litekiln.new.request import CheckedRequest, NewRequest, check_request
 from litekiln.paths import Project
-from litekiln.recipes.recipe import RECIPE, TF1_KINDS
+from litekiln.recipes.recipe import RECIPE
+from litekiln.sources.kinds import BY_NAME
 from litekiln.terminal import Reporter
 from litekiln.wording import amount, list_names
 
@@ -39,7 +40,7 @@ def _told(request: CheckedRequest, parts: Parts, made: list[str], reporter: Repo
     warnings = _warnings(request, parts)
     for warning in warnings:
         reporter.warn(warning)
-    command = f"inv {'legacy' if found.kind in TF1_KINDS else 'build'} --model {request.name}"
+    command = f"inv {'legacy' if BY_NAME[found.kind].tf1 else 'build'} --model {request.name}"
     reporter.note(f"made {' and '.join(f'{folder}/' for folder in made)}; next: {command}")
     pipeline = found.checkpoint.pipeline if found.checkpoint else None
     return {

@@ -14,6 +14,7 @@ from litekiln.commands.prepare import BuildRequest
 from litekiln.engines.buildx import building
 from litekiln.engines.daemon import connect
 from litekiln.engines.debian_bases import refuse_unknown_kind
+from litekiln.engines.names import AUTO
 from litekiln.engines.pi_image import build_pi_image, make_pi_bases
 from litekiln.engines.pi_image import push as push_image
 from litekiln.engines.pi_image import save as save_image
@@ -40,7 +41,7 @@ class PiRequest:
     base: str = "auto"
     push: str = ""
     save: str = ""
-    engine: str = "auto"
+    engine: str = AUTO
 
 
 def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, Any]:

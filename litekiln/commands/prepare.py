@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -13,10 +14,11 @@ from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
 from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
 from litekiln.recipes.pins import record_first_use
-from litekiln.recipes.recipe import TF1_KINDS, Recipe, load_recipe
+from litekiln.recipes.recipe import Recipe, load_recipe
 from litekiln.run.schedule import Finished, Run
 from litekiln.run.store import Store
 from litekiln.run.write_bundle import Bundle, write_bundles
+from litekiln.sources.kinds import TF1_NAMES
 from litekiln.terminal import Reporter
 from litekiln.wording import size_text
 
@@ -37,7 +39,7 @@ class BuildRequest:
     everything: bool = False
     models: Sequence[str] = ()
     variants: Sequence[str] = ()  # all of the recipe's, where none is named
-    engine: str = "auto"
+    engine: str = AUTO
     calib: str = ""  # pictures to calibrate with, instead of the recipe's
     jobs: int = 0
     force: bool = False
@@ -93,8 +95,8 @@ def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = Fal
 
 def _check_legacy(recipe: Recipe) -> None:
     kind = recipe.spec.source.kind
-    if kind not in TF1_KINDS:
-        msg = f"{recipe.name} is a model of kind {kind!r}, `inv legacy` is for TF1's: {' and '.join(TF1_KINDS)}"
+    if kind not in TF1_NAMES:
+        msg = f"{recipe.name} is a model of kind {kind!r}, `inv legacy` is for TF1's: {' and '.join(TF1_NAMES)}"
         raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
 
 

@@ -13,6 +13,7 @@ from litekiln.bundles.read import Built, read_bundle
 from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
+from litekiln.variants import place
 
 COLUMNS = ("variant", "verdict", "mAP", "points lost", "found again", "size", "1 thread")
 
@@ -30,7 +31,7 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
     """Read the bundles, write the model's page anew, print."""
     model, variant = request.model, request.variant
     folders = _folders(project, model, variant)
-    found = sorted((read_bundle(folder) for folder in folders), key=lambda each: figures.variant_order(each.report.variant))
+    found = sorted((read_bundle(folder) for folder in folders), key=lambda each: place(each.report.variant))
     page, own = write_model_page(project, model, reporter.warn), folders[0] / PAGE
     shown = own if variant and own.is_file() else page
     reporter.table(COLUMNS, [_row(each) for each in found])

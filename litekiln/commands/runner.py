@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from invoke.exceptions import Exit
 
+from litekiln.engines.names import CHOICES_TEXT
 from litekiln.errors import LitekilnError
 from litekiln.paths import Project, find_project
 from litekiln.terminal import Reporter
@@ -19,7 +20,7 @@ from litekiln.terminal import Reporter
 COMMON = {
     "json": "print one JSON value on stdout; progress goes to stderr",
     "debug": "show a traceback with an error",
-    "engine": "auto, docker, venv or here",
+    "engine": CHOICES_TEXT,
     "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
     "force": "do the steps again even if the store has them",
 }

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from litekiln.commands.prepare import steps_as_data
+from litekiln.engines.names import AUTO
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.programs import SMOKE
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import Toolchain, select_toolchains
@@ -17,7 +19,7 @@ class SmokeRequest:
     """Which toolchains are proven."""
 
     toolchains: Sequence[str] = ()
-    engine: str = "auto"
+    engine: str = AUTO
     force: bool = False
 
 
@@ -36,5 +38,5 @@ def plan_smoke(project: Project, toolchain: Toolchain) -> Plan:
     builder = PlanBuilder(project, "smoke")
     spec = toolchain.spec
     args = {"python": spec.python, "tensorflow": spec.tensorflow, "imports": spec.imports}
-    builder.add("smoke", "smoke.py", toolchain, args=args, inputs={}, timeout=900)
+    builder.add("smoke", SMOKE, toolchain, args=args, inputs={})
     return builder.plan()

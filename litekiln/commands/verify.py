@@ -8,6 +8,7 @@ from litekiln.bundles.layout import bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import read_bundle
 from litekiln.commands.prepare import command
+from litekiln.engines.names import AUTO
 from litekiln.errors import BundleError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
@@ -18,8 +19,6 @@ from litekiln.run.session import open_executor
 from litekiln.run.write_bundle import Bundle, write_bundles
 from litekiln.terminal import Reporter
 
-PROGRAMS = ("run_", "verify.py", "trace_errors.py", "measure_speed.py")  # those that run models to look at them
-
 
 @dataclass(frozen=True)
 class VerifyRequest:
@@ -27,7 +26,7 @@ class VerifyRequest:
 
     model: str
     variants: Sequence[str] = ()
-    engine: str = "auto"
+    engine: str = AUTO
     force: bool = False
 
 
@@ -39,7 +38,7 @@ def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict
     plan, typed = plan_build(project, recipe, choices), command(model, choices)
     _refuse_to_replace(project, plan, typed)
     with open_executor(project, request.engine, reporter, jobs_to_run(0)) as (executor, lease):
-        run = executor.run(plan, force=_verifies if request.force else _nothing)
+        run = executor.run(plan, force=_judges if request.force else _nothing)
         bundles = write_bundles(project, recipe, plan, run, lease, typed)
     for bundle in bundles:
         _show(reporter, bundle)
@@ -69,8 +68,8 @@ def _refuse_to_replace(project: Project, plan: Plan, typed: str) -> None:
             raise UsageError(msg, cause=cause, remedy=f"that command verifies as well, run it again; or first: {wanted}")
 
 
-def _verifies(step: Step) -> bool:
-    return step.program.startswith(PROGRAMS)
+def _judges(step: Step) -> bool:
+    return step.judges
 
 
 def _nothing(_: Step) -> bool:

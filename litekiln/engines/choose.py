@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from litekiln.engines.base import Box, Engine, OnLine
 from litekiln.engines.docker import DockerEngine
 from litekiln.engines.here import HereEngine, toolchain_here
+from litekiln.engines.names import AUTO, DOCKER, HERE, VENV
 from litekiln.engines.venv import VenvEngine
 from litekiln.errors import BaseUnreachable, BuildxMissing, DaemonUnreachable, DockerMissing, SocketForbidden
 from litekiln.leases import Lease
@@ -19,7 +20,7 @@ NOT_TO_BE_HAD = (DockerMissing, DaemonUnreachable, SocketForbidden, BuildxMissin
 class AutoEngine:
     """docker when a daemon answers and its image is there or can be built, otherwise venv: the same lock either way."""
 
-    name = "auto"
+    name = AUTO
 
     def __init__(self, docker: Engine, venv: Engine) -> None:
         self._docker = docker
@@ -47,12 +48,12 @@ class AutoEngine:
 def choose_engine(name: str, project: Project, lease: Lease, say: OnLine) -> Engine:
     """The engine of that name; `auto` decides by where we are and what answers."""
     makers: dict[str, Callable[[], Engine]] = {
-        "docker": lambda: DockerEngine(project, lease),
-        "venv": lambda: VenvEngine(project, lease),
-        "here": lambda: HereEngine(lease),
-        "auto": lambda: AutoEngine(DockerEngine(project, lease), VenvEngine(project, lease)),
+        DOCKER.name: lambda: DockerEngine(project, lease),
+        VENV.name: lambda: VenvEngine(project, lease),
+        HERE.name: lambda: HereEngine(lease),
+        AUTO: lambda: AutoEngine(DockerEngine(project, lease), VenvEngine(project, lease)),
     }
-    if name == "auto" and toolchain_here():
+    if name == AUTO and toolchain_here():
         say(f"engine here, because this is the {toolchain_here()} image")
-        name = "here"
+        name = HERE.name
     return makers[name]()

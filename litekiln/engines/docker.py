@@ -11,6 +11,7 @@ from litekiln.engines import remote_daemon as copying
 from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, Outcome, Stop
 from litekiln.engines.daemon import WITHOUT, connect, daemon_address, is_elsewhere
 from litekiln.engines.images import ensure_image
+from litekiln.engines.names import DOCKER
 from litekiln.errors import DaemonUnreachable, EngineError
 from litekiln.hashing import sha256_value
 from litekiln.leases import Lease, held_if_dead
@@ -37,7 +38,7 @@ SIGNAL_BASE = 128
 class DockerEngine:
     """Talks to the daemon by the SDK. A daemon elsewhere gets copies of the inputs and gives back a copy of the output."""
 
-    name = "docker"
+    name = DOCKER.name
 
     def __init__(self, project: Project, lease: Lease) -> None:
         self._project = project
@@ -56,7 +57,7 @@ class DockerEngine:
 class DockerBox:
     """A toolchain image, ready to run jobs."""
 
-    engine = "docker"
+    engine = DOCKER.name
 
     def __init__(self, client: "DockerClient", image: str, labels: dict[str, str], *, copy: bool) -> None:
         self._client = client

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from litekiln.engines.base import Box, OnLine
+from litekiln.engines.names import HERE
 from litekiln.engines.process import ProcessBox
 from litekiln.errors import WrongToolchainHere
 from litekiln.leases import Lease
@@ -24,7 +25,7 @@ def toolchain_here() -> str:
 class HereEngine:
     """Runs the steps that this image's toolchain can do, and says which image the others need."""
 
-    name = "here"
+    name = HERE.name
 
     def __init__(self, lease: Lease, *, root: Path = IMAGE_TOOLCHAIN, lock: Path = IMAGE_LOCK) -> None:
         self._lease = lease

@@ -47,7 +47,7 @@ def image_tag(project: Project, toolchain: Toolchain) -> str:
         sha256_file(code / name)
         for name in ("Dockerfile.export", "requirements.lock", "toolchains/build-env.sh", "toolchains/smoke.sh")
     ]
-    content = sha256_value([toolchain.environment_hash, sha256_file(toolchain.folder / "toolchain.toml"), smoke, host])
+    content = sha256_value([toolchain.environment_hash, toolchain.spec_hash, smoke, host])
     return f"{REPOSITORY}:{toolchain.name}-{content[:12]}"
 
 

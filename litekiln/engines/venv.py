@@ -10,6 +10,7 @@ from pathlib import Path
 
 from litekiln.disk import FREE_SPACE, saying_disk_full, waiting_lock
 from litekiln.engines.base import Box, OnLine
+from litekiln.engines.names import VENV
 from litekiln.engines.process import ProcessBox, run_logged
 from litekiln.errors import DiskFull, LitekilnError, NetworkError, ToolchainError, WheelMissing
 from litekiln.hashing import sha256_value
@@ -29,7 +30,7 @@ NO_NETWORK = ("Failed to fetch", "error sending request", "dns error", "Network 
 class VenvEngine:
     """Environments live in `.litekiln/envs/<toolchain>-<hash>`, so a new lock makes a new one and never changes an old one."""
 
-    name = "venv"
+    name = VENV.name
 
     def __init__(self, project: Project, lease: Lease) -> None:
         self._project = project

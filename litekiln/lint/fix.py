@@ -16,14 +16,14 @@ from litekiln.lint.subject import Kind, Subject
 from litekiln.named_files import check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.programs import FIX_TFLITE
 from litekiln.recipes.picture_sets import SUFFIXES
 from litekiln.recipes.pixels import read_pixels
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter
-from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.toolchains.toolchain import FIX, Toolchain, toolchain_for
 from litekiln.wording import size_text
 
-TOOLCHAIN = "tf2.13"  # the one that writes metadata
 RANDOM = 8  # pictures of noise that the proof is made on
 MOST_PICTURES = 100
 CHANNELS = 3
@@ -138,7 +138,7 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
 def _run(
     project: Project, engine: str, reporter: Reporter, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
 ) -> tuple[dict[str, Any], bytes]:
-    plan = plan_fix(project, load_toolchain(project, TOOLCHAIN), model, args, pictures)
+    plan = plan_fix(project, toolchain_for(project, FIX), model, args, pictures)
     with open_executor(project, engine, reporter) as (executor, _):
         finished = executor.run(plan).complete()["fix"]
     return finished.entry.result(), (finished.entry.files / "repaired.tflite").read_bytes()
@@ -159,5 +159,5 @@ def plan_fix(
         folder, names = pictures
         inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
         args = {**args, "pictures": names}
-    builder.add("fix", "fix_tflite.py", toolchain, args=args, inputs=inputs, timeout=1200, keep_refusal=True)
+    builder.add("fix", FIX_TFLITE, toolchain, args=args, inputs=inputs)
     return builder.plan()

@@ -14,15 +14,16 @@ from litekiln.new.recipe_text import EVALUATION_TEXT, PICTURES_TEXT, Told, file_
 from litekiln.new.request import CheckedRequest, check_fits
 from litekiln.paths import Project
 from litekiln.recipes.picture_sets import MOST, SET, choose, load_set
-from litekiln.recipes.recipe import INTEGER_VARIANTS, RECIPE, load_recipe
+from litekiln.recipes.recipe import RECIPE, load_recipe
 from litekiln.sources.find import find_source, is_archive
+from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import lay_out
 from litekiln.sources.recognise import Found, Named, recognise
-from litekiln.sources.saved_model import FILE
 from litekiln.terminal import Reporter
+from litekiln.toolchains.toolchain import EXPORT, EXPORT_NEW, converters_from, toolchain_for
+from litekiln.variants import CALIBRATED
 
 CUSTOM = "custom.py"
-SAVED_MODEL_PARTS = (FILE, "variables", "assets", "assets.extra", "fingerprint.pb", "keras_metadata.pb")
 NOT_CODE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
@@ -69,7 +70,7 @@ def _look(request: CheckedRequest, scratch: Path, reporter: Reporter) -> Parts:
 
 def calibrates(found: Found) -> bool:
     """Whether anything that is made of it needs pictures. A finished model has been calibrated."""
-    return found.kind != "tflite" and bool(set(INTEGER_VARIANTS) & set(variants(found, calibrated=True)))
+    return not BY_NAME[found.kind].finished and bool(set(CALIBRATED) & set(variants(found, calibrated=True)))
 
 
 def _labels(request: CheckedRequest, found: Found) -> Labels | None:
@@ -89,7 +90,7 @@ def _stage(request: CheckedRequest, parts: Parts, staged: Project, reporter: Rep
     pictures, model = folders_of(staged, request.name)
     with reporter.step(f"copy the {'checkpoint' if parts.found.checkpoint else 'source'}", parts.found.path.name):
         _copy_source(parts.found, model)
-        _write_recipe(request, parts, model)
+        _write_recipe(staged, request, parts, model)
     if request.calib:
         with reporter.step("copy the pictures", f"{len(parts.pictures)} to calibrate with"):
             _copy_pictures(request.calib, parts.pictures, pictures, _counting(reporter, "copy the pictures"))
@@ -106,21 +107,21 @@ def _counting(reporter: Reporter, step: str) -> Callable[[int, int], None]:
 
 def _copy_source(found: Found, model: Path) -> None:
     """What a build needs of it, and nothing else."""
-    target = model / (file_name(found) or "source")
+    kind, target = BY_NAME[found.kind], model / (file_name(found) or "source")
     target.parent.mkdir(parents=True)
     if found.checkpoint:
         config, prefix = found.checkpoint.pipeline_path, found.path
         for path in [config, *(path for path in prefix.parent.iterdir() if path.name.startswith(f"{prefix.name}.data-"))]:
             check_readable(path)
         lay_out(config, prefix, target)
-    elif found.kind == "saved-model":
+    elif kind.parts:
         target.mkdir()
-        for path in (found.path / name for name in SAVED_MODEL_PARTS):
+        for path in (found.path / name for name in kind.parts):
             if path.is_dir():
                 shutil.copytree(path, target / path.name, copy_function=_copy_file)
             elif path.is_file():
                 _copy_file(path, target / path.name)
-    elif found.kind == "function":
+    elif kind.holds:
         shutil.copytree(found.path, target, copy_function=_copy_file, ignore=NOT_CODE)
     else:
         _copy_file(found.path, target)
@@ -131,7 +132,8 @@ def _copy_file(path: Path | str, target: Path | str) -> None:
     shutil.copyfile(path, target)
 
 
-def _write_recipe(request: CheckedRequest, parts: Parts, model: Path) -> None:
+def _write_recipe(project: Project, request: CheckedRequest, parts: Parts, model: Path) -> None:
+    exporter = toolchain_for(project, EXPORT_NEW if parts.found.newer else EXPORT).name
     labels = f"labels{request.labels.suffix.lower()}" if request.labels else ""
     if request.labels:
         shutil.copyfile(request.labels, model / labels)
@@ -148,6 +150,8 @@ def _write_recipe(request: CheckedRequest, parts: Parts, model: Path) -> None:
         custom=CUSTOM if request.custom else "",
         calibrated=bool(parts.pictures),
         evaluated=bool(parts.evaluation),
+        exporter=exporter,
+        converters=converters_from(project, exporter),
     )
     (model / RECIPE).write_text(recipe_text(parts.found, told), encoding="utf-8")
 

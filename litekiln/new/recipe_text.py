@@ -5,20 +5,13 @@ import math
 from dataclasses import dataclass
 
 from litekiln.recipes.pixels import InputPixels
-from litekiln.recipes.recipe import INTEGER_VARIANTS, TF1_KINDS
-from litekiln.sources.recognise import NEW, OLD, Found
+from litekiln.sources.kinds import BY_NAME
+from litekiln.sources.recognise import Found
+from litekiln.variants import CALIBRATED, VARIANTS, Variant, names, place
 
-FLOAT_VARIANTS = ("float32", "float16", "dynamic")
 UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word for it
 ASK_LICENSE = 'not known: write what it may be used under, as an SPDX name such as "Apache-2.0"'
 MAX_DETECTIONS = 10
-# Where a recipe's source lies beside it, and what of it is there.
-FOLDERS = {
-    "tf2-detection": "pipeline.config, and the checkpoint in checkpoint/",
-    "tf1-detection": "pipeline.config, and the checkpoint in checkpoint/",
-    "saved-model": "saved_model.pb, and the weights in variables/",
-    "function": "the code",
-}
 QAT_MEAN, QAT_STD = 128, 127.5  # of pixels from -1 to 1, as the API's quantization-aware models were trained
 
 CALIBRATION = """
@@ -68,6 +61,8 @@ class Told:
     custom: str  # the file name of a Keras model's own classes, or ''
     calibrated: bool
     evaluated: bool
+    exporter: str  # the toolchain that loads it
+    converters: list[str]  # the toolchains that convert, in the order in which they are tried
 
 
 def recipe_text(found: Found, told: Told) -> str:
@@ -76,10 +71,10 @@ def recipe_text(found: Found, told: Told) -> str:
         f"# Made by `inv new` from {one_line(told.origin)}.\n{_section('source', _source(found, told))}",
         _section("input", _input(told.pixels)),
         _section("qat", _qat(found, told.pixels)),
-        _section("export", _export(found)),
+        _section("export", _export(found, told)),
         _section("convert", _convert(found, told)),
     ]
-    integer = sorted(set(INTEGER_VARIANTS) & set(variants(found, calibrated=True)), key=INTEGER_VARIANTS.index)
+    integer = [name for name in CALIBRATED if name in variants(found, calibrated=True)]
     text = "\n".join(section for section in sections if section)
     if told.calibrated:
         text += CALIBRATION.format(name=told.name)
@@ -92,23 +87,29 @@ def recipe_text(found: Found, told: Told) -> str:
 
 def file_name(found: Found) -> str:
     """What a source of one file is called beside its recipe; '' where it is a folder."""
-    if found.kind in FOLDERS:
-        return ""
-    return "tflite_graph.pb" if found.kind == "tf1-frozen" else f"model{found.suffix}"
+    kind = BY_NAME[found.kind]
+    return "" if kind.holds else kind.file or f"model{found.suffix}"
 
 
 def variants(found: Found, *, calibrated: bool) -> tuple[str, ...]:
     """What can be made of it."""
     if found.variant:
         return (found.variant,)
-    aware = found.quantization_aware
-    if found.kind == "tf1-frozen" and not found.postprocess:
-        return ("uint8-qat-raw", "float32-raw") if aware else ("float32-raw", "float32-tf1-raw")
-    first = ("uint8-qat", "float32") if aware else ("float32", "float32-tf1") if found.kind in TF1_KINDS else ("float32",)
+    rows = [row for row in VARIANTS if _suits(row, found) and (calibrated or not row.calibrated)]
+    rows.sort(key=lambda row: (not row.rounded, place(row.family), place(row.name)))
+    return names(rows)
+
+
+def _suits(row: Variant, found: Found) -> bool:
+    """Whether a variant can be made of it: TF1's converter takes TF1's models, each as it was trained."""
+    kind = BY_NAME[found.kind]
+    if row.tf1 and not (kind.tf1 and row.rounded == found.quantization_aware):
+        return False
+    if kind.tf1 and not kind.checkpoint and not found.postprocess:
+        return row.raw and not row.calibrated
     # A CenterNet makes its boxes by ordinary operators: there is none to leave out.
-    no_raw = found.checkpoint is not None and not found.postprocess
-    integer = tuple(variant for variant in INTEGER_VARIANTS if not (no_raw and variant == "int8-raw"))
-    return (*first, *FLOAT_VARIANTS[1:], *(integer if calibrated else ()))
+    no_raw = kind.checkpoint and not found.postprocess
+    return not row.raw or (row.calibrated and not no_raw)
 
 
 def _section(name: str, rows: list[Row]) -> str:
@@ -126,7 +127,7 @@ def _section(name: str, rows: list[Row]) -> str:
 def _source(found: Found, told: Told) -> list[Row]:
     license = told.license or UNKNOWN_LICENSE  # noqa: A001
     file = file_name(found)
-    place = ("file", _text(file), "") if file else ("folder", _text("source"), FOLDERS[found.kind])
+    place = ("file", _text(file), "") if file else ("folder", _text("source"), BY_NAME[found.kind].holds)
     named = {"signature": found.signature, "function": told.function, "custom": told.custom}
     return [
         ("kind", _text(found.kind), ""),
@@ -136,18 +137,17 @@ def _source(found: Found, told: Told) -> list[Row]:
     ]
 
 
-def _export(found: Found) -> list[Row]:
+def _export(found: Found, told: Told) -> list[Row]:
     """TF1's part has its own toolchain; a finished model is not exported; only detectors have detections."""
     most = found.max_detections or (MAX_DETECTIONS if found.checkpoint else 0)
-    toolchain = [] if found.kind in (*TF1_KINDS, "tflite") else [("toolchain", _text(found.toolchain), "")]
+    toolchain = [("toolchain", _text(told.exporter), "")] if BY_NAME[found.kind].own_toolchain else []
     return [*toolchain, *([("max_detections", str(most), "")] if most else [])]
 
 
 def _convert(found: Found, told: Told) -> list[Row]:
-    names = [OLD, NEW, "nightly"] if found.toolchain == OLD else [NEW, "nightly"]
-    comment = "the next one is tried for what the one before refuses"
-    if found.kind == "tflite":
-        names, comment = [OLD], "nothing is converted: it is checked, annotated and measured"
+    names, comment = told.converters, "the next one is tried for what the one before refuses"
+    if BY_NAME[found.kind].finished:
+        names, comment = names[:1], "nothing is converted: it is checked, annotated and measured"
     listed = ", ".join(map(_text, variants(found, calibrated=told.calibrated)))
     return [("toolchains", f"[{', '.join(map(_text, names))}]", comment), ("variants", f"[{listed}]", "")]
 

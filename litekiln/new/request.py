@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from litekiln.errors import UsageError
 from litekiln.new.evaluation_formats import FORMATS
 from litekiln.recipes.pixels import HOW_TO_FIND_OUT, InputPixels, read_pixels
-from litekiln.recipes.recipe import CHECKPOINT_KINDS, DETECTION_KINDS, FUNCTION, TOLD_KINDS, Kind
+from litekiln.recipes.recipe import CALLABLE
+from litekiln.sources.kinds import BY_NAME, KINDS
 
 LONGEST_NAME = 100
 PIXELS_KNOWN = "pipeline.config says what it has to be, and that is measured on the model's own preprocessing"
@@ -65,7 +65,7 @@ def check_request(typed: NewRequest) -> CheckedRequest:
     if typed.license and not re.fullmatch(r"[A-Za-z0-9.+() :-]+", typed.license):
         msg = f"--license {typed.license!r} is no SPDX name"
         raise UsageError(msg, cause="these hold letters, digits and . + - only", remedy="--license Apache-2.0, MIT, CC-BY-4.0, ...")
-    if typed.function and not re.fullmatch(FUNCTION, typed.function):
+    if typed.function and not re.fullmatch(CALLABLE, typed.function):
         msg = f"--function {typed.function!r} names no function"
         raise UsageError(msg, remedy="--function package.module:attribute, as `from package.module import attribute` would find it")
     return CheckedRequest(
@@ -111,24 +111,21 @@ def _python_file(text: str) -> Path | None:
 
 def check_fits(request: CheckedRequest, kind: str) -> None:
     """Whether what was typed goes with what the source turned out to be."""
-    assert kind in get_args(Kind)
-    for flag, value, owner in (
-        ("--signature", request.signature, "saved-model"),
-        ("--custom", request.custom, "keras"),
-        ("--function", request.function, "function"),
-    ):
-        if value and kind != owner:
-            msg = f"{flag} goes with a source of kind {owner!r}, {request.source.name} is of kind {kind!r}"
+    row = BY_NAME[kind]
+    for other in KINDS:
+        if getattr(request, other.option, None) and other is not row:
+            flag = f"--{other.option}"
+            msg = f"{flag} goes with a source of kind {other.name!r}, {request.source.name} is of kind {kind!r}"
             raise UsageError(msg, remedy=f"leave {flag} out")
-    if kind in DETECTION_KINDS and not request.labels:
+    if row.detector and not request.labels:
         msg = f"--labels is missing: {request.source.name} is a detector (kind {kind!r}), and its classes have names"
         raise UsageError(msg, remedy="give its label map: --labels FILE.pbtxt, or a FILE.txt with one name a line")
     if request.evaluation and not request.labels:
         msg = "--eval without --labels"
         raise UsageError(msg, cause="boxes are compared by the names of their classes", remedy="give the label map: --labels FILE")
-    if kind in TOLD_KINDS and not request.pixels:
+    if row.told and not request.pixels:
         msg = f"--mean and --std are missing: a source of kind {kind!r} does not say what its pixels have to be"
         raise UsageError(msg, cause="a wrong guess converts without an error and finds less", remedy=HOW_TO_FIND_OUT)
-    if request.pixels and kind in CHECKPOINT_KINDS:
+    if request.pixels and row.checkpoint:
         msg = f"--mean and --std are not for a source of kind {kind!r}"
         raise UsageError(msg, cause=PIXELS_KNOWN, remedy="leave them out")

@@ -7,17 +7,18 @@ from typing import Any
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.formats.label_map import read_labels
 from litekiln.paths import Project
+from litekiln.plan import programs
 from litekiln.plan.picture_steps import PictureSteps
 from litekiln.plan.plan import Attempt, Input, Plan, PlanBuilder
-from litekiln.plan.source_steps import TF1, SourceSteps
-from litekiln.plan.verify_steps import REFERENCE, Made, Pictures, VerifySteps
+from litekiln.plan.source_steps import Exported, SourceSteps
+from litekiln.plan.verify_steps import Made, Pictures, VerifySteps
 from litekiln.recipes.picture_sets import PictureSet, load_set
-from litekiln.recipes.recipe import INTEGER_VARIANTS, RAW_FORMS, TF1_VARIANTS, Recipe
+from litekiln.recipes.recipe import Recipe
+from litekiln.sources.kinds import BY_NAME as KINDS
 from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.variants import BY_NAME, RAW_FORMS, REFERENCE, Variant
 
 RANDOM_PICTURES = 100
-# At their peak, in MB, measured on the 640x640 FPNLite.
-MEMORY = {"calibrate": 1600, "convert": 1600, "take": 1600, "annotate": 600}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class _Builder:
         self._project = project
         self._recipe = recipe
         self._spec = recipe.spec
+        self._kind = KINDS[recipe.spec.source.kind]
         self._choices = choices
         self._steps = PlanBuilder(project, recipe.name)
         self._sources = SourceSteps(project, recipe, self._steps, force_export=choices.force_export)
@@ -64,15 +66,17 @@ class _Builder:
         self._last = VerifySteps(recipe, self._steps, self._sources, self._finisher)
         self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
         self._evaluation: Pictures | None = None
+        self._made_by: dict[str, Made] = {}  # by the step that annotates
 
     def plan(self, wanted: tuple[str, ...]) -> Plan:
-        self._sources.exported(raw=all(_leaves_out_postprocess(variant) for variant in wanted))
+        rows = [BY_NAME[name] for name in wanted]
+        self._sources.exported(raw=all(_leaves_out_postprocess(variant) for variant in rows))
         if self._spec.evaluation:
             self._evaluation = self._sets.evaluation(load_set(self._project, self._spec.evaluation.set))
-        for variant in wanted:
+        for variant in rows:
             converters = self._converters(variant)
             ways = [(each, f" ({each.name})" if place else "") for place, each in enumerate(converters)]
-            self._steps.variant(variant, [self._attempt(variant, toolchain, suffix) for toolchain, suffix in ways])
+            self._steps.variant(variant.name, [self._attempt(variant, toolchain, suffix) for toolchain, suffix in ways])
         self._sets.save()
         return self._steps.plan(wanted)
 
@@ -91,111 +95,121 @@ class _Builder:
         except LitekilnError:
             return None  # where pictures are needed, that is said
 
-    def _attempt(self, variant: str, toolchain: Toolchain, suffix: str) -> Attempt:
+    def _attempt(self, variant: Variant, toolchain: Toolchain, suffix: str) -> Attempt:
         """One way to a variant: convert, annotate, verify, measure; for integers also where their error comes from."""
-        convert, made = self._made(variant, toolchain, suffix)
+        made = self._made(variant, toolchain, suffix)
         pictures = self._judged_on(variant)
         reference = self._reference(variant, toolchain, suffix, pictures)
-        noise = {"noise": True} if self._choices.noise and variant in INTEGER_VARIANTS else {}
+        noise = {"noise": True} if self._choices.noise and variant.calibrated else {}
         verify = self._last.verify(made, pictures, reference, {**self._asked(variant), **noise})
-        trace = ""
-        if f"calibrate{suffix}" in self._steps and variant in INTEGER_VARIANTS and pictures:
-            trace = self._last.trace(f"calibrate{suffix}", suffix, toolchain, pictures, self._kept_in_float())
-        measure = self._last.measure(made, verify)
-        judged_on = pictures.name if pictures else ""
-        return Attempt(toolchain.name, made.exported.step, convert, made.annotated.step, verify, measure, trace, judged_on)
+        calibrate = f"calibrate{suffix}" if variant.calibrated and f"calibrate{suffix}" in self._steps else ""
+        trace = self._last.trace(calibrate, suffix, toolchain, pictures, self._kept_in_float()) if calibrate and pictures else ""
+        return Attempt(
+            toolchain=toolchain.name,
+            exported=made.exported.output.step,
+            calibrate=calibrate,
+            converting=made.converting,
+            annotate=made.annotated.step,
+            verify=verify,
+            measure=self._last.measure(made, verify),
+            trace=trace,
+            pictures=pictures.name if pictures else "",
+        )
 
-    def _judged_on(self, variant: str) -> Pictures | None:
+    def _judged_on(self, variant: Variant) -> Pictures | None:
         """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""
         if self._evaluation:
             return self._evaluation
-        if variant in INTEGER_VARIANTS and self._calibration:
+        if variant.calibrated and self._calibration:
             return self._sets.calibration(self._calibration)
         return self._calibration_at_hand() or self._sets.drawn()
 
-    def _reference(self, variant: str, toolchain: Toolchain, suffix: str, pictures: Pictures | None) -> Made | None:
+    def _reference(self, variant: Variant, toolchain: Toolchain, suffix: str, pictures: Pictures | None) -> Made | None:
         """float32 of the same toolchain, so that nothing but the numbers differs. Pictures of something else tell nothing."""
-        if variant == REFERENCE or REFERENCE not in self._spec.convert.variants or not pictures:
+        reference = BY_NAME[REFERENCE]
+        if variant is reference or REFERENCE not in self._spec.convert.variants or not pictures:
             return None
         if not pictures.evaluates and (self._choices.raw or self._choices.noise or pictures.stand_in):
             return None
-        toolchain = self._converters(REFERENCE)[0] if variant in TF1_VARIANTS else toolchain
-        made = self._made(REFERENCE, toolchain, suffix)[1]
+        toolchain = self._converters(reference)[0] if variant.tf1 else toolchain
+        made = self._made(reference, toolchain, suffix)
         if pictures.evaluates:
-            self._last.verify(made, pictures, None, self._asked(REFERENCE))
+            self._last.verify(made, pictures, None, self._asked(reference))
         return made
 
-    def _made(self, variant: str, toolchain: Toolchain, suffix: str) -> tuple[str, Made]:
-        """The step that converts it, and what annotate makes of that: in one toolchain whatever made it."""
-        exported = self._exported(variant)
-        convert, annotate = f"convert {variant}{suffix}", f"annotate {variant}{suffix}"
-        if annotate not in self._steps:
-            self._convert(convert, variant, toolchain, suffix)
+    def _made(self, variant: Variant, toolchain: Toolchain, suffix: str) -> Made:
+        """What annotate makes of the converted file: in one toolchain whatever made it."""
+        annotate = f"annotate {variant.name}{suffix}"
+        if annotate not in self._made_by:
+            exported = self._exported(variant)
+            converting = self._convert(f"convert {variant.name}{suffix}", variant, toolchain, suffix)
             described = {"model": self._recipe.name, "license": self._spec.source.license, "labels": self._labels}
-            inputs = {"converted": self._steps.output(convert), "exported": exported}
-            self._add(annotate, "annotate.py", self._finisher, {"variant": variant, **described}, inputs)
-        return convert, Made(variant, suffix, exported, self._steps.output(annotate))
+            inputs = {"converted": self._steps.output(converting[-1]), "exported": exported.output}
+            args = {"variant": variant.name, **described}
+            self._steps.add(annotate, programs.ANNOTATE, self._finisher, args=args, inputs=inputs)
+            self._made_by[annotate] = Made(variant, suffix, exported, converting, self._steps.output(annotate))
+        return self._made_by[annotate]
 
-    def _add(self, step: str, program: str, toolchain: Toolchain, args: dict[str, Any], inputs: dict[str, Input]) -> None:
-        memory = MEMORY[program.partition("_")[0].removesuffix(".py")]
-        self._steps.add(step, program, toolchain, args=args, inputs=inputs, memory=memory, keep_refusal=True)
-
-    def _converters(self, variant: str) -> list[Toolchain]:
+    def _converters(self, variant: Variant) -> list[Toolchain]:
         """The toolchains to try, in order. What TF1's converter makes and what is finished already has one way only."""
-        if self._spec.source.kind == "tflite":
+        if self._kind.finished:
             return [self._finisher]
-        if variant in TF1_VARIANTS:
-            return [load_toolchain(self._project, TF1)]
+        if variant.tf1:
+            return [self._sources.tf1]
         return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
 
-    def _convert(self, step: str, variant: str, toolchain: Toolchain, suffix: str) -> None:
-        inputs = {"exported": self._exported(variant)}
-        args = {"variant": variant, **self._asked(variant)}
-        if self._spec.source.kind == "tflite":
-            self._add(step, "take_tflite.py", toolchain, args, inputs)
-        elif variant in TF1_VARIANTS:
-            self._convert_by_tf1(step, variant, toolchain, inputs)
-        elif variant in INTEGER_VARIANTS:
-            self._calibrate(toolchain, suffix)
-            self._add(step, "convert_integer.py", toolchain, args, {"calibrated": self._steps.output(f"calibrate{suffix}")})
-        else:
-            self._add(step, "convert_float.py", toolchain, args, inputs)
+    def _convert(self, step: str, variant: Variant, toolchain: Toolchain, suffix: str) -> tuple[str, ...]:
+        """The steps of converting, the last of which leaves the file."""
+        inputs = {"exported": self._exported(variant).output}
+        args = {**variant.as_arguments(), **self._asked(variant)}
+        if variant.tf1 and not self._kind.finished:
+            return self._convert_by_tf1(step, variant, toolchain, inputs)
+        program = programs.CONVERT_FLOAT
+        if self._kind.finished:
+            program = programs.TAKE_TFLITE
+        elif variant.calibrated:
+            program, inputs = programs.CONVERT_INTEGER, {"calibrated": self._calibrated(toolchain, suffix)}
+        self._steps.add(step, program, toolchain, args=args, inputs=inputs)
+        return (step,)
 
-    def _convert_by_tf1(self, step: str, variant: str, toolchain: Toolchain, inputs: dict[str, Input]) -> None:
+    def _convert_by_tf1(self, step: str, variant: Variant, toolchain: Toolchain, inputs: dict[str, Input]) -> tuple[str, ...]:
         """By TF1's own converter; what it made is held to its name in the toolchain that finishes."""
-        made, qat = f"{step} in TF1", self._spec.qat
-        self._add(made, "convert_tf1.py", toolchain, {"variant": variant, "mean": qat.mean, "std": qat.std}, inputs)
-        self._add(step, "take_tflite.py", self._finisher, {"variant": variant}, {**inputs, "made": self._steps.output(made)})
+        made, qat, args = f"{step} in TF1", self._spec.qat, variant.as_arguments()
+        told = {**args, "mean": qat.mean, "std": qat.std}
+        self._steps.add(made, programs.CONVERT_TF1, toolchain, args=told, inputs=inputs)
+        inputs = {**inputs, "made": self._steps.output(made)}
+        self._steps.add(step, programs.TAKE_TFLITE, self._finisher, args=args, inputs=inputs)
+        return (made, step)
 
-    def _asked(self, variant: str) -> dict[str, Any]:
+    def _asked(self, variant: Variant) -> dict[str, Any]:
         """What the command line and the recipe ask of converters; the step that checks it has to know."""
         asked: dict[str, Any] = {"allow_flex": True} if self._choices.allow_flex else {}
         kept = self._kept_in_float()
-        return {**asked, "keep_float": kept} if kept and variant.startswith("int8") else asked
+        return {**asked, "keep_float": kept} if kept and variant.keeps_float else asked
 
     def _kept_in_float(self) -> list[str]:
         return list(self._choices.keep_float or self._spec.convert.keep_float)
 
-    def _exported(self, variant: str) -> Input:
+    def _exported(self, variant: Variant) -> Exported:
         """What the variant is converted from. int8-raw is cut after the conversion, so it starts from the whole graph."""
-        return self._steps.output(self._sources.exported(raw=_leaves_out_postprocess(variant)))
+        return self._sources.exported(raw=_leaves_out_postprocess(variant))
 
-    def _calibrate(self, toolchain: Toolchain, suffix: str) -> None:
-        """Once per toolchain, for all its integer variants."""
+    def _calibrated(self, toolchain: Toolchain, suffix: str) -> Input:
+        """The model with the ranges of its tensors: made once per toolchain, for all its integer variants."""
         step = f"calibrate{suffix}"
-        if step in self._steps:
-            return
-        inputs = {"exported": self._steps.output(self._sources.exported())}
-        args: dict[str, Any] = {"seed": 0, "random": RANDOM_PICTURES}
-        if self._calibration:
-            pictures = self._sets.calibration(self._calibration)
-            args = {"seed": self._calibration.spec.seed, **pictures.told}
-            inputs["pictures"] = pictures.input
-        if self._choices.allow_flex:
-            args["allow_flex"] = True
-        self._add(step, "calibrate.py", toolchain, args, inputs)
+        if step not in self._steps:
+            inputs = {"exported": self._sources.exported().output}
+            args: dict[str, Any] = {"seed": 0, "random": RANDOM_PICTURES}
+            if self._calibration:
+                pictures = self._sets.calibration(self._calibration)
+                args = {"seed": self._calibration.spec.seed, **pictures.told}
+                inputs["pictures"] = pictures.input
+            if self._choices.allow_flex:
+                args["allow_flex"] = True
+            self._steps.add(step, programs.CALIBRATE, toolchain, args=args, inputs=inputs)
+        return self._steps.output(step)
 
 
-def _leaves_out_postprocess(variant: str) -> bool:
+def _leaves_out_postprocess(variant: Variant) -> bool:
     """Whether its graph is exported without the PostProcess operator. int8-raw's is cut when it is quantized."""
-    return variant in RAW_FORMS.values() and variant not in INTEGER_VARIANTS
+    return variant.raw and not variant.calibrated

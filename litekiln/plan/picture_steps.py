@@ -6,6 +6,7 @@ from pathlib import Path
 from litekiln.errors import RecipeError
 from litekiln.hashing import FileHashes, files_below, sha256_value
 from litekiln.paths import Project
+from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.plan.verify_steps import Pictures
 from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet, load_set, set_names
@@ -13,7 +14,6 @@ from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import Toolchain
 
 DRAWN = "shapes"  # pictures that are always there, since a generator draws them
-MEMORY = {"draw": 200, "fetch": 100}  # at their peak, in MB
 
 
 class PictureSteps:
@@ -57,12 +57,12 @@ class PictureSteps:
         if spec.generator:
             step, inputs = f"draw {pictures.name}", {"generator": steps.file(pictures.folder / spec.generator)}
             args = {"count": spec.count, "seed": spec.seed}
-            steps.add(step, "draw_pictures.py", self._drawer, args=args, inputs=inputs, memory=MEMORY["draw"])
+            steps.add(step, programs.DRAW_PICTURES, self._drawer, args=args, inputs=inputs)
         else:
             step, remote = f"fetch {pictures.name}", spec.remote(pictures.folder)
             listed = [asdict(picture) for picture in pictures.pinned()]
             what = {"url": remote.url, "digest": remote.digest, "size": remote.size, "set": pictures.name, "pictures": listed}
-            steps.add(step, "fetch pictures", None, args={**what, "version": VERSION}, inputs={}, memory=MEMORY["fetch"])
+            steps.add(step, programs.FETCH_PICTURES, None, args={**what, "version": VERSION}, inputs={})
         return steps.output(step)
 
     def _hash(self, folder: Path, names: list[str]) -> str:

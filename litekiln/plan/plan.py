@@ -4,15 +4,15 @@ A step's key is the hash of its ingredients: its program, its arguments, its too
 another step makes counts with that step's key, so all keys are known before anything runs.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litekiln.hashing import canonical_json, sha256_paths, sha256_tree, sha256_value
+from litekiln.hashing import sha256_paths, sha256_tree, sha256_value
 from litekiln.paths import Project
+from litekiln.plan.programs import Program
 from litekiln.toolchains.toolchain import Toolchain
 
 FORMAT = 4
@@ -33,8 +33,7 @@ class Input:
 class Step:
     """One program run in one toolchain. `id` is its name for people, unique in the plan; `key` its name in the store.
 
-    `memory` is what it takes at its peak, in MB. `keep_refusal` keeps a refusal in the store like a result: the same inputs would
-    be refused again, and another toolchain is tried instead. `alone` keeps everything else waiting: it measures time.
+    What a program needs, and what its end means, comes from its row in programs.py.
     """
 
     id: str
@@ -47,6 +46,8 @@ class Step:
     memory: int
     keep_refusal: bool = False
     alone: bool = False
+    runs_model: bool = False
+    judges: bool = False
     key: str = ""
 
 
@@ -59,12 +60,23 @@ class Attempt:
 
     toolchain: str
     exported: str
-    convert: str
+    calibrate: str  # "" where it needs no pictures
+    converting: tuple[str, ...]  # TF1's converter and what holds its file to its name are two
     annotate: str
     verify: str
     measure: str
     trace: str = ""
     pictures: str = ""  # the set that it is judged on, by name: no step is told, or a renamed folder would make its own again
+
+    @property
+    def convert(self) -> str:
+        """The step that leaves the converted file."""
+        return self.converting[-1]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The steps that no other variant shares."""
+        return (*self.converting, self.annotate, self.verify, self.measure)
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -98,18 +110,6 @@ class Plan:
                 wanted |= {value.step for value in step.inputs.values() if value.step}
         return [step for step in self.steps if step.id in wanted]
 
-    def to_json(self) -> str:
-        return canonical_json({"format": FORMAT, **asdict(self)})
-
-    @staticmethod
-    def from_json(text: str) -> "Plan":
-        data = json.loads(text)
-        steps = tuple(
-            Step(**{**step, "inputs": {name: Input(**value) for name, value in step["inputs"].items()}}) for step in data["steps"]
-        )
-        variants = {name: tuple(Attempt(**each) for each in attempts) for name, attempts in data["variants"].items()}
-        return Plan(model=data["model"], steps=steps, variants=variants, bundled=tuple(data["bundled"]))
-
 
 class PlanBuilder:
     """Adds steps in order, keying each by what went before."""
@@ -137,35 +137,33 @@ class PlanBuilder:
     def add(
         self,
         step_id: str,
-        program: str,
+        program: Program,
         toolchain: Toolchain | None,
         *,
         args: dict[str, Any],
         inputs: Mapping[str, Input],
-        timeout: int = 3600,
-        memory: int = 1000,
-        keep_refusal: bool = False,
-        alone: bool = False,
     ) -> None:
         """A program of steps/ in a toolchain; without a toolchain, one of the host's own steps."""
         ingredients = {
-            "code": self._code(program) if toolchain else program,
+            "code": self._code(program.file) if toolchain else program.file,
             "arguments": sha256_value(args),
             "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]) if toolchain else HOST,
             **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
         }
         self._steps[step_id] = Step(
             id=step_id,
-            program=program,
+            program=program.file,
             toolchain=toolchain.name if toolchain else HOST,
             args=args,
             inputs=dict(inputs),
             ingredients=ingredients,
-            timeout=timeout,
-            memory=memory,
-            keep_refusal=keep_refusal,
-            alone=alone,
-            key=sha256_value([FORMAT, program, ingredients]),
+            timeout=program.timeout,
+            memory=program.memory,
+            keep_refusal=program.keep_refusal,
+            alone=program.alone,
+            runs_model=program.runs_model,
+            judges=program.judges,
+            key=sha256_value([FORMAT, program.file, ingredients]),
         )
 
     def _code(self, program: str) -> str:

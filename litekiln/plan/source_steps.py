@@ -1,25 +1,32 @@
-"""From a recipe's source to what converters take: the first steps of a plan, one way for each kind of source.
+"""From a recipe's source to what converters take: the first steps of a plan, by the row of its kind.
 
 Whatever the kind, they end in one step whose output has `contract.json` (what a picture has to look like, and what comes out) and
 what a converter reads: `saved_model/` and, from TF1, `tflite_graph.pb`; or, where the source is finished, `model.tflite`.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from litekiln.errors import SourceError
 from litekiln.paths import Project
+from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
+from litekiln.plan.programs import Program
 from litekiln.recipes.recipe import Recipe
 from litekiln.sources.api_checkpoint import Findings, inspect_source
 from litekiln.sources.find import check_kind
+from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import CHECKPOINT, READY, SOURCE, VERSION
-from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.toolchains.toolchain import EXPORT, FINISH, TF1, Toolchain, load_toolchain, toolchain_for
+from litekiln.variants import Variant
 
-TF1, FINISHER = "tf1.15", "tf2.13"
-RAW = " raw"  # of a step that leaves the PostProcess operator out
-# At their peak, in MB.
-MEMORY = {"tf2-detection": 2200, "tf1-detection": 1500, "other": 1500}
-PROGRAMS = {"keras": "export_keras.py", "saved-model": "export_saved_model.py", "function": "export_function.py"}
+
+@dataclass(frozen=True)
+class Exported:
+    """What converters take: the step's output, and what its id ends in where the PostProcess operator is left out."""
+
+    output: Input
+    suffix: str = ""
 
 
 class SourceSteps:
@@ -29,31 +36,64 @@ class SourceSteps:
         self._project = project
         self._recipe = recipe
         self._source = recipe.spec.source
+        self._kind = BY_NAME[recipe.spec.source.kind]
         self._steps = steps
         self._force_export = force_export
 
     @property
     def finisher(self) -> Toolchain:
         """The toolchain that annotates and verifies: the exporter's, where that is a modern one with all its tools."""
-        exporter = self._recipe.spec.export.toolchain
-        return load_toolchain(self._project, exporter if self._source.kind == "tf2-detection" else FINISHER)
+        return self._exporter if self._kind.finishes else toolchain_for(self._project, FINISH)
 
-    def exported(self, *, raw: bool = False) -> str:
-        """The id of the step that makes it, added at its first use. `raw` leaves the PostProcess operator out."""
-        step = f"export{RAW if raw else ''}"
+    @property
+    def tf1(self) -> Toolchain:
+        return toolchain_for(self._project, TF1)
+
+    @property
+    def _exporter(self) -> Toolchain:
+        """The recipe's, or the one that exports where a recipe names none."""
+        named = self._recipe.spec.export.toolchain
+        return load_toolchain(self._project, named) if named else toolchain_for(self._project, EXPORT)
+
+    def exported(self, *, raw: bool = False) -> Exported:
+        """What converters take, made at its first use. `raw` leaves the PostProcess operator out."""
+        suffix = " raw" if raw else ""
+        step = f"export{suffix}"
         if step not in self._steps:
-            kind = self._source.kind
-            if kind == "tf2-detection":
-                self._tf2_detection(step)
-            elif kind == "tf1-detection":
-                self._tf1_detection(step, raw=raw)
-            elif kind == "tf1-frozen":
-                self._frozen(step, {"graph": self.file()}, raw=raw)
-            elif kind == "tflite":
-                self._tflite(step)
-            else:
-                self._saved_model(step)
-        return step
+            self._export(step, suffix, raw=raw)
+        return Exported(self._steps.output(step), suffix)
+
+    def _export(self, step: str, suffix: str, *, raw: bool) -> None:
+        kind = self._kind
+        inputs, args = self._parts()
+        if kind.freeze:  # TF1's exporter writes a frozen graph; the modern converters take it as a SavedModel
+            frozen = f"freeze{suffix}"
+            asked = {**args, "raw": raw, "force": self._force_export}
+            self._steps.add(frozen, self._program(kind.freeze), self.tf1, args=asked, inputs=inputs)
+            inputs, args = {"frozen": self._steps.output(frozen)}, {}
+        if kind.tf1:
+            args["raw"] = raw
+        if kind.freeze or not kind.checkpoint:
+            args |= self._pixels()
+        toolchain = self._exporter if kind.own_toolchain else self.finisher
+        self._steps.add(step, self._program(kind.export), toolchain, args=args, inputs=inputs)
+
+    def _program(self, file: str) -> Program:
+        """Of a finished file, both run that file by the interpreter."""
+        return Program(file, memory=self._kind.memory, runs_model=self._kind.finished, judges=file == self._kind.run)
+
+    def _parts(self) -> tuple[dict[str, Input], dict[str, Any]]:
+        """The source as inputs of a step, and what the recipe says of it."""
+        if self._kind.checkpoint:
+            inputs, prefix = self.detection()
+            return inputs, self._detection_args(prefix)
+        inputs = {self._kind.input: self.file()}
+        if self._source.custom:
+            inputs["custom"] = self._steps.file(self._recipe.folder / self._source.custom)
+        return inputs, self._named()
+
+    def _named(self) -> dict[str, Any]:
+        return {name: getattr(self._source, name) for name in self._kind.arguments}
 
     def detection(self) -> tuple[dict[str, Input], str]:
         """The configuration, the checkpoint's folder, and the checkpoint's name in it."""
@@ -64,7 +104,7 @@ class SourceSteps:
             return {**inputs, **({"ready": self._steps.file(ready.parent)} if ready else {})}, found.prefix.name
         self._fetch()
         parts = {"config": "pipeline.config", "checkpoint": "checkpoint"}
-        if self._source.kind == "tf1-detection":
+        if self._kind.tf1:
             parts["ready"] = "ready"  # a folder, empty where the archive has no finished graph
         return {name: self._steps.output("fetch", path) for name, path in parts.items()}, CHECKPOINT
 
@@ -88,73 +128,35 @@ class SourceSteps:
         remote = source.remote(self._recipe.folder)
         args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "version": VERSION}
         what = {"kind": source.kind, "member": source.member}
-        self._steps.add("fetch", "fetch model", None, args={**args, **what}, inputs={}, memory=100)
+        self._steps.add("fetch", programs.FETCH_MODEL, None, args={**args, **what}, inputs={})
 
     def _detection_args(self, prefix: str) -> dict[str, Any]:
         export = self._recipe.spec.export
         return {"prefix": prefix, "max_detections": export.max_detections, "nms": export.nms}
 
-    def _tf2_detection(self, step: str) -> None:
-        inputs, prefix = self.detection()
-        self._export(step, "export_detection.py", self._detection_args(prefix), inputs)
-
-    def _tf1_detection(self, step: str, *, raw: bool) -> None:
-        """TF1's exporter writes a frozen graph; the modern converters take it as a SavedModel."""
-        inputs, prefix = self.detection()
-        args = {**self._detection_args(prefix), "raw": raw, "force": self._force_export}
-        frozen = f"freeze{RAW if raw else ''}"
-        memory = MEMORY["tf1-detection"]
-        self._steps.add(frozen, "export_tf1.py", load_toolchain(self._project, TF1), args=args, inputs=inputs, memory=memory)
-        self._frozen(step, {"frozen": self._steps.output(frozen)}, raw=raw)
-
-    def _frozen(self, step: str, inputs: dict[str, Input], *, raw: bool) -> None:
-        args = {"raw": raw, **self._pixels()}
-        self._steps.add(step, "lift_frozen.py", self.finisher, args=args, inputs=inputs, memory=MEMORY["other"])
-
-    def _tflite(self, step: str) -> None:
-        args = {"outputs": list(self._source.outputs), **self._pixels()}
-        self._steps.add(step, "read_tflite.py", self.finisher, args=args, inputs={"model": self.file()}, memory=600)
-
-    def _saved_model(self, step: str) -> None:
-        args = {**self._pixels(), **self._model_args()}
-        self._export(step, PROGRAMS[self._source.kind], args, self._model_inputs())
-
-    def _model_args(self) -> dict[str, Any]:
-        return {"signature": self._source.signature, "function": self._source.function}
-
-    def _model_inputs(self) -> dict[str, Input]:
-        inputs = {"model": self.file()}
-        if self._source.custom:
-            inputs["custom"] = self._steps.file(self._recipe.folder / self._source.custom)
-        return inputs
-
-    def observed(self, pictures: Input, name: str, told: dict[str, Any], exported: Input, *, fake_quant: bool) -> str:
+    def observed(self, pictures: Input, name: str, told: dict[str, Any], exported: Exported, variant: Variant) -> str:
         """The id of the step that runs the source itself on pictures: nothing of what is made of it is used."""
-        suffix = exported.step.removeprefix("export")
-        step = f"source on {name}{', fake-quantized' if fake_quant else ''}{suffix}"
+        kind, rounded = self._kind, variant.rounded
+        step = f"source on {name}{', fake-quantized' if rounded else ''}{exported.suffix}"
         if step in self._steps:
             return step
-        kind, toolchain, args = self._source.kind, self.finisher, dict(told)
-        inputs = {"pictures": pictures, "exported": exported}
-        if kind == "tf2-detection":
+        toolchain, args = self.finisher, dict(told)
+        inputs = {"pictures": pictures, "exported": exported.output}
+        if kind.tf1:  # the frozen graph, as its exporter left it
+            args["fake_quant"] = rounded
+            toolchain = self.tf1 if kind.freeze else toolchain
+        elif kind.checkpoint:
             parts, prefix = self.detection()
             inputs = {"pictures": pictures, "config": parts["config"], "checkpoint": parts["checkpoint"]}
-            program, args = "run_detection.py", {**told, **self._detection_args(prefix)}
-        elif kind in ("tf1-detection", "tf1-frozen"):
-            program, args = "run_frozen.py", {**told, "fake_quant": fake_quant}
-            toolchain = load_toolchain(self._project, TF1) if kind == "tf1-detection" else self.finisher
-        elif kind == "tflite":
-            program, inputs = "run_tflite.py", {**inputs, "model": self.file()}
+            args |= self._detection_args(prefix)
+        elif kind.finished:
+            inputs |= self._parts()[0]
         else:
-            program, toolchain = "run_model.py", load_toolchain(self._project, self._recipe.spec.export.toolchain)
-            args, inputs = {**told, "kind": kind, **self._model_args()}, {**inputs, **self._model_inputs()}
-        self._steps.add(step, program, toolchain, args=args, inputs=inputs, memory=MEMORY.get(kind, MEMORY["other"]))
+            toolchain = self._exporter
+            inputs |= self._parts()[0]
+            args |= {"loader": kind.export.removesuffix(".py"), "words": kind.words, **self._named()}
+        self._steps.add(step, self._program(kind.run), toolchain, args=args, inputs=inputs)
         return step
-
-    def _export(self, step: str, program: str, args: dict[str, Any], inputs: dict[str, Input]) -> None:
-        toolchain = load_toolchain(self._project, self._recipe.spec.export.toolchain)
-        memory = MEMORY.get(self._source.kind, MEMORY["other"])
-        self._steps.add(step, program, toolchain, args=args, inputs=inputs, memory=memory)
 
     def _pixels(self) -> dict[str, Any]:
         """What the recipe says of the input; nothing where it leaves that to the source."""

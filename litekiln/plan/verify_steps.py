@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
-from litekiln.plan.source_steps import SourceSteps
+from litekiln.plan.source_steps import Exported, SourceSteps
 from litekiln.recipes.recipe import Recipe
 from litekiln.toolchains.toolchain import Toolchain
-
-REFERENCE = "float32"  # what the other variants are held against
-FAKE_QUANTIZED = "uint8-qat"  # its source rounds as it does
-TIMEOUT = 1800  # seconds: a file that hangs its interpreter is a bad file
-# At their peak, in MB.
-MEMORY = {"verify": 700, "trace": 1600, "measure": 400}
+from litekiln.variants import BY_NAME, VARIANTS, Variant
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,10 @@ class Pictures:
 class Made:
     """A variant that was converted and annotated."""
 
-    variant: str
+    variant: Variant
     suffix: str  # of its steps, where it isn't made by the first toolchain
-    exported: Input
+    exported: Exported
+    converting: tuple[str, ...]  # the steps that no other variant shares, the last of which leaves the file
     annotated: Input
 
 
@@ -47,42 +44,36 @@ class VerifySteps:
 
     def verify(self, made: Made, pictures: Pictures | None, reference: Made | None, asked: dict[str, Any]) -> str:
         """The id of the step that holds a variant against its source and, where there is one, against the reference."""
-        step = f"verify {made.variant}{made.suffix}"
-        args: dict[str, Any] = {"variant": made.variant, "limits": self._recipe.spec.verify.limits(made.variant), **asked}
-        inputs = {"bundle": made.annotated, "exported": made.exported}
+        step = f"verify {made.variant.name}{made.suffix}"
+        limits = self._recipe.spec.verify.limits(made.variant)
+        args: dict[str, Any] = {**made.variant.as_arguments(), "limits": limits, **asked}
+        inputs = {"bundle": made.annotated, "exported": made.exported.output}
         if pictures:
             args |= pictures.told
-            kept = made.variant.startswith(FAKE_QUANTIZED)
-            inputs |= {"pictures": pictures.input, "observed": self._observed(pictures, made, fake_quant=kept)}
+            observed = self._sources.observed(pictures.input, pictures.name, pictures.told, made.exported, made.variant)
+            inputs |= {"pictures": pictures.input, "observed": self._steps.output(observed)}
         if pictures and reference and pictures.evaluates:
-            inputs["reference"] = self._steps.output(f"verify {reference.variant}{reference.suffix}")
+            inputs["reference"] = self._steps.output(f"verify {reference.variant.name}{reference.suffix}")
         elif pictures and reference:
             inputs["reference_model"] = reference.annotated
-        self._add(step, "verify.py", args, inputs)
+        self._steps.add(step, programs.VERIFY, self._finisher, args=args, inputs=inputs)
         return step
-
-    def _observed(self, pictures: Pictures, made: Made, *, fake_quant: bool) -> Input:
-        """What the source gives for the pictures."""
-        step = self._sources.observed(pictures.input, pictures.name, pictures.told, made.exported, fake_quant=fake_quant)
-        return self._steps.output(step)
 
     def trace(self, calibrate: str, suffix: str, toolchain: Toolchain, pictures: Pictures, kept: list[str]) -> str:
         """The id of the step that tells where the error of integer variants comes from: one for all of a calibration."""
         step = f"trace{suffix}"
         if step not in self._steps:
-            listed = self._recipe.spec.convert.variants
-            variants = [name for name in ("int8", "int16x8") if any(variant.startswith(name) for variant in listed)]
+            listed = [BY_NAME[name] for name in self._recipe.spec.convert.variants]
+            families = dict.fromkeys(variant.family for variant in VARIANTS if variant.calibrated and variant in listed)
+            variants = [BY_NAME[name].as_arguments() for name in families]
             inputs = {"calibrated": self._steps.output(calibrate), "pictures": pictures.input}
             args: dict[str, Any] = {"variants": variants, **({"keep_float": kept} if kept else {}), **pictures.told}
-            self._steps.add(step, "trace_errors.py", toolchain, args=args, inputs=inputs, memory=MEMORY["trace"])
+            self._steps.add(step, programs.TRACE_ERRORS, toolchain, args=args, inputs=inputs)
         return step
 
     def measure(self, made: Made, verify: str) -> str:
-        step = f"measure {made.variant}{made.suffix}"
+        step = f"measure {made.variant.name}{made.suffix}"
         inputs = {"bundle": made.annotated, "verified": self._steps.output(verify)}
-        self._add(step, "measure_speed.py", {"edge_tpu": "int8" in made.variant}, inputs, alone=True)
+        args = {"edge_tpu": made.variant.eight_bits}
+        self._steps.add(step, programs.MEASURE_SPEED, self._finisher, args=args, inputs=inputs)
         return step
-
-    def _add(self, step: str, program: str, args: dict[str, Any], inputs: dict[str, Input], *, alone: bool = False) -> None:
-        how: dict[str, Any] = {"memory": MEMORY["measure" if alone else "verify"], "alone": alone, "keep_refusal": not alone}
-        self._steps.add(step, program, self._finisher, args=args, inputs=inputs, timeout=TIMEOUT, **how)

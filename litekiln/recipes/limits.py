@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from litekiln.toml_files import Table
+from litekiln.variants import EIGHT_BITS, EXACT, HALVED, Variant
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -22,24 +23,22 @@ class Limits(Table, frozen=True, kw_only=True):
     warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is worth a warning
 
 
-FLOAT = Limits(iou=0.99, share=0.99, warn_share=0.99, raw=0.01, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2)
-HALF = Limits(iou=0.9, share=0.95, warn_share=0.97, raw=0.05, raw_mean=0.02, agreement=0.95, max_map_drop=1.0, warn_map_drop=0.4)
-EIGHT_BITS = Limits(iou=0.5, share=0.6, warn_share=0.85, raw_mean=0.5, agreement=0.6, max_map_drop=1.5, warn_map_drop=0.6)
 DEFAULTS = {
-    "float32": FLOAT,
-    "float16": HALF,
-    "dynamic": EIGHT_BITS,
-    "int8": EIGHT_BITS,
-    "int16x8": EIGHT_BITS,
-    "uint8-qat": EIGHT_BITS,
+    EXACT: Limits(
+        iou=0.99, share=0.99, warn_share=0.99, raw=0.01, raw_mean=1e-3, agreement=0.98, max_map_drop=0.5, warn_map_drop=0.2
+    ),
+    HALVED: Limits(
+        iou=0.9, share=0.95, warn_share=0.97, raw=0.05, raw_mean=0.02, agreement=0.95, max_map_drop=1.0, warn_map_drop=0.4
+    ),
+    EIGHT_BITS: Limits(iou=0.5, share=0.6, warn_share=0.85, raw_mean=0.5, agreement=0.6, max_map_drop=1.5, warn_map_drop=0.6),
 }
 
 
-def limits(variant: str, told: Limits | None, max_map_drop: float | None, warn_map_drop: float | None) -> dict[str, Any]:
+def limits(variant: Variant, told: Limits | None, max_map_drop: float | None, warn_map_drop: float | None) -> dict[str, Any]:
     """The variant's limits: the recipe's for this variant, else the recipe's for all, else the defaults."""
-    inside = next(name for name in sorted(DEFAULTS, key=len, reverse=True) if variant.startswith(name))
-    found = {name: getattr(DEFAULTS[inside], name) for name in Limits.__struct_fields__}
-    for_all = {"max_map_drop": max_map_drop, "warn_map_drop": warn_map_drop} if DEFAULTS[inside] is not FLOAT else {}
+    defaults = DEFAULTS[variant.limits]
+    found = {name: getattr(defaults, name) for name in Limits.__struct_fields__}
+    for_all = {"max_map_drop": max_map_drop, "warn_map_drop": warn_map_drop} if variant.limits != EXACT else {}
     own = {name: getattr(told, name) for name in found} if told else {}
     return {name: _first(own.get(name), for_all.get(name), value) for name, value in found.items()}
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, field
 
@@ -12,30 +12,27 @@ from litekiln.paths import Project
 from litekiln.recipes.limits import Limits, limits
 from litekiln.recipes.pins import Pinned
 from litekiln.recipes.pixels import TELL_PIXELS, InputPixels
+from litekiln.sources.kinds import BY_NAME as KIND_BY_NAME
+from litekiln.sources.kinds import FUNCTION, KINDS, TF1_NAMES
 from litekiln.toml_files import Table, load_table
+from litekiln.variants import BY_NAME, Variant
+from litekiln.variants import names as variant_names
 from litekiln.wording import did_you_mean
 
-Kind = Literal["tf2-detection", "tf1-detection", "tf1-frozen", "keras", "saved-model", "function", "tflite"]
-Variant = Literal[
-    "float32", "float32-raw", "float32-tf1", "float32-tf1-raw", "float16", "dynamic",
-    "int8", "int8-io", "int8-raw", "int16x8", "uint8-qat", "uint8-qat-raw",
-]  # fmt: skip
-INTEGER_VARIANTS = ("int8", "int8-io", "int8-raw", "int16x8")  # those that need pictures to calibrate with
-TF1_VARIANTS = ("float32-tf1", "float32-tf1-raw", "uint8-qat", "uint8-qat-raw")  # those that TF1's own converter makes
-# The same numbers without the PostProcess operator.
-RAW_FORMS = {"float32": "float32-raw", "float32-tf1": "float32-tf1-raw", "int8": "int8-raw", "uint8-qat": "uint8-qat-raw"}
-CHECKPOINT_KINDS = ("tf2-detection", "tf1-detection")  # with their pipeline.config
-DETECTION_KINDS = (*CHECKPOINT_KINDS, "tf1-frozen")
-TF1_KINDS = ("tf1-detection", "tf1-frozen")
-TOLD_KINDS = ("tf1-frozen", "keras", "saved-model", "function")  # whose files don't say what a pixel has to be
+if TYPE_CHECKING:
+    KindName: TypeAlias = str
+    VariantName: TypeAlias = str
+else:  # what msgspec holds a recipe to
+    KindName = Literal[tuple(kind.name for kind in KINDS)]
+    VariantName = Literal[variant_names()]
 RECIPE = "model.toml"
-FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
+CALLABLE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
 
 
 class Source(Pinned, frozen=True, kw_only=True):
     """Where the model comes from: an archive or file at a url, or a folder or file beside the recipe."""
 
-    kind: Kind
+    kind: KindName
     license: str
     folder: str = ""
     file: str = ""
@@ -54,14 +51,15 @@ class Source(Pinned, frozen=True, kw_only=True):
         if self.member and not self.url:
             msg = "member: names a part of an archive, and there is no url"
             raise ValueError(msg)
-        for key, kind in (("signature", "saved-model"), ("function", "function"), ("custom", "keras"), ("outputs", "tflite")):
-            if getattr(self, key) and self.kind != kind:
-                msg = f"{key}: only a source of kind {kind!r} has one, this is {self.kind!r}"
+        for kind in KINDS:
+            if kind.option and getattr(self, kind.option) and self.kind != kind.name:
+                msg = f"{kind.option}: only a source of kind {kind.name!r} has one, this is {self.kind!r}"
                 raise ValueError(msg)
-        if self.kind == "function" and not re.fullmatch(FUNCTION, self.function):
+        called = self.kind == FUNCTION.name
+        if called and not re.fullmatch(CALLABLE, self.function):
             msg = 'function: expected "package.module:attribute"'
             raise ValueError(msg)
-        if self.kind == "function" and self.url and not self.member:
+        if called and self.url and not self.member:
             msg = "member: missing, and of an archive it says which folder holds the code"
             raise ValueError(msg)
 
@@ -76,7 +74,7 @@ class Qat(Table, frozen=True, kw_only=True):
 class Export(Table, frozen=True, kw_only=True):
     """How its graph is written."""
 
-    toolchain: str = "tf2.13"
+    toolchain: str = ""  # the one whose role that is, where none is named
     max_detections: Annotated[int, Meta(ge=1, le=1000)] = 10
     nms: Literal["fast", "regular"] = "fast"
 
@@ -85,7 +83,7 @@ class Convert(Table, frozen=True, kw_only=True):
     """How the graph becomes TFLite. The next toolchain is tried for what the one before refuses."""
 
     toolchains: Annotated[list[str], Meta(min_length=1)]
-    variants: Annotated[list[Variant], Meta(min_length=1)]
+    variants: Annotated[list[VariantName], Meta(min_length=1)]
     keep_float: list[str] = field(default_factory=list)  # of variants of 8 bits: tensors whose operators stay in float
 
 
@@ -106,11 +104,10 @@ class Verify(Table, frozen=True, kw_only=True):
 
     max_map_drop: Annotated[float, Meta(ge=0)] | None = None
     warn_map_drop: Annotated[float, Meta(ge=0)] | None = None
-    variants: dict[Variant, Limits] = field(default_factory=dict)
+    variants: dict[VariantName, Limits] = field(default_factory=dict)
 
-    def limits(self, variant: str) -> dict[str, Any]:
-        told: dict[str, Limits] = {str(name): each for name, each in self.variants.items()}
-        return limits(variant, told.get(variant), self.max_map_drop, self.warn_map_drop)
+    def limits(self, variant: Variant) -> dict[str, Any]:
+        return limits(variant, self.variants.get(variant.name), self.max_map_drop, self.warn_map_drop)
 
 
 class RecipeFile(Table, frozen=True, kw_only=True):
@@ -127,22 +124,23 @@ class RecipeFile(Table, frozen=True, kw_only=True):
     verify: Verify = Verify()
 
     def __post_init__(self) -> None:
-        kind, variants = self.source.kind, self.convert.variants
-        integer = [variant for variant in variants if variant in INTEGER_VARIANTS]
-        if integer and not self.calibration and kind != "tflite":
+        kind, variants = KIND_BY_NAME[self.source.kind], [BY_NAME[name] for name in self.convert.variants]
+        integer = [variant.name for variant in variants if variant.calibrated]
+        if integer and not self.calibration and not kind.finished:
             msg = f'calibration: missing, and {integer[0]} needs pictures: [calibration] set = "a folder below calib/"'
             raise ValueError(msg)
-        if kind in DETECTION_KINDS and not self.labels:
+        if kind.detector and not self.labels:
             msg = 'labels: missing, and a detector\'s classes have names: [labels] file = "labels.pbtxt"'
             raise ValueError(msg)
-        if kind in TOLD_KINDS and not self.input:
-            msg = f"input: missing, and a source of kind {kind!r} does not say what its pixels are: {TELL_PIXELS}"
+        if kind.told and not self.input:
+            msg = f"input: missing, and a source of kind {kind.name!r} does not say what its pixels are: {TELL_PIXELS}"
             raise ValueError(msg)
         for variant in variants:
-            if variant in TF1_VARIANTS and kind not in (*TF1_KINDS, "tflite"):
-                msg = f"convert.variants: {variant} is made by TF1's converter, from a source of kind {' or '.join(TF1_KINDS)}"
+            if variant.tf1 and not kind.tf1 and not kind.finished:
+                source = " or ".join(TF1_NAMES)
+                msg = f"convert.variants: {variant.name} is made by TF1's converter, from a source of kind {source}"
                 raise ValueError(msg)
-        if kind == "tflite" and len(variants) != 1:
+        if kind.finished and len(variants) != 1:
             msg = "convert.variants: a finished .tflite is of one variant, name that one"
             raise ValueError(msg)
 

@@ -1,11 +1,11 @@
 """Which models and variants a command that takes many is about: `--models A,B`, `--variants X --variants Y`."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
-from litekiln.recipes.recipe import Variant, load_recipe, recipe_names
+from litekiln.recipes.recipe import load_recipe, recipe_names
+from litekiln.variants import names
 from litekiln.wording import did_you_mean
 
 
@@ -29,7 +29,7 @@ def select_variants(project: Project, models: list[str], variants: Sequence[str]
     """
     wanted = listed(variants)
     for name in wanted:
-        _refuse_unknown("variant", name, list(get_args(Variant)))
+        _refuse_unknown("variant", name, list(names()))
     if not wanted:
         return {model: [] for model in models}
     found = {model: _of(project, model, wanted) for model in models}

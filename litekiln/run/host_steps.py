@@ -14,12 +14,11 @@ from litekiln.fetch.fetch import fetch
 from litekiln.formats.archives import top_folder, unpack
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.recipes.pins import Archive, Remote
-from litekiln.recipes.recipe import CHECKPOINT_KINDS
 from litekiln.sources.find import inspect_archive, is_archive
-from litekiln.sources.layout import READY, SOURCE, lay_out
+from litekiln.sources.kinds import BY_NAME
+from litekiln.sources.layout import SOURCE, lay_out
 from litekiln.wording import size_text
 
-PATTERNS = {"tflite": "*.tflite", "tf1-frozen": READY, "keras": "*.keras", "saved-model": "saved_model.pb"}
 DEEPEST = 4  # folders of an archive above what is looked for
 SHOWN = 8  # names of what an archive holds, in a message
 Say = Callable[[str], None]
@@ -30,7 +29,7 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
     """A model's archive or file, looked into and laid out as later steps expect it."""
     archive = fetch_archive(args, downloads, say, note)
     told = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
-    detects = args["kind"] in CHECKPOINT_KINDS
+    detects = BY_NAME[args["kind"]].checkpoint
     if not detects and not is_archive(archive.path):
         shutil.copyfile(archive.path, out / SOURCE)
         return told
@@ -46,7 +45,7 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
                 msg, cause="the address is of another model", remedy=f'write kind = "{found.kind}" into its model.toml'
             )
         lay_out(found.pipeline_path, found.prefix, out)
-    if found.kind == "tf1-detection":
+    if BY_NAME[found.kind].tf1:
         (out / "ready").mkdir(exist_ok=True)  # empty where the archive has no finished graph
     for text in found.notes:
         note(text)
@@ -64,14 +63,15 @@ def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
         raise SourceError(
             f"{archive} has no {args['member']!r}", cause=_holds(unpacked), remedy="mend source.member in its model.toml"
         )
-    pattern = PATTERNS[args["kind"]]
+    kind = BY_NAME[args["kind"]]
+    pattern = kind.pattern
     found = [path for depth in range(DEEPEST) for path in sorted(unpacked.glob("*/" * depth + pattern))]
     if len(found) != 1:
         problem = f"has {len(found)} {pattern}, one was expected" if found else f"has no {pattern}"
         raise SourceError(
             f"{archive} {problem}", cause=_holds(unpacked), remedy='name the one: member = "FOLDER/FILE" in its model.toml'
         )
-    return found[0].parent if args["kind"] == "saved-model" else found[0]
+    return found[0].parent if kind.holds else found[0]
 
 
 def _holds(folder: Path) -> str:

@@ -4,7 +4,7 @@ A step's id is unique in its own plan only: in the common one it bears its model
 key: the pictures that a set's generator draws) is one step there, and bears the name of the first model that needs it.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from litekiln.plan.plan import Attempt, Input, Plan, Step
 from litekiln.run.schedule import Finished, Run, run_result
@@ -63,4 +63,5 @@ def _renamed(value: Input, ids: dict[str, str]) -> Input:
 
 def _named(attempt: Attempt, ids: dict[str, str]) -> Attempt:
     """The attempt with the common plan's names for its steps; its toolchain's name stays."""
-    return replace(attempt, **{name: ids[value] for name, value in asdict(attempt).items() if name != "toolchain" and value in ids})
+    own = {name: ids[value] for name, value in vars(attempt).items() if name != "toolchain" and value in ids}
+    return replace(attempt, converting=tuple(ids[step] for step in attempt.converting), **own)

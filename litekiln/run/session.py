@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from litekiln.disk import saying_disk_full
+from litekiln.engines.names import CHOICES
 from litekiln.errors import UsageError
 from litekiln.leases import Lease, sweep_staging
 from litekiln.paths import Project
@@ -14,14 +15,12 @@ from litekiln.terminal import Reporter
 if TYPE_CHECKING:
     from litekiln.engines.base import Engine
 
-ENGINES = ("auto", "docker", "venv", "here")
-
 
 @contextmanager
 def open_executor(project: Project, engine: str, reporter: Reporter, jobs: int = 1) -> Iterator[tuple[Executor, Lease]]:
-    if engine not in ENGINES:
+    if engine not in CHOICES:
         msg = f"unknown engine {engine!r}"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(ENGINES)}")
+        raise UsageError(msg, remedy=f"choose among: {', '.join(CHOICES)}")
     with ExitStack() as stack:
         with saying_disk_full(project.state):
             sweep_staging(project.state)

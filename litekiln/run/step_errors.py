@@ -9,7 +9,6 @@ from litekiln.plan.plan import Step
 
 SIGKILL = 9
 CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
-RUNS_A_MODEL = ("verify.py", "measure_speed.py", "trace_errors.py", "run_tflite.py", "convert_", "take_tflite.py", "read_tflite.py")
 
 
 def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
@@ -47,9 +46,9 @@ def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
 def _crash(step: Step, outcome: Outcome, log: Path, tail: str) -> LitekilnError:
     """A native library's own end. Each step is a process by itself, so nothing else goes down with it."""
     name = CRASHES[outcome.signal or 0]
-    what = "the interpreter crashed" if step.program.startswith(RUNS_A_MODEL) else "a native library crashed"
+    what = "the interpreter crashed" if step.runs_model else "a native library crashed"
     cause = "the model's file makes TensorFlow's interpreter read or write where nothing is: don't run it on a Pi either"
-    if not step.program.startswith(RUNS_A_MODEL):
+    if not step.runs_model:
         cause = "a mistake in TensorFlow or in a library of this system"
     if name == "SIGILL":
         cause = "this processor lacks an instruction that TensorFlow was built with"

@@ -70,7 +70,7 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
             if not _is_current(folder, manifest):
                 _write(_with_page(content, report, manifest), manifest, folder, lease)
         result = annotated.entry.result()
-        seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in _own_steps(plan, attempt))
+        seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in attempt.own)
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
     return bundles
 
@@ -79,12 +79,6 @@ def _with_page(content: _Content, report: dict[str, Any], manifest: dict[str, An
     """The same with the page, which is made of the rest."""
     page = bundle_page(report, manifest, {name: path for name, (path, _) in content.files.items()})
     return _Content(content.files, {**content.texts, PAGE: page})
-
-
-def _own_steps(plan: Plan, attempt: Attempt) -> list[str]:
-    """The steps that a variant has for itself; TF1's converter and what holds its file to its name are two."""
-    converting = [step.id for step in plan.leading_to(attempt.verify) if step.id.startswith(attempt.convert)]
-    return [*converting, attempt.annotate, attempt.verify, attempt.measure]
 
 
 def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
@@ -105,7 +99,7 @@ def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, var
         "files": {name: digest for name, digest in hashes.items() if name not in MEASURED_HERE},
         "toolchains": toolchains,
         "steps": [_step(step) for step in steps],
-        "calibration": _calibration(run, steps),
+        "calibration": _calibration(run, attempt),
         "page": {"code_sha256": code_hash()},
         "made_by": {step.id: _maker(run, step) for step in steps},
         "measured_here": {name: digest for name, digest in hashes.items() if name in MEASURED_HERE},
@@ -135,13 +129,12 @@ def _maker(run: Run, step: Step) -> dict[str, str]:
     return {"engine": record["engine"], "image": record["image"]}
 
 
-def _calibration(run: Run, steps: list[Step]) -> dict[str, Any]:
+def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
     """The pictures with their hashes, and the seed."""
-    for step in steps:
-        if step.program == "calibrate.py":
-            result = run.finished[step.id].entry.result()
-            return {name: result[name] for name in ("pictures", "seed", "random")}
-    return {}
+    if not attempt.calibrate:
+        return {}
+    result = run.finished[attempt.calibrate].entry.result()
+    return {name: result[name] for name in ("pictures", "seed", "random")}
 
 
 def _pretty(value: object) -> str:

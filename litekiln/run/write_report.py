@@ -6,6 +6,7 @@ from litekiln import __version__
 from litekiln.plan.plan import Attempt, Plan
 from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
+from litekiln.variants import BY_NAME
 
 FORMAT = 2
 ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and other times"
@@ -25,7 +26,7 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: st
     verified = run.finished[attempt.verify].entry.result()
     annotated = run.finished[attempt.annotate].entry.result()
     measured = run.finished[attempt.measure].entry.result()
-    calibration = _calibration(plan, run, attempt)
+    calibration = _calibration(run, attempt)
     traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
     warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
     return {
@@ -63,7 +64,8 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: st
 
 def _errors(traced: dict[str, Any], variant: str) -> dict[str, Any]:
     """Where the error of an integer variant comes from: one measurement stands for all that compute alike."""
-    return next((traced[inside] for inside in ("int16x8", "int8") if inside in traced and variant.startswith(inside)), {})
+    found: dict[str, Any] = traced.get(BY_NAME[variant].family, {})
+    return found
 
 
 def _source(exported: dict[str, Any]) -> dict[str, Any]:
@@ -89,10 +91,9 @@ def _story(plan: Plan, run: Run, variant: str) -> list[dict[str, str]]:
     return told
 
 
-def _calibration(plan: Plan, run: Run, attempt: Attempt) -> dict[str, Any]:
+def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
     """What was seen of the pictures; their list is in the manifest."""
-    for step in plan.leading_to(attempt.verify):
-        if step.program == "calibrate.py":
-            result = run.finished[step.id].entry.result()
-            return {name: value for name, value in result.items() if name not in ("format", "pictures", "tensorflow")}
-    return {}
+    if not attempt.calibrate:
+        return {}
+    result = run.finished[attempt.calibrate].entry.result()
+    return {name: value for name, value in result.items() if name not in ("format", "pictures", "tensorflow")}

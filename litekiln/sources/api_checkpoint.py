@@ -9,6 +9,7 @@ from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
 from litekiln.formats.label_map import NO_NAME, Labels, read_labels
 from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
+from litekiln.sources.kinds import TF1_DETECTION, TF2_DETECTION
 
 CONFIG = "pipeline.config"
 DEEPEST = 3  # folders between the one that was given and its pipeline.config
@@ -57,7 +58,7 @@ class Head:
 class Findings:
     """What there is, and what the user should know about it."""
 
-    kind: str  # "tf1-detection" or "tf2-detection"
+    kind: str  # that of a checkpoint
     pipeline: Pipeline
     pipeline_path: Path
     prefix: Path
@@ -76,7 +77,7 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     variables = check_complete(prefix)
     kind = _kind(variables, prefix)
     _check_version(kind, pipeline, pipeline_path, prefix)
-    if kind == "tf1-detection":
+    if kind == TF1_DETECTION.name:
         _check_averages(variables, pipeline, pipeline_path, prefix)
         _check_ranges(variables, pipeline, pipeline_path, prefix)
     notes += _center_net_notes(pipeline, pipeline_path)
@@ -135,9 +136,9 @@ def _find_prefix(folder: Path, beside_config: Path) -> tuple[Path, list[str]]:
 
 def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
     if TF2_ROOT in variables and any(name.startswith("model/") for name in variables):
-        return "tf2-detection"
+        return TF2_DETECTION.name
     if any(re.match(rf"FeatureExtractor/|{TF1_SCOPE}/", name) for name in variables):
-        return "tf1-detection"
+        return TF1_DETECTION.name
     first = next((name for name in variables if name != TF2_ROOT), "nothing")
     msg = f"{prefix} holds no model of the Object Detection API: it begins with {first!r}"
     cause = "it is another program's checkpoint, or a classifier that only starts a training"
@@ -147,7 +148,7 @@ def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
 def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
     """TF2 can only build an SSD whose feature extractor is a Keras one."""
     extractor = pipeline.feature_extractor
-    if kind == "tf2-detection" and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
+    if kind == TF2_DETECTION.name and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
         msg = f"{pipeline_path}: feature extractor {extractor!r} is TF1's, the checkpoint {prefix} is TF2's"
         raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
 

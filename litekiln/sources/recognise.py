@@ -13,11 +13,11 @@ from litekiln.formats.checkpoint import check_complete, index_file
 from litekiln.sources.api_checkpoint import CONFIG, DEEPEST, Findings, inspect_source
 from litekiln.sources.frozen_graph import is_graph, read_graph
 from litekiln.sources.keras_file import is_keras, read_keras
+from litekiln.sources.kinds import FUNCTION, KERAS, SAVED_MODEL, TF1_DETECTION, TF1_FROZEN, TFLITE
 from litekiln.sources.saved_model import FILE, choose_signature, newer_than, picture_size, read_saved_model
 from litekiln.sources.tflite_source import is_tflite, read_tflite
 
-OLD, NEW = "tf2.13", "tf2.21"  # toolchains that load what an older or a newer TensorFlow wrote
-OLD_TENSORFLOW = (2, 13)
+OLD_TENSORFLOW = (2, 13)  # the newest whose files the usual exporter loads
 SERVER_GRAPH = "frozen_inference_graph.pb"
 PATTERNS = (FILE, "*.pb", "*.keras", "*.h5", "*.hdf5", "*.tflite")
 BESIDE_SAVED_MODEL = ("keras_metadata.pb", "fingerprint.pb")
@@ -39,7 +39,7 @@ class Found:
     height: int = 0  # 0: only running it tells
     width: int = 0
     notes: list[str] = field(default_factory=list)
-    toolchain: str = OLD  # that loads it
+    newer: bool = False  # written by a newer TensorFlow or Keras than the usual exporter loads
     quantization_aware: bool = False
     postprocess: bool = False  # has that operator, or gets it
     classes: int = 0  # 0: it doesn't say
@@ -104,7 +104,7 @@ def of_checkpoint(findings: Findings, place: Path | None = None) -> Found:
 
 
 def _aware(findings: Findings) -> bool:
-    return findings.kind == "tf1-detection" and findings.pipeline.quantization_aware
+    return findings.kind == TF1_DETECTION.name and findings.pipeline.quantization_aware
 
 
 def _at_any_depth(folder: Path, pattern: str) -> list[Path]:
@@ -157,13 +157,13 @@ def _saved_model(folder: Path, named: Named) -> Found:
     height, width = picture_size(signature, folder / FILE)
     _check_variables(folder)
     return Found(
-        kind="saved-model",
+        kind=SAVED_MODEL.name,
         what=f"a SavedModel of TensorFlow {model.tensorflow or '?'}, signature {signature.name}, input {width}x{height}, "
         f"outputs {', '.join(each.name for each in signature.outputs)}",
         path=folder,
         height=height,
         width=width,
-        toolchain=NEW if newer_than(model.tensorflow, *OLD_TENSORFLOW) else OLD,
+        newer=newer_than(model.tensorflow, *OLD_TENSORFLOW),
         signature=signature.name,
     )
 
@@ -186,7 +186,7 @@ def _graph(path: Path, _: Named) -> Found:
     aware = ", quantization-aware" if graph.quantization_aware else ""
     end = "" if graph.postprocess else ", without the PostProcess operator"
     return Found(
-        kind="tf1-frozen",
+        kind=TF1_FROZEN.name,
         what=f"a frozen graph of TF1 for TFLite, input {graph.width}x{graph.height}{aware}{end}",
         path=path,
         height=graph.height,
@@ -216,12 +216,12 @@ def _keras(path: Path, named: Named) -> Found:
     if named.custom:
         _check_custom(model.custom, named.custom)
     return Found(
-        kind="keras",
+        kind=KERAS.name,
         what=f"a model of Keras {model.version}, input {model.width}x{model.height}",
         path=path,
         height=model.height,
         width=model.width,
-        toolchain=OLD if model.major == 2 else NEW,
+        newer=model.major != 2,
         suffix=model.suffix,
     )
 
@@ -242,7 +242,7 @@ def _tflite(path: Path, _: Named) -> Found:
     labels = [name for name in model.files if name.endswith(".txt")]
     end = " with the PostProcess operator" if model.postprocess else f", {len(model.outputs)} outputs"
     return Found(
-        kind="tflite",
+        kind=TFLITE.name,
         what=f"a finished .tflite, {model.variant}, input {model.width}x{model.height} {model.input_type}{end}",
         path=path,
         height=model.height,
@@ -272,7 +272,7 @@ def _function(folder: Path, function: str) -> Found:
     text = path.read_text(encoding="utf-8", errors="replace")
     if not re.search(rf"\b{attribute}\b", text) and "import *" not in text:
         raise SourceError(f"{path} has no {attribute!r}", remedy="--function package.module:attribute, as it is in the code")
-    return Found(kind="function", what=f"the function {function}", path=folder)
+    return Found(kind=FUNCTION.name, what=f"the function {function}", path=folder)
 
 
 def _names(folder: Path) -> list[str]:

@@ -8,7 +8,9 @@ from litekiln.formats.tflite import Tensor as Stored
 from litekiln.formats.tflite import TfliteFile, arithmetic, begins_as_tflite, open_tflite
 from litekiln.sources.damage import reading
 from litekiln.sources.picture_input import Tensor, fixed_picture
+from litekiln.variants import FLOAT, VARIANTS, Variant
 
+SMALLEST_FIRST = ("int8", "float16", "float32")  # weights of a file that computes in float
 CONVERT_AGAIN = "convert it anew from the model that it was made of: a checkpoint, a SavedModel or a Keras file"
 
 
@@ -59,20 +61,24 @@ def _as_told(tensor: Stored) -> Tensor:
 
 
 def _variant(path: Path, entry: str, outputs: set[str], types: set[tuple[str, str]]) -> str:
-    """What the numbers inside and at both ends make of it."""
-    inside = {first for first, _ in types}
-    if inside == {"uint8"}:
-        return "uint8-qat" if outputs == {"float32"} else "uint8-qat-raw"
-    if inside == {"int16"}:
-        return "int16x8"
-    if inside == {"int8"}:
-        whole = {("int8", "int8"): "int8-raw", ("uint8", "float32"): "int8-io", ("float32", "float32"): "int8"}
-        if len(outputs) == 1 and (entry, next(iter(outputs))) in whole:
-            return whole[entry, next(iter(outputs))]
-    if inside == {"float32"} and entry == "float32":
-        weights = {second for _, second in types}
-        return "dynamic" if "int8" in weights else "float16" if "float16" in weights else "float32"
+    """The variant whose numbers these are, inside and at both ends; of several, the one that is named first."""
+    fitting = [row for row in VARIANTS if _computes(row, types)]
+    exact = [row for row in fitting if entry == row.entry and outputs == {row.result}]
+    floats = [row for row in fitting if not row.integer and entry == row.entry]
+    # What TF1's converter quantized, and 16 bits, are told by their inside: their ends are what their publisher wanted.
+    inside = [row for row in fitting if row.integer and not row.keeps_float]
+    loose = [row for row in inside if outputs == {row.result}] or inside[-1:]
+    if found := [*exact, *floats, *loose]:
+        return found[0].name
     told = ", ".join(sorted("/".join(each) for each in types)) or "no convolution"
     ends = f"{entry} in, {' and '.join(sorted(outputs)) or 'nothing'} out"
     cause = f"it has {ends}; its convolutions compute with {told}"
     raise SourceError(f"{path} is of no variant that is known here", cause=cause, remedy=CONVERT_AGAIN)
+
+
+def _computes(row: Variant, types: set[tuple[str, str]]) -> bool:
+    """Whether its convolutions take in and multiply what the variant's do. In a float file the smallest weights tell."""
+    entries, weights = {entry for entry, _ in types}, {held for _, held in types}
+    if entries != {row.computes[0][0]}:
+        return False
+    return row.integer or next((each for each in SMALLEST_FIRST if each in weights), FLOAT[1]) == row.computes[0][1]

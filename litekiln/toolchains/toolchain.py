@@ -14,6 +14,15 @@ from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
 from litekiln.wording import did_you_mean
 
+# What litekiln takes a toolchain for where a recipe names none. Each but CONVERT is played by one.
+TF1 = "tf1"  # exports and converts what only TF1 can
+EXPORT = "export"  # exports checkpoints, and loads what a TensorFlow or Keras of its own age wrote
+EXPORT_NEW = "export-new"  # loads what newer ones wrote
+CONVERT = "convert"  # what `inv new` writes into a recipe, the oldest TensorFlow first
+FINISH = "finish"  # annotates and verifies
+DRAW = "draw"  # draws graphs
+FIX = "fix"  # repairs finished files
+ROLES = (TF1, EXPORT, EXPORT_NEW, CONVERT, FINISH, DRAW, FIX)
 DIGEST_PIN = re.compile(r"^[^@\s]+:[^@\s]+@sha256:[0-9a-f]{64}$")
 
 
@@ -21,6 +30,7 @@ class ToolchainFile(Table, frozen=True, kw_only=True):
     """toolchain.toml"""
 
     summary: str
+    roles: list[str] = msgspec.field(default_factory=list)
     python: str
     tensorflow: str
     base: str
@@ -31,6 +41,10 @@ class ToolchainFile(Table, frozen=True, kw_only=True):
     links: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for role in self.roles:
+            if role not in ROLES:
+                msg = f"roles: unknown role {role!r}, {did_you_mean(role, ROLES, 'known here')}"
+                raise ValueError(msg)
         if not re.fullmatch(r"3\.\d+", self.python):
             msg = f"python: expected a minor version such as '3.10', got {self.python!r}"
             raise ValueError(msg)
@@ -54,6 +68,16 @@ class Toolchain:
     @cached_property
     def lock_hash(self) -> str:
         return sha256_file(self.lock)
+
+    @cached_property
+    def spec_hash(self) -> str:
+        """Of toolchain.toml, but for its roles: they say when litekiln takes it, and nothing of what it is."""
+        lines = (self.folder / "toolchain.toml").read_bytes().splitlines(keepends=True)
+        return sha256_bytes(b"".join(line for line in lines if not line.startswith(b"roles ")))
+
+    @property
+    def tensorflow_version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", self.spec.tensorflow)[:3])
 
     @cached_property
     def environment_hash(self) -> str:
@@ -92,3 +116,20 @@ def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolc
 def select_toolchains(project: Project, names: Sequence[str], *, locked: bool = True) -> list[Toolchain]:
     """The named toolchains, or all of them."""
     return [load_toolchain(project, name, locked=locked) for name in (names or toolchain_names(project))]
+
+
+def toolchain_for(project: Project, role: str) -> Toolchain:
+    """The toolchain that plays a role."""
+    found = [each for each in select_toolchains(project, [], locked=False) if role in each.spec.roles]
+    if len(found) != 1:
+        told = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
+        msg = f"{told} the role {role!r}, which one must have"
+        raise RecipeError(msg, remedy=f'write it into one toolchains/<name>/toolchain.toml: roles = ["{role}"]')
+    return load_toolchain(project, found[0].name)
+
+
+def converters_from(project: Project, exporter: str) -> list[str]:
+    """The toolchains that a new recipe converts in: from the one that exports on, the oldest TensorFlow first."""
+    converters = [each for each in select_toolchains(project, [], locked=False) if CONVERT in each.spec.roles]
+    names = [each.name for each in sorted(converters, key=lambda each: each.tensorflow_version)]
+    return names[names.index(exporter) :] if exporter in names else names

@@ -11,6 +11,7 @@ from litekiln.engines.process import ProcessBox
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.programs import Program
 from litekiln.run.executor import Executor
 from litekiln.run.schedule import Finished, Run
 from litekiln.terminal import Reporter
@@ -40,7 +41,7 @@ def one_step(project: Project, *, args: dict[str, Any] | None = None, timeout: i
     builder = PlanBuilder(project, "demo")
     source = builder.file(project.models / "demo" / "net.py")
     tiny = load_toolchain(project, "tiny")
-    builder.add("work", "work.py", tiny, args=args or {}, inputs={"source": source}, timeout=timeout)
+    builder.add("work", Program("work.py", timeout=timeout), tiny, args=args or {}, inputs={"source": source})
     return builder.plan()
 
 

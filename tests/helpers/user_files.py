@@ -14,10 +14,13 @@ from litekiln.terminal import Reporter
 from tests.helpers.checkpoints import ssd_shapes
 from tests.unit.sources.test_api_checkpoint import config, write_model
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def empty_project(folder: Path) -> Project:
     for name in ("models", "calib"):
         (folder / "home" / name).mkdir(parents=True)
+    (folder / "home" / "toolchains").symlink_to(ROOT / "toolchains")
     return Project(code=folder / "home", work=folder / "home")
 
 

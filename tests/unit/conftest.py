@@ -59,6 +59,7 @@ def project(tmp_path: Path) -> Project:
 
 TOOLCHAIN = f"""
 summary = "for tests"
+roles = ["tf1", "export", "export-new", "convert", "finish", "draw", "fix"]
 python = "3.11"
 tensorflow = "2.21.0"
 base = "python:3.11-slim@sha256:{"0" * 64}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from litekiln.bundles.figures import variant_order
+from litekiln.variants import place
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -53,8 +53,8 @@ def bars(title: str, rows: Sequence[Row], names: Sequence[str], unit: str) -> Ch
     )
     upwards = list(reversed(rows))  # pygal draws from the bottom
     chart.x_labels = [clipped(label) for label, _ in upwards]
-    for place, name in enumerate(names):
-        chart.add(name, [_finite(values[place]) for _, values in upwards], formatter=_number)
+    for column, name in enumerate(names):
+        chart.add(name, [_finite(values[column]) for _, values in upwards], formatter=_number)
     said = "; ".join(f"{label}: {', '.join(_told(names, values))}" for label, values in rows)
     return Chart(f"{title}, {unit}" if unit else title, _markup(chart, f"{title}. {said}"), said, tuple(names) if several else ())
 
@@ -107,9 +107,7 @@ def _together(dots: Sequence[tuple[str, float, float]], extent: tuple[float, flo
             groups.append([dot])
         else:
             group.append(dot)
-    return {
-        group[-1][0]: ", ".join(name for name, _, _ in sorted(group, key=lambda each: variant_order(each[0]))) for group in groups
-    }
+    return {group[-1][0]: ", ".join(name for name, _, _ in sorted(group, key=lambda each: place(each[0]))) for group in groups}
 
 
 def _near(one: tuple[str, float, float], other: tuple[str, float, float], extent: tuple[float, float]) -> bool:

@@ -10,6 +10,7 @@ from litekiln.bundles.page.words import BAD, CAREFUL, GOOD, Said, say
 from litekiln.bundles.read import Built
 from litekiln.bundles.report_format import Report
 from litekiln.bundles.report_measures import RawOutput
+from litekiln.variants import place
 
 MEGA = 1e6
 MOST_CLASSES = 20  # of more, the plot shows the worst
@@ -92,7 +93,7 @@ def bundle_view(built: Built) -> Page:
 
 
 def model_view(bundles: Sequence[Built]) -> Page:
-    bundles = sorted(bundles, key=lambda each: figures.variant_order(each.report.variant))
+    bundles = sorted(bundles, key=lambda each: place(each.report.variant))
     views = [_view(each) for each in bundles]
     name = bundles[0].report.model
     said = _said_of_all(views)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from litekiln.commands import graph
 from litekiln.commands.graph import GraphRequest, check_arguments, draw_graph, plan_graph
 from litekiln.errors import SourceError, StepRefused, UsageError
 from litekiln.paths import Project
@@ -39,7 +38,6 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def _this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's own Python draws, as toolchain `tiny`."""
-    monkeypatch.setattr(graph, "TOOLCHAIN", "tiny")
     monkeypatch.setattr("litekiln.run.session._engine", lambda name, project, lease, reporter: ThisPython(lease))
 
 
@@ -197,7 +195,7 @@ def test_a_folder_that_may_not_be_written(project: Project, model: Path, tmp_pat
         (["--file", "models/demo/model.toml"], 10, "models/demo/model.toml is no TFLite model"),
         (["--file", "elsewhere/detect.tflite", "--out", "models"], 2, "that is a folder"),
         (["--file", "elsewhere/detect.tflite", "--out", "no/x.svg"], 2, "there is no folder"),
-        (["--file", "elsewhere/detect.tflite"], 2, "unknown toolchain 'tf2.13'"),
+        (["--file", "elsewhere/detect.tflite"], 4, "toolchains/tiny/requirements.lock is out of date"),
     ],
 )
 @pytest.mark.usefixtures("model")

@@ -370,7 +370,6 @@ return {"repaired": ["nothing, in this test"], "proof": {"random": 8, "pictures"
 @pytest.fixture
 def _this_python(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's own Python repairs, as toolchain `tiny`."""
-    monkeypatch.setattr(fix, "TOOLCHAIN", "tiny")
     monkeypatch.chdir(project.work)
     monkeypatch.setattr("litekiln.run.session._engine", lambda name, project, lease, reporter: ThisPython(lease))
     write_program(project, REPAIR, "fix_tflite.py")

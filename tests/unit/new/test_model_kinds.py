@@ -57,7 +57,6 @@ SCALE = layer("Scale", None, "mine>Scale", name="scale")
 @pytest.fixture
 def steps(home: Project) -> Project:
     """With toolchains and step programs, so that plans can be made."""
-    (home.code / "toolchains").symlink_to(ROOT / "toolchains")
     (home.code / "steps").mkdir()
     for name in {path.name for path in (ROOT / "steps").glob("*.py")} | OTHERS:
         (home.code / "steps" / name).write_text(f"# stands for {name}\n", encoding="utf-8")

@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
-from litekiln.plan.plan import Plan, Step
+from litekiln.plan.plan import Plan
 from litekiln.recipes.picture_sets import PictureSet, from_folder
 from litekiln.recipes.recipe import load_recipe
 from litekiln.run.write_bundle import write_bundles
@@ -389,14 +388,3 @@ def test_a_label_is_part_of_what_carries_it(project: Project, photos: Path) -> N
 def test_how_a_label_map_is_written_is_nobodys_concern(project: Project) -> None:
     labels = project.models / "demo" / "labels.txt"
     assert _changed(project, lambda: labels.write_bytes(b"cat\r\ndog\r\nbird\r\n")) == set()
-
-
-def test_a_plan_with_everything_survives_its_journey_as_text(project: Project, evaluated: Path) -> None:
-    add_toolchain(project, "other")
-    write_recipe(project, "float32", "int8", toolchains=["tiny", "other"], calibration="photos", evaluation="boxes", source=ARCHIVE)
-    plan = _plan(project, "int8")
-    again = Plan.from_json(plan.to_json())
-    assert again == plan
-    assert again.to_json() == plan.to_json()
-    assert isinstance(again.steps[0], Step)
-    assert replace(again, bundled=()) != plan

@@ -11,7 +11,9 @@ from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
 from litekiln.recipes.recipe import load_recipe
+from litekiln.sources.kinds import BY_NAME as KINDS
 from litekiln.terminal import Reporter
+from litekiln.variants import BY_NAME
 from tests.helpers.checkpoints import tf1_shapes, write_checkpoint
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
 from tests.unit.run.test_schedule import add_toolchain
@@ -83,10 +85,11 @@ def test_tf1_is_frozen_by_its_own_toolchain_and_lifted_once(home: Project) -> No
 
 
 def test_what_a_byte_means_is_the_recipes_word(home: Project) -> None:
+    aware = BY_NAME["uint8-qat"].as_arguments()
     write(home, "tf1-detection", ["uint8-qat"], "[qat]\nmean = 128\nstd = 128")
-    assert plan(home).step("convert uint8-qat in TF1").args == {"variant": "uint8-qat", "mean": 128, "std": 128.0}
+    assert plan(home).step("convert uint8-qat in TF1").args == {**aware, "mean": 128, "std": 128.0}
     write(home, "tf1-detection", ["uint8-qat"])
-    assert plan(home).step("convert uint8-qat in TF1").args == {"variant": "uint8-qat", "mean": 128, "std": 127.5}
+    assert plan(home).step("convert uint8-qat in TF1").args == {**aware, "mean": 128, "std": 127.5}
 
 
 def test_raw_forms_are_exported_without_the_operator(home: Project) -> None:
@@ -107,7 +110,7 @@ def test_raw_needs_a_variant_that_has_such_a_form(home: Project) -> None:
     with pytest.raises(UsageError) as caught:
         plan(home, "float16", raw=True)
     assert caught.value.what == "none of the variants that were named has a form without the PostProcess operator: float16"
-    assert caught.value.remedy == "--raw goes with: float32, float32-tf1, int8, uint8-qat"
+    assert caught.value.remedy == "--raw goes with: float32, int8, float32-tf1, uint8-qat"
 
 
 def test_forcing_the_export_and_allowing_flex_change_only_the_steps_they_concern(home: Project) -> None:
@@ -279,7 +282,11 @@ def test_a_model_is_run_by_the_toolchain_that_loads_it(
     made = plan(home)
     assert _observed(made) == ("run_model.py", "tiny", {"exported": EXPORTED, "model": ("", MODEL), **read})
     told = made.step("source on photos").args
-    assert {name: value for name, value in told.items() if name != "pictures"} == {"kind": kind, **args}
+    assert {name: value for name, value in told.items() if name != "pictures"} == {
+        "loader": KINDS[kind].export.removesuffix(".py"),
+        "words": KINDS[kind].words,
+        **args,
+    }
     assert {name: value.sha256 for name, value in made.step("export").inputs.items()}.items() <= {
         name: value.sha256 for name, value in made.step("source on photos").inputs.items()
     }.items()

@@ -11,6 +11,7 @@ from litekiln.plan.plan import Plan
 from litekiln.recipes.limits import limits
 from litekiln.recipes.picture_sets import from_folder
 from litekiln.recipes.recipe import load_recipe
+from litekiln.variants import BY_NAME
 from tests.helpers.user_files import write_coco
 from tests.unit.plan import test_source_steps as tf1
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
@@ -50,7 +51,8 @@ def test_with_an_evaluation_set_it_is_what_was_judged_of_float32(sets: Project) 
         assert sorted(verify.inputs) == sorted([*LOOKS, "reference"])
         assert (verify.inputs["reference"].step, verify.inputs["reference"].path) == ("verify float32", "")
         assert verify.inputs["pictures"].path == "calib/boxes"
-        assert verify.args == {"variant": variant, "limits": limits(variant, None, None, None), "evaluation": True}
+        row = BY_NAME[variant]
+        assert verify.args == {**row.as_arguments(), "limits": limits(row, None, None, None), "evaluation": True}
         assert plan.variants[variant][0].pictures == "boxes"
     assert _inputs(plan, "float32") == LOOKS
 
@@ -117,7 +119,8 @@ def test_without_any_picture_a_variant_is_held_to_its_contract_only(project: Pro
     write_recipe(project, "float32", "float16")
     plan = _plan(project)
     assert [_inputs(plan, variant) for variant in ("float32", "float16")] == [ALWAYS] * 2
-    assert plan.step("verify float16").args == {"variant": "float16", "limits": limits("float16", None, None, None)}
+    half = BY_NAME["float16"]
+    assert plan.step("verify float16").args == {**half.as_arguments(), "limits": limits(half, None, None, None)}
     assert plan.variants["float16"][0].pictures == ""
 
 
@@ -189,7 +192,8 @@ def test_one_trace_of_a_calibration_is_for_all_that_compute_alike(sets: Project)
     plan = _plan(sets)
     for suffix, toolchain in (("", "tiny"), (" (other)", "other")):
         trace = plan.step(f"trace{suffix}")
-        assert (trace.program, trace.toolchain, trace.args["variants"]) == ("trace_errors.py", toolchain, ["int8", "int16x8"])
+        traced = [each["variant"] for each in trace.args["variants"]]
+        assert (trace.program, trace.toolchain, traced) == ("trace_errors.py", toolchain, ["int8", "int16x8"])
         assert trace.inputs["calibrated"].step == f"calibrate{suffix}"
     assert [attempt.ends for attempt in plan.variants["int16x8"]] == [
         ("measure int16x8", "trace"),

@@ -248,7 +248,7 @@ def test_every_recipe_loads_with_its_sets_and_labels(own: Project) -> None:
         spec = load_recipe(own, name).spec
         for used in filter(None, (spec.calibration, spec.evaluation)):
             assert load_set(own, used.set).spec.license
-        for toolchain in (spec.export.toolchain, *spec.convert.toolchains):
+        for toolchain in filter(None, (spec.export.toolchain, *spec.convert.toolchains)):
             assert (own.toolchains / toolchain / "toolchain.toml").is_file()
         assert read_labels(load_recipe(own, name).labels).warnings == []
 

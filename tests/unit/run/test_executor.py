@@ -13,6 +13,7 @@ from litekiln.errors import DiskFull, StepFailed, StepKilled, StepTimeout
 from litekiln.leases import sweep_staging
 from litekiln.paths import Project
 from litekiln.plan.plan import PlanBuilder, Step
+from litekiln.plan.programs import Program
 from litekiln.run.step_errors import step_error
 from litekiln.run.store import Store
 from litekiln.toolchains.toolchain import load_toolchain
@@ -115,10 +116,10 @@ def test_what_fails_stops_only_what_depends_on_it(project: Project, capfd: pytes
     write_program(project, 'return {"fine": True}', "good.py")
     tiny = load_toolchain(project, "tiny")
     builder = PlanBuilder(project, "demo")
-    builder.add("bad", "bad.py", tiny, args={}, inputs={})
-    builder.add("after bad", "good.py", tiny, args={}, inputs={"it": builder.output("bad")})
-    builder.add("bad too", "bad.py", tiny, args={"n": 2}, inputs={})
-    builder.add("good", "good.py", tiny, args={}, inputs={})
+    builder.add("bad", Program("bad.py"), tiny, args={}, inputs={})
+    builder.add("after bad", Program("good.py"), tiny, args={}, inputs={"it": builder.output("bad")})
+    builder.add("bad too", Program("bad.py"), tiny, args={"n": 2}, inputs={})
+    builder.add("good", Program("good.py"), tiny, args={}, inputs={})
     with pytest.raises(StepFailed, match="2 steps failed: bad, bad too"):
         run(project, builder.plan())
     out = capfd.readouterr().out

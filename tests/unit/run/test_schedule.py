@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from litekiln.errors import DiskFull, EngineError, StepFailed, StepRefused
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import Attempt, Plan, PlanBuilder, Step
+from litekiln.plan.programs import Program
 from litekiln.run.executor import Executor
 from litekiln.run.host_steps import PROGRAMS
 from litekiln.run.schedule import MOST_JOBS, Finished, Run, Schedule, available_memory, jobs_to_run
@@ -22,6 +25,7 @@ from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain
 from tests.helpers.running import run_to_end, write_program
+from tests.unit.conftest import ROOT
 from tests.unit.run.test_write_bundle import STEPS
 
 WORKS, REFUSES, CRASHES = "works.py", "refuses.py", "crashes.py"
@@ -43,11 +47,29 @@ def tally(project: Project) -> Path:
     return path
 
 
+def attempt(toolchain: str, step: str) -> Attempt:
+    """A way of one step."""
+    return Attempt(toolchain, step, "", (step,), step, step, step)
+
+
 def add_toolchain(project: Project, name: str) -> None:
-    folder = project.toolchains / name
+    """Another toolchain. One with the name of a real one plays its roles, which `tiny` then no longer does."""
+    tiny, folder, real = project.toolchains / "tiny", project.toolchains / name, ROOT / "toolchains" / name / "toolchain.toml"
     folder.mkdir()
-    for path in (project.toolchains / "tiny").iterdir():
-        (folder / path.name).write_text(path.read_text() + f"# {name}\n")
+    roles = _roles(real.read_text()) if real.is_file() else []
+    for path in tiny.iterdir():
+        (folder / path.name).write_text(_with_roles(path.read_text(), roles) + f"# {name}\n")
+    text = (tiny / "toolchain.toml").read_text()
+    (tiny / "toolchain.toml").write_text(_with_roles(text, [role for role in _roles(text) if role not in roles]))
+
+
+def _roles(text: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith("roles "))
+    return re.findall(r'"([\w-]+)"', line)
+
+
+def _with_roles(text: str, roles: list[str]) -> str:
+    return re.sub(r"^roles .*$", f"roles = {json.dumps(roles)}", text, flags=re.MULTILINE)
 
 
 def _ways(project: Project, **programs: list[str]) -> Plan:
@@ -58,8 +80,8 @@ def _ways(project: Project, **programs: list[str]) -> Plan:
         for toolchain, program in zip(TOOLCHAINS, ways, strict=False):
             step = variant if toolchain == "tiny" else f"{variant} ({toolchain})"
             used = load_toolchain(project, toolchain)
-            builder.add(f"convert {step}", program, used, args={"variant": variant}, inputs={}, keep_refusal=True)
-            attempts.append(Attempt(toolchain, *[f"convert {step}"] * 5))
+            builder.add(f"convert {step}", Program(program, keep_refusal=True), used, args={"variant": variant}, inputs={})
+            attempts.append(attempt(toolchain, f"convert {step}"))
         builder.variant(variant, attempts)
     return builder.plan(tuple(programs))
 
@@ -116,9 +138,9 @@ def _calibrated(project: Project, **programs: str) -> Plan:
             step, calibrate = f"{name} {toolchain}", f"calibrate {toolchain}"
             inputs = {} if name == "calibrate" else {"calibrated": builder.output(calibrate)}
             program = programs.get(step.replace(" ", "_"), WORKS)
-            builder.add(step, program, load_toolchain(project, toolchain), args={"variant": name}, inputs=inputs)
+            builder.add(step, Program(program), load_toolchain(project, toolchain), args={"variant": name}, inputs=inputs)
             if name != "calibrate":
-                attempts[name].append(Attempt(toolchain, *[step] * 5))
+                attempts[name].append(attempt(toolchain, step))
     for name, ways in attempts.items():
         builder.variant(name, ways)
     return builder.plan(tuple(attempts))
@@ -153,7 +175,7 @@ def test_a_failed_fallback_is_told_of_the_variant_that_takes_it_only(
 
 def _alone(project: Project, program: str, *, keep: bool) -> Plan:
     builder = PlanBuilder(project, "demo")
-    builder.add("work", program, load_toolchain(project, "tiny"), args={"variant": "it"}, inputs={}, keep_refusal=keep)
+    builder.add("work", Program(program, keep_refusal=keep), load_toolchain(project, "tiny"), args={"variant": "it"}, inputs={})
     return builder.plan()
 
 
@@ -240,7 +262,7 @@ def _intervals(project: Project, *, jobs: int, memory: list[int], patience: floa
     builder = PlanBuilder(project, "demo")
     for number, each in enumerate(memory):
         args = {"name": str(number), "stamps": str(place), "patience": patience, "wanted": len(memory)}
-        builder.add(f"step {number}", "work.py", load_toolchain(project, "tiny"), args=args, inputs={}, memory=each)
+        builder.add(f"step {number}", Program("work.py", memory=each), load_toolchain(project, "tiny"), args=args, inputs={})
     assert run_to_end(project, builder.plan(), jobs=jobs).error is None
     return sorted(
         (float((place / f"{number}.began").read_text()), float((place / f"{number}.ended").read_text()))
@@ -282,11 +304,11 @@ def _to_measure(project: Project) -> Plan:
     """Two variants, each converted and then measured alone; and something that takes long and has no one to wait for."""
     builder, tiny = PlanBuilder(project, "demo"), load_toolchain(project, "tiny")
     for name in ("a", "b"):
-        builder.add(f"convert {name}", "smoke.py", tiny, args={"name": name}, inputs={}, memory=1)
+        builder.add(f"convert {name}", Program("smoke.py", memory=1), tiny, args={"name": name}, inputs={})
         inputs = {"converted": builder.output(f"convert {name}")}
-        builder.add(f"measure {name}", "smoke.py", tiny, args={}, inputs=inputs, memory=1, alone=True)
+        builder.add(f"measure {name}", Program("smoke.py", alone=True, memory=1), tiny, args={}, inputs=inputs)
     for name in ("c", "d", "e"):
-        builder.add(f"convert {name}", "smoke.py", tiny, args={"name": name}, inputs={}, memory=1)
+        builder.add(f"convert {name}", Program("smoke.py", memory=1), tiny, args={"name": name}, inputs={})
     return builder.plan()
 
 
@@ -324,10 +346,12 @@ def test_what_has_to_be_alone_is_and_comes_when_nothing_else_can_be_done(project
 def test_what_follows_something_alone_waits_for_it_and_runs(project: Project, jobs: int) -> None:
     """It doesn't starve, nor does what needs it; and what is alone may be the first of all."""
     builder, tiny = PlanBuilder(project, "demo"), load_toolchain(project, "tiny")
-    builder.add("measure", "smoke.py", tiny, args={}, inputs={}, alone=True)
+    builder.add("measure", Program("smoke.py", alone=True), tiny, args={}, inputs={})
     for name in ("after a", "after b"):
-        builder.add(name, "smoke.py", tiny, args={"name": name}, inputs={"measured": builder.output("measure")})
-    builder.add("measure again", "smoke.py", tiny, args={"again": 1}, inputs={"last": builder.output("after b")}, alone=True)
+        builder.add(name, Program("smoke.py"), tiny, args={"name": name}, inputs={"measured": builder.output("measure")})
+    builder.add(
+        "measure again", Program("smoke.py", alone=True), tiny, args={"again": 1}, inputs={"last": builder.output("after b")}
+    )
     began: list[str] = []
     beside: dict[str, set[str]] = {}
     result = Schedule(builder.plan(), _perform_noting(project, began, beside), Reporter(), Stop(), jobs=jobs).run()
@@ -355,7 +379,7 @@ def test_a_failure_keeps_nothing_alone_from_coming(project: Project) -> None:
 def test_what_is_alone_needs_no_memory_to_be_free(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("litekiln.run.schedule.available_memory", lambda: 1.0)
     builder = PlanBuilder(project, "demo")
-    builder.add("measure", "smoke.py", load_toolchain(project, "tiny"), args={}, inputs={}, memory=5000, alone=True)
+    builder.add("measure", Program("smoke.py", alone=True, memory=5000), load_toolchain(project, "tiny"), args={}, inputs={})
     began: list[str] = []
     Schedule(builder.plan(), _perform_noting(project, began, {}), Reporter(), Stop(), jobs=4).run().complete()
     assert began == ["measure"]
@@ -387,7 +411,7 @@ def _several(project: Project) -> Plan:
     builder = PlanBuilder(project, "demo")
     for name in ("slow", "bad", "after slow", "third"):
         inputs = {"slow": builder.output("slow")} if name == "after slow" else {}
-        builder.add(name, "smoke.py", load_toolchain(project, "tiny"), args={"name": name}, inputs=inputs)
+        builder.add(name, Program("smoke.py"), load_toolchain(project, "tiny"), args={"name": name}, inputs=inputs)
     return builder.plan()
 
 
@@ -447,8 +471,8 @@ def test_litekilns_own_steps_end_with_the_others(project: Project, monkeypatch: 
 
     monkeypatch.setitem(PROGRAMS, "fetch model", fetch)
     builder = PlanBuilder(project, "demo")
-    builder.add("fetch", "fetch model", None, args={}, inputs={})
-    builder.add("work", "smoke.py", load_toolchain(project, "tiny"), args={}, inputs={})
+    builder.add("fetch", Program("fetch model"), None, args={}, inputs={})
+    builder.add("work", Program("smoke.py"), load_toolchain(project, "tiny"), args={}, inputs={})
     with Lease(project.state) as lease, Executor(project, NoEngine, lease, Reporter(), 2) as executor:
         with pytest.raises(EngineError, match="the daemon went away"):
             executor.run(builder.plan())

@@ -1,17 +1,37 @@
 """Why a step failed, in words: above all that a crash of the interpreter is a crash of the interpreter."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from litekiln.engines.base import Outcome
 from litekiln.errors import StepCrashed, StepFailed, StepKilled, StepTimeout
-from litekiln.plan.plan import Step
+from litekiln.plan import programs
+from litekiln.plan.plan import Step, program_files
 from litekiln.run.step_errors import step_error
+from litekiln.sources.kinds import KINDS
+from tests.unit.conftest import ROOT
 
 
 def _step(program: str) -> Step:
-    return Step("verify int8", program, "tf2.13", {}, {}, {}, timeout=1800, memory=700)
+    known = {row.file: row for row in vars(programs).values() if isinstance(row, programs.Program)}
+    runs_model = program in known and known[program].runs_model
+    return Step("verify int8", program, "tf2.13", {}, {}, {}, timeout=1800, memory=700, runs_model=runs_model)
+
+
+def test_whatever_runs_a_model_is_known_to() -> None:
+    """A crash in one of these is the file's, and nobody blames TensorFlow: what calls the interpreter is found by its code."""
+    running = set()
+    for path in sorted((ROOT / "steps").glob("*.py")):
+        texts = [each.read_text(encoding="utf-8") for each in program_files(ROOT / "steps", path.name)]
+        if "protocol.main(" in texts[0] and any(re.search(r"\.invoke\(\)|Calibrator\(|Interpreter\(", text) for text in texts):
+            running.add(path.name)
+    rows = [row for row in vars(programs).values() if isinstance(row, programs.Program)]
+    told = {row.file for row in rows if row.runs_model} | {
+        name for kind in KINDS if kind.finished for name in (kind.export, kind.run)
+    }
+    assert running - {"smoke.py"} == told  # smoke's model is its own
 
 
 @pytest.mark.parametrize(("number", "name"), [(4, "SIGILL"), (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (11, "SIGSEGV")])

@@ -1,0 +1,101 @@
+"""The variants: how the numbers of a model are stored and computed with. One row each, in the order of tables and plots.
+
+Adding one is adding its row. Steps get what they need of it as arguments.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# What an operator with weights takes in, holds as its weights, and gives out.
+Arithmetic = tuple[str, str, str]
+FLOAT: Arithmetic = ("float32", "float32", "float32")
+# Which limits a variant is held to, where its recipe says nothing else: recipes/limits.py.
+EXACT, HALVED, EIGHT_BITS = "exact", "halved", "eight bits"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How one variant's numbers are stored."""
+
+    name: str
+    limits: str
+    computes: tuple[Arithmetic, ...] = (FLOAT,)
+    expected: Arithmetic | None = None  # of `computes`, what at least some operators do
+    entry: str = "float32"  # the type of the picture that goes in
+    result: str = "float32"  # the type of what comes out
+    calibrated: bool = False  # needs pictures to calibrate with
+    tf1: bool = False  # made by TF1's own converter
+    rounded: bool = False  # its source rounds as it does: trained with quantization
+    raw: bool = False  # without the PostProcess operator
+    raw_form: str = ""  # the same numbers without the PostProcess operator
+
+    @property
+    def family(self) -> str:
+        """The first variant whose inside computes like this one's."""
+        return next(row.name for row in VARIANTS if row.computes == self.computes)
+
+    @property
+    def integer(self) -> bool:
+        """Whether its inside computes in integers."""
+        return all("int" in entry for entry, _, _ in self.computes)
+
+    @property
+    def eight_bits(self) -> bool:
+        """Whether it computes in 8 bits throughout: an Edge TPU takes nothing else."""
+        return self.computes in (INT8, UINT8)
+
+    @property
+    def keeps_float(self) -> bool:
+        """Whether single operators of it can be kept in float."""
+        return self.calibrated and self.eight_bits
+
+    def as_arguments(self) -> dict[str, Any]:
+        """What steps are told of it: its name, and all that the name says."""
+        return {
+            "variant": self.name,
+            "form": {
+                "computes": [list(each) for each in self.computes],
+                "expected": list(self.expected) if self.expected else [],
+                "entry": self.entry,
+                "result": self.result,
+                "raw": self.raw,
+                "known": {row.name: [list(each) for each in row.computes] for row in VARIANTS if row.family == row.name},
+            },
+        }
+
+
+INT8: tuple[Arithmetic, ...] = (("int8", "int8", "int8"),)
+UINT8: tuple[Arithmetic, ...] = (("uint8", "uint8", "uint8"),)
+WEIGHTS_IN_8_BITS: Arithmetic = ("float32", "int8", "float32")
+
+VARIANTS = (
+    Variant("float32", EXACT, raw_form="float32-raw"),
+    Variant("float16", HALVED, (("float32", "float16", "float32"),)),
+    Variant("dynamic", EIGHT_BITS, (WEIGHTS_IN_8_BITS, FLOAT), expected=WEIGHTS_IN_8_BITS),  # tiny weights stay as they are
+    Variant("int8", EIGHT_BITS, INT8, calibrated=True, raw_form="int8-raw"),
+    Variant("int8-io", EIGHT_BITS, INT8, entry="uint8", calibrated=True),
+    Variant("int8-raw", EIGHT_BITS, INT8, entry="int8", result="int8", calibrated=True, raw=True),
+    Variant("int16x8", EIGHT_BITS, (("int16", "int8", "int16"),), calibrated=True),
+    Variant("float32-raw", EXACT, raw=True),
+    Variant("float32-tf1", EXACT, tf1=True, raw_form="float32-tf1-raw"),
+    Variant("float32-tf1-raw", EXACT, tf1=True, raw=True),
+    Variant("uint8-qat", EIGHT_BITS, UINT8, entry="uint8", tf1=True, rounded=True, raw_form="uint8-qat-raw"),
+    Variant("uint8-qat-raw", EIGHT_BITS, UINT8, entry="uint8", result="uint8", tf1=True, rounded=True, raw=True),
+)
+BY_NAME = {row.name: row for row in VARIANTS}
+REFERENCE = "float32"  # what the other variants are held against
+
+
+def names(rows: Sequence[Variant] = VARIANTS) -> tuple[str, ...]:
+    return tuple(row.name for row in rows)
+
+
+CALIBRATED = names([row for row in VARIANTS if row.calibrated])
+RAW_FORMS = {row.name: row.raw_form for row in VARIANTS if row.raw_form}
+
+
+def place(name: str) -> tuple[int, str]:
+    """Where a variant stands in tables and plots; one of another litekiln comes last."""
+    known = list(BY_NAME)
+    return (known.index(name) if name in known else len(known), name)
