@@ -1,7 +1,9 @@
 """How long a model takes for one picture on this machine, by number of threads, and how much of it XNNPACK runs.
 
-It runs alone: beside other work it would measure that. A Raspberry Pi has another processor, and other times.
+No other step runs at the same time, because it would change the times. A Raspberry Pi has another processor, and other times.
 """
+
+from __future__ import annotations
 
 import os
 import platform
@@ -9,54 +11,50 @@ import shutil
 import subprocess
 import tempfile
 import time
+from typing import Any
 
 import numpy
 import protocol
 
 import flat
+import interpreter
 
 WARM_UP, LEAST, MOST = 2, 7, 100  # runs
 ENOUGH = 0.8  # seconds for each number of threads
-THREADS = 4  # a Pi has four
+THREADS = 4  # as many as a Pi has processors
 COMPILER = "edgetpu_compiler"
 
 
-def measure(args):
+def measure(args: dict[str, Any]) -> dict[str, Any]:
+    """Times by number of threads, what XNNPACK runs, and what the Edge TPU's compiler says where it was asked for."""
     path = os.path.join(protocol.input_path("bundle"), "detect.tflite")
     with open(path, "rb") as stream:
         operators = [name.decode() for name, _ in flat.operators(flat.read(bytearray(stream.read())))]
-    interpreter = _interpreter(operators)
+    full = any(name.startswith("Flex") for name in operators)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     counts = sorted({1, *(count for count in (2, THREADS) if count <= processors), min(processors, THREADS)})
     timed = []
     for place, count in enumerate(counts):
-        timed.append(dict(_time(interpreter, path, count), threads=count))
+        timed.append(dict(_time(path, count, full), threads=count))
         protocol.progress(place + 1, len(counts), "numbers of threads")
     machine = {"cpu": _processor(), "processors": processors, "architecture": platform.machine()}
     return {
         "speed": {"machine": machine, "interpreter": "TensorFlow %s" % interpreter.version(), "threads": timed},
-        "xnnpack": _delegated(interpreter, path, operators),
+        "xnnpack": _delegated(path, operators, full),
         "compiled": _compile(path) if args["edge_tpu"] else {},
     }
 
 
-def _interpreter(operators):
-    """Full TensorFlow's where the model has operators of it; else the interpreter alone."""
-    if any(name.startswith("Flex") for name in operators):
-        import tensorflow  # noqa: F401
-    import interpreter
-
-    return interpreter
-
-
-def _model(interpreter, path, threads):
-    model = interpreter.Interpreter(path, num_threads=threads)
+def _model(path: str, threads: int, full: bool) -> Any:
+    """An interpreter of the model, ready to run."""
+    model = interpreter.Interpreter(path, num_threads=threads, full=full)
     model.allocate_tensors()
     return model
 
 
-def _time(interpreter, path, threads):
-    model = _model(interpreter, path, threads)
+def _time(path: str, threads: int, full: bool) -> dict[str, Any]:
+    """Milliseconds of one run on noise, with so many threads."""
+    model = _model(path, threads, full)
     for entry in model.get_input_details():
         values = numpy.random.RandomState(0).uniform(size=entry["shape"])
         if entry["dtype"] != numpy.float32:
@@ -64,7 +62,8 @@ def _time(interpreter, path, threads):
         model.set_tensor(entry["index"], values.astype(entry["dtype"]))
     for _ in range(WARM_UP):
         model.invoke()
-    seconds, began = [], time.perf_counter()
+    seconds: list[float] = []
+    began = time.perf_counter()
     while len(seconds) < LEAST or (len(seconds) < MOST and time.perf_counter() - began < ENOUGH):
         started = time.perf_counter()
         model.invoke()
@@ -76,7 +75,8 @@ def _time(interpreter, path, threads):
     }
 
 
-def _processor():
+def _processor() -> str:
+    """The name of this machine's processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             names = [line.partition(":")[2].strip() for line in stream if line.lower().startswith("model name")]
@@ -85,13 +85,13 @@ def _processor():
         return platform.processor() or "unknown"
 
 
-def _delegated(interpreter, path, operators):
-    """What XNNPACK took over: operators that lie between what goes into its parts and what comes out of them."""
-    plan = _model(interpreter, path, 1)._get_ops_details()
+def _delegated(path: str, operators: list[str], full: bool) -> dict[str, Any]:
+    """What XNNPACK runs: the operators between the inputs of its parts and their outputs."""
+    plan = _model(path, 1, full)._get_ops_details()
     parts = [each for each in plan if each["op_name"] == "DELEGATE"]
     nodes = [each for each in plan if each["op_name"] != "DELEGATE"][: len(operators)]
     maker = {int(tensor): place for place, node in enumerate(nodes) for tensor in node["outputs"]}
-    taken = set()
+    taken: set[int] = set()
     for part in parts:
         ends = {int(each) for each in part["inputs"]}
         waiting = [int(each) for each in part["outputs"]]
@@ -112,8 +112,8 @@ def _delegated(interpreter, path, operators):
     }
 
 
-def _compile(path):
-    """By the Edge TPU's own compiler, where this system has it."""
+def _compile(path: str) -> dict[str, Any]:
+    """What the Edge TPU's own compiler says; nothing where this system doesn't have it."""
     if not shutil.which(COMPILER):
         return {}
     with tempfile.TemporaryDirectory() as folder:

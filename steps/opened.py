@@ -1,11 +1,15 @@
 """A bundle's detector, run by TensorFlow's own interpreter."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
+
+import detector as detectors
+import interpreter
 
 
-def detector(bundle, contract):
-    import detector as detectors
-    import interpreter  # only when a model is run: what can't be run is refused before
-
+def detector(bundle: str, contract: dict[str, Any], full: bool = False) -> detectors.Detector:
+    """The detector of a bundle. `full`: its model has operators that only full TensorFlow can run."""
     path = os.path.join(bundle, "detect.tflite")
-    return detectors.Detector(interpreter.Interpreter(path, num_threads=1), bundle, contract)
+    return detectors.Detector(interpreter.Interpreter(path, full=full), bundle, contract)
