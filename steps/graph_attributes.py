@@ -1,13 +1,17 @@
-"""What an operator does, in a few words for people: kernel, stride, activation, and whatever else its options say."""
+"""What an operator does, in a few words: kernel, stride, activation, and whatever else its options say."""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from flatbuffers import flexbuffers
 
 import flat
 
-WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1}  # where a convolution's weights are among its inputs
-# What the constants among an operator's inputs are called; "constant" where it isn't said here.
+WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1}  # the place of a convolution's weights among its inputs
+# The names of an operator's constant inputs. An input without a name here is called "constant".
 ROLES = {
     "CONV_2D": ("input", "weights", "bias"),
     "DEPTHWISE_CONV_2D": ("input", "weights", "bias"),
@@ -33,7 +37,7 @@ ROLES = {
     "SPLIT_V": ("input", "sizes", "axis"),
     "PRELU": ("input", "slopes"),
 }
-DONE = {  # options that are told in words of their own, or that only interpreters care about
+DONE = {  # options that have a function of their own below, or that matter only to interpreters
     "strideH", "strideW", "dilationHFactor", "dilationWFactor", "filterHeight", "filterWidth", "padding", "depthMultiplier",
     "fusedActivationFunction", "potScaleInt16", "asymmetricQuantizeInputs", "valuesCount", "quantizedBiasType", "weightsFormat",
 }  # fmt: skip
@@ -41,34 +45,36 @@ ENUMS = {"inDataType": flat.TYPES, "outDataType": flat.TYPES, "outputType": flat
 LONGEST_LIST = 8
 LONGEST_CUSTOM = 1 << 16
 MOST_CUSTOM = 12
-NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")  # no XML file and no terminal should get these
+# What neither an XML file nor a terminal should get.
+NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
-def text(name):
-    """A name of the file, which can be any bytes, as text that can be shown anywhere."""
+def text(name: bytes | None) -> str:
+    """A name from the file, which can be any bytes, as text that can be shown anywhere."""
     return NOT_TEXT.sub("\ufffd", bytes(name or b"").decode("utf-8", "replace"))
 
 
-def attributes(name, operator, shapes):
-    """Short texts. `shapes` are those of the inputs."""
+def attributes(name: str, operator: Any, shapes: list[list[int]]) -> list[str]:
+    """Short texts about an operator. `shapes` are the shapes of its inputs."""
     options = vars(operator.builtinOptions) if operator.builtinOptions is not None else {}
     first = [*_kernel(name, shapes), *_window(options), *_fused(options)]
-    others = [told for key in sorted(options) if key not in DONE for told in _option(key, options[key])]
+    others = [words for key in sorted(options) if key not in DONE for words in _option(key, options[key])]
     return [*first, *others, *_custom(operator.customOptions)]
 
 
-def role(name, place):
-    roles = ROLES.get(name, ())
+def role(name: str, place: int) -> str:
+    """What the input at this place of an operator is called."""
+    roles: tuple[str, ...] = ROLES.get(name, ())
     return roles[place] if place < len(roles) else "constant"
 
 
-def _kernel(name, shapes):
+def _kernel(name: str, shapes: list[list[int]]) -> Iterator[str]:
     place = WEIGHTS.get(name)
     if place is not None and place < len(shapes) and len(shapes[place]) == 4:
         yield "kernel %dx%d" % tuple(shapes[place][1:3])
 
 
-def _window(options):
+def _window(options: dict[str, Any]) -> Iterator[str]:
     if "filterHeight" in options:
         yield "window %dx%d" % (options["filterHeight"], options["filterWidth"])
     if "strideH" in options:
@@ -81,18 +87,18 @@ def _window(options):
         yield "depth multiplier %d" % options["depthMultiplier"]
 
 
-def _fused(options):
+def _fused(options: dict[str, Any]) -> Iterator[str]:
     if options.get("fusedActivationFunction", 0):
         yield _name_in(flat.schema.ActivationFunctionType, options["fusedActivationFunction"])
 
 
-def _name_in(enum, value):
-    names = {number: name for name, number in vars(enum).items() if isinstance(number, int)}
+def _name_in(enum: Any, value: int) -> str:
+    names: dict[int, str] = {number: name for name, number in vars(enum).items() if isinstance(number, int)}
     return names.get(value, str(value)).lower().replace("_", " ")
 
 
-def _option(key, value):
-    """An option that is on, a number or a short list: `axis 3`."""
+def _option(key: str, value: Any) -> Iterator[str]:
+    """The words for an option that is on, a number or a short list: `axis 3`."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower()
     if key in ENUMS:
         yield "%s %s" % (words, ENUMS[key].get(value, value))
@@ -105,13 +111,13 @@ def _option(key, value):
         yield "%s %s" % (words, ", ".join("%.6g" % each for each in value))
 
 
-def _custom(options):
-    """The options of a custom operator, where they are a map of numbers."""
+def _custom(options: Any) -> Iterator[str]:
+    """The words for a custom operator's options, where they are a map of numbers."""
     if options is None or not 0 < len(options) <= LONGEST_CUSTOM:
         return
     try:
         found = flexbuffers.Loads(bytes(options))
-    except Exception:  # they can be anything: only the operator's author knows
+    except Exception:  # they can be any bytes: only the operator's author knows their format
         return
     if isinstance(found, dict):
         numbers = [(key, value) for key, value in sorted(found.items()) if isinstance(value, (bool, int, float))]

@@ -1,16 +1,19 @@
-"""A picture of a .tflite file's graph: one card per operator, coloured by the type of what it gives, as DOT and as SVG.
+"""A picture of a .tflite file's graph: one card per operator, coloured by the type of its output, as DOT and as SVG.
 
-The same file gives the same bytes: nothing in the picture comes from anywhere but the file.
+The same file gives the same bytes: all that the picture shows comes from the file.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterable, Iterator
 from html import escape
 
 import graph_facts
 import graphviz
 from graph_attributes import role
 
-# Of each type: the colour of a card's head, and the one of its frame, of edges and of words. The words tell the type as well.
+# For each type: the colour of a card's head, and the colour of its frame, edges and words. The words name the type as well.
 COLOURS = {
     "float32": ("#cfe1ff", "#1f5fbf"),
     "float16": ("#c4eef3", "#0b7285"),
@@ -23,30 +26,30 @@ COLOURS = {
     "bool": ("#dedede", "#555555"),
 }
 OTHER = ("#eeeeee", "#555555")
-# What is not built in stands out by its frame and by a line of its own.
+# An operator that is not built in stands out by its frame and by a line of its own.
 STANDING = {
     "custom": ("#b5179e", "custom operator: the interpreter must know it"),
     "Flex": ("#c1121f", "Flex: only full TensorFlow can run it"),
 }
 GREY = "#555555"
-LINE = 46  # characters: longer attributes are broken, longer names cut
-PORTS = 8  # outputs of one operator that get a place of their own at its lower edge
+LINE = 46  # characters: longer lists of attributes are broken, longer names are cut
+PORTS = 8  # the most outputs of one operator that get a place of their own at its lower edge
 SHOWN_VALUES = 8
 GROUP = re.compile(r'<title>[^<]*</title>\n<g id="a_[^"]*"><a xlink:title="([^"]*)">\n(.*?)</a>\n</g>\n', re.DOTALL)
-# For Graphviz a backslash begins an order, here and there with other rules: of names it gets this character of private use instead.
+# Graphviz reads a backslash as an escape, by rules that differ from place to place: in names a private-use character replaces it.
 STAND_IN = "\uf05c"
-BLANK = re.compile(r"<text [^>]*>(?:&#160;| )*</text>\n")  # what keeps texts apart: their places are settled
+BLANK = re.compile(r"<text [^>]*>(?:&#160;| )*</text>\n")  # it only kept texts apart during layout
 PROLOGUE = re.compile(r"\A.*?(?=<svg )", re.DOTALL)
 
 
-def draw(file):
-    """The facts of a file as (DOT, SVG)."""
+def draw(file: graph_facts.File) -> tuple[str, str]:
+    """A picture of a file's facts, as (DOT, SVG)."""
     dot = "\n".join(["digraph model {", *_style(file), *_graphs(file), "}", ""])
     return dot, _finished(graphviz.svg(dot), file)
 
 
-def _finished(svg, file):
-    """What browsers and screen readers want: no document type to look up, a title, and names as titles of the elements."""
+def _finished(svg: str, file: graph_facts.File) -> str:
+    """The SVG as browsers and screen readers want it: no document type to look up, a title, and names as titles of the elements."""
     svg = BLANK.sub("", svg).replace(STAND_IN, "\\")
     svg = GROUP.sub(r"<title>\1</title>\n\2", PROLOGUE.sub("", svg))
     svg = svg.replace("<title>model</title>\n", "", 1).replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "", 1)
@@ -54,24 +57,24 @@ def _finished(svg, file):
     return svg.replace("<svg ", '<svg role="graphics-document" ', 1).replace('<g id="graph0"', head, 1)
 
 
-def _style(file):
-    yield "graph [nslimit=1]"  # how long to look for a shorter picture: enough for honest models, an end for tangled ones
+def _style(file: graph_facts.File) -> Iterator[str]:
+    yield "graph [nslimit=1]"  # limits the search for a shorter picture: enough for usual models, and an end for tangled ones
     yield "graph [rankdir=TB, ranksep=0.28, nodesep=0.3, pad=0.3, labelloc=t, labeljust=l, bgcolor=white, %s]" % _font(11)
     yield "node [shape=plain, %s]" % _font(10)
     yield "edge [arrowsize=0.6, penwidth=1.3]"
     yield "label=<%s>" % _legend(file)
 
 
-def _font(size):
+def _font(size: float) -> str:
     return 'fontname="%s", fontsize="%.4g"' % (graphviz.FONT, size * graphviz.ROOM)
 
 
-def _sized(content, size, colour="", bold=False):
+def _sized(content: str, size: float, colour: str = "", bold: bool = False) -> str:
     content = "<b>%s</b>" % content if bold else content
     return '<font point-size="%.4g"%s>%s</font>' % (size * graphviz.ROOM, ' color="%s"' % colour if colour else "", content)
 
 
-def _graphs(file):
+def _graphs(file: graph_facts.File) -> Iterator[str]:
     for place, graph in enumerate(file.graphs):
         lines = list(_nodes_and_edges(graph, "g%d_" % place if place else ""))
         if place:
@@ -80,8 +83,9 @@ def _graphs(file):
         yield from lines
 
 
-def _nodes_and_edges(graph, prefix):
-    makers, unpacked = {}, set()  # what is computed, by what; and what is computed of constants alone
+def _nodes_and_edges(graph: graph_facts.Graph, prefix: str) -> Iterator[str]:
+    makers: dict[int, str] = {}  # the node that computes each tensor
+    unpacked: set[int] = set()  # tensors that are computed from constants alone
     for place, tensor in enumerate(graph.inputs):
         yield _end(graph.tensors[tensor], "%sinput%d" % (prefix, place), "input")
         makers[tensor] = "%sinput%d" % (prefix, place)
@@ -102,14 +106,14 @@ def _nodes_and_edges(graph, prefix):
     yield from edges
 
 
-def _edge(maker, reader, tensor, weights=False):
-    """What comes of the input pulls straight; weights that an operator unpacks stand beside it."""
+def _edge(maker: str, reader: str, tensor: graph_facts.Tensor, weights: bool = False) -> str:
+    """An edge. One that depends on the graph's input pulls straight; unpacked weights stand beside their operator."""
     pull = 1 if weights else 8
     return '%s -> %s [color="%s", weight=%d, edgetooltip="%s"]' % (maker, reader, _colours(tensor)[1], pull, _string(_told(tensor)))
 
 
-def _end(tensor, node, what):
-    """An input or output of the graph."""
+def _end(tensor: graph_facts.Tensor, node: str, what: str) -> str:
+    """The node of an input or output of the graph."""
     fill, dark = _colours(tensor)
     rows = [_row(_sized(what, 12, bold=True) + "  " + _quoted(_cut(tensor.name))), _row(_typed(tensor))]
     rows += [_row(_quoted(each)) for each in _scaled(tensor)]
@@ -117,8 +121,8 @@ def _end(tensor, node, what):
     return _node(node, _table(rows, 'border="2" style="rounded" color="%s" bgcolor="%s"' % (dark, fill)), tip)
 
 
-def _card(graph, operator, number, node, computed):
-    """An operator with all that goes into it and is not computed."""
+def _card(graph: graph_facts.Graph, operator: graph_facts.Operator, number: int, node: str, computed: set[int]) -> str:
+    """The node of an operator, with all of its inputs that are not computed."""
     outputs = [graph.tensors[each] for each in operator.outputs]
     fill, dark = _colours(outputs[0]) if outputs else OTHER
     frame, width = dark, 1
@@ -137,16 +141,17 @@ def _card(graph, operator, number, node, computed):
     return _node(node, _table(rows, 'border="%d" color="%s" bgcolor="white"' % (width, frame)), "\n".join(names))
 
 
-def _held(tensor, what):
-    """A constant, or a variable that keeps its value from run to run."""
+def _held(tensor: graph_facts.Tensor, what: str) -> Iterator[str]:
+    """Rows for a constant, or for a variable, which keeps its value from run to run."""
     what = what if tensor.data is not None else "variable"
     values = _values(tensor)
     yield _row(_sized("%s %s%s" % (what, _typed(tensor), ": " + _quoted(values) if values else ""), 9, GREY))
-    if what != "bias":  # its scales follow from the input's and the weights'
+    if what != "bias":  # its scales follow from those of the input and the weights
         yield from (_row(_sized("    " + _quoted(each), 9, GREY)) for each in _scaled(tensor))
 
 
-def _given(outputs):
+def _given(outputs: list[graph_facts.Tensor]) -> Iterator[str]:
+    """Rows for what an operator gives."""
     if not 1 < len(outputs) <= PORTS:
         for tensor in outputs[:PORTS]:
             yield _row("<b>→</b> " + _typed(tensor))
@@ -161,8 +166,8 @@ def _given(outputs):
     yield '<tr><td><table border="0" cellspacing="3" cellpadding="3"><tr>%s</tr></table></td></tr>' % "".join(cells)
 
 
-def _legend(file):
-    """Above the graph: what it is, and what the colours mean."""
+def _legend(file: graph_facts.File) -> str:
+    """The label above the graph: what it is, and what the colours mean."""
     counts = graph_facts.describe(file)["types"]
     chips = ["<td><b>types</b></td>"]
     for kind, count in counts.items():
@@ -181,11 +186,11 @@ def _legend(file):
     return '<table border="0" cellspacing="0" cellpadding="2">%s</table>' % "".join(rows)
 
 
-def _headline(file):
+def _headline(file: graph_facts.File) -> str:
     return "TFLite graph, sha256 %s" % file.sha256[:12]
 
 
-def _summary(file):
+def _summary(file: graph_facts.File) -> str:
     main = file.graphs[0]
     count = sum(len(graph.operators) for graph in file.graphs)
     size = "%.1f MB" % (file.size / 1e6) if file.size >= 1e6 else "%.1f kB" % (file.size / 1e3)
@@ -194,34 +199,34 @@ def _summary(file):
     return ", ".join(told + ["%d outputs" % len(main.outputs) if len(main.outputs) != 1 else "1 output"])
 
 
-def _node(node, label, tip):
+def _node(node: str, label: str, tip: str) -> str:
     return '%s [label=<%s>, tooltip="%s"]' % (node, label, _string(tip))
 
 
-def _table(rows, style):
+def _table(rows: list[str], style: str) -> str:
     margin = '<tr><td height="4"></td></tr>'
     return '<table %s cellborder="0" cellspacing="0" cellpadding="2">%s%s</table>' % (style, "".join(rows), margin)
 
 
-def _row(content, fill=""):
+def _row(content: str, fill: str = "") -> str:
     return '<tr><td align="left" balign="left"%s>  %s  </td></tr>' % (' bgcolor="%s"' % fill if fill else "", content)
 
 
-def _typed(tensor):
+def _typed(tensor: graph_facts.Tensor) -> str:
     dark = _colours(tensor)[1]
     return '<font color="%s"><b>%s</b></font> %s' % (dark, _quoted(tensor.kind), _shape(tensor))
 
 
-def _typed_plainly(tensor):
+def _typed_plainly(tensor: graph_facts.Tensor) -> str:
     return "%s %s" % (tensor.kind, _shape(tensor))
 
 
-def _shape(tensor):
+def _shape(tensor: graph_facts.Tensor) -> str:
     return "[%s]" % ", ".join("?" if size == -1 else str(size) for size in tensor.shape)
 
 
-def _scaled(tensor):
-    """The quantisation, as a line or none: one scale, or of each channel its own."""
+def _scaled(tensor: graph_facts.Tensor) -> Iterator[str]:
+    """The quantisation as one line, or none: a single scale, or the range of the channels' scales."""
     if len(tensor.scales) == 1:
         yield "scale %.4g, zero point %d" % (tensor.scales[0], tensor.zero_points[0])
     elif tensor.scales:
@@ -230,8 +235,8 @@ def _scaled(tensor):
         yield "%d channels, scale %.3g to %.3g, %s" % (len(tensor.scales), min(tensor.scales), max(tensor.scales), told)
 
 
-def _values(tensor):
-    """A constant of a few numbers is told by them."""
+def _values(tensor: graph_facts.Tensor) -> str:
+    """The numbers of a constant that has only a few; else ''."""
     kinds = ("int32", "int64", "float32", "bool")
     if tensor.data is None or tensor.kind not in kinds:
         return ""
@@ -239,17 +244,17 @@ def _values(tensor):
     return ", ".join("%.6g" % each for each in values) if 0 < len(values) <= SHOWN_VALUES else ""
 
 
-def _told(tensor):
-    """All of a tensor in one line, for tooltips."""
+def _told(tensor: graph_facts.Tensor) -> str:
+    """All facts about a tensor in one line, for tooltips."""
     return ", ".join([tensor.name or "(no name)", _typed_plainly(tensor), *_scaled(tensor)])
 
 
-def _colours(tensor):
+def _colours(tensor: graph_facts.Tensor) -> tuple[str, str]:
     return COLOURS.get(tensor.kind, OTHER)
 
 
-def _lines(parts):
-    """Short texts, as many to a line as fit."""
+def _lines(parts: Iterable[str]) -> Iterator[str]:
+    """Lines of short texts, as many to a line as fit."""
     line = ""
     for part in (_cut(each) for each in parts):
         if line and len(line) + len(part) > LINE:
@@ -260,15 +265,15 @@ def _lines(parts):
         yield line
 
 
-def _cut(name, length=LINE):
-    """A long name's end tells more than its beginning."""
+def _cut(name: str, length: int = LINE) -> str:
+    """The end of a long name, which tells more than its beginning."""
     return name if len(name) <= length else "…" + name[1 - length :]
 
 
-def _quoted(text):
+def _quoted(text: str) -> str:
     return escape(text.replace(STAND_IN, "\ufffd").replace("\\", STAND_IN), quote=True)
 
 
-def _string(text):
-    """Inside quotes of the DOT language; the only backslash is that of a new line."""
+def _string(text: str) -> str:
+    """A text for inside quotes of the DOT language; its only backslashes are those of new lines."""
     return _quoted(text).replace("\n", "\\n")

@@ -1,34 +1,37 @@
-"""Graphviz without a program, a package or a font of the system: its libraries, as the toolchain carries them, called directly.
+"""Graphviz without a program, a package or a font of the system: the libraries in the toolchain, called directly.
 
-Only the plugins that lay out in ranks and write SVG are loaded. They measure text by tables of their own instead of asking for
-this machine's fonts: a picture is the same wherever it is drawn.
+Only the plugins that lay out in ranks and write SVG are loaded. They measure text by their own tables and not by this
+machine's fonts: a picture is the same wherever it is drawn.
 """
+
+from __future__ import annotations
 
 import ctypes
 import glob
 import os
 import re
 import sysconfig
+from typing import Any
 
 import protocol
 
-FONT = "Helvetica"  # the one sans-serif that the tables know
+FONT = "Helvetica"  # the only sans-serif font in the tables
 WRITTEN = "Helvetica,sans-Serif"  # what Graphviz writes for it
 FAMILIES = "Helvetica,Arial,Liberation Sans,sans-serif"
-# What stands in for Helvetica where it isn't there can be wider by a sixth: text is measured larger than it is shown.
+# Where Helvetica is missing, its substitute can be wider by a sixth: so text is measured larger than it is shown.
 ROOM = 1.18
 PLUGINS = ("core", "dot_layout")
-ONLY_ERRORS = 1  # the level at which Graphviz keeps its warnings to itself
+ONLY_ERRORS = 1  # the level at which Graphviz prints no warnings
 
 
 class _Symbol(ctypes.Structure):
-    """How Graphviz is told of a plugin that is in memory already."""
+    """How Graphviz is told of a plugin that is already in memory."""
 
     _fields_ = [("name", ctypes.c_char_p), ("address", ctypes.c_void_p)]
 
 
-def _library(stem):
-    """A library of the wheel, whose file name carries a hash; those it needs lie beside it and come along."""
+def _library(stem: str) -> ctypes.CDLL:
+    """A library of the wheel, whose file name has a hash in it. It loads the libraries it needs from beside it."""
     found = glob.glob(os.path.join(sysconfig.get_paths()["platlib"], "pygraphviz.libs", "lib%s-*.so*" % stem))
     try:
         return ctypes.CDLL(found[0])
@@ -38,14 +41,16 @@ def _library(stem):
         ) from None
 
 
-def _function(library, name, result, *arguments):
+def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of a library, with the types of its result and its arguments."""
     function = getattr(library, name)
     function.restype, function.argtypes = result, arguments
     return function
 
 
-def _plugins():
-    symbols = (_Symbol * (len(PLUGINS) + 1))()  # the last one stays empty: it ends the list
+def _plugins() -> ctypes.Array[_Symbol]:
+    """The list of plugins, as Graphviz takes it."""
+    symbols = (_Symbol * (len(PLUGINS) + 1))()  # the last one stays empty and ends the list
     for place, plugin in enumerate(PLUGINS):
         name = "gvplugin_%s_LTX_library" % plugin
         address = ctypes.addressof(ctypes.c_char.in_dll(_library("gvplugin_" + plugin), name))
@@ -53,8 +58,8 @@ def _plugins():
     return symbols
 
 
-def svg(text):
-    """A graph in the DOT language, laid out and drawn."""
+def svg(text: str) -> str:
+    """A picture of a graph in the DOT language, laid out and drawn."""
     pointer = ctypes.c_void_p
     graphs, context_of = _library("cgraph"), _library("gvc")
     _function(graphs, "agseterr", ctypes.c_int, ctypes.c_int)(ONLY_ERRORS)

@@ -1,10 +1,14 @@
 """Which output of a finished detector is what, where no PostProcess operator says it by its ports.
 
-A name is believed when running the file doesn't speak against it: boxes have four sides, classes are whole numbers, scores lie
+A name is believed unless a run of the file contradicts it: boxes have four sides, classes are whole numbers, scores lie
 between 0 and 1 and descend.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 import protocol
@@ -17,14 +21,17 @@ KNOWN = {
     "scores": ("scores", "score", "detection_scores"),
     "count": ("count", "number_of_detections", "num_detections", "num_boxes", "number_of_boxes"),
 }
-ANSWER = 'say it in its model.toml, in the order of the file: outputs = ["boxes", "classes", "scores", "count"] below [source]'
+ANSWER = 'name them in its model.toml, in the order of the file: outputs = ["boxes", "classes", "scores", "count"] below [source]'
 NUMBERED = r"(?:StatefulPartitionedCall|Identity|output)(?:[:_](\d))?"
-EXPORTER_ORDER = ("count", "scores", "classes", "boxes")  # the TF2 exporter gives them back to front
+EXPORTER_ORDER = ("count", "scores", "classes", "boxes")  # the TF2 exporter returns them back to front
 TRIED = 3  # pictures of noise
 
 
-def find(model, data, told, packed):
-    """The outputs' names in the file's order, their shapes, and what they are known by."""
+def find(model: Any, data: bytes, told: Sequence[str], packed: Sequence[str]) -> tuple[list[str], list[list[int]], str]:
+    """The outputs' names in the file's order, their shapes, and what they are known by.
+
+    `told` are the names in the recipe, `packed` those in the file's metadata, each empty where there are none.
+    """
     count = len(model.subgraphs[0].outputs)
     if count != len(flat.DETECTION_OUTPUTS):
         raise protocol.Refused("the .tflite has %d outputs; a finished detector has four: boxes, classes, scores, count" % count)
@@ -40,7 +47,9 @@ def find(model, data, told, packed):
     raise protocol.Refused("nothing in the .tflite says which output is what (%s): %s" % (stated, ANSWER))
 
 
-def _ways(model, told, packed, shapes):
+def _ways(
+    model: Any, told: Sequence[str], packed: Sequence[str], shapes: list[list[int]]
+) -> Iterator[tuple[list[str], str, bool]]:
     """Names by every way that the file or the recipe offers, the surest first; and whether they were given on purpose."""
     if told:
         yield list(told), "the recipe's source.outputs", True
@@ -53,30 +62,31 @@ def _ways(model, told, packed, shapes):
         yield _by_number(flat.signed_outputs(model), shapes), "the numbers in its signature", False
 
 
-def _tensor_names(model):
+def _tensor_names(model: Any) -> list[str]:
     graph = model.subgraphs[0]
     return [graph.tensors[each].name.decode() for each in graph.outputs]
 
 
-def _known(names):
+def _known(names: Sequence[str]) -> list[str]:
+    """The meaning of each of these names; '' where it is not known."""
     plain = [re.sub(r"[\s\-]+", "_", re.sub(r":\d+$", "", name.rpartition("/")[2]).strip().lower()) for name in names]
     return [next((meaning for meaning, words in KNOWN.items() if name in words), "") for name in plain]
 
 
-def _by_number(names, shapes):
-    """Exporters number what they return. Whether they begin with the boxes or end with them, the shapes tell."""
-    matches = [re.fullmatch(NUMBERED, name) for name in names]
-    if not all(matches):
+def _by_number(names: Sequence[str], shapes: list[list[int]]) -> list[str]:
+    """Names by number, as exporters number what they return: from the boxes on or back to front, which the shapes show."""
+    matches = [match for match in (re.fullmatch(NUMBERED, name) for name in names) if match]
+    if len(matches) < len(names):
         return []
     numbers = [int(match.group(1) or 0) for match in matches]
     boxes = [number for number, shape in zip(numbers, shapes) if len(shape) == 3 and shape[2] == 4]
     if sorted(numbers) != [0, 1, 2, 3] or boxes not in ([0], [3]):
         return []
-    order = EXPORTER_ORDER if boxes == [3] else flat.DETECTION_OUTPUTS
+    order: Sequence[str] = EXPORTER_ORDER if boxes == [3] else flat.DETECTION_OUTPUTS
     return [order[number] for number in numbers]
 
 
-def _run(data):
+def _run(data: bytes) -> list[list[numpy.ndarray]]:
     """The outputs for a few pictures of noise."""
     import tensorflow as tf  # takes seconds, and most files need no run
 
@@ -97,8 +107,8 @@ def _run(data):
     return values
 
 
-def _against(names, values, sure):
-    """What speaks against the names; where they are only guessed, also that nothing speaks for them."""
+def _against(names: list[str], values: list[list[numpy.ndarray]], sure: bool) -> str:
+    """What contradicts the names; where they are only guessed, also that nothing confirms them; '' where all is well."""
     shown = False
     for outputs in values:
         boxes, classes, scores, count = (outputs[names.index(name)] for name in flat.DETECTION_OUTPUTS)

@@ -1,10 +1,12 @@
-"""What a .tflite says of itself: TFLite metadata and the label file packed behind it. Read from the file alone."""
+"""What a .tflite says about itself: TFLite metadata and the label file packed behind it. Only the file itself is read."""
 
-import collections
+from __future__ import annotations
+
 import io
 import struct
 import zipfile
 import zlib
+from typing import Any, NamedTuple
 
 try:
     from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
@@ -14,51 +16,59 @@ except ImportError:
 NAME = b"TFLITE_METADATA"
 LABELS = "labelmap.txt"
 CHANNELS = 3
-NOTHING = ((), (), None)
-Packed = collections.namedtuple("Packed", "outputs labels pixels")
+
+# What the readers of flatbuffers and of ZIP files raise for damaged ones, and for label files that are named but not packed.
+UNREADABLE = (
+    struct.error, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
-# What the readers of flatbuffers and of ZIP files say of damaged ones, and of files that are named and not packed.
-UNREADABLE = (struct.error, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError)
-UNREADABLE += (zipfile.BadZipFile, zlib.error)
+class Packed(NamedTuple):
+    """Names of the outputs, labels, and (mean, std) of pixels, each empty where the file says nothing."""
+
+    outputs: list[str]
+    labels: list[str]
+    pixels: tuple[list[float], list[float]] | None
 
 
-def read(model, data):
-    """Names of the outputs, labels, and (mean, std) of pixels, each empty where the file says nothing; and warnings."""
+def read(model: Any, data: bytes) -> tuple[Packed, list[str]]:
+    """What the file says about itself; and warnings."""
     entry = _entry(model)
     if entry is None or schema is None:
-        return Packed(*NOTHING), []
+        return Packed([], [], None), []
     try:
         raw = bytearray(bytes(model.buffers[entry.buffer].data))
         told = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAsModelMetadata(raw, 0)).subgraphMetadata[0]
         outputs = [each.name.decode() if each.name else "" for each in told.outputTensorMetadata or []]
         return Packed(outputs, _labels(told, data), _pixels(told)), []
     except UNREADABLE:
-        return Packed(*NOTHING), ["the file's metadata can't be read and is left out"]
+        return Packed([], [], None), ["the file's metadata can't be read and is left out"]
 
 
-def drop(model):
-    """Forget the metadata: the bundle's own is written later."""
+def drop(model: Any) -> None:
+    """Remove the metadata: the bundle's own is written later."""
     entry = _entry(model)
     if entry is not None:
         model.buffers[entry.buffer].data = None
         model.metadata = [each for each in model.metadata if each is not entry]
 
 
-def _entry(model):
+def _entry(model: Any) -> Any:
     return next((each for each in model.metadata or [] if bytes(each.name) == NAME), None)
 
 
-def _pixels(told):
+def _pixels(told: Any) -> tuple[list[float], list[float]] | None:
+    """Mean and std of pixels, each for every channel; None where the file says nothing."""
     for unit in told.inputTensorMetadata[0].processUnits or []:
         if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
             mean, std = ([float(each) for each in getattr(unit.options, key)] for key in ("mean", "std"))
-            return tuple(each * CHANNELS if len(each) == 1 else each for each in (mean, std))
+            return (mean * CHANNELS if len(mean) == 1 else mean, std * CHANNELS if len(std) == 1 else std)
     return None
 
 
-def _labels(told, data):
-    """The label file that an output names; of a file whose outputs name none, the one that is called as usual."""
+def _labels(told: Any, data: bytes) -> list[str]:
+    """The lines of the label file that an output names; where none is named, of the one with the usual name."""
     files = [each for output in told.outputTensorMetadata or [] for each in output.associatedFiles or []]
     kinds = (schema.AssociatedFileType.TENSOR_VALUE_LABELS, schema.AssociatedFileType.TENSOR_AXIS_LABELS)
     names = [each.name.decode() for each in files if each.type in kinds]

@@ -1,6 +1,9 @@
 """How far a converted model gives what its source gives, on the same pictures: raw outputs, and detections."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
@@ -8,30 +11,37 @@ import protocol
 import boxes
 import pictures
 
-SCORE = 0.3  # from here on a detection counts
+if TYPE_CHECKING:
+    from detector import Detector
+    from observations import Observations
+
+SCORE = 0.3  # the lowest score of a detection that counts
 RANK = 1e-12
 
 
-def compare(detector, observations, folder, limits):
-    """What was compared, how far it differs, and what it is held to."""
-    errors, rules = {}, boxes.Matching(limits["iou"], SCORE)
-    own = boxes.Matching(limits["iou"], SCORE)
+def compare(
+    detector: Detector, source: Observations, folder: str, limits: dict[str, Any]
+) -> dict[str, Any]:
+    """What was compared, how far it differs, and the limits it must keep."""
+    errors: dict[str, list[tuple[float, float, float, float]]] = {}
+    rules, own = boxes.Matching(limits["iou"], SCORE), boxes.Matching(limits["iou"], SCORE)
     has_own = False
-    for place, name in enumerate(observations.names):
+    for place, name in enumerate(source.names):
         seen = detector.look(pictures.load(os.path.join(folder, name)))
-        for output, value in observations.raw(place).items():
+        for output, value in source.raw(place).items():
             errors.setdefault(output, []).append(_apart(value, seen.raw.get(output)))
-        if seen.found is not None and observations.found(place) is not None:
-            rules.add(observations.found(place), seen.found)
-            if observations.found(place, "own") is not None:
+        by_rules, by_own = source.found(place), source.found(place, "own")
+        if seen.found is not None and by_rules is not None:
+            rules.add(by_rules, seen.found)
+            if by_own is not None:
                 has_own = True
-                own.add(observations.found(place, "own"), seen.found)
-        protocol.progress(place + 1, len(observations.names), "pictures beside the source")
+                own.add(by_own, seen.found)
+        protocol.progress(place + 1, len(source.names), "pictures compared with the source")
     found = _detections(rules, limits) if detector.detects else None
     says_more = found is not None and not is_silent(found)
-    told = {
-        "against": observations.against,
-        "pictures": len(observations.names),
+    told: dict[str, Any] = {
+        "against": source.against,
+        "pictures": len(source.names),
         "raw_pictures": max((len(each) for each in errors.values()), default=0),
         "raw": [_raw(output, each, limits, says_more) for output, each in sorted(errors.items())],
     }
@@ -42,15 +52,15 @@ def compare(detector, observations, folder, limits):
     return told
 
 
-def is_silent(detections):
-    """Whether neither sees anything: then they agree, and nothing is known."""
+def is_silent(detections: dict[str, Any]) -> bool:
+    """Whether neither model detects anything: then they agree, which proves nothing."""
     return not detections["source"] and not detections["extra"]
 
 
-def _apart(wanted, given):
+def _apart(wanted: numpy.ndarray, given: numpy.ndarray | None) -> tuple[float, float, float, float]:
     """Largest and mean difference, and the largest and mean size of what was wanted."""
     if given is None:
-        raise protocol.Refused("it has an output of its source no more")
+        raise protocol.Refused("it is missing an output that its source has")
     given = numpy.asarray(given, numpy.float32).reshape(-1)
     wanted = numpy.asarray(wanted, numpy.float32).reshape(-1)
     if given.shape != wanted.shape:
@@ -59,11 +69,13 @@ def _apart(wanted, given):
     return float(difference.max()), float(difference.mean()), float(numpy.abs(wanted).max()), float(numpy.abs(wanted).mean())
 
 
-def _raw(name, errors, limits, detections_say_more):
-    """Held to its largest difference where the limits say so; else, where there are no detections to judge by, to the mean."""
+def _raw(
+    name: str, errors: list[tuple[float, float, float, float]], limits: dict[str, Any], detections_say_more: bool
+) -> dict[str, Any]:
+    """How far an output differs. Its largest difference has a limit where the limits say so; else, without detections, its mean."""
     largest, mean, size, mean_size = (numpy.array([each[part] for each in errors]) for part in range(4))
     relative = float(largest.max() / max(size.max(), RANK))
-    told = {
+    told: dict[str, Any] = {
         "name": name,
         "max": float("%.3g" % largest.max()),
         "mean": float("%.3g" % mean.mean()),
@@ -78,13 +90,13 @@ def _raw(name, errors, limits, detections_say_more):
     return told
 
 
-def _detections(matching, limits):
+def _detections(matching: boxes.Matching, limits: dict[str, Any]) -> dict[str, Any]:
     told = matching.as_data("source")
     return dict(told, limit=limits["share"], ok=bool(matching.share >= limits["share"]))
 
 
-def problem(variant, told):
-    """What of it is not as it should be, in words; '' where all is."""
+def problem(variant: str, told: dict[str, Any]) -> str:
+    """The first limit that is not kept, in words; '' where all are kept."""
     for each in told["raw"]:
         if not each.get("ok", True) and "mean_limit" in each:
             return "%s: %s differs from the source's by %.3g of its mean value on average; the limit is %g" % (

@@ -1,34 +1,45 @@
 """Which pictures of a set a step looks at: all, or some of them, the same ones each time."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import protocol
 
 import pictures
 
+if TYPE_CHECKING:
+    from PIL import Image
 
-def of(args, folder):
-    """The names of all pictures of a set, in its own order: those of an evaluation set, those the recipe lists, or the index's."""
+T = TypeVar("T")
+
+
+def of(args: dict[str, Any], folder: str) -> list[str]:
+    """The names of all pictures of a set, in its own order: from an evaluation set, from the recipe, or from the set's index."""
     if args.get("evaluation"):
         images = protocol.read_json(os.path.join(folder, "annotations.json"))["images"]
         return ["images/" + image["file_name"] for image in images]
-    return args.get("pictures") or listed(folder)
+    stated: list[str] = args.get("pictures") or listed(folder)
+    return stated
 
 
-def listed(folder):
+def listed(folder: str) -> list[str]:
     """The pictures that a set's index lists, in its order."""
-    return protocol.read_json(os.path.join(folder, "index.json"))["pictures"]
+    names: list[str] = protocol.read_json(os.path.join(folder, "index.json"))["pictures"]
+    return names
 
 
-def spread(names, most):
+def spread(names: Sequence[T], most: int) -> list[T]:
     """At most so many of them, spread evenly."""
     if len(names) <= most:
         return list(names)
     return [names[place * len(names) // most] for place in range(most)]
 
 
-def load(folder, names, most):
-    """Names and pictures of at most so many of a set; what can't be read is passed over, the calibration tells of it."""
+def load(folder: str, names: Sequence[str], most: int) -> Iterator[tuple[str, Image.Image]]:
+    """Names and pictures of at most so many of a set, without those that can't be read: the calibration reports these."""
     for name in spread(names, most):
         try:
             yield name, pictures.load(os.path.join(folder, name))

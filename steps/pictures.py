@@ -3,6 +3,10 @@
 The Pi's runtime uses this module too: what was verified is what runs there.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy
 from PIL import Image, ImageOps
 
@@ -11,11 +15,11 @@ WHITE = (255, 255, 255, 255)
 
 
 class Unreadable(Exception):
-    """A file that is no picture, or not all of one."""
+    """A file that is not a picture, or only a part of one."""
 
 
-def load(path):
-    """A picture as RGB. EXIF's turn is applied, grey becomes RGB, what is see-through is laid on white."""
+def load(path: str) -> Image.Image:
+    """A picture as RGB, turned as its EXIF data says. Grey becomes RGB; what is transparent is laid on white."""
     try:
         with Image.open(path) as picture:
             return rgb(ImageOps.exif_transpose(picture))
@@ -23,8 +27,8 @@ def load(path):
         raise Unreadable(str(error) or type(error).__name__) from None
 
 
-def rgb(picture):
-    """Grey becomes RGB, what is see-through is laid on white."""
+def rgb(picture: Image.Image) -> Image.Image:
+    """A picture as RGB. Grey becomes RGB; what is transparent is laid on white."""
     if picture.mode in DEEP_GREY:  # 16 bits a pixel: Pillow's own conversion would clip, not scale
         values = numpy.asarray(picture).astype(numpy.int64)
         picture = Image.fromarray((values // (257 if values.max() > 255 else 1)).astype(numpy.uint8))
@@ -34,8 +38,8 @@ def rgb(picture):
     return picture.convert("RGB")
 
 
-def fit(picture, contract):
-    """Pixels 0 to 255 at the network's size, and what share of width and height the picture fills of it.
+def fit(picture: Image.Image, contract: dict[str, Any]) -> tuple[numpy.ndarray, tuple[float, float]]:
+    """Pixels 0 to 255 at the network's size, and the shares of its width and height that the picture fills.
 
     The resize is the one that the Object Detection API trains with.
     """
@@ -50,8 +54,8 @@ def fit(picture, contract):
     return framed, (inner_width / width, inner_height / height)
 
 
-def _resize(pixels, height, width):
-    """Bilinear, corners not aligned, as tf.compat.v1.image.resize does it, in the same order of 32-bit operations."""
+def _resize(pixels: numpy.ndarray, height: int, width: int) -> numpy.ndarray:
+    """Pixels at another size: bilinear, corners not aligned, by the same 32-bit operations as tf.compat.v1.image.resize."""
     top, bottom, down = _neighbours(pixels.shape[0], height)
     left, right, across = _neighbours(pixels.shape[1], width)
     upper, lower = (
@@ -61,14 +65,14 @@ def _resize(pixels, height, width):
     return _between(upper, lower, down[:, numpy.newaxis, numpy.newaxis])
 
 
-def _between(one, other, share):
+def _between(one: numpy.ndarray, other: numpy.ndarray, share: numpy.ndarray) -> numpy.ndarray:
     other -= one  # in place: pictures are large
     other *= share
     other += one
     return other
 
 
-def _neighbours(size, wanted):
+def _neighbours(size: int, wanted: int) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
     """For each place of a side of `wanted` pixels: the two of `size` that it lies between, and its share of the way."""
     place = numpy.arange(wanted, dtype=numpy.float32) * (numpy.float32(size) / numpy.float32(wanted))
     low = numpy.floor(place)
@@ -76,14 +80,15 @@ def _neighbours(size, wanted):
     return before, numpy.minimum(before + 1, size - 1), place - low
 
 
-def normalise(pixels, contract):
+def normalise(pixels: numpy.ndarray, contract: dict[str, Any]) -> numpy.ndarray:
     """What the network takes: (pixel - mean) / std per channel, as a batch of one."""
     mean, std = (numpy.array(contract[name], numpy.float32) for name in ("mean", "std"))
-    return ((pixels - mean) / std)[numpy.newaxis].astype(numpy.float32)
+    batch: numpy.ndarray = ((pixels - mean) / std)[numpy.newaxis].astype(numpy.float32)
+    return batch
 
 
-def as_type(batch, kind, quantization):
-    """The same in the type that a file takes: integers by the file's own scale and zero point."""
+def as_type(batch: numpy.ndarray, kind: Any, quantization: tuple[float, int]) -> numpy.ndarray:
+    """A batch in the type that a file takes: integers by the file's own scale and zero point."""
     if kind == numpy.float32:
         return batch
     scale, zero_point = quantization

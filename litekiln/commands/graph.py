@@ -73,7 +73,7 @@ def _model(file: str) -> Path:
     with model.open("rb") as stream:
         known = begins_as_tflite(stream)
     if not known:
-        msg = f"{file} is no TFLite model: its bytes 4 to 7 don't say TFL3"
+        msg = f"{file} is not a TFLite model: bytes 4 to 7 are not TFL3"
         cause = "it is another kind of file, such as a SavedModel's graph or a page that was downloaded in its place"
         raise SourceError(msg, cause=cause, remedy="name a .tflite file")
     size = model.stat().st_size

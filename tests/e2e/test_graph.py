@@ -183,13 +183,13 @@ operator(model, "SPLIT", [4], made[3:])
 
 # Of each: what is done to the model or to its bytes, and what the refusal says.
 DAMAGE = {
-    "no magic": ("data[4:8] = b'ABCD'", "it is no TFLite model: its bytes 4 to 7 don't say TFL3"),
-    "nothing after the magic": ("data = data[:8]", "it is no whole TFLite model: cut off or damaged"),
-    "cut in the middle": ("data = data[: len(data) // 2]", "it is no whole TFLite model: cut off or damaged"),
-    "cut before its end": ("data = data[:-200]", "it is no whole TFLite model: cut off or damaged"),
-    "a root beyond the end": ("data[:4] = b'\\xff\\xff\\xff\\x7f'", "it is no whole TFLite model: cut off or damaged"),
+    "no magic": ("data[4:8] = b'ABCD'", "it is not a TFLite model: bytes 4 to 7 are not TFL3"),
+    "nothing after the magic": ("data = data[:8]", "it is not a whole TFLite model: it is cut off or damaged"),
+    "cut in the middle": ("data = data[: len(data) // 2]", "it is not a whole TFLite model: it is cut off or damaged"),
+    "cut before its end": ("data = data[:-200]", "it is not a whole TFLite model: it is cut off or damaged"),
+    "a root beyond the end": ("data[:4] = b'\\xff\\xff\\xff\\x7f'", "it is not a whole TFLite model: it is cut off or damaged"),
     "zeros": ("data[8:] = bytes(len(data) - 8)", "it has no operators: there is nothing to draw"),
-    "noise": ("data[8:] = bytes(range(7, 250)) * 9", "it is no whole TFLite model: cut off or damaged"),
+    "noise": ("data[8:] = bytes(range(7, 250)) * 9", "it is not a whole TFLite model: it is cut off or damaged"),
     "no graph": ("model.subgraphs = []", "it has no operators: there is nothing to draw"),
     "no operators": ("graph.operators = []", "it has no operators: there is nothing to draw"),
     "an operator of no kind": ("graph.operators[1].opcodeIndex = 9", "operator 1 is of kind 9, there are 4"),
@@ -200,8 +200,8 @@ DAMAGE = {
     "a buffer beyond": ("graph.tensors[1].buffer = 50", "tensor 1 has buffer 50, there are 3"),
     "weights too short": ("graph.tensors[1].shape = [9, 3, 3, 2]", "tensor 1 has 54 bytes, its type and shape need 162"),
     "scales without zero points": ("graph.tensors[1].quantization.zeroPoint = [0]", "tensor 1 has 3 scales and 1 zero points"),
-    "a scale that is none": ("graph.tensors[3].quantization.scale = [float('nan')]", "tensor 3 has a scale that is no number"),
-    "too many": ("graph.operators = graph.operators * 1251", "it has 5004 operators; of more than 5000 nobody can read a picture"),
+    "a scale that is none": ("graph.tensors[3].quantization.scale = [float('nan')]", "tensor 3 has a scale that is not a number"),
+    "too many": ("graph.operators = graph.operators * 1251", "it has 5004 operators; nobody can read a picture of more than 5000"),
 }
 DAMAGED = r"""
 found = {}
@@ -262,7 +262,7 @@ print(json.dumps(said))
 def test_reading_has_an_end_and_its_memory_too() -> None:
     endless, large = _run(ENDLESS)
     assert endless.endswith("s: it is damaged, or made to be endless")
-    assert large == "it is no whole TFLite model: cut off or damaged"
+    assert large == "it is not a whole TFLite model: it is cut off or damaged"
 
 
 def test_where_graphviz_has_no_build_that_is_said() -> None:
@@ -276,7 +276,7 @@ def test_the_command_refuses_a_damaged_file_and_leaves_nothing(work: Path, inv: 
     (work / "half.tflite").write_bytes(bytes(written[: len(written) // 2]))
     run = inv("graph", "--file", "half.tflite", "--engine", "venv")
     assert (run.returncode, "Traceback" in run.stdout + run.stderr) == (6, False), run.stdout + run.stderr
-    assert "graph: it is no whole TFLite model: cut off or damaged" in run.stdout
+    assert "graph: it is not a whole TFLite model: it is cut off or damaged" in run.stdout
     assert not (work / "half.svg").exists()
     drawn = inv("graph", "--file", "whole.tflite", "--engine", "venv", "--dot", "--json")
     assert drawn.returncode == 0, drawn.stdout + drawn.stderr

@@ -181,7 +181,7 @@ def test_the_pis_runtime_uses_nothing_that_is_left_out_of_its_image(path: Path) 
 @pytest.mark.parametrize("name", SHARED)
 def test_what_the_pi_shares_needs_nothing_of_tensorflow_or_the_other_steps(name: str) -> None:
     imported = set(_imports(ROOT / "steps" / f"{name}.py"))
-    assert imported <= {*SHARED, "numpy", "PIL", "collections", "json", "os"}
+    assert imported <= {*SHARED, "__future__", "typing", "numpy", "PIL", "collections", "json", "os"}
 
 
 @pytest.mark.parametrize(

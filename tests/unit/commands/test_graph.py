@@ -84,7 +84,7 @@ def test_a_file_that_may_not_be_read(model: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL2 and the rest", b"<html>not found</html>", b"PK\3\4" * 9])
 def test_what_is_no_tflite_model(model: Path, content: bytes) -> None:
     model.write_bytes(content)
-    assert _refused(model) == f"10: {model} is no TFLite model: its bytes 4 to 7 don't say TFL3"
+    assert _refused(model) == f"10: {model} is not a TFLite model: bytes 4 to 7 are not TFL3"
 
 
 def test_a_file_larger_than_any_model(model: Path) -> None:
@@ -168,10 +168,10 @@ def _umask() -> int:
 
 @pytest.mark.usefixtures("_this_python")
 def test_a_refused_file_leaves_an_older_picture_alone(project: Project, model: Path, tmp_path: Path) -> None:
-    write_program(project, 'raise protocol.Refused("it is no whole TFLite model: cut off or damaged")', "draw_graph.py")
+    write_program(project, 'raise protocol.Refused("it is not a whole TFLite model: it is cut off or damaged")', "draw_graph.py")
     target = tmp_path / "picture.svg"
     target.write_text("an older picture")
-    with pytest.raises(StepRefused, match="graph: it is no whole TFLite model: cut off or damaged"):
+    with pytest.raises(StepRefused, match="graph: it is not a whole TFLite model: it is cut off or damaged"):
         _draw(project, model, target)
     assert target.read_text() == "an older picture"
 
@@ -192,7 +192,7 @@ def test_a_folder_that_may_not_be_written(project: Project, model: Path, tmp_pat
     [
         (["--file", "no.tflite"], 2, "--file no.tflite: there is no such file"),
         (["--file", "models"], 2, "--file models: that is a folder"),
-        (["--file", "models/demo/model.toml"], 10, "models/demo/model.toml is no TFLite model"),
+        (["--file", "models/demo/model.toml"], 10, "models/demo/model.toml is not a TFLite model"),
         (["--file", "elsewhere/detect.tflite", "--out", "models"], 2, "that is a folder"),
         (["--file", "elsewhere/detect.tflite", "--out", "no/x.svg"], 2, "there is no folder"),
         (["--file", "elsewhere/detect.tflite"], 4, "toolchains/tiny/requirements.lock is out of date"),
