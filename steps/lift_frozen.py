@@ -1,11 +1,15 @@
-"""Make of a frozen graph what modern converters take: a SavedModel whose PostProcess operator is their own, and a contract.
+"""Turn a frozen graph into what modern converters take: a SavedModel whose PostProcess operator is their own, and a contract.
 
 The graph is TF1's tflite_graph.pb, exported by the step before or given as it is. Its input and outputs are found in it. Fake-quant
-nodes stay in the copy for TF1's converter and go from the SavedModel: what is quantized from that is calibrated anew.
+nodes stay in the copy for TF1's converter and are removed from the SavedModel: what is quantized from that is calibrated anew.
 """
+
+from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 import numpy
 import protocol
@@ -22,7 +26,8 @@ IMAGE_TENSORS = ("image_tensor", "encoded_image_string_tensor", "tf_example")
 BOX_SIDES = 4
 
 
-def lift(args):
+def lift(args: dict[str, Any]) -> dict[str, Any]:
+    """The contract, and what the exporting step found out about the graph."""
     folder = protocol.input_path("frozen")
     path = os.path.join(folder, GRAPH) if os.path.isdir(folder) else protocol.input_path("graph")
     graph = _read(path)
@@ -46,27 +51,29 @@ def lift(args):
     return dict(kept, contract=contract)
 
 
-def _read(path):
+def _read(path: str) -> Any:
+    """The graph in a file."""
     graph = tf.compat.v1.GraphDef()
     with open(path, "rb") as stream:
         try:
             graph.ParseFromString(stream.read())
         except Exception as error:  # protobuf's own DecodeError, which differs between its implementations
-            raise protocol.Refused("the frozen graph can't be read: it is damaged or no GraphDef (%s)" % error) from None
+            raise protocol.Refused("the frozen graph can't be read: it is damaged or not a GraphDef (%s)" % error) from None
     if not graph.node:
         raise protocol.Refused("the frozen graph is empty")
     return graph
 
 
-def _postprocess(graph):
+def _postprocess(graph: Any) -> Any:
+    """The PostProcess operator, or None."""
     found = [node for node in graph.node if node.op == POSTPROCESS]
     if len(found) > 1:
         raise protocol.Refused("the graph has %d PostProcess operators, expected one" % len(found))
     return found[0] if found else None
 
 
-def _image(graph):
-    """The one input, and its size."""
+def _image(graph: Any) -> tuple[str, list[int]]:
+    """The name of the one input, and its shape."""
     found = [node for node in graph.node if node.op == "Placeholder"]
     names = [node.name for node in found]
     if any(name in IMAGE_TENSORS for name in names):
@@ -82,8 +89,8 @@ def _image(graph):
     return names[0], [1] + shape[1:]
 
 
-def _heads(graph, last):
-    """What goes into the PostProcess operator; without one, what the exporter calls so."""
+def _heads(graph: Any, last: Any) -> tuple[str, str, numpy.ndarray]:
+    """What goes into the PostProcess operator; without one, the nodes that have the exporter's names for it."""
     nodes = {node.name: node for node in graph.node}
     if last:
         encodings, predictions, anchors = (name.partition(":")[0].lstrip("^") for name in last.input[:3])
@@ -98,23 +105,24 @@ def _heads(graph, last):
     return encodings, predictions, _constant(nodes, anchors)
 
 
-def _constant(nodes, name):
+def _constant(nodes: Mapping[str, Any], name: str) -> numpy.ndarray:
     """A constant's value, also behind identities."""
     node = nodes[name]
     while node.op == "Identity":
         node = nodes[node.input[0].partition(":")[0]]
     if node.op != "Const":
-        raise protocol.Refused("the graph's anchors are no constant (%s)" % node.op)
-    value = tf.make_ndarray(node.attr["value"].tensor).astype(numpy.float32)
+        raise protocol.Refused("the graph's anchors are not a constant (%s)" % node.op)
+    value: numpy.ndarray = tf.make_ndarray(node.attr["value"].tensor).astype(numpy.float32)
     if value.ndim != 2 or value.shape[1] != BOX_SIDES:
         raise protocol.Refused("the graph's anchors have shape %s, expected [number, 4]" % list(value.shape))
     return value
 
 
-def _detections(last, slots, facts):
-    """How boxes are made: what the operator's attributes say; without one, what the configuration said."""
+def _detections(last: Any, slots: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """How boxes are made: what the operator's attributes say; without an operator, what the configuration said."""
     if not last:
-        return facts["detections"] if "detections" in facts else {"classes": 0, "max_detections": 0}
+        told: dict[str, Any] = facts.get("detections", {"classes": 0, "max_detections": 0})
+        return told
     attr = last.attr
     scales = {"y": attr["y_scale"].f, "x": attr["x_scale"].f, "height": attr["h_scale"].f, "width": attr["w_scale"].f}
     classes, most = attr["num_classes"].i, attr["max_detections"].i
@@ -132,31 +140,31 @@ def _detections(last, slots, facts):
     }
 
 
-def _check_range(contract):
+def _check_range(contract: dict[str, Any]) -> None:
     if contract["range"][0] == contract["range"][1]:
         raise protocol.Refused("mean %s and std %s leave no range of pixels" % (contract["mean"], contract["std"]))
 
 
-def _network(graph, image, encodings, predictions):
+def _network(graph: Any, image: str, encodings: str, predictions: str) -> Any:
     """The graph up to its raw outputs, without fake quantization, as a function."""
     plain = tf.compat.v1.graph_util.extract_sub_graph(fake_quant.without(graph), [image, encodings, predictions])
     try:
         wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(plain, name=""), [])
         elements = [wrapped.graph.as_graph_element(name + ":0") for name in (image, encodings, predictions)]
     except (ValueError, KeyError) as error:
-        raise protocol.Refused("TensorFlow %s can't take the graph in: %s" % (tf.__version__, error)) from None
+        raise protocol.Refused("TensorFlow %s can't import the graph: %s" % (tf.__version__, error)) from None
     return wrapped.prune(elements[0], elements[1:])
 
 
-def _save(network, anchors, contract, shape):
-    """A SavedModel in the form that TF2's exporter writes: the operator is an empty function that the converter knows by name."""
+def _save(network: Any, anchors: numpy.ndarray, contract: dict[str, Any], shape: list[int]) -> None:
+    """Write a SavedModel like TF2's exporter: the operator is an empty function that the converter knows by name."""
     module = tf.Module()
 
-    def raw(image):
+    def raw(image: Any) -> Any:
         encodings, predictions = network(image)
         return {"box_encodings": tf.identity(encodings), "class_predictions": tf.identity(predictions)}
 
-    def detect(image):
+    def detect(image: Any) -> Any:
         found = raw(image)
         made = _postprocess_function(contract)(found["box_encodings"], found["class_predictions"], tf.constant(anchors))
         return dict(zip(("boxes", "classes", "scores", "count"), made))
@@ -166,7 +174,8 @@ def _save(network, anchors, contract, shape):
     tf.saved_model.save(module, protocol.output_path("saved_model"), signatures=module.function)
 
 
-def _postprocess_function(contract):
+def _postprocess_function(contract: dict[str, Any]) -> Any:
+    """The empty function that stands for the PostProcess operator, with its options in its name."""
     options = contract["postprocess"]
     scales = options["scales"]
     numbers = {
@@ -183,12 +192,11 @@ def _postprocess_function(contract):
     }
     attributes = " ".join('attr { key: "%s" value { %s } }' % item for item in numbers.items())
 
-    @tf.function(experimental_implements='name: "%s" %s' % (POSTPROCESS, attributes))
-    def detections(encodings, predictions, anchors):
+    def detections(encodings: Any, predictions: Any, anchors: Any) -> Any:
         zero = tf.constant(0.0)
         return zero, tf.identity(zero), tf.identity(zero), tf.identity(zero)
 
-    return detections
+    return tf.function(detections, experimental_implements='name: "%s" %s' % (POSTPROCESS, attributes))
 
 
 if __name__ == "__main__":

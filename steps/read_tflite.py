@@ -1,9 +1,12 @@
 """Read a finished .tflite: what goes in, which output is what, its labels; then name and order its outputs as bundles have them.
 
-Nothing else of its graph changes. What can't be known for sure is refused, with what to write into the recipe instead.
+Nothing else in its graph changes. A file that leaves something uncertain is refused, with what to write into the recipe.
 """
 
+from __future__ import annotations
+
 import struct
+from typing import Any
 
 import numpy
 import protocol
@@ -12,13 +15,14 @@ import flat
 import output_names
 import packed_metadata
 
-PIXELS = "write what a pixel becomes into its model.toml: [input] mean = 127.5, std = 127.5 for -1 to 1; 0 and 255 for 0 to 1"
+PIXELS = "say in its model.toml what a pixel becomes: [input] mean = 127.5, std = 127.5 for -1 to 1; 0 and 255 for 0 to 1"
 INPUT_TYPES = ("float32", "uint8", "int8")
 LOWEST = {"uint8": 0, "int8": -128}  # the integer that stands for a pixel of 0
 TOLERANCE = 0.02
 
 
-def read(args):
+def read(args: dict[str, Any]) -> dict[str, Any]:
+    """The file's contract, how its outputs were found, and how many labels are packed in it."""
     with open(protocol.input_path("model"), "rb") as stream:
         data = stream.read()
     model = _parse(data)
@@ -49,16 +53,16 @@ def read(args):
     return {"contract": contract, "outputs_found_by": found_by, "labels_packed": len(packed.labels), "warnings": warnings}
 
 
-def _parse(data):
+def _parse(data: bytes) -> Any:
     if data[4:8] != b"TFL3":
-        raise protocol.Refused("the source is no TFLite model: it does not bear TFL3 in its first bytes")
+        raise protocol.Refused("the source is not a TFLite model: its first bytes do not contain TFL3")
     try:
         return flat.read(bytearray(data))
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError):
-        raise protocol.Refused("the .tflite is damaged or not whole: fetch or copy it again") from None
+        raise protocol.Refused("the .tflite is damaged or incomplete: fetch or copy it again") from None
 
 
-def _check_usable(model):
+def _check_usable(model: Any) -> None:
     if len(model.subgraphs) != 1:
         raise protocol.Refused(
             "the .tflite has %d subgraphs: it branches or loops, which can't be checked here. "
@@ -84,19 +88,19 @@ def _check_usable(model):
         raise protocol.Refused("the input is of type %s, expected %s" % (flat.TYPES[entry.type], ", ".join(INPUT_TYPES)))
 
 
-def _size(model):
+def _size(model: Any) -> dict[str, Any]:
     graph = model.subgraphs[0]
     _, height, width, _ = (int(size) for size in graph.tensors[graph.inputs[0]].shape)
     return {"height": height, "width": width}
 
 
-def _pixels(model, args, packed):
-    """What a pixel becomes: as the recipe says, or the metadata, or the input's scale. Where two say it, they must agree."""
+def _pixels(model: Any, args: dict[str, Any], packed: packed_metadata.Packed) -> dict[str, Any]:
+    """What a pixel becomes, by the recipe, the metadata or the input's scale. Recipe and metadata must agree."""
     told = (args["mean"], args["std"]) if "mean" in args else None
     if told and packed.pixels and not numpy.allclose(_ends(*told), _ends(*packed.pixels), atol=TOLERANCE * _spread(*told)):
         raise protocol.Refused(
             "the recipe's [input] has mean %s and std %s, the file's metadata mean %s and std %s: "
-            "one of them is wrong; without [input] the metadata counts" % (told + packed.pixels)
+            "one of them is wrong; without [input] the metadata counts" % (*told, *packed.pixels)
         )
     mean, std = told or packed.pixels or _by_scale(model)
     ends, resize = _ends(mean, std), args.get("resize", "stretch")
@@ -109,18 +113,19 @@ def _pixels(model, args, packed):
     }
 
 
-def _ends(mean, std):
+def _ends(mean: list[float], std: list[float]) -> list[list[float]]:
     """What black and white become, per channel."""
     return [[(pixel - each) / by for each, by in zip(mean, std)] for pixel in (0.0, 255.0)]
 
 
-def _spread(mean, std):
+def _spread(mean: list[float], std: list[float]) -> float:
+    """The largest distance between what black and white become."""
     black, white = _ends(mean, std)
     return max(abs(high - low) for low, high in zip(black, white))
 
 
-def _by_scale(model):
-    """From an integer input's scale. Pixels from 0 to 1 are not taken on trust: most files that say so were calibrated wrongly."""
+def _by_scale(model: Any) -> tuple[list[float], list[float]]:
+    """Mean and std by an integer input's scale. Pixels from 0 to 1 are refused: most such files were calibrated wrongly."""
     entry = flat.describe(model)["inputs"][0]
     if entry["scale"] is None:
         raise protocol.Refused("neither metadata nor an input scale says what the pixels are: %s" % PIXELS)
@@ -135,8 +140,8 @@ def _by_scale(model):
     )
 
 
-def _postprocess(options):
-    """What the operator's own options say."""
+def _postprocess(options: dict[str, Any]) -> dict[str, Any]:
+    """What the operator's own options say about boxes."""
     found = int(options["max_detections"])
     iou, score = (round(float(options["nms_%s_threshold" % name]), 10) for name in ("iou", "score"))
     scales = {name: float(options["%s_scale" % short]) for name, short in flat.SCALES.items()}

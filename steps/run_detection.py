@@ -1,10 +1,13 @@
 """Run a TF2 checkpoint by the Object Detection API's own code on pictures: its resizing, its network, its last steps.
 
-Nothing of the export is used, neither its graph nor what it says of pixels: what verify holds a converted file against was made
-another way.
+Nothing from the export is used, neither its graph nor what it says about pixels: verify compares a converted file with results
+that were made another way.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import numpy
 import protocol
@@ -19,7 +22,8 @@ import picture_names
 import weights
 
 
-def run(args):
+def run(args: dict[str, Any]) -> dict[str, Any]:
+    """What was run, on which pictures."""
     config = api_config.as_trained(protocol.input_path("config"))
     model = _restored(config, os.path.join(protocol.input_path("checkpoint"), args["prefix"]))
     detect = tf.function(lambda image: _detect(model, image), [tf.TensorSpec([1, None, None, 3], tf.float32)])
@@ -34,8 +38,8 @@ def run(args):
     return writer.write()
 
 
-def _restored(config, prefix):
-    """The model with the checkpoint's weights, each of them: the API is content with fewer."""
+def _restored(config: Any, prefix: str) -> Any:
+    """The model with all of the checkpoint's weights. The API itself does not complain when some are missing."""
     if config.model.HasField("center_net"):
         center_net.mend(config.model.center_net, {})
     with center_net.without_downloads():
@@ -46,7 +50,7 @@ def _restored(config, prefix):
     return model
 
 
-def _detect(model, image):
+def _detect(model: Any, image: Any) -> Any:
     """The network's predictions, decoded, and the API's own detections."""
     resized, shapes = model.preprocess(image)
     predicted = model.predict(resized, shapes)
@@ -66,12 +70,14 @@ def _detect(model, image):
     return given
 
 
-def _noted(given, options, most):
+def _noted(
+    given: dict[str, Any], options: dict[str, Any] | None, most: int
+) -> tuple[dict[str, numpy.ndarray], boxes.Found, boxes.Found | None]:
     """Raw outputs, detections by the operator's rules, and the API's own."""
     count = min(int(given["count"]), most)
     own = boxes.Found(*(given[key][:count] for key in ("boxes", "classes", "scores")))
     own = own._replace(classes=own.classes.astype(int))
-    if options is None:  # CenterNet's are shares of the picture itself already, without what it was padded with
+    if options is None:  # CenterNet's boxes are already shares of the picture without its padding
         return {}, own, None
     own = boxes.framed(own, given["shares"])
     by_rules = boxes.choose(given["decoded"], given["class_predictions"], options)

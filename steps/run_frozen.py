@@ -1,9 +1,13 @@
-"""Run TF1's frozen graph on pictures, in a session as TF1 does it: as it is, and without its fake quantization where it has that.
+"""Run TF1's frozen graph on pictures, in a session as TF1 does it: as it is, or without its fake quantization.
 
-A quantization-aware graph's float variants are made without it, its integer variants with it: each is compared with its own.
+The float variants of a quantization-aware graph are made without fake quantization, its integer variants with it: each is compared
+with the graph that it was made from.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import numpy
 import protocol
@@ -18,7 +22,8 @@ import pictures
 GRAPH = "tflite_graph.pb"
 
 
-def run(args):
+def run(args: dict[str, Any]) -> dict[str, Any]:
+    """What was run, on which pictures."""
     exported, folder = protocol.input_path("exported"), protocol.input_path("pictures")
     contract = protocol.read_json(os.path.join(exported, "contract.json"))
     anchors = numpy.load(os.path.join(exported, "anchors.npy"))
@@ -42,14 +47,16 @@ def run(args):
     return writer.write()
 
 
-def _read(path):
+def _read(path: str) -> Any:
+    """The graph in a file."""
     graph = tf.GraphDef()
     with open(path, "rb") as stream:
         graph.ParseFromString(stream.read())
     return graph
 
 
-def _imported(definition):
+def _imported(definition: Any) -> Any:
+    """The graph of a definition, ready for a session."""
     graph = tf.Graph()
     with graph.as_default():
         tf.import_graph_def(definition, name="")

@@ -1,6 +1,9 @@
 """Run a source that is a Keras file, a SavedModel or a function on pictures, by the source's own code."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import protocol
 import tensorflow as tf
@@ -14,7 +17,8 @@ import pictures
 WORDS = {"keras": "the Keras model", "saved-model": "the SavedModel", "function": "the function"}
 
 
-def run(args):
+def run(args: dict[str, Any]) -> dict[str, Any]:
+    """What was run, on which pictures."""
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
     folder = protocol.input_path("pictures")
     names = picture_names.of(args, folder)
@@ -30,15 +34,19 @@ def run(args):
     return writer.write()
 
 
-def _loader(kind):
-    """The exporter that knows how to load a source of this kind. Each needs its own toolchain: only that one is imported."""
+def _loader(kind: str) -> Any:
+    """The exporter that loads a source of this kind. Each needs its own toolchain, so only this one is imported."""
     if kind == "keras":
-        import export_keras as loader
-    elif kind == "saved-model":
-        import export_saved_model as loader
-    else:
-        import export_function as loader
-    return loader
+        import export_keras
+
+        return export_keras
+    if kind == "saved-model":
+        import export_saved_model
+
+        return export_saved_model
+    import export_function
+
+    return export_function
 
 
 if __name__ == "__main__":

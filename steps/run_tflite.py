@@ -1,6 +1,9 @@
-"""Run a finished .tflite as its publisher gave it: its outputs are told apart by what they were found to be when it was read."""
+"""Run a finished .tflite as its publisher gave it. Which output is what was found out when the file was read."""
+
+from __future__ import annotations
 
 import os
+from typing import Any
 
 import protocol
 
@@ -11,7 +14,8 @@ import picture_names
 import pictures
 
 
-def run(args):
+def run(args: dict[str, Any]) -> dict[str, Any]:
+    """What was run, on which pictures."""
     exported, folder = protocol.input_path("exported"), protocol.input_path("pictures")
     contract = protocol.read_json(os.path.join(exported, "contract.json"))
     model = interpreter.Interpreter(protocol.input_path("model"), num_threads=1)

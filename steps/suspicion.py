@@ -1,17 +1,23 @@
 """When a model is far from what it should be: find the likely mistake by trying the usual ones.
 
-The model is run again with its pictures fed in other ways and its outputs read in other ways. A way by which it suddenly does
-what it should names the mistake.
+The model is run again with its pictures fed in other ways and its outputs read in other ways. If one of these ways suddenly works,
+it shows what the mistake is.
 """
 
-import collections
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 import boxes
 
-PICTURES = 32  # on which each way is tried
-BETTER = 0.1  # a way that names a mistake scores at least so much more
+if TYPE_CHECKING:
+    Detect = Callable[[Image.Image], boxes.Found]
+
+PICTURES = 32  # each way is tried on so many
+BETTER = 0.1  # a way must score at least so much more to be called the likely mistake
 PIXELS = (
     ("pixels from -1 to 1", [127.5] * 3, [127.5] * 3),
     ("pixels from 0 to 1", [0.0] * 3, [255.0] * 3),
@@ -20,12 +26,18 @@ PIXELS = (
 )
 EXCHANGED = "red and blue exchanged"
 
-# `contract` is how pictures are fed, `exchanged` whether as BGR, `read` what is made of what it finds.
-Way = collections.namedtuple("Way", "what contract exchanged read")
+
+class Way(NamedTuple):
+    """`contract` is how pictures are fed, `exchanged` whether as BGR, `read` turns what was found into detections."""
+
+    what: str
+    contract: dict[str, Any]
+    exchanged: bool
+    read: Callable[[boxes.Found], boxes.Found]
 
 
-def ways(contract):
-    """Every usual mistake, except what the model is fed with already."""
+def ways(contract: dict[str, Any]) -> Iterator[Way]:
+    """Every usual mistake, except the way that is in use."""
     for what, mean, std in PIXELS:
         if (mean, std) != (list(contract["mean"]), list(contract["std"])):
             yield Way(what, dict(contract, mean=mean, std=std), False, _as_it_is)
@@ -38,13 +50,19 @@ def ways(contract):
     yield Way("class numbers one lower", contract, False, lambda found: _shifted(found, -1))
 
 
-def investigate(contract, look, score, now, others=()):
+def investigate(
+    contract: dict[str, Any],
+    look: Callable[[dict[str, Any]], Detect],
+    score: Callable[[Detect], float],
+    now: float,
+    others: Iterable[tuple[str, float]] = (),
+) -> dict[str, Any]:
     """Each way with its score, and the likely mistake, '' where no way is much better.
 
-    `look(contract)` gives a function that detects in a picture fed so; `score(detect)` says how good that is, from 0 to 1; `now` is
-    the score as things are; `others` are ways that were tried already, with their scores.
+    `look(contract)` gives a function that detects in a picture fed by this contract; `score(detect)` says how good that is, from
+    0 to 1; `now` is the present score; `others` are ways that were tried before, with their scores.
     """
-    tried = []
+    tried: list[dict[str, Any]] = []
     for way in ways(contract):
         tried.append({"what": way.what, "score": round(score(_detect(look(way.contract), way)), 4)})
     tried += [{"what": what, "score": round(each, 4)} for what, each in others]
@@ -53,37 +71,39 @@ def investigate(contract, look, score, now, others=()):
     return {"now": round(now, 4), "tried": tried, "likely": likely}
 
 
-def in_words(found, measure):
+def in_words(found: dict[str, Any], measure: str) -> str:
     """What to tell a person who has to find the mistake."""
     if not found["likely"]:
         return (
-            "Tried %d other ways to feed it and to read it: none is much better. So it is likely none of normalisation, channels, "
-            "box order or labels, but the weights, the batch normalisation's statistics or the calibration pictures"
+            "Tried %d other ways to feed it and to read it: none is much better. So the mistake is likely not in normalisation, "
+            "channels, box order or labels, but in the weights, the batch normalisation's statistics or the calibration pictures"
             % len(found["tried"])
         )
     score = next(each["score"] for each in found["tried"] if each["what"] == found["likely"])
     return "Likely: with %s it has %s %.3f instead of %.3f" % (found["likely"], measure, score, found["now"])
 
 
-def _detect(detect, way):
-    def detected(picture):
+def _detect(detect: Detect, way: Way) -> Detect:
+    """A function that detects, fed and read in this way."""
+
+    def detected(picture: Image.Image) -> boxes.Found:
         return way.read(detect(_exchange(picture) if way.exchanged else picture))
 
     return detected
 
 
-def _exchange(picture):
+def _exchange(picture: Image.Image) -> Image.Image:
     red, green, blue = picture.split()
     return Image.merge("RGB", (blue, green, red))
 
 
-def _as_it_is(found):
+def _as_it_is(found: boxes.Found) -> boxes.Found:
     return found
 
 
-def _sides_exchanged(found):
+def _sides_exchanged(found: boxes.Found) -> boxes.Found:
     return found._replace(boxes=found.boxes[:, [1, 0, 3, 2]])
 
 
-def _shifted(found, by):
+def _shifted(found: boxes.Found, by: int) -> boxes.Found:
     return boxes.Found(found.boxes, found.classes + by, found.scores)

@@ -1,19 +1,23 @@
-"""Take a .tflite that was made elsewhere, by TF1's converter or its publisher: hold it to its variant's name, and finish it."""
+"""Take a .tflite from TF1's converter or from its publisher: check that it is what its variant's name says, and finish it."""
+
+from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 import protocol
 
 import converted
 import flat
 
-MADE = "detect.tflite"  # by TF1's converter
-PICTURE = "graph-tf1.dot"  # as TF1's converter draws it
-FINISHED = "model.tflite"  # by a publisher; its outputs were named when it was read
+MADE = "detect.tflite"  # from TF1's converter
+PICTURE = "graph-tf1.dot"  # drawn by TF1's converter
+FINISHED = "model.tflite"  # from a publisher; its outputs got their names when it was read
 
 
-def take(args):
+def take(args: dict[str, Any]) -> dict[str, Any]:
+    """What was made of the file, as every converting step tells it."""
     exported = protocol.input_path("exported")
     contract = converted.read_contract(exported)
     made = os.path.join(protocol.input_path("made"), MADE)
@@ -25,8 +29,8 @@ def take(args):
     return converted.finish(model, args, contract)
 
 
-def _finish_tf1(model, variant, exported, contract):
-    """What today's converter does and TF1's doesn't: the same bytes each time, outputs with names."""
+def _finish_tf1(model: Any, variant: str, exported: str, contract: dict[str, Any]) -> None:
+    """Do what today's converter does and TF1's doesn't: the same bytes each time, outputs with names."""
     shutil.copyfile(os.path.join(protocol.input_path("made"), PICTURE), protocol.output_path(PICTURE))
     flat.settle_options(model)
     if variant.endswith("-raw"):

@@ -1,9 +1,14 @@
 """Where an integer model's error comes from, tensor by tensor, and what would help: measured, not guessed.
 
-The calibrated model is a float model whose tensors have the names of the quantized one's, so the result of each operator can be
-held against what it should be. Then what may help is tried: the operators that add most noise kept in float, and 16 bits between
-operators.
+The calibrated model is a float model whose tensors have the same names as those of the quantized one, so the result of each
+operator can be compared with what it should be. Then two remedies are tried: to keep the operators that add most noise in float,
+and 16 bits between operators.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
@@ -15,18 +20,21 @@ import flat
 import picture_names
 import pictures
 
+if TYPE_CHECKING:
+    Look = tuple[list[numpy.ndarray], boxes.Found | None]  # the numbers at a model's end, and its detections
+
 PIXELS = 64 * 160 * 160  # of all pictures together: large networks are traced on fewer pictures
 FEWEST, MOST = 4, 32
 WORST = 10
-SCORE, ALIKE = 0.3, 0.5  # from here on a detection counts, and is the same
+SCORE, ALIKE = 0.3, 0.5  # the lowest score of a detection that counts, and the minimum IoU to count as the same box
 SILENCE, CEILING = 1e-20, 99.0
-HELPS = 0.01  # so much more of the detections that are the same as float32's, or ...
-CLEARER = 3.0  # ... so many decibels less noise at the end
+# What a remedy must gain: this share of detections that are the same as float32's; without detections, so many decibels.
+HELPS, CLEARER = 0.01, 3.0
 INT8, INT16 = "int8", "int16x8"
 
 
-def trace(args):
-    """A model that can't be looked into is none the worse for that: then it is said, and nothing is refused."""
+def trace(args: dict[str, Any]) -> dict[str, Any]:
+    """By variant, where its error comes from. A model that can't be traced is not refused for that: a warning says why."""
     try:
         return _trace(args)
     except (protocol.Refused, RuntimeError, ValueError) as error:
@@ -34,27 +42,27 @@ def trace(args):
         return {"warnings": ["was not traced, so where its error comes from is not known: %s" % told]}
 
 
-def _trace(args):
+def _trace(args: dict[str, Any]) -> dict[str, Any]:
     calibrated = protocol.input_path("calibrated")
     contract = converted.read_contract(calibrated)
     if any(name.startswith(flat.FLEX) for name, _ in flat.operators(convert_integer.read(calibrated))):
-        return {}  # without delegates, whose tensors can't be looked at, nothing runs full TensorFlow's operators
+        return {}  # full TensorFlow's operators run only with delegates, whose tensors can't be read
     batches, float_run = _batches(args, contract), _Run(convert_integer.read(calibrated), contract)
     wanted = [float_run.look(batch) for batch in batches]
 
-    kept = list(args.get("keep_float", ()))  # int8 is built so; what is tried comes on top
+    kept = list(args.get("keep_float", ()))  # int8 is built with these; the trials add to them
 
-    def quantized(variant, keep_float=()):
+    def quantized(variant: str, keep_float: Sequence[str] = ()) -> _Run:
         return _Run(convert_integer.quantize(convert_integer.read(calibrated), variant, contract, keep_float), contract)
 
-    def as_built(variant):
+    def as_built(variant: str) -> _Run:
         return quantized(variant, kept if variant == INT8 else ())
 
     traced = {variant: _traced(float_run, as_built(variant), batches) for variant in args["variants"]}
     noisiest = traced[INT8].pop("noisiest") if INT8 in traced else []
     told = {variant: dict(each, pictures=len(batches)) for variant, each in traced.items()}
     if INT8 in told:
-        trials = [{"what": "int8 as it is", **_likeness(wanted, as_built(INT8), batches)}]
+        trials: list[dict[str, Any]] = [{"what": "int8 as it is", **_likeness(wanted, as_built(INT8), batches)}]
         if noisiest:
             what = "the %d %soperators that add most noise kept in float" % (len(noisiest), "further " if kept else "")
             all_kept = kept + noisiest
@@ -66,7 +74,8 @@ def _trace(args):
     return told
 
 
-def _batches(args, contract):
+def _batches(args: dict[str, Any], contract: dict[str, Any]) -> list[numpy.ndarray]:
+    """Pictures as the network takes them."""
     folder = protocol.input_path("pictures")
     most = max(FEWEST, min(MOST, PIXELS // (contract["height"] * contract["width"])))
     found = picture_names.load(folder, picture_names.of(args, folder), most)
@@ -74,9 +83,9 @@ def _batches(args, contract):
 
 
 class _Run:
-    """A model whose every tensor can be looked at: without delegates, which keep theirs to themselves."""
+    """A model whose tensors can all be read. It runs without delegates, which don't show theirs."""
 
-    def __init__(self, model, contract):
+    def __init__(self, model: Any, contract: dict[str, Any]) -> None:
         from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
 
         self.model = model
@@ -89,16 +98,17 @@ class _Run:
         self._details = {each["index"]: each for each in self._interpreter.get_tensor_details()}
         self._detects = contract["outputs"] in ("postprocess", "detections")
         graph, last = model.subgraphs[0], flat.postprocess(model)
-        names, ends = (flat.DETECTION_OUTPUTS, last.outputs) if last is not None else (flat.signed_outputs(model), graph.outputs)
+        names: Sequence[str] = flat.DETECTION_OUTPUTS if last is not None else flat.signed_outputs(model)
+        ends = last.outputs if last is not None else graph.outputs
         self._outputs = dict(zip(names, (int(each) for each in ends)))
         self.heads = [int(each) for each in (last.inputs[:2] if last is not None else graph.outputs)]
 
-    def run(self, batch):
+    def run(self, batch: numpy.ndarray) -> None:
         entry = self._interpreter.get_input_details()[0]
         self._interpreter.set_tensor(entry["index"], pictures.as_type(batch, entry["dtype"], entry["quantization"]))
         self._interpreter.invoke()
 
-    def look(self, batch):
+    def look(self, batch: numpy.ndarray) -> Look:
         """The numbers at its end, and its detections."""
         self.run(batch)
         heads, found = [self.value(index) for index in self.heads], None
@@ -106,15 +116,19 @@ class _Run:
             found = boxes.of_outputs({name: self.value(index) for name, index in self._outputs.items()})
         return heads, found
 
-    def value(self, index):
-        value, scales = self._interpreter.get_tensor(index), self._details[index]["quantization_parameters"]
+    def value(self, index: int) -> numpy.ndarray:
+        """The numbers in a tensor after the last run."""
+        value: numpy.ndarray = self._interpreter.get_tensor(index)
+        scales = self._details[index]["quantization_parameters"]
         if value.dtype == numpy.float32 or not len(scales["scales"]):
             return value
-        return (value.astype(numpy.float32) - scales["zero_points"][0]) * scales["scales"][0]
+        numbers: numpy.ndarray = (value.astype(numpy.float32) - scales["zero_points"][0]) * scales["scales"][0]
+        return numbers
 
-    def results(self):
-        """What each operator gives: its name, what it reads, and the tensor's number, by the tensor's name."""
-        graph, found = self.model.subgraphs[0], {}
+    def results(self) -> dict[str, tuple[str, list[str], int, str]]:
+        """By the name of each tensor that is computed: its operator, what that reads, the tensor's number and its type."""
+        graph = self.model.subgraphs[0]
+        found: dict[str, tuple[str, list[str], int, str]] = {}
         for name, operator in flat.operators(self.model):
             for index in operator.outputs:
                 tensor = graph.tensors[int(index)]
@@ -123,7 +137,7 @@ class _Run:
         return found
 
 
-def _traced(source, candidate, batches):
+def _traced(source: _Run, candidate: _Run, batches: list[numpy.ndarray]) -> dict[str, Any]:
     """Signal to noise of each integer tensor, in decibels; the worst, and the operators that add most noise."""
     wanted, given = source.results(), candidate.results()
     names = [name for name, (_, _, _, kind) in given.items() if name in wanted and kind in (INT8, "int16")]
@@ -150,33 +164,40 @@ def _traced(source, candidate, batches):
     }
 
 
-def _decibels(signal, noise):
+def _decibels(signal: float, noise: float) -> float:
     return round(min(CEILING, 10 * float(numpy.log10(max(signal, SILENCE) / max(noise, SILENCE)))), 1)
 
 
-def _tried(wanted, quantized, variant, keep_float, batches):
+def _tried(
+    wanted: list[Look],
+    quantized: Callable[[str, Sequence[str]], _Run],
+    variant: str,
+    keep_float: Sequence[str],
+    batches: list[numpy.ndarray],
+) -> dict[str, Any]:
+    """How far a remedy helps, or why it failed."""
     try:
         return _likeness(wanted, quantized(variant, keep_float), batches)
     except (protocol.Refused, RuntimeError, ValueError) as error:
         return {"failed": str(error).partition("\n")[0][:300]}
 
 
-def _likeness(wanted, candidate, batches):
-    """How far it is the float model: noise at its end, and detections that are the same."""
+def _likeness(wanted: list[Look], candidate: _Run, batches: list[numpy.ndarray]) -> dict[str, Any]:
+    """How close it is to the float model: noise at its end, and detections that are the same."""
     matching, signal, noise = boxes.Matching(ALIKE, SCORE), 0.0, 0.0
     for (heads, found), batch in zip(wanted, batches):
         given, seen = candidate.look(batch)
         for should, each in zip(heads, given):
             signal += float((should.astype(numpy.float64) ** 2).sum())
             noise += float(((should.astype(numpy.float64) - each) ** 2).sum())
-        if found is not None:
+        if found is not None and seen is not None:
             matching.add(found, seen)
     told = {"snr_db": _decibels(signal, noise)}
     return dict(told, share=round(matching.share, 4), detections=matching.wanted) if matching.wanted else told
 
 
-def _advice(trials):
-    """Which trial is worth its price, in a sentence."""
+def _advice(trials: list[dict[str, Any]]) -> str:
+    """A sentence that says which trial is worth its price."""
     now, *others = trials
     better = [each for each in others if "failed" not in each and _is_better(now, each)]
     if not better:
@@ -186,13 +207,13 @@ def _advice(trials):
     return "%s%s would help: %s instead of %s" % (best["what"], kept, _in_words(best), _in_words(now))
 
 
-def _is_better(now, other):
+def _is_better(now: dict[str, Any], other: dict[str, Any]) -> bool:
     if "share" in now:
-        return other["share"] >= now["share"] + HELPS
-    return other["snr_db"] >= now["snr_db"] + CLEARER
+        return bool(other["share"] >= now["share"] + HELPS)
+    return bool(other["snr_db"] >= now["snr_db"] + CLEARER)
 
 
-def _in_words(trial):
+def _in_words(trial: dict[str, Any]) -> str:
     share = "%.1f%% of float32's detections, " % (trial["share"] * 100) if "share" in trial else ""
     return "%s%g dB" % (share, trial["snr_db"])
 

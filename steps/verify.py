@@ -1,9 +1,13 @@
-"""Hold a finished model against its source, its contract and its limits. What is worse than its limits is refused.
+"""Compare a finished model with its source, its contract and its limits. A model that breaks a limit is refused.
 
-A crash of the interpreter is the end of this program, which the host reports: it runs models nowhere else.
+If the interpreter crashes, this program ends and the host reports it: models run only here.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import protocol
 
@@ -18,42 +22,51 @@ import picture_names
 import pictures
 import suspicion
 
-JUDGED = "judged.json"  # for the variants that are held against this one
-POINTS = 100  # mAP is a share; people speak of points
-SUSPICIOUS = 5.0  # points lost that are a mistake, not rounding
-POOR = 0.5  # mAP of a model that has nothing to lose against: under it, the usual mistakes are looked for
+if TYPE_CHECKING:
+    from accuracy import EvaluationSet
+    from observations import Observations
+    from suspicion import Detect
+
+JUDGED = "judged.json"  # for the variants that are compared with this one
+POINTS = 100  # mAP is a share, and people speak of points
+SUSPICIOUS = 5.0  # a larger loss in points is a mistake, not rounding
+POOR = 0.5  # below this mAP of the reference itself, the usual mistakes are tried
 NEXT_TO_NOTHING = 0.02  # mAP@.5
-ALIKE, SCORE = 0.5, 0.3  # from here on detections of two variants are the same, and count
-# Pictures on which two variants are compared: as many as fit into so many pixels. 16 bits take many times as long.
+ALIKE, SCORE = 0.5, 0.3  # the minimum IoU to count as the same box, and the lowest score of a detection that counts
+# Two variants are compared on as many pictures as fit into so many pixels. 16 bits take many times as long.
 PIXELS, PIXELS_OF_16_BITS = 128 * 320 * 320, 16 * 320 * 320
 FEWEST, MOST = 8, 128
-MOST_NAMES = 5  # that are shown
+MOST_NAMES = 5  # so many are shown
 LABELS = "labelmap.txt"
 
 
-def verify(args):
+def verify(args: dict[str, Any]) -> dict[str, Any]:
+    """What was checked and measured, and warnings."""
     return _Verification(args).run()
 
 
 class _Verification:
     """One model: its bundle, its contract, the pictures at hand."""
 
-    def __init__(self, args):
-        self._args, self._variant, self._limits = args, args["variant"], args["limits"]
+    def __init__(self, args: dict[str, Any]) -> None:
+        self._args, self._limits = args, args["limits"]
+        self._variant: str = args["variant"]
         self._bundle, self._folder = protocol.input_path("bundle"), protocol.input_path("pictures")
         self._contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
         with open(os.path.join(self._bundle, LABELS), encoding="utf-8") as stream:
             self._labels = stream.read().splitlines()
-        self._warnings, self._suspicion = [], {}
+        self._warnings: list[str] = []
+        self._suspicion: dict[str, Any] = {}
 
-    def run(self):
-        told = {"variant": self._variant, **self._check_contract()}
+    def run(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"variant": self._variant, **self._check_contract()}
         if not os.path.exists(self._folder):
-            return dict(told, warnings=["was compared with its source on no picture: there are none"])
-        self._load_interpreter(told["checks"])
+            return dict(told, warnings=["could not be compared with its source: no pictures available"])
         import observations
 
-        self._detector = opened.detector(self._bundle, self._contract)
+        # Full TensorFlow's interpreter only where the model needs its operators: the interpreter alone starts faster.
+        self._full = any(each["id"] == "no-flex" and each["found"] != "none" for each in told["checks"])
+        self._detector = opened.detector(self._bundle, self._contract, self._full)
         source = observations.Observations(protocol.input_path("observed"))
         told["parity"] = self._compare_with_source(source)
         if self._detector.detects:
@@ -64,12 +77,7 @@ class _Verification:
             examples.record(self._detector, told["examples"])
         return dict(told, warnings=self._warnings, suspicion=self._suspicion)
 
-    def _load_interpreter(self, checks):
-        """Full TensorFlow's, where the model needs its operators; else the interpreter alone is quicker."""
-        if any(each["id"] == "no-flex" and each["found"] != "none" for each in checks):
-            import tensorflow  # noqa: F401
-
-    def _check_contract(self):
+    def _check_contract(self) -> dict[str, Any]:
         with open(os.path.join(self._bundle, "detect.tflite"), "rb") as stream:
             data = stream.read()
         model = flat.read(bytearray(data))
@@ -81,14 +89,14 @@ class _Verification:
         contract_checks.require(checks)
         return {"checks": contract_checks.as_data(checks), "edge_tpu": edge_tpu.judge(model)}
 
-    def _output_names(self):
+    def _output_names(self) -> tuple[str, ...]:
         kind = self._contract["outputs"]
         if kind == "tensors":
             return tuple(self._contract["names"])
         raw = kind == "raw" or (kind == "postprocess" and self._variant.endswith("-raw"))
         return flat.RAW_OUTPUTS if raw else flat.DETECTION_OUTPUTS
 
-    def _compare_with_source(self, source):
+    def _compare_with_source(self, source: Observations) -> dict[str, Any]:
         told = parity.compare(self._detector, source, self._folder, self._limits)
         problem = parity.problem(self._variant, told)
         if problem:
@@ -98,28 +106,28 @@ class _Verification:
                 why = self._suspect(likeness, likeness(self._detector.detect), "a share of equal detections of")
             self._object(problem, why)
         elif self._detector.detects and parity.is_silent(told["detections"]):
-            if not all("limit" in each for each in told["raw"]):  # where these are held tightly, no detections are needed
-                shown = "the source sees nothing in the %d pictures, so that the file doesn't either says little"
+            if not all("limit" in each for each in told["raw"]):  # with limits for all of them, no detections are needed
+                shown = "the source detects nothing in the %d pictures: it proves little that the file detects nothing either"
                 self._warnings.append(shown % told["pictures"])
         elif self._detector.detects:
             self._warn_of_few(told["detections"]["share"], "the source's")
         return told
 
-    def _warn_of_few(self, share, whose):
+    def _warn_of_few(self, share: float, whose: str) -> None:
         warn = self._limits["warn_share"]
         if share < warn:
             self._warnings.append(
                 "sees %.1f%% of %s detections; fewer than %g%% is worth a look" % (share * 100, whose, warn * 100)
             )
 
-    def _judge(self):
+    def _judge(self) -> dict[str, Any]:
         if self._args.get("evaluation"):
             return {"accuracy": self._measure_accuracy()}
         if os.path.exists(protocol.input_path("reference_model")):
             return {"agreement": self._compare_with_reference()}
         return {}
 
-    def _measure_accuracy(self):
+    def _measure_accuracy(self) -> dict[str, Any]:
         import accuracy
 
         evaluation = accuracy.EvaluationSet(self._folder)
@@ -127,7 +135,7 @@ class _Verification:
         scores = evaluation.score(self._detector.detect, self._labels)
         protocol.write_json(protocol.output_path(JUDGED), scores)
         sized = {name: self._contract[name] for name in ("height", "width", "resize", "max_detections")}
-        lowest = self._contract.get("postprocess", {}).get("score_threshold", 0.0)  # what the graph itself leaves out
+        lowest = self._contract.get("postprocess", {}).get("score_threshold", 0.0)  # the graph itself leaves out lower scores
         scores["protocol"] = dict(sized, pictures=scores.pop("pictures"), score_threshold=lowest, tool="pycocotools")
         if not os.path.exists(protocol.input_path("reference")):
             if scores["map"] < POOR:
@@ -145,8 +153,8 @@ class _Verification:
             self._warnings.append(". ".join(each for each in (lost, why) if each))
         return scores
 
-    def _look_for_mistakes(self, evaluation, scores):
-        """What all others are held against loses nothing. But when it finds little, it may be fed or read in a wrong way."""
+    def _look_for_mistakes(self, evaluation: EvaluationSet, scores: dict[str, Any]) -> None:
+        """Refuse a reference, or warn of it, when it finds little because it is likely fed or read in a wrong way."""
         why = self._suspect_accuracy(evaluation)
         found, most = self._suspicion, self._limits["max_map_drop"]
         missed = round((max(each["score"] for each in found["tried"]) - found["now"]) * POINTS, 2)
@@ -156,18 +164,18 @@ class _Verification:
         elif found["likely"]:
             self._warnings.append(why)
         elif scores["map_50"] < NEXT_TO_NOTHING:
-            self._warnings.append("finds next to nothing of what people drew: mAP@.5 is %.3f. %s" % (scores["map_50"], why))
+            self._warnings.append("finds almost nothing of the ground truth: mAP@.5 is %.3f. %s" % (scores["map_50"], why))
         else:
             self._suspicion = {}
 
-    def _suspect_accuracy(self, evaluation):
-        def score(detect):
-            return evaluation.score(detect, self._labels, suspicion.PICTURES, told=False)["map"]
+    def _suspect_accuracy(self, evaluation: EvaluationSet) -> str:
+        def score(detect: Detect) -> float:
+            return float(evaluation.score(detect, self._labels, suspicion.PICTURES, told=False)["map"])
 
         return self._suspect(score, score(self._detector.detect), "mAP", self._other_names(evaluation))
 
-    def _other_names(self, evaluation):
-        """A label map in a wrong order, found by what people drew where each class is seen."""
+    def _other_names(self, evaluation: EvaluationSet) -> Iterator[tuple[str, float]]:
+        """A label map in another order, if the ground truth suggests one, and the mAP with it."""
         names = evaluation.names_by_place(self._detector.detect, self._labels, suspicion.PICTURES)
         changed = ["%s: %s" % pair for pair in zip(self._labels, names) if pair[0] != pair[1]]
         if changed:
@@ -175,17 +183,17 @@ class _Verification:
             found = evaluation.score(self._detector.detect, names, suspicion.PICTURES, told=False)["map"]
             yield "other names for its classes (%s)" % shown, found
 
-    def _compare_with_reference(self):
-        """Without boxes that people drew there is no accuracy, only how far it sees what float32 sees."""
-        reference = opened.detector(protocol.input_path("reference_model"), self._contract)
+    def _compare_with_reference(self) -> dict[str, Any]:
+        """How far it detects what float32 detects. Without ground truth there is no accuracy."""
+        reference = opened.detector(protocol.input_path("reference_model"), self._contract, self._full)
         likeness = boxes.Matching(ALIKE, SCORE)
         names, counted, most = picture_names.of(self._args, self._folder), 0, self._most_pictures()
         for _, picture in picture_names.load(self._folder, names, most):
             likeness.add(reference.detect(picture), self._detector.detect(picture))
             counted += 1
-            protocol.progress(counted, min(len(names), most), "pictures beside float32")
+            protocol.progress(counted, min(len(names), most), "pictures compared with float32")
         limit = self._limits["agreement"]
-        told = dict(likeness.as_data("detections"), **{"with": "float32", "pictures": counted, "limit": limit})
+        told: dict[str, Any] = dict(likeness.as_data("detections"), **{"with": "float32", "pictures": counted, "limit": limit})
         told["ok"] = told["share"] >= limit
         if not told["ok"]:
             shown = "%s: %.1f%% of its detections and float32's are the same, the limit is %.1f%%"
@@ -193,24 +201,27 @@ class _Verification:
         elif told["detections"]:
             self._warn_of_few(told["share"], "float32's")
         else:
-            self._warnings.append("float32 sees nothing in the %d pictures, so that it agrees says little" % counted)
+            self._warnings.append("float32 detects nothing in the %d pictures: it proves little that both agree" % counted)
         return told
 
-    def _most_pictures(self):
+    def _most_pictures(self) -> int:
         pixels = PIXELS_OF_16_BITS if self._variant.startswith("int16") else PIXELS
-        return max(FEWEST, min(MOST, pixels // (self._contract["height"] * self._contract["width"])))
+        return max(FEWEST, min(MOST, pixels // int(self._contract["height"] * self._contract["width"])))
 
-    def _suspect(self, score, now, measure, others=()):
-        """The likely mistake, found by trying: what is said of it, and kept for the report."""
-        def look(contract):
-            return opened.detector(self._bundle, contract).detect
+    def _suspect(
+        self, score: Callable[[Detect], float], now: float, measure: str, others: Iterable[tuple[str, float]] = ()
+    ) -> str:
+        """The likely mistake in words, found by trying. The report gets all that was tried."""
+
+        def look(contract: dict[str, Any]) -> Detect:
+            return opened.detector(self._bundle, contract, self._full).detect
 
         found = suspicion.investigate(self._contract, look, score, now, others)
         self._suspicion = dict(found, measure=measure)
         return suspicion.in_words(found, measure)
 
-    def _object(self, problem, why):
-        """Refuse; what was calibrated with noise is made all the same, for trying things, and says so."""
+    def _object(self, problem: str, why: str) -> None:
+        """Refuse the model, or only warn if it was calibrated with noise, which is for trials."""
         text = ". ".join(each for each in (problem, why) if each)
         if not self._args.get("noise"):
             raise protocol.Refused(text)
@@ -220,13 +231,15 @@ class _Verification:
 class _Likeness:
     """How far a way of detecting gives what the source gives."""
 
-    def __init__(self, source, folder, iou):
+    def __init__(self, source: Observations, folder: str, iou: float) -> None:
         self._source, self._folder, self._iou = source, folder, iou
 
-    def __call__(self, detect):
+    def __call__(self, detect: Detect) -> float:
         matching = boxes.Matching(self._iou, SCORE)
         for place, name in enumerate(self._source.names):
-            matching.add(self._source.found(place), detect(pictures.load(os.path.join(self._folder, name))))
+            wanted = self._source.found(place)
+            assert wanted is not None
+            matching.add(wanted, detect(pictures.load(os.path.join(self._folder, name))))
         return matching.share
 
 

@@ -1,12 +1,16 @@
-"""Proof that an exported graph has the weights of its checkpoint, tensor by tensor: the Object Detection API is content with fewer.
+"""Proof that an exported graph has all weights of its checkpoint: the Object Detection API doesn't complain when some are missing.
 
-A checkpoint's names depend on the TensorFlow that wrote it, so values are compared; names tell what differs.
+A checkpoint's names depend on the TensorFlow that wrote it, so values are compared; names say which ones differ.
 """
+
+from __future__ import annotations
 
 import collections
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy
 import protocol
@@ -16,8 +20,8 @@ VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 SHOWN = 3
 
 
-def compare(prefix, model, exported, left_out=()):
-    """Every weight of the checkpoint is in the model, every variable of the model is the checkpoint's, and so is what was saved.
+def compare(prefix: str, model: Any, exported: str, left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """The proof that the model, and what was saved of it, have every weight of the checkpoint and no other.
 
     `left_out` are the beginnings of the keys of weights that the model was built without, on purpose.
     """
@@ -33,7 +37,7 @@ def compare(prefix, model, exported, left_out=()):
             raise protocol.Refused("%s is not what the checkpoint has (shape %s there, %s in the model)" % ((key,) + shapes))
     _same(restored, wanted, "of the model's %d variables are not in the checkpoint")
     _same(wanted, restored, "of the checkpoint's %d weights are not in the model")
-    loaded = tf.saved_model.load(exported)  # held on to: it owns the variables
+    loaded = tf.saved_model.load(exported)  # kept in a name: it owns the variables
     saved = loaded.signatures["serving_default"].variables
     graph = {"%d %s" % (place, each.name): digest(each.numpy()) for place, each in enumerate(saved)}
     _same(graph, wanted, "of the exported graph's %d variables are not the checkpoint's")
@@ -42,8 +46,8 @@ def compare(prefix, model, exported, left_out=()):
     return dict(proof, left_out=len(every) - len(kept)) if left_out else proof
 
 
-def require_all(model, prefix):
-    """Every variable of a model that is run as it is has a value of the checkpoint's."""
+def require_all(model: Any, prefix: str) -> None:
+    """Refuse a model with a variable whose value is not in the checkpoint."""
     source = tf.train.load_checkpoint(prefix)
     wanted = {key: digest(source.get_tensor(key)) for key in _keys(source)}
     held = {"%d %s" % (place, each.name): digest(each.numpy()) for place, each in enumerate(model.variables)}
@@ -52,17 +56,18 @@ def require_all(model, prefix):
     _same(held, wanted, "of the model's %d variables are not in the checkpoint")
 
 
-def _keys(reader):
-    """A model's variables, without what only training needs."""
+def _keys(reader: Any) -> list[str]:
+    """The keys of a model's variables, without what only training needs."""
     keys = (key for key in reader.get_variable_to_shape_map() if key.startswith("model/") and key.endswith(VALUE))
     return sorted(key for key in keys if ".OPTIMIZER_SLOT" not in key)
 
 
-def digest(value):
+def digest(value: numpy.ndarray) -> str:
+    """A hash of an array's type, shape and values."""
     return hashlib.sha256(repr((value.dtype.str, value.shape)).encode() + value.tobytes()).hexdigest()
 
 
-def match(found, among):
+def match(found: Mapping[str, str], among: Mapping[str, str]) -> tuple[list[str], int]:
     """The names whose values `found` has more often than `among`, and how many of `among` are left over."""
     left = collections.Counter(among.values())
     unknown = []
@@ -73,11 +78,11 @@ def match(found, among):
     return unknown, sum(count for count in left.values() if count > 0)
 
 
-def _same(found, among, what):
+def _same(found: Mapping[str, str], among: Mapping[str, str], what: str) -> None:
     """Refuse when `found` has a value more often than `among`."""
     unknown, _ = match(found, among)
     if unknown:
         counted = "%d %s" % (len(unknown), what % len(found))
         raise protocol.Refused(
-            "%s, the first: %s; are checkpoint and pipeline.config of one model?" % (counted, ", ".join(unknown[:SHOWN]))
+            "%s, the first: %s; do checkpoint and pipeline.config belong to the same model?" % (counted, ", ".join(unknown[:SHOWN]))
         )

@@ -155,5 +155,5 @@ def test_a_checkpoint_of_the_other_network_is_refused(work: Path, inv: Inv, mirr
     run = inv("build", "--model", "other", "--variant", "float32", "--engine", "venv")
     assert run.returncode == 6, run.stdout + run.stderr
     assert "3 of the model's 301 variables are not in the checkpoint, the first: " in run.stdout
-    assert "are checkpoint and pipeline.config of one model?" in run.stdout
+    assert "do checkpoint and pipeline.config belong to the same model?" in run.stdout
     assert not list((work / "out").rglob("*.*"))

@@ -113,8 +113,8 @@ def test_the_bundle_detects_what_the_file_did(work: Path, inv: Inv, files: Path,
 
 
 REFUSED = {
-    "text": ("", PIXELS, "the source is no TFLite model: it does not bear TFL3 in its first bytes"),
-    "truncated": ("", PIXELS, "the .tflite is damaged or not whole: fetch or copy it again"),
+    "text": ("", PIXELS, "the source is not a TFLite model: its first bytes do not contain TFL3"),
+    "truncated": ("", PIXELS, "the .tflite is damaged or incomplete: fetch or copy it again"),
     "flex": ("", PIXELS, "the .tflite has operators that only full TensorFlow can run: FlexAsString; the Pi's runtime can't"),
     "subgraphs": ("", PIXELS, "the .tflite has 2 subgraphs: it branches or loops, which can't be checked here"),
     "open": ("", PIXELS, "the input's shape is left open: [1, -1, -1, 3]. Convert the model again with a fixed size"),
@@ -128,8 +128,8 @@ REFUSED = {
         PIXELS,
         "by the numbers in the names of its tensors the outputs are classes, boxes, count, scores, but",
     ),
-    "numbered_and_silent": ("", PIXELS, "but it found nothing in noise, so nothing confirms that: say it in its model.toml"),
-    "signed": ("", "", "neither metadata nor an input scale says what the pixels are: write what a pixel becomes"),
+    "numbered_and_silent": ("", PIXELS, "but it found nothing in noise, so nothing confirms that: name them in its model.toml"),
+    "signed": ("", "", "neither metadata nor an input scale says what the pixels are: say in its model.toml what a pixel becomes"),
     "zero_to_one": (
         "",
         "",

@@ -41,7 +41,7 @@ REFUSED = {
     ),
     "random_weights": (
         "differs from the source's by up to",
-        "none is much better. So it is likely none of normalisation, channels, box order or labels, but the weights",
+        "none is much better. So the mistake is likely not in normalisation, channels, box order or labels, but in the weights",
     ),
     "shifted labels": (
         "float32 has mAP 0.000, and 90.",
@@ -232,7 +232,7 @@ def test_pictures_in_which_nothing_is_seen_prove_little(tried: dict[str, Any]) -
         limit = {"float32": "limit", "int8": "mean_limit"}[variant]
         assert all(limit in each and each["ok"] for each in found["raw"]), "nothing holds it"
     assert tried["float32 on empty pictures"]["result"]["warnings"] == [], "its outputs are held to the last bits"
-    warned = "the source sees nothing in the 5 pictures, so that the file doesn't either says little"
+    warned = "the source detects nothing in the 5 pictures: it proves little that the file detects nothing either"
     assert tried["int8 on empty pictures"]["result"]["warnings"] == [warned]
 
 

@@ -210,7 +210,7 @@ def test_noise_is_not_for_use_however_well_it_scores(results: Results) -> None:
 
 def test_without_any_picture_nothing_is_claimed(project: Project) -> None:
     results = Results(project, evaluation="")
-    results.verified = {"warnings": ["was compared with its source on no picture: there are none"]}
+    results.verified = {"warnings": ["could not be compared with its source: no pictures available"]}
     report = results.report()
     assert [report[name] for name in ("accuracy", "agreement", "parity", "suspicion")] == [{}] * 4
     assert report["verdict"] == "ok, with warnings"
