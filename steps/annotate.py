@@ -1,9 +1,13 @@
-"""Write into a converted model what it is: TFLite metadata with pixel normalisation, the meaning of each tensor and the label file.
+"""Write TFLite metadata into a converted model: pixel normalisation, the meaning of each tensor and the label file.
+
 Draw its graph beside it.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
+from typing import Any
 
 import protocol
 
@@ -18,7 +22,7 @@ from packed_metadata import LABELS
 EXTRA_FILES = ("anchors.npy", "postprocess.json", "graph-tf1.dot")
 
 
-def annotate(args):
+def annotate(args: dict[str, Any]) -> dict[str, Any]:
     converted = protocol.input_path("converted")
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
     labels = args["labels"] or _packed_labels()
@@ -48,8 +52,8 @@ def annotate(args):
     )
 
 
-def _packed_labels():
-    """Those that a finished source had in its own metadata."""
+def _packed_labels() -> list[str]:
+    """The labels that a finished source had in its own metadata; none where it had no label file."""
     path = os.path.join(protocol.input_path("exported"), LABELS)
     if not os.path.exists(path):
         return []
@@ -57,7 +61,7 @@ def _packed_labels():
         return stream.read().splitlines()
 
 
-def _told(args, contract, labels):
+def _told(args: dict[str, Any], contract: dict[str, Any], labels: list[str]) -> write_metadata.Told:
     what = {"tensors": "Gives tensors", "detections": "Detector"}.get(contract["outputs"], "SSD detector")
     return write_metadata.Told(
         name=args["model"],

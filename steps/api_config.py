@@ -1,34 +1,42 @@
-"""What a pipeline.config of the Object Detection API says of a model, for TF1's exporter and for TF2's."""
+"""Read a pipeline.config of the Object Detection API, for TF1's exporter and for TF2's."""
+
+from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
 from google.protobuf import text_format
 from object_detection.protos import pipeline_pb2
 
-BILINEAR = 0  # of the API's resize methods, the one that is meant where none is told
-# Old fields without meaning for inference, which the zoo's archives of 2018 have and the pinned API doesn't know.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+BILINEAR = 0  # the API's default resize method
+# Fields of the zoo's archives of 2018 that the pinned API doesn't know; they mean nothing for inference.
 DROPPED = re.compile(r"^[ \t]*(batch_norm_trainable)[ \t]*:[ \t]*(?:true|false)[ \t]*,?[ \t]*$", re.MULTILINE)
 
 
-def read(path, architectures):
-    """The configuration, with a resizer that the exporters take; what was overridden is recorded."""
+def read(path: str, architectures: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """The configuration, with a resizer that the exporters accept; and what was overridden or dropped."""
     config, dropped = _parse(path)
     architecture = config.model.WhichOneof("model")
     if architecture not in architectures:
-        raise protocol.Refused("this exports %s models, the config is of a %s" % (" and ".join(architectures), architecture))
+        raise protocol.Refused(
+            "only %s models can be exported here, and this config describes a %s" % (" and ".join(architectures), architecture)
+        )
     resizer = getattr(config.model, architecture).image_resizer
     kind = resizer.WhichOneof("image_resizer_oneof")
     if kind and getattr(getattr(resizer, kind), "resize_method", BILINEAR) != BILINEAR:
-        raise protocol.Refused("%s has another resize_method than BILINEAR, and pictures are resized by that" % kind)
+        raise protocol.Refused("%s has a resize_method other than BILINEAR, and pictures are resized by BILINEAR" % kind)
     if kind == "fixed_shape_resizer":
         return config, dropped
     if kind != "keep_aspect_ratio_resizer" or not resizer.keep_aspect_ratio_resizer.pad_to_max_dimension:
         raise protocol.Refused("%s gives no fixed input size, which TFLite needs" % kind)
     kept = resizer.keep_aspect_ratio_resizer
     if kept.min_dimension != kept.max_dimension:
-        shown = "min_dimension %d is not max_dimension %d: how large a picture becomes depends on its shape"
+        shown = "min_dimension %d is not max_dimension %d: the size of a resized picture depends on its shape"
         raise protocol.Refused(shown % (kept.min_dimension, kept.max_dimension))
     size, padding = kept.max_dimension, list(kept.per_channel_pad_value) or [0.0, 0.0, 0.0]
     resizer.fixed_shape_resizer.height = resizer.fixed_shape_resizer.width = size
@@ -36,13 +44,13 @@ def read(path, architectures):
     return config, dict(dropped, image_resizer=override)
 
 
-def as_trained(path):
+def as_trained(path: str) -> Any:
     """The configuration with its own resizer."""
     return _parse(path)[0]
 
 
-def _parse(path):
-    """The configuration without fields that the API has dropped since; which, is recorded."""
+def _parse(path: str) -> tuple[Any, dict[str, Any]]:
+    """The configuration without fields that the API no longer knows, and the names of those fields."""
     config = pipeline_pb2.TrainEvalPipelineConfig()
     with open(path, encoding="utf-8") as stream:
         text = stream.read()
@@ -54,15 +62,15 @@ def _parse(path):
     return config, {"dropped_fields": dropped} if dropped else {}
 
 
-def pixels(preprocess, shape):
-    """What turns pixels into what the network takes: (pixel - mean) / std per channel.
+def pixels(preprocess: Callable[[float], numpy.ndarray], shape: Sequence[int]) -> dict[str, Any]:
+    """The network's input size and its normalisation: (pixel - mean) / std per channel.
 
-    It is measured: `preprocess(value)` gives what the model's own code makes of a picture of one grey.
+    This is measured: `preprocess(value)` runs the model's own code on a picture of one grey value.
     """
     black, grey, white = (preprocess(value)[0, 0, 0] for value in (0.0, 100.0, 255.0))
     scale = (white - black) / 255.0
     if not numpy.allclose(black + scale * 100.0, grey, atol=1e-4):
-        raise protocol.Refused("the model's preprocessing is not (pixel - mean) / std: a way to calibrate it is not known")
+        raise protocol.Refused("the model's preprocessing is not (pixel - mean) / std: litekiln has no way to calibrate it")
     return {
         "height": shape[1],
         "width": shape[2],
@@ -72,14 +80,14 @@ def pixels(preprocess, shape):
     }
 
 
-def resize(overrides):
-    """How a picture comes to the network's size."""
+def resize(overrides: dict[str, Any]) -> dict[str, Any]:
+    """How a picture is brought to the network's size."""
     letterbox = overrides.get("image_resizer")
     return {"resize": "letterbox" if letterbox else "stretch", "padding": letterbox["padding"] if letterbox else []}
 
 
-def detections(ssd, args):
-    """What comes out, and how boxes are made of it where the PostProcess operator is left out."""
+def detections(ssd: Any, args: dict[str, Any]) -> dict[str, Any]:
+    """What the model gives, and the settings that decode boxes where the PostProcess operator is left out."""
     coder, suppression = ssd.box_coder.faster_rcnn_box_coder, ssd.post_processing.batch_non_max_suppression
     return {
         "outputs": "postprocess",

@@ -1,32 +1,41 @@
-"""What a variant computes with, and whether its name says so."""
+"""The types that a variant computes with, and whether its name allows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
 import flat
 
-# What an arithmetic operator may take in, hold as weights, and give out, per variant.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Per variant: the types that an arithmetic operator may have as (input, weights, output).
 ARITHMETIC = {
     "float32": {("float32", "float32", "float32")},
     "float16": {("float32", "float16", "float32")},
-    "dynamic": {("float32", "int8", "float32"), ("float32", "float32", "float32")},  # tiny weights stay as they are
+    "dynamic": {("float32", "int8", "float32"), ("float32", "float32", "float32")},  # tiny weights stay in float
     "int8": {("int8", "int8", "int8")},
     "int16x8": {("int16", "int8", "int16")},
     "uint8-qat": {("uint8", "uint8", "uint8")},
 }
-# Beside the arithmetic of its name a float variant has nothing; a dynamic one has at least some int8 weights.
+# The arithmetic that a variant must have somewhere: a dynamic one has at least some int8 weights.
 REQUIRED = {"dynamic": ("float32", "int8", "float32")}
-SAME_NUMBERS = ("-raw", "-tf1", "-io")  # parts of a name that say nothing of how the inside computes
-# Which of its inputs an operator multiplies with which: the entry's place, the weights' place.
+SAME_NUMBERS = ("-raw", "-tf1", "-io")  # parts of a name that say nothing about the arithmetic inside
+# The two inputs that an operator multiplies: the index of the data, the index of the weights.
 MULTIPLIES = {b"CONV_2D": (0, 1), b"DEPTHWISE_CONV_2D": (0, 1), b"FULLY_CONNECTED": (0, 1), b"TRANSPOSE_CONV": (2, 1)}
-TINY = 1024  # of fewer weights than these the converter keeps floats
+TINY = 1024  # the converter keeps smaller weights in float
 
 
-def of(model):
-    """The types that weights are multiplied with, and how many values the largest weights have.
+def of(model: Any) -> tuple[set[tuple[str, str, str]], int]:
+    """The (input, weights, output) types of all multiplications by weights, and the number of values of the largest weights.
 
-    Weights that are unpacked by a DEQUANTIZE count as what they are stored as. What multiplies two results has no weights.
+    Weights that a DEQUANTIZE unpacks count as the type that they are stored in. An operator that multiplies two results has none.
     """
-    graph, stored, found, largest = model.subgraphs[0], {}, set(), 0
+    graph, largest = model.subgraphs[0], 0
+    stored: dict[int, int] = {}
+    found: set[tuple[str, str, str]] = set()
     for name, operator in flat.operators(model):
         if name == b"DEQUANTIZE":
             stored[int(operator.outputs[0])] = int(operator.inputs[0])
@@ -43,8 +52,8 @@ def of(model):
     return found, largest
 
 
-def judge(model, variant, keep_float=()):
-    """What was found, what was expected, and what is wrong with it, in words; '' where nothing is."""
+def judge(model: Any, variant: str, keep_float: Sequence[str] = ()) -> tuple[str, str, str]:
+    """What was found, what was expected, and the problem in words; '' where there is none."""
     inside = variant
     for part in SAME_NUMBERS:
         inside = inside.replace(part, "")
@@ -63,10 +72,10 @@ def judge(model, variant, keep_float=()):
     return _types_text(sorted(found)) or "no weights", _types_text(sorted(allowed), " or "), problem
 
 
-def _types_text(types, between=" and "):
+def _types_text(types: list[tuple[str, str, str]], between: str = " and ") -> str:
     return between.join("/".join(each) for each in types)
 
 
-def without_tiny_weights(model, variant):
-    """Whether a variant that should store weights in 8 bits has none of a size that is worth it."""
+def without_tiny_weights(model: Any, variant: str) -> bool:
+    """Whether a variant that should store weights in 8 bits has none that are large enough for it."""
     return variant in REQUIRED and REQUIRED[variant] not in of(model)[0]

@@ -3,18 +3,24 @@
 Its graph normalises the pixels itself and makes the boxes with ordinary operators: no PostProcess operator.
 """
 
+from __future__ import annotations
+
 import contextlib
+from typing import TYPE_CHECKING, Any
 
 import protocol
 import tensorflow as tf
 from object_detection import export_tflite_graph_lib_tf2
 from object_detection.models.keras_models import mobilenet_v2
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SEPARABLE = "mobilenet_v2_fpn_sep_conv"
 
 
-def build(config, args, overrides):
-    """The model, its function, what its contract says, and the keys of weights that it leaves out."""
+def build(config: Any, args: dict[str, Any], overrides: dict[str, Any]) -> tuple[Any, Any, dict[str, Any], list[str]]:
+    """The model, its function, its contract, and the key prefixes of the weights that it leaves out."""
     settings = config.model.center_net
     if not settings.HasField("object_detection_task"):
         raise protocol.Refused("this CenterNet has no object_detection_task: it was trained to find points, not boxes")
@@ -23,8 +29,7 @@ def build(config, args, overrides):
         module = export_tflite_graph_lib_tf2.CenterNetModule(config, args["max_detections"], False)
     shape = module.input_shape()
 
-    @tf.function
-    def detect(image):
+    def detect(image: Any) -> dict[str, Any]:
         count, scores, classes, boxes = module.inference_fn(image)
         return {"boxes": boxes, "classes": classes, "scores": scores, "count": count}
 
@@ -39,12 +44,12 @@ def build(config, args, overrides):
         "max_detections": args["max_detections"],
     }
     heads = ["model/_prediction_head_dict/%s.S" % task for task in tasks]  # a slash within a name is written as .S
-    function = detect.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+    function = tf.function(detect).get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
     return module.get_model(), function, contract, heads
 
 
-def mend(settings, overrides):
-    """Leave keypoints out, and build the network that the type's name says; the tasks that were left out."""
+def mend(settings: Any, overrides: dict[str, Any]) -> list[str]:
+    """The keypoint tasks, which are removed from the settings; the settings then also build the network that the type names."""
     tasks = [task.task_name for task in settings.keypoint_estimation_task]
     if tasks:
         del settings.keypoint_estimation_task[:]
@@ -53,16 +58,16 @@ def mend(settings, overrides):
     return tasks
 
 
-def _mend_separable(extractor, overrides):
-    """The API forgets what the type's name says unless the newer field says it too, and then builds another network."""
+def _mend_separable(extractor: Any, overrides: dict[str, Any]) -> None:
+    """Set the newer field as the type's name says: without it, the API builds another network than that name."""
     if extractor.type == SEPARABLE and not extractor.HasField("use_separable_conv"):
         extractor.use_separable_conv = True
         overrides["use_separable_conv"] = {"from": "not set", "to": True, "type": SEPARABLE}
 
 
 @contextlib.contextmanager
-def without_downloads():
-    """Build a MobileNet V2 without ImageNet's weights, which would be downloaded: the checkpoint has them all."""
+def without_downloads() -> Iterator[None]:
+    """Build MobileNet V2 without downloading ImageNet's weights: the checkpoint has all weights."""
     original = mobilenet_v2.mobilenet_v2
     mobilenet_v2.mobilenet_v2 = lambda *args, **kwargs: original(*args, **dict(kwargs, weights=None))
     try:

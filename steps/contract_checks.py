@@ -1,10 +1,12 @@
-"""The contract of a finished file, check by check: what was looked at, what was found, what was expected.
+"""Check a finished file against its contract: each check says what it looked at, what it found and what it expected.
 
-Converters hold a fresh file to it and refuse at the first check that fails; the verify step looks once more at the file that is
-delivered, and its whole list is in the report.
+Converters refuse a fresh file at the first check that fails. The verify step checks the delivered file again, and the report has
+its whole list.
 """
 
-import collections
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 import protocol
@@ -12,7 +14,10 @@ import protocol
 import arithmetic
 import flat
 
-# What goes in and what comes out, where it isn't float32.
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+# The types of input and outputs, where they aren't float32.
 INPUT_TYPE = {"int8-io": "uint8", "int8-raw": "int8", "uint8-qat": "uint8", "uint8-qat-raw": "uint8"}
 OUTPUT_TYPE = {"int8-raw": "int8", "uint8-qat-raw": "uint8"}
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
@@ -24,26 +29,41 @@ NEEDS_FLEX = (
     "For another runtime: --allow-flex; else train or export the model without them"
 )
 
-# `problem` is empty where the check holds, else what is wrong in words.
-Check = collections.namedtuple("Check", "id what found expected problem")
+
+class Check(NamedTuple):
+    """One check. `problem` says in words what is wrong; it is empty where the check passes."""
+
+    id: str
+    what: str
+    found: str
+    expected: str
+    problem: str
 
 
-def require(checks):
+def require(checks: Iterable[Check]) -> None:
     """Refuse at the first check that fails."""
     for check in checks:
         if check.problem:
             raise protocol.Refused(check.problem)
 
 
-def as_data(checks):
+def as_data(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    """The checks as the report lists them: `ok` says whether there was no problem."""
     told = [check._asdict() for check in checks]
     for each in told:
         each["ok"] = not each.pop("problem")
     return told
 
 
-def of_graph(model, variant, contract, names, allow_flex=False, keep_float=()):
-    """What can be seen of the graph alone. `names` are the outputs' in their order."""
+def of_graph(
+    model: Any,
+    variant: str,
+    contract: dict[str, Any],
+    names: Sequence[str],
+    allow_flex: bool | None = False,
+    keep_float: Sequence[str] = (),
+) -> Iterator[Check]:
+    """The checks that need only the graph. `names` are the outputs' expected names, in order."""
     described = flat.describe(model)
     yield _one_graph(model)
     yield _output_sizes(described["outputs"])
@@ -59,28 +79,28 @@ def of_graph(model, variant, contract, names, allow_flex=False, keep_float=()):
     yield _static(model)
 
 
-def of_words(model, contract, labels, packed):
-    """What the file says of itself, and what lies beside it. `packed` is its metadata, read back."""
+def of_words(model: Any, contract: dict[str, Any], labels: list[str], packed: Any) -> Iterator[Check]:
+    """The checks of the metadata and of the label map. `packed` is the file's metadata, read back: packed_metadata.Packed."""
     yield _labels(contract, labels)
     yield _packed_labels(labels, packed)
     yield _packed_pixels(contract, packed)
     yield _packed_outputs(model, packed)
 
 
-def _one_graph(model):
+def _one_graph(model: Any) -> Check:
     count = len(model.subgraphs)
     problem = "" if count == 1 else "the file has %d subgraphs: it branches or loops" % count
     return Check("one-graph", "one graph, without branches or loops", str(count), "1", problem)
 
 
-def _operators(operators, allow_flex):
+def _operators(operators: dict[str, int], allow_flex: bool | None) -> Check:
     flex = sorted(name for name in operators if name.startswith("Flex"))
     expected = "only full TensorFlow's, asked for by --allow-flex" if allow_flex else "none"
     problem = NEEDS_FLEX % ", ".join(flex) if flex and not allow_flex else ""
     return Check("no-flex", "no operators that only full TensorFlow can run", ", ".join(flex) or "none", expected, problem)
 
 
-def _postprocess(model, variant, contract):
+def _postprocess(model: Any, variant: str, contract: dict[str, Any]) -> Check:
     wanted = 1 if contract["outputs"] == "postprocess" and not variant.endswith("-raw") else 0
     count = sum(name == flat.POSTPROCESS for name, _ in flat.operators(model))
     problem = ""
@@ -92,12 +112,12 @@ def _postprocess(model, variant, contract):
     return Check("postprocess", what, str(count), str(wanted), problem)
 
 
-def _arithmetic(model, variant, keep_float):
+def _arithmetic(model: Any, variant: str, keep_float: Sequence[str]) -> Check:
     found, expected, problem = arithmetic.judge(model, variant, keep_float)
     return Check("arithmetic", "it computes as its name says (entry/weights/result)", found, expected, problem)
 
 
-def _input(variant, inputs, contract):
+def _input(variant: str, inputs: list[dict[str, Any]], contract: dict[str, Any]) -> Check:
     expected, shape = INPUT_TYPE.get(variant, "float32"), [1, contract["height"], contract["width"], 3]
     stated, wanted = ", ".join("%s %s" % (each["type"], each["shape"]) for each in inputs), "%s %s" % (expected, shape)
     right = len(inputs) == 1 and inputs[0]["type"] == expected and inputs[0]["shape"] == shape
@@ -105,8 +125,8 @@ def _input(variant, inputs, contract):
     return Check("input", "one RGB picture of this size and type goes in", stated, wanted, problem)
 
 
-def first_quantized(model):
-    """The first integer form of the picture: the input itself, or what a QUANTIZE makes of it; None where there is none."""
+def first_quantized(model: Any) -> Any:
+    """The first integer tensor of the picture: the input itself, or what a QUANTIZE makes of it; None where there is none."""
     graph = model.subgraphs[0]
     tensor = int(graph.inputs[0])
     if flat.TYPES[graph.tensors[tensor].type] == "float32":
@@ -115,8 +135,8 @@ def first_quantized(model):
     return graph.tensors[tensor]
 
 
-def _pixel_range(variant, model, wanted, keep_float):
-    """The integers of the input must span the pixel range that the network was trained with."""
+def _pixel_range(variant: str, model: Any, wanted: Sequence[float], keep_float: Sequence[str]) -> Check:
+    """Whether the integers of the input span the pixel range that the network was trained with."""
     what = "its input's integers stand for the pixels that the network was trained with"
     tensor = first_quantized(model)
     if tensor is None:
@@ -150,8 +170,8 @@ def _pixel_range(variant, model, wanted, keep_float):
     return Check("pixel-range", what, found, should, problem)
 
 
-def _output_names(variant, model, outputs, wanted):
-    """Their order, by the PostProcess operator's ports where there is one: names can be wrong, ports can't."""
+def _output_names(variant: str, model: Any, outputs: list[dict[str, Any]], wanted: Sequence[str]) -> Check:
+    """Whether the outputs are in order: by the PostProcess operator's ports where there is one, since names can be wrong."""
     graph, last = model.subgraphs[0], flat.postprocess(model)
     names = [each["name"] for each in outputs]
     given = [int(each) for each in graph.outputs]
@@ -172,22 +192,22 @@ def _output_names(variant, model, outputs, wanted):
     )
 
 
-def _output_types(variant, outputs):
+def _output_types(variant: str, outputs: list[dict[str, Any]]) -> Check:
     expected, types = OUTPUT_TYPE.get(variant, "float32"), sorted({each["type"] for each in outputs})
     names = ", ".join(each["name"] for each in outputs)
     problem = "" if types == [expected] else "%s gives %s as %s" % (variant, names, " and ".join(types))
     return Check("output-types", "outputs of this type", " and ".join(types), expected, problem)
 
 
-def _output_sizes(outputs):
-    """Converters before TensorFlow 2.4 make outputs without size of a TF2 export, and raise nothing."""
+def _output_sizes(outputs: list[dict[str, Any]]) -> Check:
+    """Whether outputs have sizes: converters before TensorFlow 2.4 silently make empty ones of a TF2 export."""
     hollow = [each["name"] for each in outputs if 0 in each["shape"] or not each["shape"]]
     named = ", ".join(dict.fromkeys(hollow))
     problem = "output %s has no size: the converter is too old for this export" % named if hollow else ""
     return Check("output-sizes", "every output has a size", "%d of none" % len(hollow), "0 of none", problem)
 
 
-def _output_shapes(outputs, contract, names):
+def _output_shapes(outputs: list[dict[str, Any]], contract: dict[str, Any], names: Sequence[str]) -> Check:
     found = ", ".join("%s %s" % (each["name"], each["shape"]) for each in outputs)
     expected, problem = "any", ""
     if tuple(names) == flat.DETECTION_OUTPUTS:
@@ -198,8 +218,8 @@ def _output_shapes(outputs, contract, names):
     return Check("output-shapes", "outputs of these shapes", found, expected, problem)
 
 
-def _static(model):
-    """Shapes that are left open cost time on each run, and some runtimes refuse them."""
+def _static(model: Any) -> Check:
+    """Whether all shapes are fixed: open ones cost time on each run, and some runtimes refuse them."""
     open_ones = [
         each.name.decode("utf-8", "replace")
         for each in model.subgraphs[0].tensors
@@ -210,19 +230,19 @@ def _static(model):
     return Check("static-shapes", "no shape is left open", "%d open" % len(open_ones), "0 open", problem)
 
 
-def _labels(contract, labels):
+def _labels(contract: dict[str, Any], labels: list[str]) -> Check:
     wanted = contract["classes"]
     problem = "" if not wanted or len(labels) == wanted else "the label map has %d classes, the model %d" % (len(labels), wanted)
     return Check("label-count", "one label for each class", str(len(labels)), str(wanted or "not known"), problem)
 
 
-def _packed_labels(labels, packed):
+def _packed_labels(labels: list[str], packed: Any) -> Check:
     problem = "" if list(packed.labels) == labels else "the label file in the metadata is not the label map"
     found, expected = ("%d lines" % len(each) for each in (packed.labels, labels))
     return Check("packed-labels", "the label file in the metadata is the label map", found, expected, problem)
 
 
-def _packed_pixels(contract, packed):
+def _packed_pixels(contract: dict[str, Any], packed: Any) -> Check:
     wanted = contract["mean"], contract["std"]
     expected, problem = "mean %s, std %s" % tuple(map(_numbers, wanted)), ""
     found = "mean %s, std %s" % tuple(map(_numbers, packed.pixels)) if packed.pixels else "nothing"
@@ -231,12 +251,12 @@ def _packed_pixels(contract, packed):
     return Check("packed-pixels", "the metadata says what a pixel becomes", found, expected, problem)
 
 
-def _numbers(values):
+def _numbers(values: Sequence[float]) -> str:
     rounded = ["%g" % value for value in values]
     return rounded[0] if len(set(rounded)) == 1 else "[%s]" % ", ".join(rounded)
 
 
-def _packed_outputs(model, packed):
+def _packed_outputs(model: Any, packed: Any) -> Check:
     names = tuple(each["name"] for each in flat.describe(model)["outputs"])
     wanted = flat.MEANINGS if names == flat.DETECTION_OUTPUTS else names
     problem = "" if tuple(packed.outputs) == wanted else "the metadata names the outputs %s" % ", ".join(packed.outputs)

@@ -1,6 +1,9 @@
-"""Convert a SavedModel to a variant that computes in float: float32, float16 (weights in 16 bits), dynamic (weights in 8)."""
+"""Convert a SavedModel to a float variant: float32, float16 (weights in 16 bits) or dynamic (weights in 8 bits)."""
+
+from __future__ import annotations
 
 import os
+from typing import Any
 
 import protocol
 import tensorflow as tf
@@ -9,7 +12,7 @@ import converted
 import flat
 
 
-def convert(args):
+def convert(args: dict[str, Any]) -> dict[str, Any]:
     exported = protocol.input_path("exported")
     contract = converted.read_contract(exported)
     data = converted.attempt(lambda: _convert(os.path.join(exported, "saved_model"), args))
@@ -17,7 +20,7 @@ def convert(args):
     return converted.finish(flat.read(bytearray(data)), args, contract)
 
 
-def _convert(saved_model, args):
+def _convert(saved_model: str, args: dict[str, Any]) -> bytes:
     variant = args["variant"]
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converted.allow(converter, args)
@@ -25,7 +28,8 @@ def _convert(saved_model, args):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
+    data: bytes = converter.convert()
+    return data
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""Quantize a calibrated model to a variant that computes in integers: int8, int8-io, int8-raw, int16x8.
+"""Quantize a calibrated model to an integer variant: int8, int8-io, int8-raw or int16x8.
 
-The calibration is done already, once for all of them; quantizing by itself takes a fraction of a second.
+Calibration is done before, once for all of them; quantizing alone takes a fraction of a second.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
@@ -15,11 +18,14 @@ import converted
 import flat
 import float_tail
 
-# What goes in and what comes out.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The types of the input and of the outputs.
 TYPES = {"int8": (tf.float32, tf.float32), "int8-io": (tf.uint8, tf.float32), "int8-raw": (tf.int8, tf.int8)}
 
 
-def convert(args):
+def convert(args: dict[str, Any]) -> dict[str, Any]:
     calibrated = protocol.input_path("calibrated")
     model, contract = read(calibrated), converted.read_contract(calibrated)
     converted.refuse_raw(args["variant"], contract)
@@ -28,8 +34,8 @@ def convert(args):
     return converted.finish(quantize(model, args["variant"], contract, args.get("keep_float", ())), args, contract)
 
 
-def quantize(model, variant, contract, keep_float=()):
-    """The calibrated model in integers; the operators that give the tensors `keep_float` stay in float."""
+def quantize(model: Any, variant: str, contract: dict[str, Any], keep_float: Sequence[str] = ()) -> Any:
+    """The calibrated model in integers; the operators that compute the tensors in `keep_float` stay in float."""
     _widen_input(model, contract["range"])
     names = flat.signed_outputs(model)
     tail = float_tail.split(model) if contract["outputs"] == "detections" else None
@@ -43,29 +49,30 @@ def quantize(model, variant, contract, keep_float=()):
     return quantized
 
 
-def read(folder):
-    """The calibrated model: a float model with the ranges that were seen."""
+def read(folder: str) -> Any:
+    """The calibrated model: a float model that carries the recorded ranges."""
     with open(os.path.join(folder, "calibrated.tflite"), "rb") as stream:
         return flat.read(bytearray(stream.read()))
 
 
-def _widen_input(model, wanted):
-    """Give the input the whole pixel range: a set without one white pixel must not change what a byte means."""
+def _widen_input(model: Any, wanted: Sequence[float]) -> None:
+    """Give the input the whole pixel range: what a byte means must not depend on whether a picture has a white pixel."""
     graph = model.subgraphs[0]
     stated = graph.tensors[graph.inputs[0]].quantization
     stated.min, stated.max = ([numpy.float32(value)] for value in wanted)
 
 
-def _quantize(data, variant, keep_float):
+def _quantize(data: bytes, variant: str, keep_float: Sequence[str]) -> bytes:
     if variant == "int16x8":
-        # TensorFlow's older quantizer, the one that knows 16 bits. It is fed nothing: the ranges are in the model.
+        # Only TensorFlow's older quantizer knows 16 bits. It gets no pictures: the ranges are in the model.
         made = Calibrator(data).calibrate_and_quantize(
             lambda: iter(()), tf.float32, tf.float32, True, activations_type=tf.int16, bias_type=tf.int64
         )
     else:
         into, out_of = TYPES[variant]
         made = mlir_quantize(data, input_data_type=into, output_data_type=out_of, denylisted_nodes=set(keep_float) or None)
-    return deduplicate_readonly_buffers(made)
+    deduplicated: bytes = deduplicate_readonly_buffers(made)
+    return deduplicated
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""Convert a frozen graph by TF1's own converter: float32, or the uint8 that a quantization-aware training was for.
+"""Convert a frozen graph by TF1's own converter: to float32, or to uint8 after quantization-aware training.
 
-Runs in TF1's toolchain. What an input byte means, the recipe says: TF1's converter is told, it can't know.
+Runs in TF1's toolchain. The recipe says what an input byte means, since TF1's converter can't find out.
 """
+
+from __future__ import annotations
 
 import os
 import shutil
 import sys
 import tempfile
+from typing import Any
 
 import protocol
 import tensorflow as tf
@@ -15,13 +18,13 @@ from tensorflow.lite.python import convert as tensorflow_convert
 GRAPH = "tflite_graph.pb"
 POSTPROCESS = "TFLite_Detection_PostProcess"
 PICTURE = "graph-tf1.dot"
-# TensorFlow starts its converter as a program of its own, by a script that knows one place on one machine: environments move.
+# TensorFlow starts its converter by a script with an absolute path in it, which is wrong once the environment is moved.
 STARTER = """#!/bin/sh
 exec '%s' -c 'from tensorflow.lite.toco.python import toco_from_protos as starter; starter.main()' "$@"
 """
 
 
-def convert(args):
+def convert(args: dict[str, Any]) -> dict[str, Any]:
     exported = protocol.input_path("exported")
     contract = protocol.read_json(os.path.join(exported, "contract.json"))
     quantized = args["variant"].startswith("uint8-qat")
@@ -38,7 +41,7 @@ def convert(args):
     return {"size": len(data), "sha256": protocol.sha256_file(protocol.output_path("detect.tflite")), "tensorflow": tf.__version__}
 
 
-def _convert(path, contract, args, quantized):
+def _convert(path: str, contract: dict[str, Any], args: dict[str, Any], quantized: bool) -> bytes:
     names, outputs = contract["tf1"], _outputs(contract["tf1"], contract["outputs"])
     shape = [1, contract["height"], contract["width"], 3]
     try:
@@ -50,14 +53,14 @@ def _convert(path, contract, args, quantized):
         graphs = tempfile.mkdtemp()
         converter.dump_graphviz_dir = graphs
         tensorflow_convert._toco_from_proto_bin = _starter()
-        data = converter.convert()
+        data: bytes = converter.convert()
     except Exception as error:
         raise protocol.Refused("TF1's converter fails: %s" % _told(str(error))) from error
     shutil.copyfile(os.path.join(graphs, "toco_AFTER_TRANSFORMATIONS.dot"), protocol.output_path(PICTURE))
     return data
 
 
-def _starter():
+def _starter() -> str:
     path = os.path.join(tempfile.mkdtemp(), "toco")
     with open(path, "w", encoding="utf-8") as stream:
         stream.write(STARTER % sys.executable)
@@ -65,14 +68,14 @@ def _starter():
     return path
 
 
-def _told(text):
-    """Of its long complaints the line that says what is wrong."""
+def _told(text: str) -> str:
+    """The line of a long error message that says what is wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and "See console for info" not in line]
     fatal = [line.partition("] ")[2] or line for line in lines if ": F tensorflow" in line]
     return (fatal or lines or ["it doesn't say why"])[0][:300]
 
 
-def _outputs(names, kind):
+def _outputs(names: dict[str, str], kind: str) -> list[str]:
     if kind == "raw":
         return [names["encodings"], names["predictions"]]
     return [POSTPROCESS, POSTPROCESS + ":1", POSTPROCESS + ":2", POSTPROCESS + ":3"]

@@ -1,7 +1,10 @@
-"""What every conversion ends with: the outputs put in order, the contract held, the file run once."""
+"""Finish a conversion: put the outputs in order, check the contract, run the file once."""
+
+from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
@@ -11,15 +14,18 @@ import arithmetic
 import contract_checks
 import flat
 
-NO_FLEX_HERE = "Select TensorFlow op(s)"  # from an interpreter that was built without them
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NO_FLEX_HERE = "Select TensorFlow op(s)"  # the error of an interpreter that was built without them
 CANT_CALIBRATE = (
     "the interpreter of TensorFlow %s has none of full TensorFlow's operators, so it can't calibrate a model that needs them: "
     "name tf2.13 in convert.toolchains, which has them"
 )
 
 
-def finish(model, args, contract):
-    """Hold a converted model to what its variant's name says, write it, run it once, and describe it."""
+def finish(model: Any, args: dict[str, Any], contract: dict[str, Any]) -> dict[str, Any]:
+    """The description of a converted model, which is checked against its variant's name, written and run once."""
     variant = args["variant"]
     names = _order_outputs(model, args, contract)
     allow_flex, keep_float = args.get("allow_flex"), args.get("keep_float", ())
@@ -40,7 +46,7 @@ def finish(model, args, contract):
     }
 
 
-def _warnings(model, variant, flex, ran):
+def _warnings(model: Any, variant: str, flex: list[str], ran: bool) -> list[str]:
     told = ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else []
     if not ran:
         told.append("was not run: the interpreter of TensorFlow %s has none of those operators" % tf.__version__)
@@ -49,8 +55,8 @@ def _warnings(model, variant, flex, ran):
     return told
 
 
-def _order_outputs(model, args, contract):
-    """Put the outputs in the canonical order and name them; which they are, the contract says."""
+def _order_outputs(model: Any, args: dict[str, Any], contract: dict[str, Any]) -> tuple[str, ...]:
+    """The outputs' names in the canonical order, in which they are put; the contract says which outputs there are."""
     made_by = contract["outputs"]
     refuse_raw(args["variant"], contract)
     if made_by == "postprocess" and not args["variant"].endswith("-raw"):
@@ -63,8 +69,8 @@ def _order_outputs(model, args, contract):
     return names
 
 
-def refuse_raw(variant, contract):
-    """A -raw variant is one without the PostProcess operator, so there has to be one."""
+def refuse_raw(variant: str, contract: dict[str, Any]) -> None:
+    """Refuse a -raw variant of a model without a PostProcess operator: there is nothing to leave out."""
     if variant.endswith("-raw") and contract["outputs"] == "detections":
         raise protocol.Refused(
             "%s leaves out the PostProcess operator, and this model has none: ordinary operators make its detections. "
@@ -72,8 +78,8 @@ def refuse_raw(variant, contract):
         )
 
 
-def attempt(convert):
-    """Run a conversion. What the converter throws is a refusal: the next toolchain may do better."""
+def attempt(convert: Callable[[], bytes]) -> bytes:
+    """The converted file. What the converter throws becomes a refusal: the next toolchain may do better."""
     try:
         return convert()
     except Exception as error:
@@ -88,14 +94,17 @@ def attempt(convert):
         raise protocol.Refused("the converter of TensorFlow %s fails: %s" % (tf.__version__, lines[0][:300])) from error
 
 
-def allow(converter, args):
-    """Let a converter fall back to full TensorFlow's operators, where that was asked for."""
+def allow(converter: Any, args: dict[str, Any]) -> None:
+    """Let a converter fall back to full TensorFlow's operators, if the user asked for that."""
     if args.get("allow_flex"):
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
 
 
-def _run_once(data, described, flex):
-    """Load and run it: a file that says nothing wrong can still be one that no interpreter takes. Whether that could be done."""
+def _run_once(data: bytes, described: dict[str, Any], flex: list[str]) -> bool:
+    """Whether the file could be run: a file without errors can still be one that no interpreter takes.
+
+    False where this interpreter lacks the file's Flex operators; any other failure is refused.
+    """
     try:
         interpreter = tf.lite.Interpreter(model_content=data)
         interpreter.allocate_tensors()
@@ -113,17 +122,18 @@ def _run_once(data, described, flex):
     return True
 
 
-def read_contract(folder):
-    return protocol.read_json(os.path.join(folder, "contract.json"))
+def read_contract(folder: str) -> dict[str, Any]:
+    contract: dict[str, Any] = protocol.read_json(os.path.join(folder, "contract.json"))
+    return contract
 
 
-def write_anchors(anchors, contract):
-    """Without the PostProcess operator, boxes are for the caller to make: this is what that takes."""
+def write_anchors(anchors: numpy.ndarray, contract: dict[str, Any]) -> None:
+    """Write what callers need to decode boxes where the PostProcess operator is left out."""
     numpy.save(protocol.output_path("anchors.npy"), anchors)
     protocol.write_json(protocol.output_path("postprocess.json"), contract["postprocess"])
 
 
-def keep_anchors(exported, contract):
-    """The same for a graph that was exported without the operator."""
+def keep_anchors(exported: str, contract: dict[str, Any]) -> None:
+    """Write the same for a graph that was exported without the operator."""
     if contract["outputs"] == "raw":
         write_anchors(numpy.load(os.path.join(exported, "anchors.npy")), contract)

@@ -1,14 +1,18 @@
 """Draw a set of pictures with a generator: a Python file with `CLASSES` and `draw(seed)`, which gives a picture and its boxes."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import protocol
 
 
-def draw_all(args):
+def draw_all(args: dict[str, Any]) -> dict[str, Any]:
     generator = protocol.load_module(protocol.input_path("generator"), "generator")
     os.makedirs(protocol.output_path("images"))
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for place in range(args["count"]):
         picture, boxes = generator.draw(args["seed"] + place)
         name = "%05d.png" % place
@@ -24,8 +28,8 @@ def draw_all(args):
     return {"count": len(images), "boxes": len(annotations), "seed": args["seed"]}
 
 
-def _annotation(number, picture, box):
-    """A box in COCO's form. Numbers count from 1: pycocotools takes 0 for no match."""
+def _annotation(number: int, picture: int, box: tuple[int, float, float, float, float]) -> dict[str, Any]:
+    """A box in COCO's form. Numbers count from 1, because pycocotools takes 0 for no match."""
     kind, left, top, right, bottom = box
     width, height = right - left, bottom - top
     sides = [round(float(value), 3) for value in (left, top, width, height)]

@@ -1,7 +1,11 @@
-"""Whether a Coral Edge TPU can run a model, op by op, without its compiler: 8-bit integers, fixed shapes, operators that it knows.
+"""Judge without its compiler whether a Coral Edge TPU can run a model: 8-bit integers, fixed shapes, operators that it knows.
 
-Its compiler maps operators up to the first that it can't and leaves everything from there on to the processor.
+Its compiler maps operators up to the first that it can't map, and leaves all others to the processor.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 import flat
 
@@ -13,13 +17,14 @@ KNOWN = frozenset(
 )
 EIGHT_BITS = ("int8", "uint8")
 WIDE = ("int32",)  # biases, shapes and paddings
-CACHE = 8 * 1000 * 1000  # bytes of parameters that it keeps by itself
+CACHE = 8 * 1000 * 1000  # bytes of parameters that fit into its own memory
 AT_THE_ENDS = ("QUANTIZE", "DEQUANTIZE")
 
 
-def judge(model):
-    """Each kind of operator: how often it is there, whether it would be mapped, and why not."""
-    graph, counted, stopped = model.subgraphs[0], {}, ""
+def judge(model: Any) -> dict[str, Any]:
+    """Whether the Edge TPU is ready for the model; for each kind of operator how many there are and whether they are mapped."""
+    graph, stopped = model.subgraphs[0], ""
+    counted: dict[tuple[str, str], int] = {}
     for name, operator in ((name.decode(), operator) for name, operator in flat.operators(model)):
         why = _against(name, graph, operator)
         if not why and stopped:
@@ -28,7 +33,9 @@ def judge(model):
             stopped = name
         key = (name, why)
         counted[key] = counted.get(key, 0) + 1
-    told = [{"name": name, "count": count, "mapped": not why, "why": why} for (name, why), count in sorted(counted.items())]
+    told: list[dict[str, Any]] = [
+        {"name": name, "count": count, "mapped": not why, "why": why} for (name, why), count in sorted(counted.items())
+    ]
     mapped, every = (sum(each["count"] for each in some) for some in ([each for each in told if each["mapped"]], told))
     parameters = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     ready = bool(mapped) and not any(not each["mapped"] and each["name"] not in _ON_THE_PROCESSOR for each in told)
@@ -42,11 +49,11 @@ def judge(model):
     }
 
 
-_ON_THE_PROCESSOR = AT_THE_ENDS + (flat.POSTPROCESS.decode(),)  # it is usual that these stay there
+_ON_THE_PROCESSOR = AT_THE_ENDS + (flat.POSTPROCESS.decode(),)  # usually left there
 
 
-def _against(name, graph, operator):
-    """Why an operator can't be mapped by itself; '' where it can."""
+def _against(name: str, graph: Any, operator: Any) -> str:
+    """Why this operator alone can't be mapped; '' where it can."""
     if name not in KNOWN:
         return "the Edge TPU has no such operator"
     tensors = [graph.tensors[int(each)] for each in list(operator.inputs) + list(operator.outputs) if int(each) >= 0]
@@ -58,7 +65,7 @@ def _against(name, graph, operator):
     return ""
 
 
-def _in_words(ready, mapped, every, told):
+def _in_words(ready: bool, mapped: int, every: int, told: list[dict[str, Any]]) -> str:
     if not mapped:
         return "none of its %d operators would run on it: it takes models of 8-bit integers" % every
     if ready:

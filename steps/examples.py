@@ -1,6 +1,9 @@
-"""A few pictures with what the source and the converted model see in them: for people, who trust a picture before a number."""
+"""Draw what the source and the converted model see in a few pictures: people trust a picture before a number."""
+
+from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import protocol
 from PIL import Image, ImageDraw, ImageFont
@@ -8,22 +11,28 @@ from PIL import Image, ImageDraw, ImageFont
 import accuracy
 import pictures
 
+if TYPE_CHECKING:
+    from boxes import Found
+    from detector import Detector
+    from observations import Observations
+
 SHOWN = 6  # pictures beside the report
-SIDE = 480  # of the longer side, in pixels
-TILE, ROWS, COLUMNS = 320, 2, 2  # of the one sheet
+SIDE = 480  # the longer side, in pixels
+TILE, ROWS, COLUMNS = 320, 2, 2  # of the sheet that shows the first few
 SCORE = 0.4
 QUALITY = 85
 SELFTEST = "selftest.json"
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 
 
-def show(detector, observations, folder, labels):
-    """Write the pictures; what was seen in each, by the source too."""
+def show(detector: Detector, observations: Observations, folder: str, labels: list[str]) -> list[dict[str, Any]]:
+    """What the model and the source see in each picture; the pictures are written beside the report."""
     os.makedirs(protocol.output_path("examples"))
-    sheet, told = Image.new("RGB", (COLUMNS * TILE, ROWS * TILE), "white"), []
+    sheet = Image.new("RGB", (COLUMNS * TILE, ROWS * TILE), "white")
+    told: list[dict[str, Any]] = []
     for place in _telling(observations):
         picture = pictures.load(os.path.join(folder, observations.names[place]))
-        found, source = (_told(each, labels) for each in (detector.detect(picture), observations.found(place)))
+        found, source = (_told(each, labels) for each in (detector.detect(picture), _by_source(observations, place)))
         picture.thumbnail((SIDE, SIDE))
         path = "examples/%d.jpg" % len(told)
         picture.save(protocol.output_path(path), quality=QUALITY)
@@ -37,8 +46,8 @@ def show(detector, observations, folder, labels):
     return told
 
 
-def record(detector, told):
-    """What the model sees in the first of the pictures as it lies in the bundle: a Pi has to see the same."""
+def record(detector: Detector, told: list[dict[str, Any]]) -> None:
+    """Write what the model sees in the first picture as it is in the bundle: a Pi has to see the same."""
     if not told:
         return
     found = detector.detect(pictures.load(protocol.output_path(told[0]["file"])))
@@ -50,14 +59,21 @@ def record(detector, told):
     protocol.write_json(protocol.output_path(SELFTEST), {"picture": told[0]["file"], "score": SCORE, "found": seen})
 
 
-def _telling(observations):
-    """First the pictures in which the source sees something."""
+def _telling(observations: Observations) -> list[int]:
+    """The pictures to show, by number: those in which the source sees something are taken first."""
     places = range(len(observations.names))
-    seen = {place: int((observations.found(place).scores >= SCORE).sum()) for place in places}
+    seen = {place: int((_by_source(observations, place).scores >= SCORE).sum()) for place in places}
     return sorted(sorted(places, key=lambda place: (not seen[place], place))[:SHOWN])
 
 
-def _told(found, labels):
+def _by_source(observations: Observations, place: int) -> Found:
+    """The source's detections: only detectors are shown, so there are some."""
+    found = observations.found(place)
+    assert found is not None
+    return found
+
+
+def _told(found: Found, labels: list[str]) -> list[dict[str, Any]]:
     told = []
     for box, kind, score in zip(*found):
         if score >= SCORE:
@@ -66,7 +82,7 @@ def _told(found, labels):
     return told
 
 
-def _draw(picture, found):
+def _draw(picture: Image.Image, found: list[dict[str, Any]]) -> None:
     canvas, font = ImageDraw.Draw(picture), ImageFont.load_default()
     for each in found:
         top, left, bottom, right = each["box"]

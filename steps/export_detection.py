@@ -1,10 +1,13 @@
 """Export a TF2 checkpoint of the Object Detection API as the SavedModel that TFLite conversion takes.
 
-Proves that the graph's weights are the checkpoint's, tensor by tensor: the exporter itself is content with fewer. Writes beside
-it `contract.json`: what a picture has to look like to this model, measured on the model's own preprocessing.
+Proves that the graph's weights are the checkpoint's, tensor by tensor: the exporter itself accepts fewer. Writes `contract.json`
+beside it: how a picture is prepared for this model, measured on the model's own preprocessing.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import protocol
 import tensorflow as tf
@@ -18,7 +21,7 @@ import weights
 ARCHITECTURES = ("ssd", "center_net")
 
 
-def export(args):
+def export(args: dict[str, Any]) -> dict[str, Any]:
     config, overrides = api_config.read(protocol.input_path("config"), ARCHITECTURES)
     prefix = os.path.join(protocol.input_path("checkpoint"), args["prefix"])
     if config.model.WhichOneof("model") == "center_net":
@@ -34,15 +37,15 @@ def export(args):
     return {"contract": contract, "overrides": overrides, "weights": proof, "max_detections": args["max_detections"]}
 
 
-def _save(function, target):
-    """The function and its variables alone. With the Keras layers behind them, each layer would be traced and saved again."""
+def _save(function: Any, target: str) -> None:
+    """Save the function and its variables alone. With the Keras layers, each layer would be traced and saved again."""
     plain = tf.Module()
     plain.function, plain.weights = function, list(function.variables)
     tf.saved_model.save(plain, target, signatures=function)
 
 
-def _ssd(config, args):
-    """The model, its function, what its contract says, and the keys of weights that it leaves out: none."""
+def _ssd(config: Any, args: dict[str, Any]) -> tuple[Any, Any, dict[str, Any], list[str]]:
+    """The model, its function, its contract, and the key prefixes of the weights that it leaves out: none."""
     model = model_builder.build(config.model, is_training=False)
     module = export_tflite_graph_lib_tf2.SSDModule(config, model, args["max_detections"], args["nms"] == "regular")
     shape = module.input_shape()

@@ -1,19 +1,25 @@
 """Export a function of the user's own code as the SavedModel that TFLite conversion takes.
 
-"package.module:attribute" is looked up in the source's folder: a tf.function that states its input, an object that is called
-through one, or something that makes either.
+"package.module:attribute" is looked up in the source's folder: a tf.function that states its input, an object whose __call__ is
+one, or something that makes either.
 """
+
+from __future__ import annotations
 
 import difflib
 import importlib
 import inspect
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 import protocol
 import tensorflow as tf
 
 import exporting
+
+if TYPE_CHECKING:
+    import types
 
 sys.dont_write_bytecode = True  # inputs are read-only
 STEPS = os.path.dirname(os.path.abspath(__file__))
@@ -24,12 +30,12 @@ FLOAT_REMEDY = (
 SIZE_REMEDY = "State a fixed size: tf.TensorSpec([1, 320, 320, 3], tf.float32)"
 
 
-def export(args):
+def export(args: dict[str, Any]) -> dict[str, Any]:
     return exporting.finish(args, *load(args))
 
 
-def load(args):
-    """The function, what it takes, and no weights: only the code knows them."""
+def load(args: dict[str, Any]) -> tuple[_Kept, Any, None]:
+    """The function, its input, and None for the weights, which only the code knows."""
     module_name, _, attribute = args["function"].partition(":")
     module = _import(protocol.input_path("model"), module_name)
     found = _attribute(module, module_name, attribute)
@@ -38,7 +44,7 @@ def load(args):
     return function, spec, None
 
 
-def _import(folder, name):
+def _import(folder: str, name: str) -> types.ModuleType:
     if not os.path.isdir(folder):
         raise protocol.Refused("source.folder is %s: give the folder that has %s" % (exporting.folder_or_file(folder), name))
     for name_here in _own_modules():
@@ -61,13 +67,13 @@ def _import(folder, name):
         raise protocol.Refused("importing %s fails: %s: %s" % (name, type(error).__name__, error)) from error
 
 
-def _own_modules():
-    """The steps' own: a module of the user's may be called the same."""
+def _own_modules() -> list[str]:
+    """The names of the steps' own modules: a module of the user's may have the same name."""
     files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name != "__main__"}
     return [name for name, path in files.items() if os.path.dirname(os.path.abspath(path)) == STEPS]
 
 
-def _attribute(module, module_name, name):
+def _attribute(module: types.ModuleType, module_name: str, name: str) -> Any:
     if hasattr(module, name):
         return getattr(module, name)
     there = sorted(each for each in vars(module) if not each.startswith("_"))
@@ -76,8 +82,8 @@ def _attribute(module, module_name, name):
     raise protocol.Refused("module %s has no %r, %s" % (module_name, name, hint))
 
 
-def _function(found, stated):
-    """What can be traced: the thing itself, its __call__, or what it makes when it is called without arguments."""
+def _function(found: Any, stated: str) -> _Kept:
+    """What can be traced: `found` itself, its __call__, or what it makes when called without arguments."""
     traced = _traceable(found)
     if traced is not None:
         return traced
@@ -97,8 +103,8 @@ def _function(found, stated):
     return traced
 
 
-def _makes(found):
-    """Whether it can be called without arguments: what takes a picture can't."""
+def _makes(found: Any) -> bool:
+    """Whether it can be called without arguments, which something that takes a picture can't."""
     if not isinstance(found, type) and any(hasattr(each, "get_concrete_function") for each in (found, found.__call__)):
         return False
     try:
@@ -108,7 +114,7 @@ def _makes(found):
     return True
 
 
-def _traceable(found):
+def _traceable(found: Any) -> _Kept | None:
     if isinstance(found, type):
         return None
     for each in (found, found.__call__) if callable(found) else ():
@@ -117,21 +123,21 @@ def _traceable(found):
     return None
 
 
-def _signature(function):
+def _signature(function: Any) -> Any:
     return getattr(function, "input_signature", None)
 
 
 class _Kept:
     """A function with the object whose method it is: the object owns the weights."""
 
-    def __init__(self, function, owner):
+    def __init__(self, function: Any, owner: Any) -> None:
         self.function, self.owner = function, owner
 
-    def __call__(self, image):
+    def __call__(self, image: Any) -> Any:
         return self.function(image)
 
 
-def _inputs(kept, stated):
+def _inputs(kept: _Kept, stated: str) -> dict[str, Any]:
     function = kept.function
     if hasattr(function, "structured_input_signature"):
         positional, named = function.structured_input_signature

@@ -1,8 +1,10 @@
 """Export a whole Keras model, an .h5 or .keras file, as the SavedModel that TFLite conversion takes.
 
-Keras 2 and Keras 3 write files that look alike and mean different things, so each is read by its own. A layer that isn't Keras's
-comes from the user's file; code that lies in the model's file is never run.
+Keras 2 and Keras 3 write files that look alike and mean different things, so each is read by the Keras that wrote it. A layer that
+isn't Keras's own comes from the user's file; code inside the model's file is never run.
 """
+
+from __future__ import annotations
 
 import inspect
 import json
@@ -12,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import h5py
 import keras
@@ -20,6 +23,9 @@ import protocol
 import tensorflow as tf
 
 import exporting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 sys.dont_write_bytecode = True  # inputs are read-only
 H5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -30,7 +36,7 @@ FLOAT_REMEDY = (
     "Build it again with keras.Input((height, width, 3)), which is float32, without the cast at its start; the pixels' scale "
     "stays as it is: [input] mean = 0, std = 1"
 )
-SIZE_REMEDY = "Build it again with keras.Input((320, 320, 3)), or whatever size it shall have, load its weights and save it"
+SIZE_REMEDY = "Build it again with keras.Input((320, 320, 3)), or of another fixed size, load its weights and save it"
 LAMBDA = (
     "layer %r is a Lambda with code packed into the file, which is not run: it could be anything, and other Pythons can't read it. "
     "Write it as a layer, a class with call(), in a Python file, build the model again with that, load its weights, save it, and "
@@ -38,12 +44,12 @@ LAMBDA = (
 )
 
 
-def export(args):
+def export(args: dict[str, Any]) -> dict[str, Any]:
     return exporting.finish(args, *load(args))
 
 
-def load(_):
-    """The model as a call that gives its outputs by name, what it takes, and the file's own weights."""
+def load(_args: dict[str, Any]) -> tuple[Callable[[Any], Any], Any, dict[str, str]]:
+    """A call that gives the model's outputs by name, its input, and the digests of the file's own weights."""
     path = protocol.input_path("model")
     model_file = H5File(path) if _starts(path, H5) else ZipFile(path) if _starts(path, ZIP) else None
     if model_file is None:
@@ -58,7 +64,7 @@ def load(_):
     _check_all_loaded(model, weights)
     names, call = _output_names(model), _caller(model)
 
-    def named(image):
+    def named(image: Any) -> Any:
         value = call(image)
         return dict(zip(names, tf.nest.flatten(value))) if names else value
 
@@ -70,7 +76,7 @@ class H5File:
 
     suffix = ".h5"
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         with h5py.File(path, "r") as stored:
             config = stored.attrs.get("model_config")
@@ -79,17 +85,17 @@ class H5File:
             self.config = json.loads(config)
             self.version = _text(stored.attrs.get("keras_version", "2.0.0"))
 
-    def weights(self):
+    def weights(self) -> dict[str, numpy.ndarray]:
         with h5py.File(self.path, "r") as stored:
             return _datasets(stored["model_weights"])
 
 
 class ZipFile:
-    """The newer form: a zip with the configuration, a note of who wrote it, and the weights as HDF5."""
+    """The newer form: a zip with the configuration, the version that wrote it, and the weights as HDF5."""
 
     suffix = ".keras"
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         with zipfile.ZipFile(path) as packed:
             missing = {"config.json", "metadata.json", "model.weights.h5"} - set(packed.namelist())
@@ -98,32 +104,32 @@ class ZipFile:
             self.config = json.loads(packed.read("config.json").decode("utf-8"))
             self.version = json.loads(packed.read("metadata.json").decode("utf-8"))["keras_version"]
 
-    def weights(self):
+    def weights(self) -> dict[str, numpy.ndarray]:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(self.path) as packed:
             with h5py.File(packed.extract("model.weights.h5", folder), "r") as stored:
                 found = _datasets(stored)
         return {name: value for name, value in found.items() if not name.startswith(FOR_TRAINING)}
 
 
-def _starts(path, magic):
+def _starts(path: str, magic: bytes) -> bool:
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as stream:
         return stream.read(len(magic)) == magic
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _datasets(group):
-    """Every array of an HDF5 group, by its path."""
+def _datasets(group: Any) -> dict[str, numpy.ndarray]:
+    """All arrays of an HDF5 group, by path."""
     found = {}
     group.visititems(lambda name, each: found.update({name: each[()]}) if isinstance(each, h5py.Dataset) else None)
     return found
 
 
-def _check_version(theirs):
+def _check_version(theirs: str) -> None:
     ours = keras.__version__
     there, here = exporting.version(theirs)[0], exporting.version(ours)[0]
     if there == here:
@@ -136,8 +142,8 @@ def _check_version(theirs):
     )
 
 
-def _refuse_packed_code(value, layer=""):
-    """Keras's own safe mode knows this for .keras files only; in .h5 files it is a list that is marked as lambda."""
+def _refuse_packed_code(value: Any, layer: str = "") -> None:
+    """Refuse Lambda layers. Keras's own safe mode does it for .keras files only; .h5 files hold code as a list marked as lambda."""
     if isinstance(value, list):
         for each in value:
             _refuse_packed_code(each, layer)
@@ -150,13 +156,13 @@ def _refuse_packed_code(value, layer=""):
             _refuse_packed_code(each, layer)
 
 
-def _marks_code(key, value):
-    """Keras 2 has `function_type`, `output_shape_type` and `mask_type`; what else ends so is no better."""
+def _marks_code(key: Any, value: Any) -> bool:
+    """Whether an entry marks packed code: `function_type`, `output_shape_type`, `mask_type` of Keras 2, or another such name."""
     return isinstance(key, str) and key.endswith("_type") and value == "lambda"
 
 
-def _refuse_foreign(value, custom):
-    """A class that the file says is of another package. Keras would import that by its name, whatever it is."""
+def _refuse_foreign(value: Any, custom: dict[str, Any] | None) -> None:
+    """Refuse a class of another package than Keras: Keras would import it by its name, whatever it is."""
     if isinstance(value, (list, dict)):
         for each in value.values() if isinstance(value, dict) else value:
             _refuse_foreign(each, custom)
@@ -168,8 +174,8 @@ def _refuse_foreign(value, custom):
             _refuse_unknown(name, custom)
 
 
-def _custom_objects():
-    """What the user's file gives: its CUSTOM_OBJECTS, or every class and function in it."""
+def _custom_objects() -> dict[str, Any] | None:
+    """The objects of the user's file: its CUSTOM_OBJECTS, or all classes and functions in it; None without such a file."""
     path = protocol.input_path("custom")
     if not os.path.exists(path):
         return None
@@ -187,9 +193,9 @@ def _custom_objects():
     return {name: each for name, each in found if getattr(each, "__module__", "") == module.__name__}
 
 
-def _load_whole(model_file, custom):
+def _load_whole(model_file: H5File | ZipFile, custom: dict[str, Any] | None) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model" + model_file.suffix)  # Keras goes by the name
+        path = os.path.join(folder, "model" + model_file.suffix)  # Keras tells the form by the suffix
         shutil.copyfile(model_file.path, path)
         try:
             return keras.models.load_model(path, custom_objects=custom, compile=False)
@@ -204,7 +210,7 @@ def _load_whole(model_file, custom):
             ) from error
 
 
-def _refuse_unknown(name, custom):
+def _refuse_unknown(name: str, custom: dict[str, Any] | None) -> NoReturn:
     if custom is None:
         way_out = 'put its code into a Python file beside the recipe, and name that: [source] custom = "layers.py"'
     else:
@@ -212,7 +218,7 @@ def _refuse_unknown(name, custom):
     raise protocol.Refused("%s is no class or function of Keras's own: %s" % (name.rpartition(">")[2], way_out))
 
 
-def _inputs(model):
+def _inputs(model: Any) -> dict[str, Any]:
     tensors = getattr(model, "inputs", None)
     if not tensors:
         raise protocol.Refused(
@@ -222,8 +228,8 @@ def _inputs(model):
     return {_text(each.name): tf.TensorSpec(each.shape, each.dtype) for each in tensors}
 
 
-def _check_all_loaded(model, weights):
-    """Every weight of the file is in the model. Numbers that only count random draws are no weights."""
+def _check_all_loaded(model: Any, weights: dict[str, numpy.ndarray]) -> None:
+    """Refuse unless every weight of the file is in the model. Integers only count random draws and are no weights."""
     held = {name for name, value in weights.items() if numpy.issubdtype(value.dtype, numpy.floating)}
     there = set(exporting.digests({"%d" % place: each.numpy() for place, each in enumerate(model.variables)}).values())
     wanted = exporting.digests({name: weights[name] for name in held})
@@ -234,12 +240,12 @@ def _check_all_loaded(model, weights):
         )
 
 
-def _output_names(model):
-    """The layers' that give them; None where the model names them itself, or there are no layers to ask."""
+def _output_names(model: Any) -> list[str] | None:
+    """The outputs' names, from their layers; None where the model names them itself or has no such layers."""
     outputs = getattr(model, "outputs", None)
     if isinstance(getattr(model, "output", None), dict) or not outputs:
         return None
-    names = []
+    names: list[str] = []
     for tensor in outputs:
         history = getattr(tensor, "_keras_history", None)
         layer = getattr(history, "operation", None) or getattr(history, "layer", None)
@@ -249,7 +255,7 @@ def _output_names(model):
     return names
 
 
-def _caller(model):
+def _caller(model: Any) -> Callable[[Any], Any]:
     return lambda image: model(image, training=False)
 
 

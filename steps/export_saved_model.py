@@ -1,6 +1,9 @@
 """Export one signature of a SavedModel as the SavedModel that TFLite conversion takes: one picture in, named outputs."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 import protocol
 import tensorflow as tf
@@ -8,6 +11,9 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 import exporting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 DEFAULT = "serving_default"
 NO_SIGNATURE = "__saved_model_init_op"
@@ -23,20 +29,20 @@ FLOAT_REMEDY = (
 SIZE_REMEDY = "Save it with a signature of fixed size: tf.TensorSpec([1, 320, 320, 3], tf.float32)"
 
 
-def export(args):
+def export(args: dict[str, Any]) -> dict[str, Any]:
     call, spec, weights, name = load_signature(args)
     result = exporting.finish(args, call, spec, weights)
     result["overrides"]["signature"] = name
     return result
 
 
-def load(args):
-    """The signature as a call, what it takes, and the SavedModel's own weights."""
+def load(args: dict[str, Any]) -> tuple[Callable[[Any], Any], Any, dict[str, str]]:
+    """The signature as a call, its input, and the digests of the SavedModel's own weights."""
     return load_signature(args)[:3]
 
 
-def load_signature(args):
-    """The same and the signature's name."""
+def load_signature(args: dict[str, Any]) -> tuple[Callable[[Any], Any], Any, dict[str, str], str]:
+    """The same as `load`, and the signature's name."""
     folder = protocol.input_path("model")
     exporting.check_not_newer(_written(folder))
     try:
@@ -50,15 +56,15 @@ def load_signature(args):
     _refuse_serving_export(inputs, signature.structured_outputs)
     entry, spec = exporting.picture_input(inputs, FLOAT_REMEDY, SIZE_REMEDY)
 
-    def call(image):
+    def call(image: Any) -> Any:
         return signature(**{entry: image})
 
-    call.owner = loaded  # its weights go when it goes
+    call.owner = loaded  # type: ignore[attr-defined]  # keeps its weights alive
     return call, spec, _weights(folder), name
 
 
-def _written(folder):
-    """The TensorFlow that wrote it. Read without loading, which fails in its own words on what is too new."""
+def _written(folder: str) -> str:
+    """The version of TensorFlow that wrote it, read without loading it: loading a newer one fails with an unclear message."""
     path = os.path.join(folder, "saved_model.pb")
     if not os.path.isfile(path):
         there = exporting.folder_or_file(folder)
@@ -74,8 +80,8 @@ def _written(folder):
     return parsed.meta_graphs[0].meta_info_def.tensorflow_version or "1.0"
 
 
-def _choose(signatures, wanted):
-    """The signature that the recipe names, else the usual one, else the only one."""
+def _choose(signatures: Iterable[str], wanted: str) -> str:
+    """The name of the signature to export: the recipe's, else the usual one, else the only one."""
     names = sorted(name for name in signatures if name != NO_SIGNATURE)
     if wanted:
         if wanted not in names:
@@ -93,14 +99,14 @@ def _choose(signatures, wanted):
     )
 
 
-def _refuse_serving_export(inputs, outputs):
+def _refuse_serving_export(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
     if set(outputs) >= SERVING_EXPORT:
         [entry] = list(inputs.values())[:1] or [tf.TensorSpec([], tf.uint8)]
         raise protocol.Refused(DETECTION_API % (tf.as_dtype(entry.dtype).name, entry.name or "picture"))
 
 
-def _weights(folder):
-    """The values in its variables/, by name. Of a SavedModel without variables there are none."""
+def _weights(folder: str) -> dict[str, str]:
+    """The digests of the values in its variables/, by name; none for a SavedModel without variables."""
     prefix = os.path.join(folder, "variables", "variables")
     if not os.path.exists(prefix + ".index"):
         return {}

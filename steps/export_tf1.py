@@ -1,12 +1,15 @@
 """Export a TF1 checkpoint of the Object Detection API as the frozen graph that TFLite conversion starts from: tflite_graph.pb.
 
-Proves that the graph's weights are the checkpoint's. Where the archive has a finished graph already, that one is taken and held
-against the checkpoint. Runs in TF1's toolchain; `facts.json` tells later steps what only the model's own code knows.
+Proves that the graph's weights are the checkpoint's. Where the archive already has a finished graph, that one is taken and compared
+with the checkpoint. Runs in TF1's toolchain; `facts.json` tells later steps what only the model's own code knows.
 """
+
+from __future__ import annotations
 
 import os
 import re
 import shutil
+from typing import Any
 
 import numpy
 import protocol
@@ -18,14 +21,14 @@ import api_config
 
 GRAPH = "tflite_graph.pb"
 SHOWN = 3
-# What only training needs: optimizers' slots, averages, counters, and what fake quantization keeps to find its ranges.
+# Variables that only training needs: optimizers' slots, averages, counters, and the state by which fake quantization finds ranges.
 TRAINING_ONLY = re.compile(
     r"(^|/)(global_step|Momentum|RMSProp(_1)?|Adam(_1)?|Adagrad|ExponentialMovingAverage|beta[12]_power|biased|local_step)$"
 )
 AVERAGE = "/ExponentialMovingAverage"
 
 
-def export(args):
+def export(args: dict[str, Any]) -> dict[str, Any]:
     config, overrides = api_config.read(protocol.input_path("config"), ("ssd",))
     prefix = os.path.join(protocol.input_path("checkpoint"), args["prefix"])
     ready = os.path.join(protocol.input_path("ready"), GRAPH)
@@ -46,7 +49,7 @@ def export(args):
     return facts
 
 
-def _export(config, prefix, args):
+def _export(config: Any, prefix: str, args: dict[str, Any]) -> None:
     with tf.Graph().as_default():
         export_tflite_ssd_graph_lib.export_tflite_graph(
             config,
@@ -60,8 +63,8 @@ def _export(config, prefix, args):
     os.remove(protocol.output_path(GRAPH + "txt"))
 
 
-def _pixels(config, overrides):
-    """What a picture has to look like, asked of the model's own code, and what comes out."""
+def _pixels(config: Any, overrides: dict[str, Any]) -> dict[str, Any]:
+    """How a picture is prepared for the network, measured on the model's own code."""
     fixed = config.model.ssd.image_resizer.fixed_shape_resizer
     shape = [1, fixed.height, fixed.width, 3]
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -70,13 +73,13 @@ def _pixels(config, overrides):
     return dict(measured, **api_config.resize(overrides))
 
 
-def _detections(config, args):
+def _detections(config: Any, args: dict[str, Any]) -> dict[str, Any]:
     found = api_config.detections(config.model.ssd, args)
     return {name: found[name] for name in ("classes", "max_detections", "postprocess")}
 
 
-def _compare_weights(prefix, averaged):
-    """Every constant of the graph that bears a variable's name has that variable's value, and no weight is missing."""
+def _compare_weights(prefix: str, averaged: bool) -> tuple[dict[str, Any], list[str]]:
+    """The proof that the graph's constants have the values of the checkpoint's variables, and the names of those that differ."""
     reader = tf.train.load_checkpoint(prefix)
     constants = _constants(protocol.output_path(GRAPH))
     names = sorted(name for name in reader.get_variable_to_shape_map() if not TRAINING_ONLY.search(name))
@@ -92,14 +95,14 @@ def _compare_weights(prefix, averaged):
     return {"variables": len(names), "values": values, "equal": not differing, "differing": differing[:SHOWN]}, differing
 
 
-def _constants(path):
+def _constants(path: str) -> dict[str, Any]:
     graph = tf.compat.v1.GraphDef()
     with open(path, "rb") as stream:
         graph.ParseFromString(stream.read())
     return {node.name: node.attr["value"].tensor for node in graph.node if node.op == "Const"}
 
 
-def _warnings(differing):
+def _warnings(differing: list[str]) -> list[str]:
     if not differing:
         return []
     told = "%d weights, the first: %s" % (len(differing), differing[0])

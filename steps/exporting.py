@@ -1,11 +1,14 @@
-"""What the sources without a pipeline.config have in common: Keras files, SavedModels and functions.
+"""Export what takes a picture and gives tensors: Keras files, SavedModels and functions, which have no pipeline.config.
 
-From something that takes a picture and gives tensors: find its one picture input and the names of its outputs, save it with one
-signature that later steps know, and prove that what was saved gives what the source gives, with the source's weights.
+Find its picture input and the names of its outputs, save it with one signature that later steps know, and prove that the saved
+model gives the same outputs as the source, with the source's weights.
 """
 
-import collections
+from __future__ import annotations
+
+import collections.abc
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
@@ -15,27 +18,31 @@ import flat
 import told_pixels
 import weights as proof
 
-TOOLCHAINS = {"tf2.21": (2, 21), "nightly": (2, 23)}  # those that read what later versions wrote
-PICTURES = 3  # random ones that are run to compare
-CLOSE = 1e-4  # the same operators in another graph: they may be fused in another order
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOOLCHAINS = {"tf2.21": (2, 21), "nightly": (2, 23)}  # toolchains that read SavedModels of later versions
+PICTURES = 3  # random pictures on which outputs are compared
+CLOSE = 1e-4  # operators of the saved graph may be fused in another order
 SHOWN = 3
 IMAGE = "image"
 WANTED = "one float32 picture [1, height, width, 3] is wanted"
 
 
-def finish(args, call, spec, weights):
-    """Save `call`, which takes one picture and gives a tensor or a dictionary, tuple or list of them.
+def finish(args: dict[str, Any], call: Callable[[Any], Any], spec: Any, weights: dict[str, str] | None) -> dict[str, Any]:
+    """What is known of the model after `call` is saved, which takes one picture and gives tensors: one, a dictionary, or a list.
 
-    `spec` is the picture's TensorSpec, `weights` the source's own values by name, or None where only the code knows them.
+    `spec` is the picture's TensorSpec, `weights` the digests of the source's own values, or None where only the code knows them.
     """
     height, width = spec.shape[1], spec.shape[2]
-    warnings, cast = [], {}
+    warnings: list[str] = []
+    cast: dict[str, str] = {}
     function = tf.function(lambda image: _named(call(image), cast), [tf.TensorSpec([1, height, width, 3], tf.float32, IMAGE)])
     concrete = function.get_concrete_function()
     contract = _contract(args, height, width, concrete.structured_outputs)
     target = protocol.output_path("saved_model")
     _save(concrete, target)
-    loaded = tf.saved_model.load(target)  # held on to: it owns the variables
+    loaded = tf.saved_model.load(target)  # kept alive: it owns the variables
     saved = loaded.signatures["serving_default"]
     proven = _compare_weights(concrete, saved, weights)
     proven["largest_difference"] = _compare_outputs(call, saved, contract)
@@ -46,8 +53,8 @@ def finish(args, call, spec, weights):
     return {"contract": contract, "weights": proven, "overrides": overrides, "warnings": warnings}
 
 
-def picture_input(inputs, uint8_remedy, size_remedy):
-    """The one input, a picture of fixed size, of a dictionary of names to TensorSpecs; or a refusal with the way out."""
+def picture_input(inputs: dict[str, Any], uint8_remedy: str, size_remedy: str) -> tuple[str, Any]:
+    """The name and the TensorSpec of the one input, a picture of fixed size; anything else is refused with what to do."""
     if len(inputs) != 1:
         stated = ", ".join("%s %s" % (name, _shape_text(spec.shape)) for name, spec in sorted(inputs.items())) or "none"
         raise protocol.Refused("it has %d inputs (%s): %s" % (len(inputs), stated, WANTED))
@@ -66,8 +73,8 @@ def picture_input(inputs, uint8_remedy, size_remedy):
     return name, spec
 
 
-def check_not_newer(theirs):
-    """What a later TensorFlow wrote is not read by an earlier one, or not as it was meant."""
+def check_not_newer(theirs: str) -> None:
+    """Refuse a SavedModel of a later TensorFlow: an earlier one can't read it, or misreads it."""
     if version(theirs) <= version(tf.__version__):
         return
     known = [name for name, newest in TOOLCHAINS.items() if newest >= version(theirs)]
@@ -77,18 +84,18 @@ def check_not_newer(theirs):
     )
 
 
-def version(text):
-    """Major and minor: what formats depend on."""
+def version(text: str) -> tuple[int, ...]:
+    """Major and minor version, on which formats depend."""
     parts = (text.split(".") + ["0", "0"])[:2]
     return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in parts)
 
 
-def digests(arrays):
+def digests(arrays: dict[str, Any]) -> dict[str, str]:
     return {name: proof.digest(numpy.asarray(value)) for name, value in arrays.items()}
 
 
-def _named(value, cast):
-    """A model's outputs as a dictionary. What is a number but no float32 becomes one: interpreters of detections count on it."""
+def _named(value: Any, cast: dict[str, str]) -> dict[str, Any]:
+    """A model's outputs by name. Other numbers become float32, which readers of detections rely on; `cast` records them."""
     named = {}
     for name, each in _structure(value).items():
         tensor = tf.convert_to_tensor(each)
@@ -106,8 +113,8 @@ def _named(value, cast):
     return named
 
 
-def _structure(value):
-    """Outputs by name: a dictionary's keys, a named tuple's fields, else their places."""
+def _structure(value: Any) -> dict[str, Any]:
+    """The outputs by name: a dictionary's keys, a named tuple's fields, else their positions."""
     if hasattr(value, "_fields"):
         value = dict(zip(value._fields, value))
     if isinstance(value, (list, tuple)):
@@ -124,7 +131,7 @@ def _structure(value):
     return {str(name): each for name, each in value.items()}
 
 
-def _contract(args, height, width, outputs):
+def _contract(args: dict[str, Any], height: int, width: int, outputs: dict[str, Any]) -> dict[str, Any]:
     contract = dict(told_pixels.contract(args), height=height, width=width, classes=0)  # nothing says how many classes
     shapes = {name: tensor.shape.as_list() for name, tensor in outputs.items()}
     most = shapes.get("scores", [0])[-1]
@@ -133,8 +140,8 @@ def _contract(args, height, width, outputs):
     return dict(contract, outputs="tensors", max_detections=0, names=sorted(outputs))
 
 
-def _save(concrete, target):
-    """The function and its variables alone: with the layers behind them, each would be traced and saved again."""
+def _save(concrete: Any, target: str) -> None:
+    """Save the function and its variables alone: with the layers, each would be traced and saved again."""
     plain = tf.Module()
     plain.function, plain.weights = concrete, list(concrete.variables)
     try:
@@ -143,13 +150,13 @@ def _save(concrete, target):
         if "untracked" not in str(error):
             raise
         raise protocol.Refused(
-            "it uses something beside pictures and weights (a lookup table or a file), which TFLite can't carry: "
+            "it uses something besides pictures and weights (a lookup table or a file), which TFLite can't carry: "
             "leave it out of what is exported"
         ) from error
 
 
-def _compare_weights(concrete, saved, weights):
-    """Every variable of the saved graph is one of the source's; what the outputs don't depend on is counted."""
+def _compare_weights(concrete: Any, saved: Any, weights: dict[str, str] | None) -> dict[str, Any]:
+    """The proof that every variable of the saved graph is the source's; weights that the outputs don't need are counted."""
     graph = {"%d %s" % (place, each.name): proof.digest(each.numpy()) for place, each in enumerate(saved.variables)}
     if weights is None:
         weights = digests({"%d %s" % (place, each.name): each.numpy() for place, each in enumerate(concrete.variables)})
@@ -163,17 +170,18 @@ def _compare_weights(concrete, saved, weights):
     return {"variables": len(graph), "values": values, "equal": True, "unused": unused}
 
 
-def _compare_outputs(call, saved, contract):
-    """The largest difference between what the source gives and what was saved gives, on random pictures."""
+def _compare_outputs(call: Callable[[Any], Any], saved: Any, contract: dict[str, Any]) -> float:
+    """The largest difference between the outputs of the source and of the saved model, on random pictures."""
     draw, largest = numpy.random.RandomState(0), 0.0
+    low, high = contract["range"]
     for _ in range(PICTURES):
         shape = (1, contract["height"], contract["width"], 3)
-        picture = tf.constant(draw.uniform(*contract["range"], size=shape).astype(numpy.float32))
+        picture = tf.constant(draw.uniform(low, high, shape).astype(numpy.float32))
         wanted, again, given = numbers(call(picture)), numbers(call(picture)), saved(**{IMAGE: picture})
         for name, value in wanted.items():
             if not numpy.array_equal(value, again[name], equal_nan=True):
                 raise protocol.Refused(
-                    "output %s is another each time for the same picture: something in the model draws random numbers, "
+                    "output %s differs each time for the same picture: something in the model draws random numbers, "
                     "as dropout does in training" % name
                 )
             found = given[name].numpy()
@@ -185,16 +193,16 @@ def _compare_outputs(call, saved, contract):
     return largest
 
 
-def numbers(value):
+def numbers(value: Any) -> dict[str, numpy.ndarray]:
     return {name: numpy.asarray(each, numpy.float32) for name, each in _structure(value).items()}
 
 
-def _shape_text(shape):
+def _shape_text(shape: Any) -> str:
     return "of any shape" if shape.rank is None else str(["?" if size is None else size for size in shape]).replace("'", "")
 
 
-def folder_or_file(path):
-    """What an input is, in words, where something else was expected."""
+def folder_or_file(path: str) -> str:
+    """An input in words, for when something else was expected."""
     if os.path.isdir(path):
         return "a folder with %s" % (", ".join(sorted(os.listdir(path))[:8]) or "nothing")
     with open(path, "rb") as stream:

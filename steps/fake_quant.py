@@ -1,16 +1,20 @@
-"""Fake quantization in TF1's graphs: nodes that round as integers would, while the model is trained."""
+"""Fake quantization in TF1's graphs: nodes that round as integers do, while the model is trained."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 OPERATORS = ("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVarsPerChannel")
 
 
-def has(graph):
+def has(graph: Any) -> bool:
     return any(node.op in OPERATORS for node in graph.node)
 
 
-def without(graph):
-    """The same graph with its fake quantization passed over."""
+def without(graph: Any) -> Any:
+    """The same graph with identities in place of its fake quantization."""
     plain = tf.GraphDef()
     for node in graph.node:
         kept = plain.node.add()

@@ -1,10 +1,13 @@
 """Repair a finished detector without its source: the order of its outputs, its signature, its metadata, its label file.
 
-Then both files are run on the same pictures: what comes out must be the same to the byte, by meaning. Otherwise nothing is written.
+Then run both files on the same pictures: each output must be the same to the byte. Otherwise nothing is written.
 """
+
+from __future__ import annotations
 
 import os
 import struct
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import protocol
@@ -16,12 +19,15 @@ import packed_metadata
 import pictures
 import write_metadata
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DAMAGED = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError)
-PIXELS = [127.5] * 3  # what pictures are fed with where nobody knows what the network takes; the proof holds all the same
-DIFFERENT = "the repaired file gives other %s than the file did, on picture %d: nothing is written; please report it"
+PIXELS = [127.5] * 3  # mean and std where nobody knows the network's own; the proof does not depend on them
+DIFFERENT = "the repaired file gives other %s than the original on picture %d: nothing is written; please report it"
 
 
-def fix(args):
+def fix(args: dict[str, Any]) -> dict[str, Any]:
     with open(protocol.input_path("model"), "rb") as stream:
         data = stream.read()
     model = _parse(data)
@@ -40,14 +46,14 @@ def fix(args):
     return {"repaired": _changes(stated, _stated(model), args), "proof": proof}
 
 
-def _parse(data):
+def _parse(data: bytes) -> Any:
     try:
         return flat.read(bytearray(data))
     except DAMAGED:
         raise protocol.Refused("the .tflite is damaged or not whole: fetch or copy it again") from None
 
 
-def _order(model, args):
+def _order(model: Any, args: dict[str, Any]) -> None:
     if args["postprocess"]:
         flat.order_outputs(model, args["max_detections"])
     else:
@@ -55,7 +61,7 @@ def _order(model, args):
         flat.order_by_signature(model, flat.DETECTION_OUTPUTS)
 
 
-def _told(model, args):
+def _told(model: Any, args: dict[str, Any]) -> write_metadata.Told:
     graph = model.subgraphs[0]
     height, width = (int(size) for size in graph.tensors[graph.inputs[0]].shape[1:3])
     return write_metadata.Told(
@@ -69,8 +75,8 @@ def _told(model, args):
     )
 
 
-def _check_words(data, args):
-    """What was written, read back."""
+def _check_words(data: bytes, args: dict[str, Any]) -> None:
+    """Read back what was written, and refuse it where it is wrong."""
     model = flat.read(bytearray(data))
     packed, _ = packed_metadata.read(model, data)
     contract = {"classes": 0, "mean": args["mean"], "std": args["std"]}
@@ -78,8 +84,8 @@ def _check_words(data, args):
     contract_checks.require(check for check in checks if args["mean"] or check.id != "packed-pixels")
 
 
-def _stated(model):
-    """What a program reads of the outputs before it runs the file."""
+def _stated(model: Any) -> dict[str, Any]:
+    """The outputs' shapes and names that a program reads before it runs the file."""
     graph = model.subgraphs[0]
     tensors = [graph.tensors[each] for each in graph.outputs]
     signed = model.signatureDefs[0].outputs if model.signatureDefs and model.signatureDefs[0].outputs else []
@@ -89,8 +95,8 @@ def _stated(model):
     }
 
 
-def _changes(before, after, args):
-    """What was done, a line each."""
+def _changes(before: dict[str, Any], after: dict[str, Any], args: dict[str, Any]) -> list[str]:
+    """What was repaired, a line each."""
     done = []
     if args["meanings"] != list(flat.DETECTION_OUTPUTS):
         done.append("outputs in the order %s, not %s" % (", ".join(flat.DETECTION_OUTPUTS), ", ".join(args["meanings"])))
@@ -107,8 +113,8 @@ def _changes(before, after, args):
     return done + ["metadata: " + ", ".join(what)]
 
 
-def _prove(data, before, repaired, after, args):
-    """Run both. How many pictures, and how many boxes came out of them."""
+def _prove(data: bytes, before: list[int], repaired: bytes, after: list[int], args: dict[str, Any]) -> dict[str, int]:
+    """The number of pictures on which both files gave the same, and of boxes that they gave."""
     old, new = _runner(data), _runner(repaired)
     boxes, entries = 0, list(_entries(new.get_input_details()[0], args))
     for place, entry in enumerate(entries):
@@ -121,7 +127,7 @@ def _prove(data, before, repaired, after, args):
     return {"random": args["random"], "pictures": len(entries) - args["random"], "boxes": boxes}
 
 
-def _runner(data):
+def _runner(data: bytes) -> Any:
     try:
         runner = interpreter.Interpreter(model_content=data, num_threads=1)
         runner.allocate_tensors()
@@ -132,7 +138,7 @@ def _runner(data):
         raise protocol.Refused("the interpreter of TensorFlow %s can't run the file, so nothing can be proven: %s" % told) from None
 
 
-def _run(runner, entry, outputs):
+def _run(runner: Any, entry: numpy.ndarray, outputs: list[int]) -> list[numpy.ndarray]:
     try:
         runner.set_tensor(runner.get_input_details()[0]["index"], entry)
         runner.invoke()
@@ -141,8 +147,8 @@ def _run(runner, entry, outputs):
         raise protocol.Refused("the file can't be run on a picture, so nothing can be proven: %s" % str(error)[:300]) from None
 
 
-def _entries(detail, args):
-    """Noise, the same each time; then the pictures that were given."""
+def _entries(detail: dict[str, Any], args: dict[str, Any]) -> Iterator[numpy.ndarray]:
+    """The inputs to compare on: noise, the same each time, then the user's pictures."""
     for seed in range(args["random"]):
         yield _as_type(numpy.random.RandomState(seed).randint(0, 256, detail["shape"]).astype(numpy.float32), detail, args)
     contract = {"height": int(detail["shape"][1]), "width": int(detail["shape"][2]), "resize": "stretch"}
@@ -154,13 +160,14 @@ def _entries(detail, args):
         yield _as_type(pictures.fit(picture, contract)[0][numpy.newaxis], detail, args)
 
 
-def _as_type(pixels, detail, args):
-    """Pixels from 0 to 255 in the type that the file takes."""
+def _as_type(pixels: numpy.ndarray, detail: dict[str, Any], args: dict[str, Any]) -> numpy.ndarray:
+    """Pixels from 0 to 255 as a batch of the file's input type."""
     if detail["dtype"] == numpy.float32:
         contract = {"mean": args["mean"] or PIXELS, "std": args["std"] or PIXELS}
         return pictures.normalise(pixels[0], contract)
     limits = numpy.iinfo(detail["dtype"])
-    return numpy.clip(numpy.round(pixels) + limits.min, limits.min, limits.max).astype(detail["dtype"])
+    typed: numpy.ndarray = numpy.clip(numpy.round(pixels) + limits.min, limits.min, limits.max).astype(detail["dtype"])
+    return typed
 
 
 if __name__ == "__main__":

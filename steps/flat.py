@@ -1,46 +1,55 @@
-"""Read and edit .tflite files as flatbuffers: outputs in the canonical order, static shapes, the contract of what was converted.
+"""Read and edit .tflite files as flatbuffers: outputs in the canonical order, fixed shapes, a description of the file.
 
-The schema is the toolchain's own TensorFlow's, loaded by path: importing TensorFlow takes seconds and nothing here needs it.
+The schema is that of the toolchain's TensorFlow, loaded by path: importing TensorFlow takes seconds, and nothing here needs it.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import os
+from typing import TYPE_CHECKING, Any
 
 import flatbuffers
 import flatbuffers.flexbuffers
 import numpy
 import protocol
 
-from ports import DETECTION_OUTPUTS, POSTPROCESS_NAME, RAW_OUTPUTS
+import ports
 
-POSTPROCESS = POSTPROCESS_NAME.encode()
-MEANINGS = ("location", "category", "score", "number of detections")  # what metadata calls them
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterator, Sequence
+
+DETECTION_OUTPUTS, RAW_OUTPUTS = ports.DETECTION_OUTPUTS, ports.RAW_OUTPUTS
+POSTPROCESS = ports.POSTPROCESS_NAME.encode()
+MEANINGS = ("location", "category", "score", "number of detections")  # the outputs' names in the metadata
 SIGNATURE = b"serving_default"
 FLEX = b"Flex"
-SCALES = {"y": "y", "x": "x", "height": "h", "width": "w"}  # of the PostProcess op: our names and its options' first letters
+SCALES = {"y": "y", "x": "x", "height": "h", "width": "w"}  # our names, and the first letters of the PostProcess operator's options
 
 
-def _schema():
-    package = os.path.dirname(importlib.util.find_spec("tensorflow").origin)
-    return protocol.load_module(os.path.join(package, "lite", "python", "schema_py_generated.py"), "schema")
+def _schema() -> types.ModuleType:
+    found = importlib.util.find_spec("tensorflow")
+    assert found is not None and found.origin is not None
+    return protocol.load_module(os.path.join(os.path.dirname(found.origin), "lite", "python", "schema_py_generated.py"), "schema")
 
 
 schema = _schema()
 TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 
 
-def read(data):
+def read(data: bytes | bytearray) -> Any:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
 
 
-def write(model):
+def write(model: Any) -> bytes:
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
-def operators(model):
-    """Each operator of the main graph with its name: a custom operator's own, else the built-in one's."""
+def operators(model: Any) -> Iterator[tuple[bytes, Any]]:
+    """The main graph's operators, each with its name: its own for a custom operator, else the built-in one's."""
     builtin = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     for operator in model.subgraphs[0].operators:
         code = model.operatorCodes[operator.opcodeIndex]
@@ -48,7 +57,7 @@ def operators(model):
         yield (bytes(code.customCode) if code.customCode else builtin[number].encode()), operator
 
 
-def postprocess(model):
+def postprocess(model: Any) -> Any:
     """The PostProcess operator, or None."""
     found = [operator for name, operator in operators(model) if name == POSTPROCESS]
     if len(found) > 1:
@@ -56,21 +65,22 @@ def postprocess(model):
     return found[0] if found else None
 
 
-def custom_options(operator):
-    """The options of an operator that is not a built-in one, as a dictionary."""
-    return flatbuffers.flexbuffers.GetRoot(bytearray(bytes(operator.customOptions))).AsMap.Value
+def custom_options(operator: Any) -> dict[str, Any]:
+    """The options of a custom operator."""
+    options: dict[str, Any] = flatbuffers.flexbuffers.GetRoot(bytearray(bytes(operator.customOptions))).AsMap.Value
+    return options
 
 
-def settle_options(model):
-    """Write the PostProcess operator's options in the order of their names: TF1's converter has another order each time."""
+def settle_options(model: Any) -> None:
+    """Sort the PostProcess operator's options by name: TF1's converter writes them in another order each time."""
     last = postprocess(model)
     if last is not None:
         options = custom_options(last)
         last.customOptions = list(flatbuffers.flexbuffers.Dumps({name: options[name] for name in sorted(options)}))
 
 
-def cut_postprocess(model):
-    """Leave the PostProcess operator out: what went into it is what comes out, and its anchors are given back."""
+def cut_postprocess(model: Any) -> numpy.ndarray:
+    """The anchors of the PostProcess operator, which is removed: its inputs become the outputs."""
     graph, last = model.subgraphs[0], postprocess(model)
     if last is None:
         raise protocol.Refused("the graph has no PostProcess operator to leave out")
@@ -79,43 +89,44 @@ def cut_postprocess(model):
     graph.outputs = [encodings, predictions]
     sign(model, RAW_OUTPUTS)
     data = numpy.frombuffer(bytes(model.buffers[graph.tensors[anchors].buffer].data), numpy.float32)
-    return data.reshape(graph.tensors[anchors].shape)
+    shaped: numpy.ndarray = data.reshape(graph.tensors[anchors].shape)
+    return shaped
 
 
-def order_outputs(model, max_detections):
-    """Outputs in the order boxes, classes, scores, count, whatever order the converter chose, with their shapes written down."""
+def order_outputs(model: Any, max_detections: int) -> None:
+    """Put the outputs in the order boxes, classes, scores, count, whatever the converter chose, and write down their shapes."""
     graph, last = model.subgraphs[0], postprocess(model)
     if last is None:
-        raise protocol.Refused("the graph has no PostProcess operator: nothing in it makes boxes of the predictions")
-    ports = [int(port) for port in last.outputs]
-    if len(ports) != len(DETECTION_OUTPUTS) or set(ports) != {int(each) for each in graph.outputs}:
+        raise protocol.Refused("the graph has no PostProcess operator: nothing in it turns the predictions into boxes")
+    outputs = [int(port) for port in last.outputs]
+    if len(outputs) != len(DETECTION_OUTPUTS) or set(outputs) != {int(each) for each in graph.outputs}:
         raise protocol.Refused("the graph's outputs are not the PostProcess operator's four")
-    graph.outputs = ports = _ascending(model, ports)
-    for port, shape in zip(ports, detection_shapes(max_detections)):
-        stated = graph.tensors[port].shape
+    graph.outputs = outputs = _ascending(model, outputs)
+    for output, shape in zip(outputs, detection_shapes(max_detections)):
+        stated = graph.tensors[output].shape
         if stated is not None and 0 in list(stated):
-            raise protocol.Refused("output %s has shape %s: the converter is too old for this export" % (port, list(stated)))
-        graph.tensors[port].shape, graph.tensors[port].shapeSignature = shape, None
+            raise protocol.Refused("output %s has shape %s: the converter is too old for this export" % (output, list(stated)))
+        graph.tensors[output].shape, graph.tensors[output].shapeSignature = shape, None
     sign(model, DETECTION_OUTPUTS)
 
 
-def signed_outputs(model):
-    """The names that the file's signature gives to its outputs, in the outputs' order."""
+def signed_outputs(model: Any) -> list[str]:
+    """The names that the signature gives the outputs, in the outputs' order."""
     if not model.signatureDefs or len(model.signatureDefs) != 1:
         raise protocol.Refused("the file has %d signatures, one was expected" % len(model.signatureDefs or []))
     named = {int(entry.tensorIndex): entry.name.decode() for entry in model.signatureDefs[0].outputs}
     return [named.get(int(tensor), "") for tensor in model.subgraphs[0].outputs]
 
 
-def sign_by_names(model, names):
-    """A signature for a file without one, whose output tensors bear these names after a scope: raw_outputs/box_encodings."""
+def sign_by_names(model: Any, names: Sequence[str]) -> None:
+    """Sign a file without a signature, whose output tensors have these names after a scope: raw_outputs/box_encodings."""
     graph = model.subgraphs[0]
     sign(model, [graph.tensors[each].name.decode().rpartition("/")[2] for each in graph.outputs])
     order_by_signature(model, names)
 
 
-def order_by_signature(model, names):
-    """Outputs in the order of these names, which the file's signature gives them."""
+def order_by_signature(model: Any, names: Sequence[str]) -> None:
+    """Put the outputs in the order of these names, which the file's signature gives them."""
     graph, found = model.subgraphs[0], signed_outputs(model)
     if sorted(found) != sorted(names):
         raise protocol.Refused("the outputs are %s, expected %s" % (", ".join(sorted(found)), ", ".join(sorted(names))))
@@ -124,11 +135,11 @@ def order_by_signature(model, names):
     sign(model, names)
 
 
-def _ascending(model, outputs):
-    """Number the outputs' tensors in the order of the outputs: tools tell them apart by their numbers."""
+def _ascending(model: Any, outputs: list[int]) -> list[int]:
+    """The outputs, renumbered so that their tensors' numbers ascend: some tools tell outputs apart by number."""
     graph = model.subgraphs[0]
     if len(set(outputs)) != len(outputs):
-        raise protocol.Refused("two of the outputs are one tensor")
+        raise protocol.Refused("two of the outputs are the same tensor")
     numbers = dict(zip(outputs, sorted(outputs)))
     tensors = {each: graph.tensors[each] for each in outputs}
     for old, new in numbers.items():
@@ -141,12 +152,12 @@ def _ascending(model, outputs):
     return [numbers[each] for each in outputs]
 
 
-def detection_shapes(max_detections):
+def detection_shapes(max_detections: int) -> list[list[int]]:
     return [[1, max_detections, 4], [1, max_detections], [1, max_detections], [1]]
 
 
-def sign(model, names):
-    """One signature with these output names; the tensors bear them too, for programs that show names."""
+def sign(model: Any, names: Sequence[str]) -> None:
+    """Give the model one signature with these output names; the tensors get them too, for programs that show names."""
     graph = model.subgraphs[0]
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
@@ -157,14 +168,14 @@ def sign(model, names):
         graph.tensors[tensor].name = name.encode()
 
 
-def _entry(name, tensor):
+def _entry(name: str, tensor: int) -> Any:
     entry = schema.TensorMapT()
     entry.name, entry.tensorIndex = name.encode(), int(tensor)
     return entry
 
 
-def describe(model):
-    """Inputs, outputs and operators as plain data: the contract of a converted file."""
+def describe(model: Any) -> dict[str, Any]:
+    """The inputs, outputs and operators of a converted file as plain data."""
     graph = model.subgraphs[0]
     names = [name.decode() for name, _ in operators(model)]
     return {
@@ -174,7 +185,7 @@ def describe(model):
     }
 
 
-def _tensor(tensor):
+def _tensor(tensor: Any) -> dict[str, Any]:
     quantization = tensor.quantization
     scaled = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
     return {

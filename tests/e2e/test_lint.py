@@ -195,7 +195,7 @@ except protocol.Refused as error:
 def test_other_detections_are_refused(bundle: Path, tmp_path: Path) -> None:
     """The proof finds two outputs that changed places."""
     told = in_toolchain(PROVE, STEPS, str(bundle))
-    assert told == "the repaired file gives other classes than the file did, on picture 0: nothing is written; please report it"
+    assert told == "the repaired file gives other classes than the original on picture 0: nothing is written; please report it"
 
 
 def test_outputs_that_nothing_computes_are_told_and_stay(lint: Lint, tmp_path: Path) -> None:

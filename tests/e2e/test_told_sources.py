@@ -85,12 +85,12 @@ REFUSED = {
     "functions:small": ("is uint8 [1, 32, 32, 3]", "Let it take float32"),
     "functions:unsized": ("of unknown size", "State a fixed size"),
     "functions:two": ("it has 2 inputs", "one float32 picture"),
-    "functions:random": ("is another each time for the same picture", "as dropout does in training"),
+    "functions:random": ("differs each time for the same picture", "as dropout does in training"),
     "functions:texts": ("output text is of type string", "only numbers can come out"),
     "functions:nested": ("output heat is a list", "give a flat dictionary of tensors"),
     "functions:loose": ("output found has shape [?, 4]", "give a fixed number of results"),
     "functions:clash": ("an output is called 'image'", "give it another name"),
-    "functions:looked_up": ("something beside pictures and weights (a lookup table or a file)", "leave it out"),
+    "functions:looked_up": ("something besides pictures and weights (a lookup table or a file)", "leave it out"),
 }
 
 
