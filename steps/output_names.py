@@ -47,9 +47,7 @@ def find(model: Any, data: bytes, told: Sequence[str], packed: Sequence[str]) ->
     raise protocol.Refused("nothing in the .tflite says which output is what (%s): %s" % (stated, ANSWER))
 
 
-def _ways(
-    model: Any, told: Sequence[str], packed: Sequence[str], shapes: list[list[int]]
-) -> Iterator[tuple[list[str], str, bool]]:
+def _ways(model: Any, told: Sequence[str], packed: Sequence[str], shapes: list[list[int]]) -> Iterator[tuple[list[str], str, bool]]:
     """Names by every way that the file or the recipe offers, the surest first; and whether they were given on purpose."""
     if told:
         yield list(told), "the recipe's source.outputs", True

@@ -19,9 +19,7 @@ SCORE = 0.3  # the lowest score of a detection that counts
 RANK = 1e-12
 
 
-def compare(
-    detector: Detector, source: Observations, folder: str, limits: dict[str, Any]
-) -> dict[str, Any]:
+def compare(detector: Detector, source: Observations, folder: str, limits: dict[str, Any]) -> dict[str, Any]:
     """What was compared, how far it differs, and the limits it must keep."""
     errors: dict[str, list[tuple[float, float, float, float]]] = {}
     rules, own = boxes.Matching(limits["iou"], SCORE), boxes.Matching(limits["iou"], SCORE)

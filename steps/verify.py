@@ -208,9 +208,7 @@ class _Verification:
         pixels = PIXELS_OF_16_BITS if self._variant.startswith("int16") else PIXELS
         return max(FEWEST, min(MOST, pixels // int(self._contract["height"] * self._contract["width"])))
 
-    def _suspect(
-        self, score: Callable[[Detect], float], now: float, measure: str, others: Iterable[tuple[str, float]] = ()
-    ) -> str:
+    def _suspect(self, score: Callable[[Detect], float], now: float, measure: str, others: Iterable[tuple[str, float]] = ()) -> str:
         """The likely mistake in words, found by trying. The report gets all that was tried."""
 
         def look(contract: dict[str, Any]) -> Detect:
