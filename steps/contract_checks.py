@@ -17,9 +17,8 @@ import flat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# The types of input and outputs, where they aren't float32.
-INPUT_TYPE = {"int8-io": "uint8", "int8-raw": "int8", "uint8-qat": "uint8", "uint8-qat-raw": "uint8"}
-OUTPUT_TYPE = {"int8-raw": "int8", "uint8-qat-raw": "uint8"}
+    from variants import Variant
+
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 LOWEST = {"int8": -128, "uint8": 0, "int16": -32767}
 SCALE_TOLERANCE = 0.02
@@ -57,7 +56,7 @@ def as_data(checks: Iterable[Check]) -> list[dict[str, Any]]:
 
 def of_graph(
     model: Any,
-    variant: str,
+    variant: Variant,
     contract: dict[str, Any],
     names: Sequence[str],
     allow_flex: bool | None = False,
@@ -71,7 +70,7 @@ def of_graph(
     yield _postprocess(model, variant, contract)
     yield _input(variant, described["inputs"], contract)
     yield _arithmetic(model, variant, keep_float)
-    if "int" in variant:
+    if not variant.inside("float32"):
         yield _pixel_range(variant, model, contract["range"], keep_float)
     yield _output_names(variant, model, described["outputs"], names)
     yield _output_types(variant, described["outputs"])
@@ -100,28 +99,28 @@ def _operators(operators: dict[str, int], allow_flex: bool | None) -> Check:
     return Check("no-flex", "no operators that only full TensorFlow can run", ", ".join(flex) or "none", expected, problem)
 
 
-def _postprocess(model: Any, variant: str, contract: dict[str, Any]) -> Check:
-    wanted = 1 if contract["outputs"] == "postprocess" and not variant.endswith("-raw") else 0
+def _postprocess(model: Any, variant: Variant, contract: dict[str, Any]) -> Check:
+    wanted = 1 if contract["outputs"] == "postprocess" and not variant.raw else 0
     count = sum(name == flat.POSTPROCESS for name, _ in flat.operators(model))
     problem = ""
     if count and not wanted:
-        problem = "%s has a PostProcess operator, which its name excludes" % variant
+        problem = "%s has a PostProcess operator, which its name excludes" % variant.name
     elif count != wanted:
         problem = "the graph has %d PostProcess operators, expected %d" % (count, wanted)
     what = "exactly one PostProcess operator" if wanted else "no PostProcess operator"
     return Check("postprocess", what, str(count), str(wanted), problem)
 
 
-def _arithmetic(model: Any, variant: str, keep_float: Sequence[str]) -> Check:
+def _arithmetic(model: Any, variant: Variant, keep_float: Sequence[str]) -> Check:
     found, expected, problem = arithmetic.judge(model, variant, keep_float)
     return Check("arithmetic", "it computes as its name says (entry/weights/result)", found, expected, problem)
 
 
-def _input(variant: str, inputs: list[dict[str, Any]], contract: dict[str, Any]) -> Check:
-    expected, shape = INPUT_TYPE.get(variant, "float32"), [1, contract["height"], contract["width"], 3]
+def _input(variant: Variant, inputs: list[dict[str, Any]], contract: dict[str, Any]) -> Check:
+    expected, shape = variant.entry, [1, contract["height"], contract["width"], 3]
     stated, wanted = ", ".join("%s %s" % (each["type"], each["shape"]) for each in inputs), "%s %s" % (expected, shape)
     right = len(inputs) == 1 and inputs[0]["type"] == expected and inputs[0]["shape"] == shape
-    problem = "" if right else "%s has input %s, expected %s" % (variant, stated, wanted)
+    problem = "" if right else "%s has input %s, expected %s" % (variant.name, stated, wanted)
     return Check("input", "one RGB picture of this size and type goes in", stated, wanted, problem)
 
 
@@ -135,7 +134,7 @@ def first_quantized(model: Any) -> Any:
     return graph.tensors[tensor]
 
 
-def _pixel_range(variant: str, model: Any, wanted: Sequence[float], keep_float: Sequence[str]) -> Check:
+def _pixel_range(variant: Variant, model: Any, wanted: Sequence[float], keep_float: Sequence[str]) -> Check:
     """Whether the integers of the input span the pixel range that the network was trained with."""
     what = "its input's integers stand for the pixels that the network was trained with"
     tensor = first_quantized(model)
@@ -153,7 +152,7 @@ def _pixel_range(variant: str, model: Any, wanted: Sequence[float], keep_float: 
     problem = ""
     if abs(scale - expected) > SCALE_TOLERANCE * expected:
         problem = "%s has input scale %.6f, pixels from %g to %g need %.6f: it was calibrated with another pixel range" % (
-            variant,
+            variant.name,
             scale,
             wanted[0],
             wanted[1],
@@ -161,7 +160,7 @@ def _pixel_range(variant: str, model: Any, wanted: Sequence[float], keep_float: 
         )
     elif abs(zero - zero_wanted) > ZERO_POINT_TOLERANCE:
         problem = "%s has input zero point %d, pixels from %g to %g need %d: it was calibrated with another pixel range" % (
-            variant,
+            variant.name,
             zero,
             wanted[0],
             wanted[1],
@@ -170,14 +169,14 @@ def _pixel_range(variant: str, model: Any, wanted: Sequence[float], keep_float: 
     return Check("pixel-range", what, found, should, problem)
 
 
-def _output_names(variant: str, model: Any, outputs: list[dict[str, Any]], wanted: Sequence[str]) -> Check:
+def _output_names(variant: Variant, model: Any, outputs: list[dict[str, Any]], wanted: Sequence[str]) -> Check:
     """Whether the outputs are in order: by the PostProcess operator's ports where there is one, since names can be wrong."""
     graph, last = model.subgraphs[0], flat.postprocess(model)
     names = [each["name"] for each in outputs]
     given = [int(each) for each in graph.outputs]
     problem = ""
     if tuple(names) != tuple(wanted):
-        problem = "%s gives %s, expected %s" % (variant, ", ".join(names) or "nothing", ", ".join(wanted))
+        problem = "%s gives %s, expected %s" % (variant.name, ", ".join(names) or "nothing", ", ".join(wanted))
     elif last is not None and [int(each) for each in last.outputs] != given:
         ports = [int(each) for each in last.outputs]
         order = [wanted[ports.index(each)] if each in ports else "?" for each in given]
@@ -192,10 +191,10 @@ def _output_names(variant: str, model: Any, outputs: list[dict[str, Any]], wante
     )
 
 
-def _output_types(variant: str, outputs: list[dict[str, Any]]) -> Check:
-    expected, types = OUTPUT_TYPE.get(variant, "float32"), sorted({each["type"] for each in outputs})
+def _output_types(variant: Variant, outputs: list[dict[str, Any]]) -> Check:
+    expected, types = variant.result, sorted({each["type"] for each in outputs})
     names = ", ".join(each["name"] for each in outputs)
-    problem = "" if types == [expected] else "%s gives %s as %s" % (variant, names, " and ".join(types))
+    problem = "" if types == [expected] else "%s gives %s as %s" % (variant.name, names, " and ".join(types))
     return Check("output-types", "outputs of this type", " and ".join(types), expected, problem)
 
 

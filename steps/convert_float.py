@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import converted
 import flat
+import variants
 
 
 def convert(args: dict[str, Any]) -> dict[str, Any]:
@@ -21,12 +22,12 @@ def convert(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _convert(saved_model: str, args: dict[str, Any]) -> bytes:
-    variant = args["variant"]
+    variant = variants.of(args)
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converted.allow(converter, args)
-    if not variant.startswith("float32"):
+    if any(weights != "float32" for _, weights, _ in variant.computes):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if variant == "float16":
+    if variant.stores("float16"):
         converter.target_spec.supported_types = [tf.float16]
     data: bytes = converter.convert()
     return data

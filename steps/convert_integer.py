@@ -17,24 +17,25 @@ from tensorflow.lite.python.optimize.calibrator import Calibrator
 import converted
 import flat
 import float_tail
+import variants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The types of the input and of the outputs.
-TYPES = {"int8": (tf.float32, tf.float32), "int8-io": (tf.uint8, tf.float32), "int8-raw": (tf.int8, tf.int8)}
+    from variants import Variant
 
 
 def convert(args: dict[str, Any]) -> dict[str, Any]:
     calibrated = protocol.input_path("calibrated")
     model, contract = read(calibrated), converted.read_contract(calibrated)
-    converted.refuse_raw(args["variant"], contract)
-    if args["variant"] == "int8-raw" and contract["outputs"] == "postprocess":
+    variant = variants.of(args)
+    converted.refuse_raw(variant, contract)
+    if variant.raw and contract["outputs"] == "postprocess":
         converted.write_anchors(flat.cut_postprocess(model), contract)
-    return converted.finish(quantize(model, args["variant"], contract, args.get("keep_float", ())), args, contract)
+    return converted.finish(quantize(model, variant, contract, args.get("keep_float", ())), args, contract)
 
 
-def quantize(model: Any, variant: str, contract: dict[str, Any], keep_float: Sequence[str] = ()) -> Any:
+def quantize(model: Any, variant: Variant, contract: dict[str, Any], keep_float: Sequence[str] = ()) -> Any:
     """The calibrated model in integers; the operators that compute the tensors in `keep_float` stay in float."""
     _widen_input(model, contract["range"])
     names = flat.signed_outputs(model)
@@ -62,14 +63,14 @@ def _widen_input(model: Any, wanted: Sequence[float]) -> None:
     stated.min, stated.max = ([numpy.float32(value)] for value in wanted)
 
 
-def _quantize(data: bytes, variant: str, keep_float: Sequence[str]) -> bytes:
-    if variant == "int16x8":
+def _quantize(data: bytes, variant: Variant, keep_float: Sequence[str]) -> bytes:
+    if variant.inside("int16"):
         # Only TensorFlow's older quantizer knows 16 bits. It gets no pictures: the ranges are in the model.
         made = Calibrator(data).calibrate_and_quantize(
             lambda: iter(()), tf.float32, tf.float32, True, activations_type=tf.int16, bias_type=tf.int64
         )
     else:
-        into, out_of = TYPES[variant]
+        into, out_of = (tf.dtypes.as_dtype(kind) for kind in (variant.entry, variant.result))
         made = mlir_quantize(data, input_data_type=into, output_data_type=out_of, denylisted_nodes=set(keep_float) or None)
     deduplicated: bytes = deduplicate_readonly_buffers(made)
     return deduplicated

@@ -15,6 +15,8 @@ import protocol
 import tensorflow as tf
 from tensorflow.lite.python import convert as tensorflow_convert
 
+import variants
+
 GRAPH = "tflite_graph.pb"
 POSTPROCESS = "TFLite_Detection_PostProcess"
 PICTURE = "graph-tf1.dot"
@@ -27,11 +29,12 @@ exec '%s' -c 'from tensorflow.lite.toco.python import toco_from_protos as starte
 def convert(args: dict[str, Any]) -> dict[str, Any]:
     exported = protocol.input_path("exported")
     contract = protocol.read_json(os.path.join(exported, "contract.json"))
-    quantized = args["variant"].startswith("uint8-qat")
+    variant = variants.of(args)
+    quantized = variant.inside("uint8")
     if quantized and not contract["tf1"]["fake_quant"]:
         raise protocol.Refused(
-            "uint8-qat is for a model trained with quantization, and this graph has no fake-quant nodes; "
-            "its int8 variants are calibrated with pictures instead"
+            "%s is for a model trained with quantization, and this graph has no fake-quant nodes; "
+            "its int8 variants are calibrated with pictures instead" % variant.name
         )
     if not quantized and contract["tf1"]["fake_quant"]:
         raise protocol.Refused("TF1's converter keeps fake-quant nodes in a float model: ask for float32, which leaves them out")

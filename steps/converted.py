@@ -13,9 +13,12 @@ import tensorflow as tf
 import arithmetic
 import contract_checks
 import flat
+import variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from variants import Variant
 
 NO_FLEX_HERE = "Select TensorFlow op(s)"  # the error of an interpreter that was built without them
 CANT_CALIBRATE = (
@@ -26,8 +29,8 @@ CANT_CALIBRATE = (
 
 def finish(model: Any, args: dict[str, Any], contract: dict[str, Any]) -> dict[str, Any]:
     """The description of a converted model, which is checked against its variant's name, written and run once."""
-    variant = args["variant"]
-    names = _order_outputs(model, args, contract)
+    variant = variants.of(args)
+    names = _order_outputs(model, variant, contract)
     allow_flex, keep_float = args.get("allow_flex"), args.get("keep_float", ())
     contract_checks.require(contract_checks.of_graph(model, variant, contract, names, allow_flex, keep_float))
     described = flat.describe(model)
@@ -37,7 +40,7 @@ def finish(model: Any, args: dict[str, Any], contract: dict[str, Any]) -> dict[s
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
         stream.write(data)
     return {
-        "variant": variant,
+        "variant": variant.name,
         "size": len(data),
         "sha256": protocol.sha256_file(protocol.output_path("detect.tflite")),
         "tensorflow": tf.__version__,
@@ -46,7 +49,7 @@ def finish(model: Any, args: dict[str, Any], contract: dict[str, Any]) -> dict[s
     }
 
 
-def _warnings(model: Any, variant: str, flex: list[str], ran: bool) -> list[str]:
+def _warnings(model: Any, variant: Variant, flex: list[str], ran: bool) -> list[str]:
     told = ["needs a runtime with TensorFlow's own operators: %s" % ", ".join(flex)] if flex else []
     if not ran:
         told.append("was not run: the interpreter of TensorFlow %s has none of those operators" % tf.__version__)
@@ -55,26 +58,26 @@ def _warnings(model: Any, variant: str, flex: list[str], ran: bool) -> list[str]
     return told
 
 
-def _order_outputs(model: Any, args: dict[str, Any], contract: dict[str, Any]) -> tuple[str, ...]:
+def _order_outputs(model: Any, variant: Variant, contract: dict[str, Any]) -> tuple[str, ...]:
     """The outputs' names in the canonical order, in which they are put; the contract says which outputs there are."""
     made_by = contract["outputs"]
-    refuse_raw(args["variant"], contract)
-    if made_by == "postprocess" and not args["variant"].endswith("-raw"):
+    refuse_raw(variant, contract)
+    if made_by == "postprocess" and not variant.raw:
         flat.order_outputs(model, contract["max_detections"])
         return flat.DETECTION_OUTPUTS
     if flat.postprocess(model) is not None:
-        raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % args["variant"])
+        raise protocol.Refused("%s has a PostProcess operator, which its name excludes" % variant.name)
     names = {"detections": flat.DETECTION_OUTPUTS, "tensors": tuple(contract.get("names", ()))}.get(made_by, flat.RAW_OUTPUTS)
     flat.order_by_signature(model, names)
     return names
 
 
-def refuse_raw(variant: str, contract: dict[str, Any]) -> None:
+def refuse_raw(variant: Variant, contract: dict[str, Any]) -> None:
     """Refuse a -raw variant of a model without a PostProcess operator: there is nothing to leave out."""
-    if variant.endswith("-raw") and contract["outputs"] == "detections":
+    if variant.raw and contract["outputs"] == "detections":
         raise protocol.Refused(
             "%s leaves out the PostProcess operator, and this model has none: ordinary operators make its detections. "
-            "Take the variant without -raw" % variant
+            "Take the variant without -raw" % variant.name
         )
 
 

@@ -14,16 +14,14 @@ import observations
 import picture_names
 import pictures
 
-WORDS = {"keras": "the Keras model", "saved-model": "the SavedModel", "function": "the function"}
-
 
 def run(args: dict[str, Any]) -> dict[str, Any]:
     """What was run, on which pictures."""
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
     folder = protocol.input_path("pictures")
     names = picture_names.of(args, folder)
-    call = _loader(args["kind"]).load(args)[0]
-    writer = observations.Writer("%s itself, run by TensorFlow %s" % (WORDS[args["kind"]], tf.__version__))
+    call = _loader(args["loader"]).load(args)[0]
+    writer = observations.Writer("%s itself, run by TensorFlow %s" % (args["words"], tf.__version__))
     for name, picture in picture_names.load(folder, names, observations.PICTURES):
         pixels, shares = pictures.fit(picture, contract)
         given = exporting.numbers(call(tf.constant(pictures.normalise(pixels, contract))))
@@ -34,13 +32,13 @@ def run(args: dict[str, Any]) -> dict[str, Any]:
     return writer.write()
 
 
-def _loader(kind: str) -> Any:
-    """The exporter that loads a source of this kind. Each needs its own toolchain, so only this one is imported."""
-    if kind == "keras":
+def _loader(name: str) -> Any:
+    """The exporter that loads the source. Each needs its own toolchain, so only this one is imported."""
+    if name == "export_keras":
         import export_keras
 
         return export_keras
-    if kind == "saved-model":
+    if name == "export_saved_model":
         import export_saved_model
 
         return export_saved_model

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import protocol
 
 import converted
 import flat
+import variants
+
+if TYPE_CHECKING:
+    from variants import Variant
 
 MADE = "detect.tflite"  # from TF1's converter
 PICTURE = "graph-tf1.dot"  # drawn by TF1's converter
@@ -25,15 +29,15 @@ def take(args: dict[str, Any]) -> dict[str, Any]:
     with open(made if by_tf1 else os.path.join(exported, FINISHED), "rb") as stream:
         model = flat.read(bytearray(stream.read()))
     if by_tf1:
-        _finish_tf1(model, args["variant"], exported, contract)
+        _finish_tf1(model, variants.of(args), exported, contract)
     return converted.finish(model, args, contract)
 
 
-def _finish_tf1(model: Any, variant: str, exported: str, contract: dict[str, Any]) -> None:
+def _finish_tf1(model: Any, variant: Variant, exported: str, contract: dict[str, Any]) -> None:
     """Do what today's converter does and TF1's doesn't: the same bytes each time, outputs with names."""
     shutil.copyfile(os.path.join(protocol.input_path("made"), PICTURE), protocol.output_path(PICTURE))
     flat.settle_options(model)
-    if variant.endswith("-raw"):
+    if variant.raw:
         flat.sign_by_names(model, flat.RAW_OUTPUTS)
         converted.keep_anchors(exported, contract)
 

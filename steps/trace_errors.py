@@ -19,8 +19,11 @@ import converted
 import flat
 import picture_names
 import pictures
+import variants
 
 if TYPE_CHECKING:
+    from variants import Variant
+
     Look = tuple[list[numpy.ndarray], boxes.Found | None]  # the numbers at a model's end, and its detections
 
 PIXELS = 64 * 160 * 160  # of all pictures together: large networks are traced on fewer pictures
@@ -30,7 +33,6 @@ SCORE, ALIKE = 0.3, 0.5  # the lowest score of a detection that counts, and the 
 SILENCE, CEILING = 1e-20, 99.0
 # What a remedy must gain: this share of detections that are the same as float32's; without detections, so many decibels.
 HELPS, CLEARER = 0.01, 3.0
-INT8, INT16 = "int8", "int16x8"
 
 
 def trace(args: dict[str, Any]) -> dict[str, Any]:
@@ -52,25 +54,28 @@ def _trace(args: dict[str, Any]) -> dict[str, Any]:
 
     kept = list(args.get("keep_float", ()))  # int8 is built with these; the trials add to them
 
-    def quantized(variant: str, keep_float: Sequence[str] = ()) -> _Run:
+    forms = [variants.of(each) for each in args["forms"]]
+    eight, sixteen = (next(form for form in forms if form.inside(kind)) for kind in ("int8", "int16"))
+
+    def quantized(variant: Variant, keep_float: Sequence[str] = ()) -> _Run:
         return _Run(convert_integer.quantize(convert_integer.read(calibrated), variant, contract, keep_float), contract)
 
-    def as_built(variant: str) -> _Run:
-        return quantized(variant, kept if variant == INT8 else ())
+    def as_built(variant: Variant) -> _Run:
+        return quantized(variant, kept if variant is eight else ())
 
-    traced = {variant: _traced(float_run, as_built(variant), batches) for variant in args["variants"]}
-    noisiest = traced[INT8].pop("noisiest") if INT8 in traced else []
+    traced = {form.name: _traced(float_run, as_built(form), batches) for form in forms if form.name in args["variants"]}
+    noisiest = traced[eight.name].pop("noisiest") if eight.name in traced else []
     told = {variant: dict(each, pictures=len(batches)) for variant, each in traced.items()}
-    if INT8 in told:
-        trials: list[dict[str, Any]] = [{"what": "int8 as it is", **_likeness(wanted, as_built(INT8), batches)}]
+    if eight.name in told:
+        trials: list[dict[str, Any]] = [{"what": "%s as it is" % eight.name, **_likeness(wanted, as_built(eight), batches)}]
         if noisiest:
             what = "the %d %soperators that add most noise kept in float" % (len(noisiest), "further " if kept else "")
             all_kept = kept + noisiest
-            trials.append({"what": what, "keep_float": all_kept, **_tried(wanted, quantized, INT8, all_kept, batches)})
-        trials.append({"what": INT16, **_tried(wanted, quantized, INT16, (), batches)})
-        told[INT8].update(trials=trials, advice=_advice(trials))
-    if INT16 in told:
-        told[INT16].pop("noisiest", None)
+            trials.append({"what": what, "keep_float": all_kept, **_tried(wanted, quantized, eight, all_kept, batches)})
+        trials.append({"what": sixteen.name, **_tried(wanted, quantized, sixteen, (), batches)})
+        told[eight.name].update(trials=trials, advice=_advice(trials))
+    if sixteen.name in told:
+        told[sixteen.name].pop("noisiest", None)
     return told
 
 
@@ -140,7 +145,7 @@ class _Run:
 def _traced(source: _Run, candidate: _Run, batches: list[numpy.ndarray]) -> dict[str, Any]:
     """Signal to noise of each integer tensor, in decibels; the worst, and the operators that add most noise."""
     wanted, given = source.results(), candidate.results()
-    names = [name for name, (_, _, _, kind) in given.items() if name in wanted and kind in (INT8, "int16")]
+    names = [name for name, (_, _, _, kind) in given.items() if name in wanted and kind in ("int8", "int16")]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for place, batch in enumerate(batches):
         source.run(batch)
@@ -170,8 +175,8 @@ def _decibels(signal: float, noise: float) -> float:
 
 def _tried(
     wanted: list[Look],
-    quantized: Callable[[str, Sequence[str]], _Run],
-    variant: str,
+    quantized: Callable[[Variant, Sequence[str]], _Run],
+    variant: Variant,
     keep_float: Sequence[str],
     batches: list[numpy.ndarray],
 ) -> dict[str, Any]:

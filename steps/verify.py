@@ -21,6 +21,7 @@ import parity
 import picture_names
 import pictures
 import suspicion
+import variants
 
 if TYPE_CHECKING:
     from accuracy import EvaluationSet
@@ -50,7 +51,8 @@ class _Verification:
 
     def __init__(self, args: dict[str, Any]) -> None:
         self._args, self._limits = args, args["limits"]
-        self._variant: str = args["variant"]
+        self._form = variants.of(args)
+        self._variant = self._form.name
         self._bundle, self._folder = protocol.input_path("bundle"), protocol.input_path("pictures")
         self._contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
         with open(os.path.join(self._bundle, LABELS), encoding="utf-8") as stream:
@@ -84,7 +86,7 @@ class _Verification:
         packed, _ = packed_metadata.read(model, data)
         names = self._output_names()
         flex, keep = self._args.get("allow_flex"), self._args.get("keep_float", ())
-        checks = list(contract_checks.of_graph(model, self._variant, self._contract, names, flex, keep))
+        checks = list(contract_checks.of_graph(model, self._form, self._contract, names, flex, keep))
         checks += contract_checks.of_words(model, self._contract, self._labels, packed)
         contract_checks.require(checks)
         return {"checks": contract_checks.as_data(checks), "edge_tpu": edge_tpu.judge(model)}
@@ -93,7 +95,7 @@ class _Verification:
         kind = self._contract["outputs"]
         if kind == "tensors":
             return tuple(self._contract["names"])
-        raw = kind == "raw" or (kind == "postprocess" and self._variant.endswith("-raw"))
+        raw = kind == "raw" or (kind == "postprocess" and self._form.raw)
         return flat.RAW_OUTPUTS if raw else flat.DETECTION_OUTPUTS
 
     def _compare_with_source(self, source: Observations) -> dict[str, Any]:
@@ -205,7 +207,7 @@ class _Verification:
         return told
 
     def _most_pictures(self) -> int:
-        pixels = PIXELS_OF_16_BITS if self._variant.startswith("int16") else PIXELS
+        pixels = PIXELS_OF_16_BITS if self._form.inside("int16") else PIXELS
         return max(FEWEST, min(MOST, pixels // int(self._contract["height"] * self._contract["width"])))
 
     def _suspect(self, score: Callable[[Detect], float], now: float, measure: str, others: Iterable[tuple[str, float]] = ()) -> str:

@@ -64,10 +64,15 @@ class VerifySteps:
         step = f"trace{suffix}"
         if step not in self._steps:
             listed = [BY_NAME[name] for name in self._recipe.spec.convert.variants]
-            families = dict.fromkeys(variant.family for variant in VARIANTS if variant.calibrated and variant in listed)
-            variants = [BY_NAME[name].as_arguments() for name in families]
+            calibrated = [BY_NAME[name] for name in dict.fromkeys(row.family for row in VARIANTS if row.calibrated)]
+            traced = [row.name for row in calibrated if any(each.family == row.name and each.calibrated for each in listed)]
             inputs = {"calibrated": self._steps.output(calibrate), "pictures": pictures.input}
-            args: dict[str, Any] = {"variants": variants, **({"keep_float": kept} if kept else {}), **pictures.told}
+            args: dict[str, Any] = {
+                "variants": traced,
+                "forms": [row.as_arguments() for row in calibrated],
+                **({"keep_float": kept} if kept else {}),
+                **pictures.told,
+            }
             self._steps.add(step, programs.TRACE_ERRORS, toolchain, args=args, inputs=inputs)
         return step
 

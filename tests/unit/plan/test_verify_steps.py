@@ -192,8 +192,7 @@ def test_one_trace_of_a_calibration_is_for_all_that_compute_alike(sets: Project)
     plan = _plan(sets)
     for suffix, toolchain in (("", "tiny"), (" (other)", "other")):
         trace = plan.step(f"trace{suffix}")
-        traced = [each["variant"] for each in trace.args["variants"]]
-        assert (trace.program, trace.toolchain, traced) == ("trace_errors.py", toolchain, ["int8", "int16x8"])
+        assert (trace.program, trace.toolchain, trace.args["variants"]) == ("trace_errors.py", toolchain, ["int8", "int16x8"])
         assert trace.inputs["calibrated"].step == f"calibrate{suffix}"
     assert [attempt.ends for attempt in plan.variants["int16x8"]] == [
         ("measure int16x8", "trace"),
