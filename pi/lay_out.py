@@ -132,8 +132,8 @@ def copy_python(base: Path, root: Path) -> Path:
     library = source.parents[1] / "lib" / PYTHON
     ignore = shutil.ignore_patterns(*UNUSED_PYTHON)
     shutil.copytree(library, root / library.relative_to(base), ignore=ignore, symlinks=True, ignore_dangling_symlinks=True)
-    for link in (path for path in root.rglob("*") if path.is_symlink() and not path.exists()):
-        link.unlink()  # Debian's link to a file of its own below /etc
+    for dangling in [path for path in root.rglob("*") if path.is_symlink() and not path.exists()]:
+        dangling.unlink()  # Debian's link to a file of its own below /etc
     return target
 
 

@@ -14,6 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from litekiln.engines.names import HERE, VENV
+from litekiln.sources.kinds import FUNCTION, KERAS, KINDS
+from litekiln.toolchains.toolchain import EXPORT_NEW
+from litekiln.variants import names
+
 ROOT = Path(__file__).resolve().parents[2]
 HOST = sorted((ROOT / "litekiln").rglob("*.py"))
 STEPS = sorted((ROOT / "steps").glob("*.py"))
@@ -153,6 +158,61 @@ def test_a_library_of_others_has_one_door(path: Path) -> None:
     here = path.relative_to(ROOT / "litekiln").as_posix()
     foreign = set(_imports(path)) - set(sys.stdlib_module_names) - {"litekiln"}
     assert {name for name in foreign if not here.startswith(DOORS.get(name, ()))} == set()
+
+
+# A fact has one place: where each kind of name may stand as a literal, beside tests, docs and recipes.
+KIND_NAMES = {kind.name for kind in KINDS}
+PLACES = {
+    "a kind of source": (KIND_NAMES - {FUNCTION.name, KERAS.name}, {"litekiln/sources/kinds.py"}),
+    # Keras's own words, the key of a recipe, and the flag of `inv new`
+    "a kind of source, or a word of others": (
+        {FUNCTION.name, KERAS.name},
+        {
+            "litekiln/sources/kinds.py",
+            "litekiln/sources/keras_file.py",
+            "litekiln/new/recipe_text.py",
+            "steps/export_keras.py",
+            "steps/export_function.py",
+            "tasks.py",
+        },
+    ),
+    # float32, float16 and int8 are types of numbers as well, and stand where these are meant
+    "a variant": (set(names()) - {"float32", "float16", "int8"}, {"litekiln/variants.py"}),
+    "an engine": ({VENV.name, HERE.name}, {"litekiln/engines/names.py", "pi/lay_out.py"}),
+    "a role of a toolchain": ({EXPORT_NEW}, {"litekiln/toolchains/toolchain.py"}),
+}
+OTHERS = [*HOST, *STEPS, *RUNTIME, ROOT / "pi" / "lay_out.py", ROOT / "tasks.py"]
+
+
+def _literals(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("fact", PLACES)
+def test_a_fact_has_one_place(fact: str) -> None:
+    known, places = PLACES[fact]
+    found = {path.relative_to(ROOT).as_posix(): known & set(_literals(path)) for path in OTHERS}
+    assert {path: names for path, names in found.items() if names and path not in places} == {}
+    assert {path for path in places if not found[path]} == set()  # a place that needs no exception has none
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_signature_takes_anything(path: Path) -> None:
+    """`**arguments: Any` keeps the type checker from seeing what is passed on."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.args.kwarg:
+            taken = node.args.kwarg.annotation
+            assert taken is not None, node.name
+            assert ast.unparse(taken) != "Any", node.name
+
+
+def test_all_code_is_under_strict_types() -> None:
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.mypy]\n")[2].partition("\n\n")[0]
+    assert "strict = true" in settings.splitlines()
+    files = next(line for line in settings.splitlines() if line.startswith("files = "))
+    assert {"litekiln", "steps", "pi", "tasks.py"} <= set(re.findall(r'"([^"]+)"', files))
 
 
 @pytest.mark.parametrize("path", HOST, ids=_name)

@@ -34,7 +34,7 @@ def bundle_page(report: Mapping[str, Any], manifest: Mapping[str, Any], files: M
     from litekiln.bundles.read import Built, as_manifest, as_report
 
     built = Built(as_report(dict(report), shown_as=REPORT), as_manifest(dict(manifest), shown_as=MANIFEST), files)
-    return render("report.html", page=bundle_view(built), key="")
+    return render("report.html", {"page": bundle_view(built), "key": ""})
 
 
 def model_page(bundles: Sequence[Path]) -> str:
@@ -43,7 +43,7 @@ def model_page(bundles: Sequence[Path]) -> str:
     from litekiln.bundles.page.view import model_view
     from litekiln.bundles.read import read_bundle
 
-    return render("report.html", page=model_view([read_bundle(folder) for folder in bundles]), key=model_key(bundles))
+    return render("report.html", {"page": model_view([read_bundle(folder) for folder in bundles]), "key": model_key(bundles)})
 
 
 def model_key(bundles: Sequence[Path]) -> str:
@@ -97,4 +97,4 @@ def compare_page(left: "Built", right: "Built") -> str:
     from litekiln.bundles.page.pictures import shown_pictures
     from litekiln.bundles.page.render import render
 
-    return render("compare.html", comparison=compare(left, right), pictures=shown_pictures([left, right]), key="")
+    return render("compare.html", {"comparison": compare(left, right), "pictures": shown_pictures([left, right]), "key": ""})

@@ -2,9 +2,10 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from litekiln import __version__
 from litekiln.bundles import figures
@@ -19,14 +20,14 @@ TIMES = " \u00d7 "
 POLICY = "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, values: Mapping[str, object]) -> str:
     """A whole page. The same values give the same bytes."""
     from markupsafe import Markup
 
     style, script = _text("page.css"), _text("page.js")
     policy = POLICY.format(style=_source_hash(style), script=_source_hash(script))
     shared = {"style": Markup(style), "script": Markup(script), "policy": policy, "version": __version__}  # noqa: S704 - our own
-    text = _environment().get_template(template).render(**shared, **values)
+    text = _environment().get_template(template).render({**shared, **values})
     return text.encode(errors="replace").decode()  # half a character, which JSON can hold, can't be written
 
 

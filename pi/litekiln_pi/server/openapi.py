@@ -8,6 +8,7 @@ THRESHOLD = {
     "description": "leave out what is less sure",
     "schema": {"type": "number", "minimum": 0, "maximum": 1},
 }
+Schema = dict[str, Any]  # of JSON Schema
 ERROR = {"$ref": "#/components/schemas/Error"}
 
 
@@ -15,7 +16,7 @@ def _schema(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _content(**kinds: Any) -> dict[str, Any]:
+def _content(**kinds: Schema) -> dict[str, Any]:
     names = {
         "json": "application/json",
         "jpeg": "image/jpeg",
@@ -134,7 +135,7 @@ def _object(**properties: str) -> dict[str, Any]:
     }
 
 
-def _with(schema: dict[str, Any], **properties: Any) -> dict[str, Any]:
+def _with(schema: dict[str, Any], **properties: Schema) -> dict[str, Any]:
     return {**schema, "required": [*schema["required"], *properties], "properties": {**schema["properties"], **properties}}
 
 
