@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console, OverflowMethod
+from rich.console import Console
 from rich.markup import escape
-from rich.status import Status as LiveLine
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.status import Status as LiveLine
 
 
 class Status(Enum):
@@ -121,11 +123,13 @@ class Reporter:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if not rows:
             return
+        from rich.table import Table
+
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             numeric = column in NUMBERS
             wrapped = column in WRAPPED
-            overflow: OverflowMethod = "fold" if wrapped else "ellipsis"
+            overflow: Literal["fold", "ellipsis"] = "fold" if wrapped else "ellipsis"
             table.add_column(column, justify="right" if numeric else "left", no_wrap=not wrapped, overflow=overflow)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))

@@ -3,7 +3,6 @@
 from typing import Any
 
 from litekiln.bundles.page import write_model_page
-from litekiln.commands.build_all import build_all
 from litekiln.commands.prepare import BUNDLE_COLUMNS, BuildRequest, built_as_data, bundle_row, prepare, show_plan, warnings_of
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
@@ -17,7 +16,12 @@ from litekiln.terminal import Reporter
 def build(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
     """Make the bundles that are asked for."""
     _refuse_unclear(request)
-    return build_all(reporter, project, request) if request.everything else build_model(reporter, project, request)
+    if not request.everything:
+        return build_model(reporter, project, request)
+
+    from litekiln.commands.build_all import build_all
+
+    return build_all(reporter, project, request)
 
 
 def _refuse_unclear(request: BuildRequest) -> None:

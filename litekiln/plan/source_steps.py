@@ -5,6 +5,7 @@ what a converter reads: `saved_model/` and, from TF1, `tflite_graph.pb`; or, whe
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from litekiln.errors import SourceError
@@ -13,8 +14,7 @@ from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.recipes.recipe import Recipe
-from litekiln.sources.api_checkpoint import Findings, inspect_source
-from litekiln.sources.find import check_kind
+from litekiln.sources.api_checkpoint import Findings, check_kind, inspect_source
 from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import CHECKPOINT, READY, SOURCE, VERSION
 from litekiln.toolchains.toolchain import EXPORT, FINISH, TF1, Toolchain, load_toolchain, toolchain_for
@@ -98,7 +98,7 @@ class SourceSteps:
     def detection(self) -> tuple[dict[str, Input], str]:
         """The configuration, the checkpoint's folder, and the checkpoint's name in it."""
         if self._source.folder:
-            found, folder = self._found(), self._recipe.folder / self._source.folder
+            found, folder = self._found, self._recipe.folder / self._source.folder
             inputs = {"config": self._steps.file(found.pipeline_path), "checkpoint": self._steps.file(found.prefix.parent)}
             ready = next((place for place in (folder / "ready" / READY, folder / READY) if place.is_file()), None)
             return {**inputs, **({"ready": self._steps.file(ready.parent)} if ready else {})}, found.prefix.name
@@ -115,6 +115,7 @@ class SourceSteps:
             return self._steps.output("fetch", SOURCE)
         return self._steps.file(self._recipe.folder / (self._source.file or self._source.folder))
 
+    @cached_property
     def _found(self) -> Findings:
         found = inspect_source(self._recipe.folder / self._source.folder, self._recipe.labels)
         check_kind(found)

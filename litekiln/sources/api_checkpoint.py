@@ -244,3 +244,10 @@ def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path:
     holes = labels.class_count - len(labels.names)
     unnamed = [f"{path}: {holes} of {labels.class_count} classes have no name and are shown as {NO_NAME!r}"] if holes else []
     return labels.warnings + unnamed
+
+
+def check_kind(found: Findings) -> None:
+    """What `inv build` can take on from here."""
+    if found.pipeline.channels == 1:
+        msg = "the model takes grey pictures, which is not supported"
+        raise SourceError(msg, cause=f"{CONFIG} sets convert_to_grayscale", remedy="train it on pictures in colour")

@@ -9,7 +9,7 @@ from pathlib import Path
 from litekiln.errors import LitekilnError, SourceError
 from litekiln.formats.archives import unpack
 from litekiln.formats.checkpoint import find_checkpoint, index_file
-from litekiln.sources.api_checkpoint import CONFIG, Findings, inspect_source
+from litekiln.sources.api_checkpoint import CONFIG, Findings, check_kind, inspect_source
 from litekiln.sources.recognise import KNOWN, Found, Named, of_checkpoint, recognise
 from litekiln.wording import nearest
 
@@ -74,10 +74,3 @@ def _named_checkpoint(source: Path, labels: Path | None) -> Findings:
         msg = f"no {CONFIG} beside the checkpoint {prefix} or one folder up"
         raise SourceError(msg, cause="only the checkpoint was copied", remedy=f"copy the training's {CONFIG} beside it")
     return inspect_source(folder, labels, prefix)
-
-
-def check_kind(found: Findings) -> None:
-    """What `inv build` can take on from here."""
-    if found.pipeline.channels == 1:
-        msg = "the model takes grey pictures, which is not supported"
-        raise SourceError(msg, cause=f"{CONFIG} sets convert_to_grayscale", remedy="train it on pictures in colour")
