@@ -251,7 +251,7 @@ def test_what_the_exporter_never_notices_is_refused(built: Built, tmp_path: Path
         assert tried[f"convert {mistake}"]["code"] == 0, tried[f"convert {mistake}"]["tail"]
         assert tried[mistake]["code"] == 1, tried[mistake]["tail"]
         assert "differs from the source's by up to" in tried[mistake]["refused"]
-        assert "but the weights, the batch normalisation's statistics or the calibration pictures" in tried[mistake]["refused"]
+        assert "but in the weights, the batch normalisation's statistics or the calibration pictures" in tried[mistake]["refused"]
 
 
 @pytest.mark.long
