@@ -1,17 +1,18 @@
 """What a person sees while work goes on: a line per step with its reason and time, a live line on a terminal, a table at the end.
 
 Off a terminal there are no live lines and no colours; NO_COLOR is respected. With `--json` these lines go to stderr.
+rich draws on terminals. Elsewhere plain lines do: loading rich takes a sixth of an up-to-date build.
 """
 
+import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Literal
-
-from rich.console import Console
-from rich.markup import escape
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from rich.status import Status as LiveLine
@@ -35,30 +36,123 @@ class Check:
     remedy: str = ""
 
 
-LOG_WIDTH = 250
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
 NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
+STRAY = dict.fromkeys((7, 8, 11, 12, 13))  # bell, backspace and others: no text
+
+
+class Styled(NamedTuple):
+    """A piece of a line that looks different on a terminal."""
+
+    text: str
+    style: str
+
+
+Piece = str | Styled
+DONE, FAILED, WARNING = Styled("✓", "green"), Styled("✗", "red"), Styled("!", "yellow")
+MARKS = {Status.OK: DONE, Status.WARN: WARNING, Status.FAIL: FAILED}
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Whether lines are drawn; the variables are those that rich knows."""
+    told = os.environ.get("TTY_COMPATIBLE")
+    if told in ("0", "1"):
+        return told == "1"
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+class _Log:
+    """Plain lines, for files and pipes. A log has no edge: nothing is cut off or wrapped."""
+
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
+
+    def line(self, pieces: Sequence[Piece]) -> None:
+        text = "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
+        stream = sys.stderr if self._json else sys.stdout
+        try:
+            print(text.translate(STRAY).expandtabs(), file=stream, flush=True)
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            raise SystemExit(1) from None
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        cells = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
+        widths = [max(len(line) for row in cells for line in row[place]) for place in range(len(columns))]
+        for row in cells:
+            for lines in zip_longest(*row, fillvalue=""):
+                placed = zip(columns, lines, widths, strict=True)
+                padded = [text.rjust(width) if column in NUMBERS else text.ljust(width) for column, text, width in placed]
+                self.line(["  ".join(padded)])
+
+
+class _Screen:
+    """Colours, live lines, and tables that fit."""
+
+    def __init__(self, *, json: bool) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=json, highlight=False, soft_wrap=True)
+        self._live: LiveLine | None = None
+
+    def line(self, pieces: Sequence[Piece]) -> None:
+        from rich.markup import escape
+
+        marked = (escape(each) if isinstance(each, str) else f"[{each.style}]{escape(each.text)}[/]" for each in pieces)
+        self._console.print("".join(marked))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            wrapped, numeric = column in WRAPPED, column in NUMBERS
+            table.add_column(
+                column,
+                justify="right" if numeric else "left",
+                no_wrap=not wrapped,
+                overflow="fold" if wrapped else "ellipsis",
+            )
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._console.print(table)
+
+    def live(self, text: str) -> None:
+        """The one live line; "" takes it away."""
+        from rich.markup import escape
+
+        if self._live and not text:
+            self._live.stop()
+            self._live = None
+        elif text:
+            if not self._live:
+                self._live = self._console.status(escape(text))
+                self._live.start()
+            self._live.update(escape(text))
 
 
 class Reporter:
     """Prints progress, from any thread. `json` keeps stdout free for the one JSON value."""
 
     def __init__(self, *, json: bool = False) -> None:
-        self.console = Console(stderr=json, highlight=False, soft_wrap=True)
-        if not self.console.is_terminal:
-            self.console.width = LOG_WIDTH  # a log has no edge: nothing is cut off
+        self._screen = _Screen(json=json) if _is_terminal(sys.stderr if json else sys.stdout) else None
+        self._out = self._screen or _Log(json=json)
         self._lock = threading.RLock()
-        self._live: LiveLine | None = None
         self._running: dict[str, str] = {}
 
+    def _print(self, *pieces: Piece) -> None:
+        with self._lock:
+            self._out.line(pieces)
+
     def note(self, text: str) -> None:
-        self.console.print(escape(f"· {text}"), style="dim")
+        self._print(Styled(f"· {text}", "dim"))
 
     @contextmanager
     def step(self, name: str, why: str) -> Iterator[None]:
         """While a step runs. On a terminal one live line shows all that run, with what they last said."""
-        if not self.console.is_terminal:
-            self.console.print(escape(f"→ {name}  ({why})"))
+        if not self._screen:
+            self._print(f"→ {name}  ({why})")
         self.live(name, f"({why})")
         try:
             yield
@@ -80,57 +174,37 @@ class Reporter:
             self._show()
 
     def _show(self) -> None:
-        if not self.console.is_terminal:
-            return
-        if self._live and not self._running:
-            self._live.stop()
-            self._live = None
-        elif self._running:
-            text = escape("   ".join(f"{name} {said}" for name, said in self._running.items()))
-            if not self._live:
-                self._live = self.console.status(text)
-                self._live.start()
-            self._live.update(text)
+        if self._screen:
+            self._screen.live("   ".join(f"{name} {said}" for name, said in self._running.items()))
 
     def done(self, name: str, seconds: float, engine: str) -> None:
-        self.console.print(f"[green]✓[/] {escape(name)}  {seconds:.1f} s  [dim]{escape(engine)}[/]")
+        self._print(DONE, f" {name}  {seconds:.1f} s  ", Styled(engine, "dim"))
 
     def up_to_date(self, name: str) -> None:
-        self.console.print(f"[green]✓[/] {escape(name)}  [dim]up to date[/]")
+        self._print(DONE, f" {name}  ", Styled("up to date", "dim"))
 
     def failed(self, name: str, why: str) -> None:
-        self.console.print(f"[red]✗[/] {escape(name)}  {escape(why)}")
+        self._print(FAILED, f" {name}  {why}")
 
     def check(self, check: Check) -> None:
-        mark = {Status.OK: "[green]✓[/]", Status.WARN: "[yellow]![/]", Status.FAIL: "[red]✗[/]"}[check.status]
-        self.console.print(f"{mark} {escape(check.name):<16} {escape(check.detail)}")
+        self._print(MARKS[check.status], f" {check.name:<16} {check.detail}")
         if check.status is not Status.OK:
-            self.console.print(f"  {'':<16} {escape(check.remedy)}", style="dim")
+            self._print(Styled(f"  {'':<16} {check.remedy}", "dim"))
 
     def heading(self, text: str) -> None:
-        self.console.print(escape(text), style="bold")
+        self._print(Styled(text, "bold"))
 
     def finding(self, severity: str, name: str, evidence: str, hints: Sequence[str]) -> None:
         """What is wrong with a file: how bad, called what, seen in what, and what to do."""
         colour = {"error": "red", "warning": "yellow"}.get(severity, "dim")
-        self.console.print(f"[{colour}]{severity:<8}[/] {escape(name)}: {escape(evidence)}")
+        self._print(Styled(f"{severity:<8}", colour), f" {name}: {evidence}")
         for hint in hints:
-            self.console.print(f"{'':<8} {escape(hint)}", style="dim")
+            self._print(Styled(f"{'':<8} {hint}", "dim"))
 
     def warn(self, text: str) -> None:
-        self.console.print(f"[yellow]![/] {escape(text)}")
+        self._print(WARNING, f" {text}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        if not rows:
-            return
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            numeric = column in NUMBERS
-            wrapped = column in WRAPPED
-            overflow: Literal["fold", "ellipsis"] = "fold" if wrapped else "ellipsis"
-            table.add_column(column, justify="right" if numeric else "left", no_wrap=not wrapped, overflow=overflow)
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        self.console.print(table)
+        if rows:
+            with self._lock:
+                self._out.table(columns, rows)

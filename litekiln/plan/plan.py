@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litekiln.hashing import sha256_paths, sha256_tree, sha256_value
+from litekiln.hashing import sha256_bytes, sha256_tree, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.programs import Program
 from litekiln.toolchains.toolchain import Toolchain
@@ -120,6 +120,7 @@ class PlanBuilder:
         self._steps: dict[str, Step] = {}
         self._variants: dict[str, tuple[Attempt, ...]] = {}
         self._codes: dict[str, str] = {}
+        self._modules = StepModules(project.steps)
 
     def __contains__(self, step_id: str) -> bool:
         return step_id in self._steps
@@ -167,9 +168,9 @@ class PlanBuilder:
         )
 
     def _code(self, program: str) -> str:
+        """The hash of a program with the modules that it imports. Programs share most of them: each is read once."""
         if program not in self._codes:
-            steps = self.project.steps
-            self._codes[program] = sha256_paths(program_files(steps, program), root=steps)
+            self._codes[program] = self._modules.hash_of(program)
         return self._codes[program]
 
     def variant(self, name: str, attempts: list[Attempt]) -> None:
@@ -179,14 +180,37 @@ class PlanBuilder:
         return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants, bundled=bundled)
 
 
+class StepModules:
+    """The modules of steps/: which imports which, and their hashes. Each is read once."""
+
+    def __init__(self, steps: Path) -> None:
+        self._steps = steps
+        self._read: dict[str, tuple[str, list[str]]] = {}
+
+    def files(self, program: str) -> list[str]:
+        """A program and the modules beside it that it imports, directly or not: what its result depends on."""
+        found: dict[str, None] = {}
+        waiting = [program]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = None
+                waiting += self._look(name)[1]
+        return list(found)
+
+    def hash_of(self, program: str) -> str:
+        """As sha256_paths gives it of these files."""
+        return sha256_value([[name, self._look(name)[0]] for name in sorted(self.files(program))])
+
+    def _look(self, name: str) -> tuple[str, list[str]]:
+        """A module's hash, and the modules beside it that it imports itself."""
+        if name not in self._read:
+            data = (self._steps / name).read_bytes()
+            imported = (f"{each}.py" for each in IMPORTED.findall(data.decode()))
+            self._read[name] = (sha256_bytes(data), [each for each in imported if (self._steps / each).is_file()])
+        return self._read[name]
+
+
 def program_files(steps: Path, program: str) -> list[Path]:
-    """A step program and the modules beside it that it imports, directly or not: what its result depends on."""
-    found: dict[Path, None] = {}
-    waiting = [steps / program]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found[path] = None
-            names = IMPORTED.findall(path.read_text(encoding="utf-8"))
-            waiting += [steps / f"{name}.py" for name in names if (steps / f"{name}.py").is_file()]
-    return list(found)
+    """The files of a step program: it, and the modules beside it that it imports, directly or not."""
+    return [steps / name for name in StepModules(steps).files(program)]

@@ -11,10 +11,10 @@ from typing import Any
 from litekiln.errors import SourceError
 from litekiln.paths import Project
 from litekiln.plan import programs
+from litekiln.plan.looked_into import LookedInto, Seen
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.recipes.recipe import Recipe
-from litekiln.sources.api_checkpoint import Findings, check_kind, inspect_source
 from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import CHECKPOINT, READY, SOURCE, VERSION
 from litekiln.toolchains.toolchain import EXPORT, FINISH, TF1, Toolchain, load_toolchain, toolchain_for
@@ -99,7 +99,7 @@ class SourceSteps:
         """The configuration, the checkpoint's folder, and the checkpoint's name in it."""
         if self._source.folder:
             found, folder = self._found, self._recipe.folder / self._source.folder
-            inputs = {"config": self._steps.file(found.pipeline_path), "checkpoint": self._steps.file(found.prefix.parent)}
+            inputs = {"config": self._steps.file(found.config), "checkpoint": self._steps.file(found.prefix.parent)}
             ready = next((place for place in (folder / "ready" / READY, folder / READY) if place.is_file()), None)
             return {**inputs, **({"ready": self._steps.file(ready.parent)} if ready else {})}, found.prefix.name
         self._fetch()
@@ -116,13 +116,21 @@ class SourceSteps:
         return self._steps.file(self._recipe.folder / (self._source.file or self._source.folder))
 
     @cached_property
-    def _found(self) -> Findings:
-        found = inspect_source(self._recipe.folder / self._source.folder, self._recipe.labels)
-        check_kind(found)
-        if found.kind != self._source.kind:
-            msg = f"models/{self._recipe.name}: the recipe says kind {self._source.kind!r}, its source is of kind {found.kind!r}"
-            raise SourceError(msg, cause="the checkpoint was exchanged", remedy=f'write kind = "{found.kind}" into its model.toml')
-        return found
+    def _found(self) -> Seen:
+        """The checkpoint beside the recipe. It is looked into when a file has changed; what was found wrong is found again."""
+        folder, looked = self._recipe.folder / self._source.folder, LookedInto(self._project.state)
+        seen = looked.find(folder, self._recipe.labels)
+        if not seen:
+            from litekiln.sources.api_checkpoint import check_kind, inspect_source
+
+            found = inspect_source(folder, self._recipe.labels)
+            check_kind(found)
+            seen = Seen(found.kind, found.pipeline_path, found.prefix)
+            looked.keep(folder, self._recipe.labels, seen)
+        if seen.kind != self._source.kind:
+            msg = f"models/{self._recipe.name}: the recipe says kind {self._source.kind!r}, its source is of kind {seen.kind!r}"
+            raise SourceError(msg, cause="the checkpoint was exchanged", remedy=f'write kind = "{seen.kind}" into its model.toml')
+        return seen
 
     def _fetch(self) -> None:
         source = self._source

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,18 @@ class Entry:
         return self.folder / "log.txt"
 
     def result(self) -> dict[str, Any]:
+        return self._result
+
+    def record(self) -> dict[str, Any]:
+        return self._record
+
+    @cached_property
+    def _result(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
         return value
 
-    def record(self) -> dict[str, Any]:
+    @cached_property
+    def _record(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self.folder / "entry.json").read_text(encoding="utf-8"))
         return value
 
