@@ -156,6 +156,10 @@ class _Builder:
             return [self._finisher]
         if variant.tf1:
             return [self._sources.tf1]
+        return self._recipes_converters
+
+    @cached_property
+    def _recipes_converters(self) -> list[Toolchain]:
         return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
 
     def _convert(self, step: str, variant: Variant, toolchain: Toolchain, suffix: str) -> tuple[str, ...]:

@@ -40,16 +40,16 @@ class SourceSteps:
         self._steps = steps
         self._force_export = force_export
 
-    @property
+    @cached_property
     def finisher(self) -> Toolchain:
         """The toolchain that annotates and verifies: the exporter's, where that is a modern one with all its tools."""
         return self._exporter if self._kind.finishes else toolchain_for(self._project, FINISH)
 
-    @property
+    @cached_property
     def tf1(self) -> Toolchain:
         return toolchain_for(self._project, TF1)
 
-    @property
+    @cached_property
     def _exporter(self) -> Toolchain:
         """The recipe's, or the one that exports where a recipe names none."""
         named = self._recipe.spec.export.toolchain

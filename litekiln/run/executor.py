@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litekiln.disk import refuse_full_disk, saying_disk_full
 from litekiln.engines.base import Box, Engine, Job, Stop
@@ -25,13 +25,15 @@ from litekiln.hashing import canonical_json
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Plan, Step
-from litekiln.run.merged_plans import Several
 from litekiln.run.reasons import reason_to_run, remember
 from litekiln.run.schedule import Finished, Run, Schedule
 from litekiln.run.step_errors import step_error
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain
+
+if TYPE_CHECKING:
+    from litekiln.run.merged_plans import Several
 
 REQUEST_FORMAT = 1
 # One toolchain can't be had, others can: where several models are built, only those that need it end.
@@ -83,7 +85,7 @@ class Executor:
 
         return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs).run()
 
-    def run_several(self, several: Several, *, force: bool, done: Callable[[str, Run], None]) -> None:
+    def run_several(self, several: "Several", *, force: bool, done: Callable[[str, Run], None]) -> None:
         """Plans of several models side by side. `done` hears of each model as soon as all is made of it that can be made."""
 
         def perform(step: Step, finished: dict[str, Finished]) -> Finished:

@@ -10,7 +10,7 @@ from litekiln import __version__
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
 from litekiln.bundles.page import bundle_page, code_hash
 from litekiln.disk import move, saying_disk_full
-from litekiln.hashing import canonical_json, files_below, sha256_bytes, sha256_file
+from litekiln.hashing import FileHashes, canonical_json, files_below, sha256_bytes
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
@@ -52,7 +52,7 @@ class _Content:
 
 def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
     """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
-    bundles = []
+    bundles, hashes = [], FileHashes(project.state)
     used = {step.toolchain for step in plan.steps} - {HOST}
     locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
     for variant in plan.bundled:
@@ -67,11 +67,12 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         manifest = _manifest(locks, plan, run, attempt, variant, content)
         folder = project.out / plan.model / variant
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
-            if not _is_current(folder, manifest):
+            if not _is_current(folder, manifest, hashes):
                 _write(_with_page(content, report, manifest), manifest, folder, lease)
         result = annotated.entry.result()
         seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in attempt.own)
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
+    hashes.save()
     return bundles
 
 
@@ -168,7 +169,7 @@ def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lea
     move(staged, folder, lease.name)
 
 
-def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:
+def _is_current(folder: Path, manifest: dict[str, Any], hashes: FileHashes) -> bool:
     """Whether a bundle holds exactly what this build would write, a page of these files by this code included."""
     try:
         written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -180,5 +181,5 @@ def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:
     return bool(
         written == {**manifest, "measured_here": measured}
         and names == {*files, MANIFEST}
-        and all(sha256_file(folder / name) == digest for name, digest in files.items())
+        and all(hashes.sha256(folder / name) == digest for name, digest in files.items())
     )
