@@ -46,7 +46,7 @@ def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> 
     prepared = prepare(reporter, project, request)
     plan = prepared.plan
     if request.dry_run:
-        return {"model": plan.model, "plan": show_plan(project, plan, reporter)}
+        return {"model": plan.model, **show_plan(project, plan, reporter)}
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
         run = executor.run(plan, force=request.force)
         bundles = prepared.write_bundles(project, run, lease)

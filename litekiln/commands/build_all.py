@@ -85,8 +85,9 @@ def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> di
     prepared = _prepare(reporter, project, names, request, outcome)
     asked_of = len({*prepared, *outcome.failed})  # a model without any of the variants asked for is none
     if request.dry_run:
-        plans = {name: {"plan": _show_plan(reporter, project, each.plan)} for name, each in prepared.items()}
-        return _end(reporter, asked_of, outcome, plans)
+        plans = {name: {**_show_plan(reporter, project, each.plan), "failures": []} for name, each in prepared.items()}
+        unplanned = {each.model: {"plan": [], "variants": {}, "failures": [each.as_data()]} for each in outcome.failures}
+        return _end(reporter, asked_of, outcome, {**plans, **unplanned})
     try:
         _run(reporter, project, prepared, request, outcome)
     except LitekilnError as error:
@@ -139,7 +140,7 @@ def _failures(plan: Plan, run: Run) -> list[Failure]:
     return [Failure(plan.model, tuple(lost) if len(lost) < whole else (), step, run.failed[step]) for step, lost in cost.items()]
 
 
-def _show_plan(reporter: Reporter, project: Project, plan: Plan) -> list[dict[str, Any]]:
+def _show_plan(reporter: Reporter, project: Project, plan: Plan) -> dict[str, Any]:
     reporter.note(f"model {plan.model}")
     return show_plan(project, plan, reporter)
 

@@ -1,68 +1,133 @@
-"""What `inv matrix` compares: of each model and variant the keys of the steps that lead to it, and what only the host adds.
+"""What `inv matrix` compares: plans as `inv build --all --dry-run --json` prints them, and the code that writes bundles.
 
-`inv matrix` also gives this text to the litekiln of another commit (`python -c`), so that a commit's keys are what its own planner
-says. It may therefore import only what the package has had from the start; where even that fails, everything counts as changed.
+Another commit is asked by that command of its own, in a folder with its files. Nothing here knows which modules it has.
 """
 
 import json
+import os
+import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import LitekilnError
+from litekiln.commands.prepare import plan_as_data
 from litekiln.hashing import sha256_paths
 from litekiln.paths import CODE, Project
 from litekiln.plan.build_plan import plan_build
-from litekiln.plan.plan import Plan
-from litekiln.recipes.recipe import load_recipe, recipe_names
+from litekiln.recipes.recipe import load_recipe
 
-# Modules that decide what is in a bundle and are in no step's key; tests/unit/commands/test_matrix.py tells when one is missing
-# here. How a page looks is none of them: it is drawn anew from the same report, and no model has to be built for it.
-WRITERS = ("__init__.py", "run/write_report.py", "run/write_bundle.py", "bundles/layout.py")
-
-
-def keys_of(project: Project, model: str) -> dict[str, Any]:
-    """By variant: the toolchain that is tried first, the steps of all ways to it, and the host's part. Nothing is fetched."""
-    plan = plan_build(project, load_recipe(project, model))
-    host = {"bundle": _writers(project)}
-    return {
-        variant: {
-            "toolchain": plan.variants[variant][0].toolchain,
-            "steps": {step: _step(plan, step) for step in _leading(plan, variant)},
-            "host": host,
-        }
-        for variant in plan.bundled
-    }
+# The code that decides what is in a bundle and is in no step's key; tests/unit/commands/test_matrix_keys.py tells when something
+# is missing here. How a page looks is none of it: it is drawn anew from the same report, and no model has to be built for it.
+WRITERS = ("__init__.py", "run/write_*.py", "bundles/layout.py")
+PLANNING_TIME = 120
 
 
-def _leading(plan: Plan, variant: str) -> list[str]:
-    """Every way counts: which one is taken shows only when the ways before it are refused."""
-    ends = [getattr(attempt, "ends", (attempt.verify,)) for attempt in plan.variants[variant]]  # older plans end with verify
-    wanted = {step.id for each in ends for step in plan.leading_to(*each)}
-    return [step.id for step in plan.steps if step.id in wanted]
+@dataclass(frozen=True)
+class StepKey:
+    """A step's key, and what went into it: None at commits whose plans don't say it."""
+
+    key: str
+    toolchain: str
+    ingredients: dict[str, str] | None
 
 
-def _step(plan: Plan, name: str) -> dict[str, Any]:
-    step = plan.step(name)
-    return {"key": step.key, "toolchain": step.toolchain, "ingredients": step.ingredients}
+@dataclass(frozen=True)
+class VariantKeys:
+    """The toolchain that is tried first, and the steps of all ways to the variant, in the plan's order."""
+
+    toolchain: str
+    steps: dict[str, StepKey]
 
 
-def _writers(project: Project) -> str:
-    package = project.code / "litekiln"
-    package = package if package.is_dir() else CODE / "litekiln"
-    return sha256_paths([package / name for name in WRITERS if (package / name).is_file()], root=package)
+@dataclass(frozen=True)
+class ModelKeys:
+    """All steps of a model's plan, and which lead to which variant: None at commits whose plans don't say it."""
+
+    steps: dict[str, StepKey]
+    variants: dict[str, VariantKeys] | None
 
 
-def keys_of_all(project: Project) -> dict[str, Any]:
-    """By model, `variants` or the `error` that keeps it from being planned."""
-    found: dict[str, Any] = {}
-    for model in recipe_names(project):
-        try:
-            found[model] = {"variants": keys_of(project, model)}
-        except LitekilnError as error:
-            found[model] = {"error": error.what.partition("\n")[0]}
-    return found
+@dataclass(frozen=True)
+class Before:
+    """What another commit answered: the keys of its models, what kept the others from being planned, and its code's hash."""
+
+    models: dict[str, ModelKeys]
+    unplanned: dict[str, str]
+    writers: str
 
 
-if __name__ == "__main__":
-    print(json.dumps(keys_of_all(Project(code=Path(sys.argv[1]), work=Path(sys.argv[2])))))
+class Unplannable(Exception):
+    """The litekiln of another commit gives no keys."""
+
+
+def keys_of(project: Project, model: str) -> ModelKeys:
+    """A model's keys, with this code and these files. Nothing is fetched."""
+    return _read(plan_as_data(plan_build(project, load_recipe(project, model))))
+
+
+def writers_of(project: Project) -> str:
+    """The hash of the code that writes bundles."""
+    return _writers(_code(project.code))
+
+
+def ask(folder: Path) -> Before:
+    """What the litekiln in a folder says of the models there; what this one says, where the folder has none of its own."""
+    code = _code(folder)
+    recipes = sorted(path.parent.name for path in folder.glob("models/*/model.toml"))
+    found: dict[str, Any] = _answer(code, folder) if recipes else {}
+    try:
+        models = {name: _read(value) for name, value in found.items() if not value.get("failures")}
+        failed = {name: str(value["failures"][0]["what"]).partition("\n")[0] for name, value in found.items() if name not in models}
+    except (AttributeError, KeyError, TypeError) as error:
+        msg = f"its plans have another form than this litekiln reads ({type(error).__name__}: {error})"
+        raise Unplannable(msg) from None
+    silent = {name: "its litekiln doesn't say why" for name in recipes if name not in found}
+    return Before(models, {**failed, **silent}, _writers(code))
+
+
+def _code(folder: Path) -> Path:
+    """Where the litekiln of a folder is: there, or where this one is. A folder of that name alone may hold anything."""
+    return folder if (folder / "litekiln").is_dir() and (folder / "tasks.py").is_file() else CODE
+
+
+def _answer(code: Path, folder: Path) -> dict[str, Any]:
+    """By model what the dry run of a build printed. Models that can't be planned make it fail, and the others are there still."""
+    argv = [sys.executable, "-m", "invoke", "--search-root", str(code), "build", "--all", "--dry-run", "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "LITEKILN_HOME"}  # its hashes stay in its folder
+    environment |= {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=PLANNING_TIME)
+    except subprocess.TimeoutExpired:
+        msg = f"its litekiln did not answer within {PLANNING_TIME} s"
+        raise Unplannable(msg) from None
+    try:
+        value = json.loads(done.stdout)
+        models = value.get("models")
+    except (ValueError, AttributeError):
+        raise Unplannable((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]) from None
+    if not isinstance(models, dict):
+        raise Unplannable(str(value.get("what")).partition("\n")[0])
+    return models
+
+
+def _read(value: dict[str, Any]) -> ModelKeys:
+    """A plan, from what a dry run prints of it."""
+    steps = {each["id"]: StepKey(each["key"], each["toolchain"], each.get("ingredients")) for each in value["plan"]}
+    ways = value.get("variants")
+    return ModelKeys(steps, None if ways is None else {variant: _variant(steps, each) for variant, each in ways.items()})
+
+
+def _variant(steps: dict[str, StepKey], ways: list[dict[str, Any]]) -> VariantKeys:
+    wanted = {name for way in ways for name in way["steps"]}
+    return VariantKeys(ways[0]["toolchain"], {name: step for name, step in steps.items() if name in wanted})
+
+
+def writer_files(package: Path) -> list[Path]:
+    """The files of a litekiln package that decide what is in a bundle."""
+    return sorted(path for pattern in WRITERS for path in package.glob(pattern))
+
+
+def _writers(code: Path) -> str:
+    package = code / "litekiln"
+    return sha256_paths(writer_files(package), root=package)

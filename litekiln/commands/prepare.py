@@ -1,9 +1,10 @@
 """What `inv build` of one model and of all have in common: the request, the plan that it asks for, and how results are shown."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from litekiln.engines.names import AUTO
@@ -133,8 +134,8 @@ def _bytes_shown(reporter: Reporter, shown: str) -> Any:
     return progress
 
 
-def show_plan(project: Project, plan: Plan, reporter: Reporter) -> list[dict[str, Any]]:
-    """The table of a plan's steps; the ways that are only taken when another is refused are counted, not listed."""
+def show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
+    """Print a plan's steps and give them back as data. Ways that are only taken when another is refused are counted, not listed."""
     store = Store(project.state)
     first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
     stored = {step.id: step.key in store for step in plan.steps}
@@ -147,7 +148,20 @@ def show_plan(project: Project, plan: Plan, reporter: Reporter) -> list[dict[str
     others = len(plan.steps) - len(shown)
     further = f"; {others} more in other toolchains, only for what these refuse" if others else ""
     reporter.note(f"{len(shown)} steps, {list(states.values()).count('to do')} to do{further}; nothing was run")
-    return [{"id": step.id, "toolchain": step.toolchain, "key": step.key, "stored": stored[step.id]} for step in plan.steps]
+    return plan_as_data(plan, stored)
+
+
+def plan_as_data(plan: Plan, stored: Mapping[str, bool] = MappingProxyType({})) -> dict[str, Any]:
+    """What `--dry-run --json` prints of a plan. `inv matrix` of later versions reads it: a name here keeps its meaning."""
+    names = ("id", "toolchain", "key", "ingredients")
+    steps = [{**{name: getattr(step, name) for name in names}, "stored": stored.get(step.id, False)} for step in plan.steps]
+    return {"plan": steps, "variants": {variant: _ways(plan, variant) for variant in plan.bundled}}
+
+
+def _ways(plan: Plan, variant: str) -> list[dict[str, Any]]:
+    """Every way to a variant, the preferred one first: which one is taken shows only when the ways before it are refused."""
+    attempts = plan.variants[variant]
+    return [{"toolchain": each.toolchain, "steps": [step.id for step in plan.leading_to(*each.ends)]} for each in attempts]
 
 
 BUNDLE_COLUMNS = ("variant", "size", "time", "mAP", "input", "sha256", "path")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from litekiln.commands.matrix import MOST_LEGS, MatrixRequest, matrix
-from litekiln.commands.matrix_keys import WRITERS
+from litekiln.commands.matrix_keys import writer_files
 from litekiln.errors import LitekilnError, RecipeError, UsageError
 from litekiln.hashing import files_below, sha256_file
 from litekiln.paths import Project
@@ -248,15 +248,14 @@ def test_a_project_in_a_folder_of_a_repository(repo: Project, tmp_path_factory: 
 def with_code(repo: Project) -> Project:
     """The repository holds litekiln as well, as this one does."""
     shutil.copytree(ROOT / "litekiln", repo.work / "litekiln", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "tasks.py", repo.work / "tasks.py")
     commit(repo.work, "litekiln")
     return repo
 
 
 def test_a_commit_is_planned_by_its_own_planner(with_code: Project) -> None:
     """At that commit its planner made other arguments; nothing else differs."""
-    _replace("litekiln/plan/build_plan.py", '{"variant": variant, **described}', '{"variant": variant, "x": 1, **described}')(
-        with_code
-    )
+    _replace("litekiln/plan/build_plan.py", '{"variant": variant.name, **', '{"variant": variant.name, "x": 1, **')(with_code)
     base = commit(with_code.work)
     git(with_code.work, "revert", "--no-edit", "HEAD")
     legs = _matrix(with_code, base)
@@ -265,7 +264,89 @@ def test_a_commit_is_planned_by_its_own_planner(with_code: Project) -> None:
     assert _matrix(with_code, "HEAD~2") == []
 
 
-@pytest.mark.parametrize("writer", WRITERS)
+RENAMED = {  # old modules of a commit: its own name of each, by the one of today
+    "commands/prepare": "commands/preparing",
+    "plan/build_plan": "plan/planner",
+    "recipes/selection": "recipes/chosen",
+    "commands/matrix_keys": "matrix_keys",
+}
+
+
+def test_a_commit_with_other_modules_is_asked_by_its_own_command(with_code: Project) -> None:
+    """Modules move; what a command prints stays."""
+    package = with_code.work / "litekiln"
+    for now, then in RENAMED.items():
+        (package / f"{now}.py").rename(package / f"{then}.py")
+    dotted = {f"litekiln.{now}".replace("/", "."): f"litekiln.{then}".replace("/", ".") for now, then in RENAMED.items()}
+    for path in [with_code.work / "tasks.py", *package.rglob("*.py")]:
+        text = path.read_text()
+        for now, then in dotted.items():
+            text = text.replace(now, then)
+        path.write_text(text)
+    commit(with_code.work)
+    assert _matrix(with_code) == []
+    _append("steps/calibrate.py")(with_code)
+    legs = _matrix(with_code)
+    assert (_touched(legs), {leg["reason"] for leg in legs}) == (INTEGER, {"calibrate: code"})
+
+
+@pytest.fixture
+def older(with_code: Project) -> Project:
+    """The last commit is of before plans said what goes into keys and which step leads to which variant."""
+    _replace("litekiln/commands/prepare.py", '("id", "toolchain", "key", "ingredients")', '("id", "toolchain", "key")')(with_code)
+    _replace("litekiln/commands/prepare.py", ', "variants": {variant: _ways(plan, variant) for variant in plan.bundled}}', "}")(
+        with_code
+    )
+    commit(with_code.work)
+    return with_code
+
+
+@pytest.mark.parametrize(
+    ("change", "touched", "reasons"),
+    [
+        (lambda _: None, [], set()),
+        (_append("steps/calibrate.py"), INTEGER, {"calibrate: another key"}),
+        (
+            _replace("models/demo/model.toml", '"int8"]', '"int8", "dynamic"]'),
+            ["demo dynamic"],
+            {"convert dynamic: new step"},
+        ),
+        (
+            _replace("models/demo/model.toml", '"tiny", "other"]', '"tiny"]'),
+            ["demo float16", "demo float32", "demo int8"],
+            {"convert float32 (other): no longer a step"},
+        ),
+        (_append("litekiln/run/write_report.py"), EVERYTHING, {"bundle"}),
+    ],
+)
+def test_an_older_commit_says_less(
+    older: Project, change: Callable[[Project], object], touched: list[str], reasons: set[str]
+) -> None:
+    change(older)
+    legs = _matrix(older)
+    assert (_touched(legs), {leg["reason"] for leg in legs}) == (touched, reasons)
+
+
+def test_an_older_commit_does_not_say_why_a_model_could_not_be_planned(older: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    _replace("litekiln/commands/build_all.py", "{**plans, **unplanned}", "plans")(older)
+    _replace("models/twin/model.toml", "[convert]", "[convrt]")(older)
+    commit(older.work)
+    _replace("models/twin/model.toml", "[convrt]", "[convert]")(older)
+    assert _touched(_matrix(older)) == ["twin float16", "twin float32", "twin int8"]
+    said = capfd.readouterr().out
+    assert "· twin could not be planned at HEAD, so it counts as changed: its litekiln doesn't say why" in said
+
+
+def test_a_folder_called_litekiln_that_is_not_its_code(repo: Project) -> None:
+    """A robot's repository may keep data there."""
+    (repo.work / "litekiln").mkdir()
+    (repo.work / "litekiln" / "notes.txt").write_text("where the models are\n")
+    commit(repo.work)
+    _append("steps/calibrate.py")(repo)
+    assert _touched(_matrix(repo)) == INTEGER
+
+
+@pytest.mark.parametrize("writer", [path.relative_to(ROOT / "litekiln").as_posix() for path in writer_files(ROOT / "litekiln")])
 def test_code_that_writes_bundles_counts(with_code: Project, writer: str) -> None:
     _append(f"litekiln/{writer}")(with_code)
     legs = _matrix(with_code)
@@ -277,29 +358,10 @@ def test_other_code_of_the_host_does_not(with_code: Project) -> None:
     assert _matrix(with_code) == []
 
 
-# Modules that the writers use and that have no say in what a bundle holds: how plans are made and run, and where things are.
-USED = {
-    "errors",
-    "hashing",
-    "leases",
-    "bundles/page",
-    "paths",
-    "plan/plan",
-    "recipes/recipe",
-    "run/schedule",
-    "run/store",
-    "toolchains/toolchain",
-}
-
-
-def test_every_module_that_writes_bundles_is_known_as_one() -> None:
-    """A new import of these decides about bundles, and belongs into WRITERS, or it does not, and belongs above."""
-    imported = set()
-    for writer in WRITERS:
-        for line in (ROOT / "litekiln" / writer).read_text().splitlines():
-            if line.strip().startswith("from litekiln."):
-                imported.add(line.split()[1].removeprefix("litekiln.").replace(".", "/"))
-    assert {f"{name}.py" for name in imported - USED} <= set(WRITERS)
+ANOTHER_PLANNER = """
+Choices = lambda *_: type("", (), dict.fromkeys(("raw", "force_export", "allow_flex", "keep_float"), ()))
+def plan_build(a, b, c, d, e): ...
+"""
 
 
 @pytest.mark.parametrize(
@@ -307,7 +369,7 @@ def test_every_module_that_writes_bundles_is_known_as_one() -> None:
     [
         (
             "litekiln/plan/build_plan.py",
-            "def plan_build(a, b, c, d): ...\n",
+            ANOTHER_PLANNER,
             "TypeError: plan_build() missing 2 required",
         ),
         (
@@ -316,6 +378,12 @@ def test_every_module_that_writes_bundles_is_known_as_one() -> None:
             "ModuleNotFoundError: No module named 'nothing_of",
         ),
         ("litekiln/recipes/recipe.py", "raise SystemExit(9)\n", "exit code 9"),
+        ("tasks.py", "", "No idea what 'build' is!"),
+        (
+            "litekiln/commands/build.py",
+            "def build(reporter, project, request):\n    return {'models': {'demo': {'plan': [{'name': 'export'}]}}}\n",
+            "its plans have another form than this litekiln reads (KeyError: 'id')",
+        ),
     ],
 )
 def test_a_commit_that_cannot_be_planned_lists_everything_and_says_why(
@@ -331,7 +399,7 @@ def test_a_commit_that_cannot_be_planned_lists_everything_and_says_why(
 def test_a_litekiln_that_does_not_answer_is_not_waited_for(
     with_code: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("litekiln.commands.matrix.PLANNING_TIME", 0.5)
+    monkeypatch.setattr("litekiln.commands.matrix_keys.PLANNING_TIME", 0.5)
     (with_code.work / "litekiln" / "recipes" / "recipe.py").write_text("import time\ntime.sleep(60)\n")
     assert _touched(_matrix(with_code, commit(with_code.work))) == EVERYTHING
     assert "its litekiln did not answer within 0.5 s" in capfd.readouterr().out
