@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
@@ -37,8 +37,6 @@ class Job:
     log: Path
     timeout: float
     label: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    memory: int | None = None
 
 
 @dataclass(frozen=True)

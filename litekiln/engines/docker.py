@@ -108,7 +108,7 @@ class DockerBox:
             platform=PLATFORM,
             user=self._user(),
             working_dir=BOX,
-            environment={**STEP_ENVIRONMENT, "PATH": IMAGE_PATH, "HOME": "/tmp", "TMPDIR": "/tmp", **job.environment},  # noqa: S108
+            environment={**STEP_ENVIRONMENT, "PATH": IMAGE_PATH, "HOME": "/tmp", "TMPDIR": "/tmp"},  # noqa: S108
             mounts=mounts,
             network_mode="none",
             cap_drop=["ALL"],
@@ -116,8 +116,6 @@ class DockerBox:
             read_only=True,
             tmpfs={"/tmp": "exec,mode=1777"},  # noqa: S108 - the container's own
             init=True,
-            mem_limit=job.memory,
-            memswap_limit=job.memory,
             labels={**self._labels, LABEL_STEP: job.label},
         )
 

@@ -31,14 +31,14 @@ class ProcessBox:
             _lay_out(box, job)
             argv = [str(self._python) if word == "python" else word for word in job.argv]
             with LineSink(job.log, on_line) as sink:
-                return _run(argv, box, self._environment(tmp, job), job.timeout, sink, stop or Stop())
+                return _run(argv, box, self._environment(tmp), job.timeout, sink, stop or Stop())
 
     def _temporary(self, prefix: str) -> "tempfile.TemporaryDirectory[str]":
         """Beside the staging; elsewhere when that path has a space, which TensorFlow 1's converter can't take."""
         place = None if " " in str(self._scratch) else self._scratch
         return tempfile.TemporaryDirectory(dir=place, prefix=f"litekiln-{prefix}")
 
-    def _environment(self, tmp: str, job: Job) -> dict[str, str]:
+    def _environment(self, tmp: str) -> dict[str, str]:
         """Nothing of the caller's environment but what finding programs and libraries takes."""
         path = os.pathsep.join([str(self._python.parent), "/usr/local/bin", "/usr/bin", "/bin"])
         inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -48,7 +48,6 @@ class ProcessBox:
             "PATH": path,
             "HOME": tmp,
             "TMPDIR": tmp,
-            **job.environment,
         }
 
 

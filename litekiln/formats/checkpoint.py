@@ -125,11 +125,6 @@ def check_complete(prefix: Path) -> dict[str, Variable]:
     return variables
 
 
-def read_index(prefix: Path) -> dict[str, Variable]:
-    """Every variable that the index lists."""
-    return _load(prefix)[1]
-
-
 def _load(prefix: Path) -> tuple[int, dict[str, Variable]]:
     """The number of data files, and the variables."""
     path = index_file(prefix)

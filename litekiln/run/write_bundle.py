@@ -10,7 +10,7 @@ from litekiln import __version__
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
 from litekiln.bundles.page import bundle_page, code_hash
 from litekiln.disk import move, saying_disk_full
-from litekiln.hashing import FileHashes, canonical_json, files_below, sha256_bytes
+from litekiln.hashing import FileHashes, files_below, sha256_bytes
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
@@ -140,14 +140,6 @@ def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
 
 def _pretty(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
-
-
-def without_maker(manifest: str) -> str:
-    """A manifest in the form that is equal whichever engine made the bundle."""
-    value = json.loads(manifest)
-    for name in ("made_by", "measured_here"):
-        value.pop(name)
-    return canonical_json(value)
 
 
 def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lease) -> None:

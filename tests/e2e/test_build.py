@@ -13,8 +13,8 @@ import pytest
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.run.store import Store
-from litekiln.run.write_bundle import without_maker
 from tests.conftest import inv_argv
+from tests.helpers.manifests import without_maker
 
 pytestmark = pytest.mark.toolchain("tf2.13")
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from litekiln.formats.checkpoint import read_index
 from tests.conftest import ROOT
 from tests.e2e.conftest import file_but_its_name, forgive
 from tests.e2e.test_build import bundle_hashes
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures
+from tests.helpers.checkpoints import read_index
 
 pytestmark = [
     pytest.mark.toolchain("tf1.15"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.formats.checkpoint import read_index
 from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
+from tests.helpers.checkpoints import read_index
 
 pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]

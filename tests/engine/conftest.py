@@ -41,9 +41,7 @@ Runner = Callable[..., Outcome]
 def run(box: Box, tmp_path: Path) -> Runner:
     """Run a program text in the box. Its output is in tmp_path/output, its log in tmp_path/log."""
 
-    def runner(
-        program: str, *, files: dict[str, Path] | None = None, timeout: float = 60, memory: int | None = None, **environment: str
-    ) -> Outcome:
+    def runner(program: str, *, files: dict[str, Path] | None = None, timeout: float = 60) -> Outcome:
         script = tmp_path / "program.py"
         script.write_text(program, encoding="utf-8")
         output = tmp_path / "output"
@@ -55,8 +53,6 @@ def run(box: Box, tmp_path: Path) -> Runner:
             log=tmp_path / "log",
             timeout=timeout,
             label="test",
-            environment=environment,
-            memory=memory,
         )
         return box.run(job, lambda _: None)
 

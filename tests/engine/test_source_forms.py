@@ -126,8 +126,6 @@ def write(engine: str, project: Project, tmp_path: Path) -> Callable[[str, str],
             log=tmp_path / "log",
             timeout=300,
             label="test",
-            environment={"TF_CPP_MIN_LOG_LEVEL": "3"},
-            memory=None,
         )
         with (
             Lease(project.state) as lease,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, masked_crc
+from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, Variable, _load, masked_crc
 
 FLOAT, STRING = 1, 7  # numbers of TensorFlow's types
 RESTART_INTERVAL = 16
@@ -24,6 +24,11 @@ def zoo() -> Path:
     if "LITEKILN_FIXTURES" not in os.environ:
         pytest.skip("not run: LITEKILN_FIXTURES is not set")
     return Path(os.environ["LITEKILN_FIXTURES"]) / "zoo"
+
+
+def read_index(prefix: Path) -> dict[str, Variable]:
+    """Every variable that an index lists, its data files unseen: of the zoo's archives there are indexes only."""
+    return _load(prefix)[1]
 
 
 def ssd_shapes(slots: int, anchors: tuple[int, ...] = (3, 6)) -> dict[str, tuple[int, ...]]:

@@ -48,10 +48,6 @@ class View:
     def report(self) -> Report:
         return self.built.report
 
-    @property
-    def failed_checks(self) -> int:
-        return sum(not each.ok for each in self.report.checks)
-
 
 @dataclass(frozen=True)
 class Pick:

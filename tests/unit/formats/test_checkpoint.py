@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from litekiln.errors import SourceError
-from litekiln.formats.checkpoint import TABLE_MAGIC, check_complete, find_checkpoint, masked_crc, named_checkpoint, read_index
-from tests.helpers.checkpoints import OBJECT_GRAPH, block, seal, ssd_shapes, table, varint, write_checkpoint, zoo
+from litekiln.formats.checkpoint import TABLE_MAGIC, check_complete, find_checkpoint, masked_crc, named_checkpoint
+from tests.helpers.checkpoints import OBJECT_GRAPH, block, read_index, seal, ssd_shapes, table, varint, write_checkpoint, zoo
 
 SHAPES = ssd_shapes(4)
 INDEX, DATA = "ckpt-1.index", "ckpt-1.data-00000-of-00001"

@@ -15,7 +15,8 @@ from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.recipe import load_recipe
 from litekiln.run.schedule import Run
 from litekiln.run.store import Store
-from litekiln.run.write_bundle import Bundle, without_maker, write_bundles
+from litekiln.run.write_bundle import Bundle, write_bundles
+from tests.helpers.manifests import without_maker
 from tests.helpers.running import run_to_end, write_program
 
 EXPORT = """

@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 
 from litekiln.errors import SourceError
-from litekiln.formats.checkpoint import read_index
 from litekiln.sources.api_checkpoint import Findings, find_heads, inspect_source
-from tests.helpers.checkpoints import HEADS, OBJECT_GRAPH, VALUE, shared_shapes, ssd_shapes, tf1_shapes, write_checkpoint, zoo
+from tests.helpers.checkpoints import (
+    HEADS,
+    OBJECT_GRAPH,
+    VALUE,
+    read_index,
+    shared_shapes,
+    ssd_shapes,
+    tf1_shapes,
+    write_checkpoint,
+    zoo,
+)
 
 NAMES = "cat\ndog\nbird\n"
 HEAD = f"{HEADS}/class_predictions_with_background/0/_class_predictor_layers/0/bias{VALUE}"
