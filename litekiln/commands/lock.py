@@ -11,7 +11,7 @@ from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import Lock, compile_lock, host_locks, toolchain_lock
 from litekiln.toolchains.toolchain import select_toolchains
 
-HOST = "host"  # litekiln's own locks, where a toolchain's name is expected
+HOST_LOCKS = "host"  # litekiln's own locks, where a toolchain's name is expected
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,6 @@ def lock(reporter: Reporter, project: Project, request: LockRequest) -> dict[str
 
 
 def _locks(project: Project, names: Sequence[str]) -> list[Lock]:
-    wanted = [name for name in names if name != HOST]
+    wanted = [name for name in names if name != HOST_LOCKS]
     locks = [toolchain_lock(each) for each in select_toolchains(project, wanted, locked=False)] if wanted or not names else []
-    return [*(host_locks(project) if HOST in names or not names else []), *locks]
+    return [*(host_locks(project) if HOST_LOCKS in names or not names else []), *locks]

@@ -21,10 +21,10 @@ def new(reporter: Reporter, project: Project, typed: NewRequest) -> dict[str, An
     request = check_request(typed)
     parts = make_model(reporter, project, request)
     made = [project.relative(folder) for folder in reversed(folders_of(project, request.name)) if folder.is_dir()]
-    return _told(request, parts, made, reporter)
+    return _show(request, parts, made, reporter)
 
 
-def _told(request: CheckedRequest, parts: Parts, made: list[str], reporter: Reporter) -> dict[str, Any]:
+def _show(request: CheckedRequest, parts: Parts, made: list[str], reporter: Reporter) -> dict[str, Any]:
     """Say what was found and what to type next; the same as data."""
     found, evaluation = parts.found, parts.evaluation
     names = parts.labels.as_lines() if parts.labels else []

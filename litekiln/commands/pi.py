@@ -71,7 +71,7 @@ def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, An
             told["pushed"] = push_image(client, image, push, reporter.note)
         if save:
             told["saved"], told["saved_size"] = save, save_image(image, Path(save), reporter.note)
-    _tell(reporter, told)
+    _show(reporter, told)
     return told
 
 
@@ -113,7 +113,7 @@ def _again(model: str, variant: str) -> str:
     return f"build it again: inv build --model {model} --variant {variant}"
 
 
-def _tell(reporter: Reporter, told: dict[str, Any]) -> None:
+def _show(reporter: Reporter, told: dict[str, Any]) -> None:
     reporter.note(f"{told['tag']}: {size_text(told['size'])}, base {told['base']}")
     if "saved" in told:
         reporter.note(f"{told['saved']}: {size_text(told['saved_size'])}; on the Pi: docker load -i {Path(told['saved']).name}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litekiln.errors import SourceError
-from litekiln.formats.textproto import Message, TextprotoError, parse, read_text
+from litekiln.formats.textproto import TextMessage, TextprotoError, parse, read_text
 
 NO_NAME = "???"
 BACKGROUND = (NO_NAME, "background", "__background__")
@@ -48,7 +48,7 @@ def _from_items(path: Path, text: str) -> Labels:
         raise _unusable(
             path, str(error), cause="it is another kind of file, or a bracket or quote was lost while editing"
         ) from None
-    items = [item for item in message.all("item") if isinstance(item, Message)]
+    items = [item for item in message.all("item") if isinstance(item, TextMessage)]
     if not items:
         raise _unusable(path, "no `item { }` in it", cause=f"it holds: {', '.join(message.fields) or 'nothing but comments'}")
     names: dict[int, str] = {}
@@ -67,7 +67,7 @@ def _from_items(path: Path, text: str) -> Labels:
     return Labels(names, max(names) + 1, warnings + _repeated(path, names))
 
 
-def _item(path: Path, item: Message) -> tuple[int, str]:
+def _item(path: Path, item: TextMessage) -> tuple[int, str]:
     """An item's id and name."""
     number, name = item.get("id"), item.get("display_name") or item.get("name")
     if number is None:

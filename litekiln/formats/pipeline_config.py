@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litekiln.errors import SourceError
-from litekiln.formats.textproto import Message, TextprotoError, Value, parse, read_text
+from litekiln.formats.textproto import TextMessage, TextprotoError, Value, parse, read_text
 from litekiln.wording import did_you_mean
 
 CONVERTIBLE = ("ssd", "center_net")
@@ -57,7 +57,7 @@ def read_pipeline(path: Path) -> Pipeline:
     )
 
 
-def _parsed(path: Path) -> Message:
+def _parsed(path: Path) -> TextMessage:
     text = read_text(path)
     if text.startswith("\ufeff"):
         msg = f"{path}: begins with a byte order mark, on which the Object Detection API fails"
@@ -71,15 +71,15 @@ def _parsed(path: Path) -> Message:
 
 def _fields(values: list[Value]) -> list[str]:
     """The names of the fields that are set in messages which count as one."""
-    return list(dict.fromkeys(name for value in values if isinstance(value, Message) for name in value.fields))
+    return list(dict.fromkeys(name for value in values if isinstance(value, TextMessage) for name in value.fields))
 
 
-def _choice(config: Message, path: str) -> str:
+def _choice(config: TextMessage, path: str) -> str:
     """Which of the fields that exclude each other is set; of several, protobuf takes the last."""
     return (_fields(config.all(path)) or [""])[-1]
 
 
-def _architecture(path: Path, config: Message) -> str:
+def _architecture(path: Path, config: TextMessage) -> str:
     names = _fields(config.all("model"))
     if not names:
         msg = f"{path}: not a pipeline.config: it has no `model {{ ssd {{ … }} }}`"
@@ -100,7 +100,7 @@ def _architecture(path: Path, config: Message) -> str:
     return name
 
 
-def _num_classes(path: Path, config: Message, model: str) -> int:
+def _num_classes(path: Path, config: TextMessage, model: str) -> int:
     if config.get(f"{model}.num_classes") is None:
         msg = f"{path}: num_classes is missing in {model}"
         raise SourceError(
@@ -109,7 +109,7 @@ def _num_classes(path: Path, config: Message, model: str) -> int:
     return _size(path, config, f"{model}.num_classes", 0)
 
 
-def _input_size(path: Path, config: Message, model: str) -> tuple[str, int, int]:
+def _input_size(path: Path, config: TextMessage, model: str) -> tuple[str, int, int]:
     """The resizer's kind, and the height and width it always gives. Defaults are those of the API's image_resizer.proto."""
     resizer = _choice(config, f"{model}.image_resizer")
     where = f"{model}.image_resizer.{resizer}"
@@ -132,16 +132,16 @@ def _input_size(path: Path, config: Message, model: str) -> tuple[str, int, int]
     raise SourceError(f"{path}: {problem}", cause="a TFLite model needs an input of one size", remedy=remedy)
 
 
-def _flag(config: Message, where: str, *, absent: bool = False) -> bool:
+def _flag(config: TextMessage, where: str, *, absent: bool = False) -> bool:
     value = config.get(where)
     return absent if value is None else value in (True, 1, "t")  # all that protobuf takes for true
 
 
-def _size(path: Path, config: Message, where: str, default: int) -> int:
+def _size(path: Path, config: TextMessage, where: str, default: int) -> int:
     value = config.get(where)
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        shown = repr(value) if not isinstance(value, Message) else "a message"
+        shown = repr(value) if not isinstance(value, TextMessage) else "a message"
         raise SourceError(f"{path}: {where} is {shown}, expected a whole number from 1 on", remedy=f"mend it, or {TRAINED_WITH}")
     return value

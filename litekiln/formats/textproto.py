@@ -7,7 +7,7 @@ from typing import TypeAlias, Union
 from litekiln.errors import SourceError
 
 Scalar: TypeAlias = str | int | float | bool
-Value: TypeAlias = Union[Scalar, "Message"]
+Value: TypeAlias = Union[Scalar, "TextMessage"]
 
 DEEPEST = 100  # protobuf's own limit; without one, a file of braces would end in a RecursionError
 
@@ -44,7 +44,7 @@ class TextprotoError(ValueError):
         self.line = line
 
 
-class Message:
+class TextMessage:
     """Fields by name, each with every value it was given, in order. Names of enum values are strings."""
 
     def __init__(self, line: int) -> None:
@@ -55,7 +55,7 @@ class Message:
         """Every value at a dotted path. Messages that share a name count as one, as protobuf merges them."""
         name, _, rest = path.partition(".")
         values = self.fields.get(name, [])
-        return [found for value in values if isinstance(value, Message) for found in value.all(rest)] if rest else values
+        return [found for value in values if isinstance(value, TextMessage) for found in value.all(rest)] if rest else values
 
     def get(self, path: str) -> Value | None:
         """The value at a dotted path: the last one where there are several, as protobuf takes it."""
@@ -63,7 +63,7 @@ class Message:
         return values[-1] if values else None
 
 
-def parse(text: str) -> Message:
+def parse(text: str) -> TextMessage:
     """The whole text as one message."""
     return _Reader(text).message(1, closing="", depth=0)
 
@@ -105,11 +105,11 @@ class _Reader:
     def error(self, problem: str) -> TextprotoError:
         return TextprotoError(self.line, problem)
 
-    def message(self, line: int, *, closing: str, depth: int) -> Message:
+    def message(self, line: int, *, closing: str, depth: int) -> TextMessage:
         """Fields up to the closing bracket, or up to the end."""
         if depth > DEEPEST:
             raise self.error(f"more than {DEEPEST} messages inside each other")
-        message = Message(line)
+        message = TextMessage(line)
         while self.here != closing:
             if self.kind == "end":
                 raise self.error(f"{closing!r} is missing: the part that opens in line {line} never closes")

@@ -8,13 +8,16 @@ import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, get_args
 
 from litekiln.formats.flatbuffer import Bytes, Source, Table, read_map
 from litekiln.formats.tflite_metadata import Metadata, Packed, read_metadata, read_packed
 
 MAGIC = b"TFL3"
 POSTPROCESS = "TFLite_Detection_PostProcess"
+DetectionOutput = Literal["boxes", "classes", "scores", "count"]
+DETECTION_OUTPUTS: tuple[DetectionOutput, ...] = get_args(DetectionOutput)  # the ports of the PostProcess operator, in its order
+RAW_OUTPUTS = ("box_encodings", "class_predictions")  # what goes into it
 TYPES = (
     *("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64", "complex128"),
     *("uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16"),

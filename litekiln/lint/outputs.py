@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from litekiln.formats.tflite import DETECTION_OUTPUTS, RAW_OUTPUTS
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
-from litekiln.lint.subject import MEANINGS, RAW, Kind, Subject, meanings_of, signature_names
+from litekiln.lint.subject import Kind, Subject, meanings_of, signature_names
 from litekiln.wording import listed, shown
 
 FIX = "inv lint --fix OUT puts it right and proves that the detections stay the same"
@@ -18,7 +19,7 @@ def check_postprocess(subject: Subject) -> Iterator[Finding]:
     if len(found) > 1:
         yield Finding("several-postprocess", ERROR, f"{len(found)} PostProcess operators, a detector has one", CONVERT)
     if subject.kind is Kind.RAW:
-        yield Finding("no-postprocess", NOTE, f"it gives {RAW[0]} and {RAW[1]}, which are no boxes yet", OWN_CODE)
+        yield Finding("no-postprocess", NOTE, f"it gives {' and '.join(RAW_OUTPUTS)}, which are no boxes yet", OWN_CODE)
     if subject.kind is Kind.UNNAMED:
         yield Finding("outputs-unnamed", WARNING, f"the outputs are called {_names(subject)}", NAME_THEM)
 
@@ -32,12 +33,12 @@ def check_order(subject: Subject) -> Iterator[Finding]:
             evidence += f", the PostProcess operator gives {_numbers(subject.file.postprocess[0].outputs)}"
         yield Finding("output-ports", ERROR, evidence, CONVERT)
         return
-    if tuple(subject.meanings) != MEANINGS:
-        evidence = f"they are {', '.join(subject.meanings)}; programs that count them expect {', '.join(MEANINGS)}"
+    if tuple(subject.meanings) != DETECTION_OUTPUTS:
+        evidence = f"they are {', '.join(subject.meanings)}; programs that count them expect {', '.join(DETECTION_OUTPUTS)}"
         yield Finding("output-order", WARNING, evidence, FIX, fix=True)
     tensors = subject.by_meaning
     if tensors != sorted(tensors):
-        told = ", ".join(f"{name} {tensor}" for name, tensor in zip(MEANINGS, tensors, strict=True))
+        told = ", ".join(f"{name} {tensor}" for name, tensor in zip(DETECTION_OUTPUTS, tensors, strict=True))
         evidence = f"tensor numbers: {told}; tools that sort by number take one for another"
         yield Finding("output-indices", WARNING, evidence, FIX, fix=True)
 

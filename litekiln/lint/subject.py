@@ -7,10 +7,8 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
-from litekiln.formats.tflite import ADD, DIV, MUL, QUANTIZE, SUB, Operator, Tensor, TfliteFile
+from litekiln.formats.tflite import ADD, DETECTION_OUTPUTS, DIV, MUL, QUANTIZE, RAW_OUTPUTS, SUB, Operator, Tensor, TfliteFile
 
-MEANINGS = ("boxes", "classes", "scores", "count")  # the ports of the PostProcess operator, in its order
-RAW = ("box_encodings", "class_predictions")
 KNOWN = {
     "boxes": ("boxes", "box", "locations", "location", "detection_boxes", "bounding_boxes"),
     "classes": ("classes", "class", "categories", "category", "detection_classes"),
@@ -88,9 +86,9 @@ class Subject:
         file = self.file
         if file.postprocess:
             return Kind.POSTPROCESS
-        if set(RAW) <= set(signature_names(file)) | set(_tensor_names(file)):
+        if set(RAW_OUTPUTS) <= set(signature_names(file)) | set(_tensor_names(file)):
             return Kind.RAW
-        if sorted(self.meanings) == sorted(MEANINGS):
+        if sorted(self.meanings) == sorted(DETECTION_OUTPUTS):
             return Kind.DETECTIONS
         return Kind.UNNAMED if _shaped_as_detections(file) else Kind.PLAIN
 
@@ -99,24 +97,24 @@ class Subject:
         """What each output is: "" where that isn't known."""
         file = self.file
         if file.postprocess:
-            ports = dict(zip(file.postprocess[0].outputs, MEANINGS, strict=False))
+            ports = dict(zip(file.postprocess[0].outputs, DETECTION_OUTPUTS, strict=False))
             return [ports.get(output, "") for output in file.outputs]
         told = [notes.name for notes in file.metadata.outputs] if file.metadata else []
         for names in (signature_names(file), told, _tensor_names(file)):
             found = meanings_of(names)
-            if sorted(found) == sorted(MEANINGS) and len(found) == len(file.outputs):
+            if sorted(found) == sorted(DETECTION_OUTPUTS) and len(found) == len(file.outputs):
                 return found
         return [""] * len(file.outputs)
 
     @property
     def lacks_ports(self) -> bool:
         """Whether the outputs are not four different tensors, each with its meaning."""
-        return sorted(self.meanings) != sorted(MEANINGS) or len(set(self.file.outputs)) != len(MEANINGS)
+        return sorted(self.meanings) != sorted(DETECTION_OUTPUTS) or len(set(self.file.outputs)) != len(DETECTION_OUTPUTS)
 
     @property
     def by_meaning(self) -> list[int]:
-        """The outputs' tensors in the order of MEANINGS; only where all are known."""
-        return [self.file.outputs[self.meanings.index(meaning)] for meaning in MEANINGS]
+        """The outputs' tensors in the order of DETECTION_OUTPUTS; only where all are known."""
+        return [self.file.outputs[self.meanings.index(meaning)] for meaning in DETECTION_OUTPUTS]
 
     def option(self, name: str) -> int | None:
         """Of the PostProcess operator."""
@@ -129,8 +127,8 @@ class Subject:
         if self.file.postprocess:
             return self.option("num_classes") or 0
         if self.kind is Kind.RAW:
-            names = signature_names(self.file) if RAW[1] in signature_names(self.file) else _tensor_names(self.file)
-            shape = self.file.tensors[self.file.outputs[names.index(RAW[1])]].shape
+            names = signature_names(self.file) if RAW_OUTPUTS[1] in signature_names(self.file) else _tensor_names(self.file)
+            shape = self.file.tensors[self.file.outputs[names.index(RAW_OUTPUTS[1])]].shape
             return max(0, shape[-1] - 1) if shape else 0
         return 0
 

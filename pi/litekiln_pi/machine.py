@@ -5,12 +5,12 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from litekiln_pi.model import Bundle, Model
+from litekiln_pi.saying import Say
 
 MOST_THREADS = 4  # every Pi has four cores; more than that never helped these models
 TRIED_SECONDS, TRIED_RUNS = 0.4, 40  # of each number of threads
@@ -63,9 +63,7 @@ def board(root: Path = Path("/")) -> str:
     return platform.machine()
 
 
-def time_threads(
-    bundle: Bundle, counts: list[int], seconds: float, say: Callable[[str], None] | None = None
-) -> list[dict[str, Any]]:
+def time_threads(bundle: Bundle, counts: list[int], seconds: float, say: Say | None = None) -> list[dict[str, Any]]:
     """How long the network takes for a picture with each number of threads, alone."""
     told = []
     for count in counts:
@@ -97,7 +95,7 @@ def _runs(model: Model, seconds: float) -> list[float]:
     return times
 
 
-def best_threads(bundle: Bundle, say: Callable[[str], None] | None = None) -> int:
+def best_threads(bundle: Bundle, say: Say | None = None) -> int:
     """The number of threads that is fastest here, by a short measurement; the smaller one where they are about the same.
 
     One core is left to the preparation of the next frame: with all of them busy, each frame would wait for it.

@@ -11,6 +11,7 @@ from typing import Any
 
 from litekiln_pi.arguments import parser
 from litekiln_pi.errors import BadPicture, BadUse, PiError
+from litekiln_pi.saying import to_stderr
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,11 +37,6 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def say(text: str) -> None:
-    """For people; standard output is for programs."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     from litekiln_pi.machine import best_threads
     from litekiln_pi.model import Bundle
@@ -49,9 +45,9 @@ def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
 
     bundle = Bundle()
     source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
-    say(f"model: {bundle.name}")
-    threads = options.threads or best_threads(bundle, say)
-    return bundle, Pipeline(bundle.open(threads), source, say=say)
+    to_stderr(f"model: {bundle.name}")
+    threads = options.threads or best_threads(bundle, to_stderr)
+    return bundle, Pipeline(bundle.open(threads), source, say=to_stderr)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -71,9 +67,9 @@ def _test_first(bundle: Any) -> None:
 
     try:
         told = selftest(bundle)
-        say(f"selftest: {told['matched']} of {told['recorded']} recorded detections seen")
+        to_stderr(f"selftest: {told['matched']} of {told['recorded']} recorded detections seen")
     except SelftestFailed as error:
-        say(f"WARNING: this machine doesn't see what the verification saw: {error}\n  → {error.remedy}")
+        to_stderr(f"WARNING: this machine doesn't see what the verification saw: {error}\n  → {error.remedy}")
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -107,7 +103,7 @@ def _watch(options: argparse.Namespace) -> int:
         pipeline.stop()
         lines.close()
     if pipeline.failure:
-        say(f"error: {pipeline.failure}")
+        to_stderr(f"error: {pipeline.failure}")
         return 1
     return 0
 
@@ -121,7 +117,7 @@ def _detect(options: argparse.Namespace) -> int:
         try:
             seen, picture = look_at(model, path.read_bytes(), options.threshold, name=str(path))
         except (BadPicture, OSError) as error:
-            say(f"{path}: {error}")
+            to_stderr(f"{path}: {error}")
             failed += 1
             continue
         print(json.dumps(seen.as_data()), flush=True)
@@ -155,7 +151,7 @@ def _name_of_result(path: Path, written: set[str]) -> str:
     names = (f"{path.stem}{f'.{number}' if number > 1 else ''}.detected.jpg" for number in count(1))
     name = next(each for each in names if each not in written)
     if name != f"{path.stem}.detected.jpg":
-        say(f"{path}: written as {name}, {path.stem}.detected.jpg is another's")
+        to_stderr(f"{path}: written as {name}, {path.stem}.detected.jpg is another's")
     written.add(name)
     return name
 
@@ -176,9 +172,9 @@ def _bench(options: argparse.Namespace) -> None:
     bundle = Bundle()
     before = temperature()
     if not options.json:
-        say(f"{bundle.name} on {board()}, {cores()} cores")
+        to_stderr(f"{bundle.name} on {board()}, {cores()} cores")
     counts = list(range(1, min(cores(), MOST_THREADS) + 1))
-    timed = time_threads(bundle, counts, options.seconds, None if options.json else say)
+    timed = time_threads(bundle, counts, options.seconds, None if options.json else to_stderr)
     after, slowed = temperature(), throttling()
     if options.json:
         heat = {"before": before, "after": after}

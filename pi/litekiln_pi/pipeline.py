@@ -4,7 +4,6 @@ Of a live source the newest frame wins: while the network looks at one, those th
 them is decoded just before the network is free. Of files, each is looked at, in order; a pause makes them wait.
 """
 
-import sys
 import threading
 import time
 import traceback
@@ -17,6 +16,7 @@ from litekiln_pi.decoding import decode
 from litekiln_pi.errors import BadPicture, SourceLost
 from litekiln_pi.frames import Newest, Rate, Seen, Shot
 from litekiln_pi.model import Model, Prepared
+from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources import Source
 
 RETRY_SECONDS = 1.0  # between two looks for a source that is gone
@@ -69,14 +69,12 @@ class Counters:
 class Pipeline:
     """The loop. Listeners are called with each frame that was looked at; while one of them is busy, the next frame waits for it."""
 
-    def __init__(
-        self, model: Model, source: Source, *, threshold: float = LOWEST, say: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, model: Model, source: Source, *, threshold: float = LOWEST, say: Say = to_stderr) -> None:
         self.model, self.source, self.threshold = model, source, threshold
         self.counters, self.captured_rate, self.rate = Counters(), Rate(), Rate()
         self.problem = ""  # why there are no frames, while there are none
         self.latest: Seen | None = None
-        self._say = say or (lambda text: print(text, file=sys.stderr, flush=True))
+        self._say = say
         self._came: Newest[_Came] = Newest()
         self._asked: Newest[float] = Newest()  # for a prepared frame, by the network: with the time when it will take it
         self._ready: Newest[_Ready] = Newest()

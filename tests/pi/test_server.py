@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from PIL import Image
 
 from litekiln_pi.errors import BadUse
 from litekiln_pi.frames import Shot
+from litekiln_pi.machine import temperature
 from litekiln_pi.server import Limits, Settings
 from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.running import listen
@@ -392,11 +394,12 @@ def test_metrics(site: Running) -> None:
 
 
 def test_the_temperature_where_there_is_one(site: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = tmp_path / "temp"
+    there = tmp_path / "sys" / "class" / "thermal" / "thermal_zone0" / "temp"
+    there.parent.mkdir(parents=True)
     there.write_text("48312\n")
-    monkeypatch.setattr("litekiln_pi.server.metrics.TEMPERATURE", there)
+    monkeypatch.setattr("litekiln_pi.server.metrics.temperature", partial(temperature, tmp_path))
     assert b"litekiln_temperature_celsius 48.312" in site.ask("/metrics").body
-    monkeypatch.setattr("litekiln_pi.server.metrics.TEMPERATURE", tmp_path / "none")
+    there.unlink()
     assert b"litekiln_temperature_celsius" not in site.ask("/metrics").body
 
 

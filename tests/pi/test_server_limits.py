@@ -369,7 +369,7 @@ def test_what_is_no_http(site: Running) -> None:
 
 def test_a_bug_is_told_without_its_details(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with running() as told:
-        monkeypatch.setattr("litekiln_pi.server.camera.Camera._state", lambda self: {}["secret"])
+        monkeypatch.setattr("litekiln_pi.server.camera.CameraRoutes._state", lambda self: {}["secret"])
         answer = told.ask("/api/state")
         assert (answer.status, answer.error) == (500, "this is a bug; the program's log has the details")
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.answers import Refused, answer, refusal
-from litekiln_pi.server.camera import Camera
+from litekiln_pi.server.camera import CameraRoutes
 from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
@@ -55,7 +55,7 @@ def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> App:
 
 
 def _routes(hub: Hub, bundle: Bundle, settings: Settings) -> list[Route]:
-    camera, uploads, page = Camera(hub, bundle, settings), Uploads(bundle, settings), _Page(WEB)
+    camera, uploads, page = CameraRoutes(hub, bundle, settings), Uploads(bundle, settings), _Page(WEB)
 
     async def info(_: Request) -> Response:
         return answer(_info(bundle))

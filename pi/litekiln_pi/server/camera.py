@@ -21,7 +21,7 @@ ENDED = "the source has come to its end"
 MOST_STATE = 1000  # bytes of a change of state
 
 
-class Camera:
+class CameraRoutes:
     def __init__(self, hub: Hub, bundle: Bundle, settings: Settings) -> None:
         self._hub, self._bundle, self._settings, self._streams = hub, bundle, settings, 0
 

@@ -1,7 +1,6 @@
 """Figures for Prometheus, in a registry of their own."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -9,11 +8,11 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from litekiln_pi.frames import Seen
+from litekiln_pi.machine import temperature
 from litekiln_pi.pipeline import Pipeline
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
-TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 PARTS = {
     "decode": "decoding and preparing a frame",
     "inference": "the network",
@@ -76,10 +75,3 @@ class _Loop(Collector):
         degrees = temperature()
         if degrees is not None:
             yield GaugeMetricFamily("litekiln_temperature_celsius", "The processor's temperature", degrees)
-
-
-def temperature() -> float | None:
-    try:
-        return int(TEMPERATURE.read_text(encoding="ascii")) / 1000
-    except (OSError, ValueError):
-        return None

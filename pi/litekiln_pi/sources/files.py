@@ -7,9 +7,9 @@ from pathlib import Path
 from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadUse
 from litekiln_pi.frames import Shot
+from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
-from litekiln_pi.sources.telling import Tell, tell
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 STREAMS = (".mjpeg", ".mjpg")
@@ -21,7 +21,7 @@ class Files:
 
     live = False
 
-    def __init__(self, name: str, pictures: list[Path], *, say: Tell = tell) -> None:
+    def __init__(self, name: str, pictures: list[Path], *, say: Say = to_stderr) -> None:
         self.name, self._pictures, self._say = name, pictures, say
         self._stopping = threading.Event()
 
@@ -49,7 +49,7 @@ class Clip:
 
     live = False
 
-    def __init__(self, path: Path, *, say: Tell = tell) -> None:
+    def __init__(self, path: Path, *, say: Say = to_stderr) -> None:
         self.name, self._path, self._say = str(path), path, say
         self._stopping = threading.Event()
 
@@ -72,7 +72,7 @@ class Clip:
         self._stopping.set()
 
 
-def open_path(path: Path, *, say: Tell = tell) -> Files | Clip:
+def open_path(path: Path, *, say: Say = to_stderr) -> Files | Clip:
     """What is at a path. BadUse when there is nothing to look at."""
     try:
         if path.is_dir():
@@ -95,7 +95,7 @@ def open_path(path: Path, *, say: Tell = tell) -> Files | Clip:
     return Files(str(path), [path], say=say)
 
 
-def _folder(path: Path, say: Tell) -> Files:
+def _folder(path: Path, say: Say) -> Files:
     found = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES and each.is_file())
     if not found:
         raise BadUse(f"no pictures ({_list(PICTURES)}) in the folder {path}", "folders inside it are not looked at")

@@ -10,11 +10,11 @@ from urllib.parse import urljoin
 
 from litekiln_pi.errors import BadUse, SourceLost
 from litekiln_pi.frames import Shot
+from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.connection import Address, Connection, Stopped, address_of
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
 from litekiln_pi.sources.login import BYTES, Login
-from litekiln_pi.sources.telling import Tell, tell
 
 PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
 REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
@@ -28,7 +28,7 @@ class HttpCamera:
 
     live = True
 
-    def __init__(self, url: str, *, say: Tell = tell) -> None:
+    def __init__(self, url: str, *, say: Say = to_stderr) -> None:
         self._address = address_of(url)
         self.name, self._say = self._address.shown, say
         self._stopping = threading.Event()

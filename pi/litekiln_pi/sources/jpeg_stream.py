@@ -7,7 +7,7 @@ a segment ends nothing. Each byte is passed once: what breaks a JPEG's rules dro
 
 import re
 
-from litekiln_pi.sources.telling import Tell, tell
+from litekiln_pi.saying import Say, to_stderr
 
 MOST_BYTES = 16 * 1024 * 1024  # of one frame; more is dropped, so that no stream fills the memory
 SOI, EOI, SOS, TEM = 0xD8, 0xD9, 0xDA, 0x01
@@ -22,7 +22,7 @@ TOLD_EVERY = 100
 class JpegStream:
     """Takes bytes as they come and gives whole JPEGs, byte for byte as they were. How the bytes were cut makes no difference."""
 
-    def __init__(self, name: str = "", *, most_bytes: int = MOST_BYTES, say: Tell = tell) -> None:
+    def __init__(self, name: str = "", *, most_bytes: int = MOST_BYTES, say: Say = to_stderr) -> None:
         self.name, self.most_bytes, self._say = name, most_bytes, say
         self.damaged = self.too_large = 0
         self._buffer = bytearray()

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 from litekiln_pi.errors import BadUse
 from litekiln_pi.frames import Shot
+from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
-from litekiln_pi.sources.telling import Tell, tell
 
 CHUNK = 1 << 18
 SLICE = 0.2  # seconds between two looks whether to stop
@@ -28,7 +28,7 @@ class StandardInput:
 
     name, live = "standard input", True
 
-    def __init__(self, stream: BinaryIO | None = None, *, say: Tell = tell) -> None:
+    def __init__(self, stream: BinaryIO | None = None, *, say: Say = to_stderr) -> None:
         if stream is None and sys.stdin is None:
             raise BadUse("--source - reads a camera's frames from a pipe, but standard input is closed", PIPE)
         self._file = stream or sys.stdin.buffer

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 
 from litekiln_pi.errors import SourceLost
 from litekiln_pi.frames import Shot
+from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources import v4l2_abi as abi
 from litekiln_pi.sources import v4l2_words as words
 from litekiln_pi.sources import yuyv
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import whole
-from litekiln_pi.sources.telling import Tell, tell
 
 BUFFERS = 4
 SLICE = 0.2  # seconds between two looks whether to stop
@@ -74,7 +74,14 @@ class Camera:
     live = True
 
     def __init__(
-        self, device: str, *, width: int = 640, height: int = 480, fps: float = 0, kernel: Kernel | None = None, say: Tell = tell
+        self,
+        device: str,
+        *,
+        width: int = 640,
+        height: int = 480,
+        fps: float = 0,
+        kernel: Kernel | None = None,
+        say: Say = to_stderr,
     ) -> None:
         self.name, self._kernel, self._say = device, kernel or System(), say
         self._wish = width, height, fps

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from litekiln.formats.textproto import DEEPEST, Message, TextprotoError, parse
+from litekiln.formats.textproto import DEEPEST, TextMessage, TextprotoError, parse
 from tests.helpers.checkpoints import zoo
 
 
@@ -37,7 +37,7 @@ def test_messages_of_one_name_count_as_one() -> None:
 
 def test_a_message_knows_its_line() -> None:
     second = parse("item {\n}\n\nitem {\n id: 1 }").all("item")[1]
-    assert isinstance(second, Message)
+    assert isinstance(second, TextMessage)
     assert second.line == 4
 
 
