@@ -23,12 +23,13 @@ FREE_SPACE = (
 def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Hold a lock file. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if waiting:
-            waiting()
-        _keep_asking(lock, stopped)
+    with saying_disk_full(path.parent):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting:
+                waiting()
+            _keep_asking(lock, stopped)
     try:
         yield
     finally:

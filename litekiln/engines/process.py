@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from litekiln.disk import saying_disk_full
 from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome, Stop
 
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -101,8 +102,10 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
 
 def run_logged(argv: list[str], log: Path, on_line: OnLine, environment: Mapping[str, str] | None = None) -> int:
     """Run a program of this machine to its end: everything into a log, each line to the caller."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
+    with saying_disk_full(log.parent):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        log.touch()
     with (
         LineSink(log, on_line) as sink,
         subprocess.Popen(

@@ -1,5 +1,6 @@
 """What can be said of the engines without one."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from litekiln.engines.debian_bases import debian_mirror
 from litekiln.engines.here import HereEngine
 from litekiln.engines.images import image_tag
 from litekiln.engines.launch import __file__ as launch_file
+from litekiln.engines.process import run_logged
 from litekiln.engines.venv import _install_error
 from litekiln.errors import (
     BaseUnreachable,
@@ -32,6 +34,7 @@ from litekiln.errors import (
     LockOutOfDate,
     NetworkError,
     SocketForbidden,
+    StoreError,
     ToolchainError,
     WheelMissing,
     WrongToolchainHere,
@@ -358,6 +361,15 @@ def test_lines_are_split_wherever_the_chunks_end(tmp_path: Path) -> None:
     assert lines == ["one", "two", "@progress 1/2 x", "\ufffd", "last"]
     assert sink.tail == ("one", "two", "\ufffd", "last")
     assert (tmp_path / "log").read_bytes() == b"one\ntwo\n@progress 1/2 x\n\xff\nlast"
+
+
+def test_logs_in_somebody_elses_folder_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("litekiln.engines.process.Path.unlink", refuse)
+    with pytest.raises(StoreError, match=r"can't write below .*logs: Permission denied"):
+        run_logged(["true"], tmp_path / "logs" / "image.log", print)
 
 
 # What Ubuntu 24.04 does to a user who is not root: the namespace is there, and in it nothing may be written.

@@ -115,6 +115,18 @@ def test_the_systems_refusals_become_words(tmp_path: Path, number: int, kind: ty
     assert caught.value.remedy
 
 
+def test_a_lock_in_somebody_elses_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `sudo inv images` leaves one behind."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("litekiln.disk.FileLock.acquire", refuse)
+    with pytest.raises(StoreError, match=r"can't write below .*locks: Permission denied") as caught, Store(tmp_path).lock(KEY):
+        pass
+    assert caught.value.remedy == "give it back to your user, or set LITEKILN_HOME to a folder of yours"
+
+
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), saying_disk_full(tmp_path):
         raise FileNotFoundError
