@@ -107,7 +107,7 @@ def _require_debootstrap() -> None:
         raise EngineError(
             msg,
             cause="debootstrap unpacks files of many owners",
-            remedy="run this one command with sudo: sudo inv images --base debian",
+            remedy="run this one command with sudo: sudo .litekiln/host/bin/inv images --base debian",
         )
 
 

@@ -166,7 +166,8 @@ def load_recipe(project: Project, name: str) -> Recipe:
     known = recipe_names(project)
     if name not in known:
         msg = f"unknown model {name!r}, {did_you_mean(name, known)}"
-        raise UsageError(msg, cause=f"a model is a folder with a {RECIPE} below {project.models}", remedy="inv models")
+        cause = f"a model is a folder with a {RECIPE} below {project.relative(project.models)}"
+        raise UsageError(msg, cause=cause, remedy="inv models")
     folder = project.models / name
     shown_as = f"models/{name}/{RECIPE}"
     spec = load_table(folder / RECIPE, RecipeFile, shown_as=shown_as)

@@ -103,7 +103,7 @@ def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolc
     known = toolchain_names(project)
     if name not in known:
         msg = f"unknown toolchain {name!r}, {did_you_mean(name, known, 'known')}"
-        raise UsageError(msg, remedy="`inv images --list` lists them; docs/toolchains.md says how to add one")
+        raise UsageError(msg, remedy="docs/toolchains.md lists them, CONTRIBUTING.md says how to add one")
     folder = project.toolchains / name
     shown_as = f"toolchains/{name}/toolchain.toml"
     toolchain = Toolchain(name, folder, load_table(folder / "toolchain.toml", ToolchainFile, shown_as=shown_as))
