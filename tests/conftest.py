@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.first_use import PROPERTY, summary
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLCHAINS = sorted(path.parent.name for path in (ROOT / "toolchains").glob("*/toolchain.toml"))
 DEFAULT_ENGINE, DEFAULT_TOOLCHAIN = "venv", "tf2.13"  # what `make test` covers
@@ -133,6 +135,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         terminalreporter.section("not run here (make test-all runs everything)")
         for reason, names in sorted(NOT_RUN.items()):
             terminalreporter.line(f"{len(names):4} tests: {reason}")
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    typed = {str(value) for report in reports for name, value in getattr(report, "user_properties", ()) if name == PROPERTY}
+    if typed:
+        terminalreporter.section("the commands of the docs")
+        for line in summary(ROOT, typed):
+            terminalreporter.line(line)
     yield
 
 

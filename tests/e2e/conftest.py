@@ -42,6 +42,19 @@ def built_again(built: Built, tmp_path: Path) -> Built:
     return work, built[1]
 
 
+@pytest.fixture(scope="session")
+def examples_store(shared_folder: Path) -> Path:
+    """What builds of the example models leave, for all tests that build them: each step is made once, whichever comes first."""
+    return shared_folder / "examples"
+
+
+def share_store(work: Path, shared: Path) -> None:
+    """A work folder uses a shared store, with the locks that let two use it at a time."""
+    for name in ("store", "locks"):
+        (shared / name).mkdir(parents=True, exist_ok=True)
+        (work / ".litekiln" / name).symlink_to(shared / name)
+
+
 def stored(built: Built, step: str) -> Path:
     """What a step of that build left."""
     key = next(each["key"] for each in built[1]["steps"] if each["id"] == step)

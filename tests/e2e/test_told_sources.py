@@ -14,7 +14,7 @@ from litekiln.engines.base import STEP_ENVIRONMENT
 from litekiln.errors import StepRefused
 from litekiln.hashing import files_below, sha256_file
 from tests.conftest import ROOT, inv_argv, lay_out_work
-from tests.e2e.conftest import file_but_its_name
+from tests.e2e.conftest import file_but_its_name, share_store
 from tests.e2e.test_shapes import VARIANTS, in_toolchain, toolchain_python
 
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -277,9 +277,10 @@ QUICK, ALL = ("float32", "int8"), tuple(VARIANTS)
 
 
 @pytest.fixture(scope="module")
-def work_of_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work_of_examples(tmp_path_factory: pytest.TempPathFactory, examples_store: Path) -> Path:
     work = tmp_path_factory.mktemp("examples") / "work"
     lay_out_work(work)
+    share_store(work, examples_store)
     return work
 
 
