@@ -46,6 +46,8 @@ RUN: dict[str, tuple[Case, ...]] = {
     "inv build --model shapes": (ready("the report: out/shapes/report.html"),),
     "inv build --model shpaes": (usage("unknown model 'shpaes', did you mean 'shapes'[?]\n.* below models$"),),
     "inv build --model mine --dry-run": (usage("unknown model 'mine'"), Case("convert int8", given=("models/mine",))),
+    "inv build --model shapes --dry-run --json": (Case('"ingredients"'),),
+    "inv build --all --dry-run --json": (Case('"ingredients"'),),
     "inv build --model heatmap_keras": (Case("out/heatmap_keras/int16x8", given=("environments", "examples' store")),),
     "inv build --model heatmap_keras --engine venv": (
         Case("out/heatmap_keras/int16x8", given=("environments", "examples' store")),
