@@ -1,8 +1,8 @@
-"""Lay out what the Pi's image holds:   python3 lay_out.py BASE CONTEXT OUT
+"""Lay out the files of the Pi's image:   python3 lay_out.py BASE CONTEXT OUT
 
-Runs on the machine that builds, in a stage of Dockerfile.pi, and runs nothing of arm64. BASE is a Debian with Python for the Pi, of
-which the image gets what the runtime loads. CONTEXT is what `inv pi` laid out: the packages unpacked for the Pi, the runtime, the
-bundle. In OUT are left root/ (the system), packages/ and app/, compiled, bundle/ and sbom/, with one date on every file.
+Runs on the build machine, in a stage of Dockerfile.pi, and runs no arm64 code. BASE is a Debian with Python for the Pi; the image
+gets the part of it that the runtime loads. CONTEXT comes from `inv pi`: the packages unpacked for the Pi, the runtime, the bundle.
+OUT gets root/ (the system), packages/ and app/ (compiled), bundle/ and sbom/; all files have the same date.
 """
 
 import compileall
@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Component = dict[str, str]  # as CycloneDX has it
-EPOCH = 1_577_836_800  # 2020-01-01: the same files give the same layers, whenever they are built
+EPOCH = 1_577_836_800  # 2020-01-01: a fixed date, so that the same files always give the same layers
 PYTHON = "python3.11"
 HOME = "/opt/litekiln"
 SBOM = "litekiln.cdx.json"
 USER = "litekiln:x:10001:44:litekiln:/tmp:/sbin/nologin"
-VIDEO = 44  # Debian's number of the group that may use cameras, Raspberry Pi OS's too
-# Parts of Python that nothing here imports.
+VIDEO = 44  # the number of the group that may use cameras, in Debian and Raspberry Pi OS
+# Parts of Python that nothing here imports
 UNUSED_PYTHON = [
     "__pycache__",
     "config-*",
@@ -56,7 +56,7 @@ UNUSED_PYTHON = [
     "ossaudiodev.*.so",
     "readline.*.so",
 ]
-# Parts of the packages that nothing here imports, and what only compilers and editors read.
+# Parts of the packages that nothing here imports, or that only compilers and editors read
 UNUSED_PACKAGES = {
     "": ["*.pyi", "*.pxd", "*.a", "*.h", "tests", "__pycache__", "py.typed", "bin"],
     "numpy": ["f2py", "distutils", "typing", "random", "testing", "_pyinstaller", "include"],
@@ -74,14 +74,14 @@ KEPT_PACKAGES = {
         "libLiteRt.so",
     ],
 }
-LOADED_LATER = ("libgcc_s.so.1",)  # not in any list of needed libraries: threads load it when they end
+LOADED_LATER = ("libgcc_s.so.1",)  # no list of needed libraries names it: threads load it when they end
 FILES = ("etc/nsswitch.conf", "etc/debian_version", "etc/ssl/certs/ca-certificates.crt", "etc/ssl/openssl.cnf")
-NEEDED, RPATH, RUNPATH = 1, 15, 29  # of what an ELF file says to the loader, in its section of this type:
+NEEDED, RPATH, RUNPATH = 1, 15, 29  # entries for the loader, in an ELF file's section of this type:
 DYNAMIC = 6
 
 
 def main(base: Path, context: Path, out: Path) -> None:
-    """Everything below OUT, and what of Debian it holds added to the list of components."""
+    """Write everything in OUT, and add Debian's part of it to the list of components."""
     copy_packages(context / "packages", out / "packages")
     shutil.copytree(context / "app", out / "app", ignore=shutil.ignore_patterns("__pycache__"))
     root = out / "root"
@@ -103,7 +103,7 @@ def main(base: Path, context: Path, out: Path) -> None:
 
 
 def copy_packages(packages: Path, target: Path) -> None:
-    """The packages without what nothing here imports."""
+    """Copy the packages, without what nothing here imports."""
 
     def unused(folder: str, names: list[str]) -> set[str]:
         place = Path(folder).relative_to(packages).parts
@@ -115,7 +115,7 @@ def copy_packages(packages: Path, target: Path) -> None:
 
 
 def python_source(base: Path) -> Path:
-    """The interpreter: of python:3.11-slim, or Debian's own."""
+    """The path of the interpreter: that of python:3.11-slim, or Debian's own."""
     for place in ("usr/local/bin", "usr/bin"):
         if (base / place / PYTHON).is_file():
             return base / place / PYTHON
@@ -133,12 +133,12 @@ def copy_python(base: Path, root: Path) -> Path:
     ignore = shutil.ignore_patterns(*UNUSED_PYTHON)
     shutil.copytree(library, root / library.relative_to(base), ignore=ignore, symlinks=True, ignore_dangling_symlinks=True)
     for dangling in [path for path in root.rglob("*") if path.is_symlink() and not path.exists()]:
-        dangling.unlink()  # Debian's link to a file of its own below /etc
+        dangling.unlink()  # Debian's link to a file below /etc
     return target
 
 
 class Libraries:
-    """The shared libraries of the base that something needs, and what those need."""
+    """The base's shared libraries that something needs, and those that they need."""
 
     def __init__(self, base: Path, root: Path) -> None:
         self._base, self._root = base, root
@@ -161,7 +161,7 @@ class Libraries:
                 self.take_needed_by(beside)
 
     def take(self, name: str) -> None:
-        """Copy a library of the system, where the loader looks for it."""
+        """Copy a system library to where the loader looks for it."""
         if name in self._taken:
             return
         self._taken.add(name)
@@ -169,14 +169,14 @@ class Libraries:
         if source is None:
             sys.exit(f"the base image has no {name}, which the runtime needs")
         self.sources.add(source.resolve())
-        # The loader itself has a fixed place.
+        # The loader itself has a fixed place
         target = self._root / "usr/lib" / name if name.startswith("ld-linux") else self._target / name
         shutil.copy2(source, target)
         self.take_needed_by(target)
 
 
 def dynamic(file: Path) -> tuple[list[str], list[Path]]:
-    """The libraries that an ELF file needs, and the folders beside it where it looks for them first."""
+    """The libraries that an ELF file needs, and the folders near it where the loader looks first."""
     data = file.read_bytes()
     if data[:6] != b"\x7fELF\x02\x01":
         return [], []
@@ -197,13 +197,13 @@ def dynamic(file: Path) -> tuple[list[str], list[Path]]:
 
 
 def files_with(folder: Path, ending: str) -> Iterator[Path]:
-    """Extension modules: what Python itself loads."""
+    """The extension modules, which Python itself loads."""
     libraries = [path for path in sorted(folder.rglob(f"*{ending}*")) if path.is_file() and not path.is_symlink()]
     return (path for path in libraries if not path.parent.name.endswith(".libs") and "linux-gnu" not in path.parent.name)
 
 
 def prune_unreached(packages: Path, reached: set[Path]) -> None:
-    """Libraries in a wheel that only its left-out parts needed."""
+    """Delete a wheel's libraries that only its left-out parts need."""
     for folder in packages.glob("*.libs"):
         for path in folder.iterdir():
             if path not in reached:
@@ -211,7 +211,7 @@ def prune_unreached(packages: Path, reached: set[Path]) -> None:
 
 
 def copy_system(base: Path, root: Path) -> None:
-    """The few files that programs expect of a system; no password works, there is no shell to log in to."""
+    """Copy the few system files that programs expect. No password works, and there is no shell to log in to."""
     for link in ("lib", "bin", "sbin", "lib64"):
         if (base / link).is_symlink():
             (root / link).symlink_to((base / link).readlink())
@@ -230,36 +230,36 @@ def copy_system(base: Path, root: Path) -> None:
 
 
 def record_debian_packages(base: Path, root: Path, taken: set[Path]) -> list[Component]:
-    """Which Debian packages are in the image in part: where scanners look, and for the list of components."""
+    """The Debian packages that the image has parts of, as components; also recorded where scanners look."""
     status = base / "var/lib/dpkg/status"
     if not status.is_file():
         return []
     owners = owners_of(base, taken)
-    told = []
+    components = []
     for stanza in status.read_text(encoding="utf-8").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
         if fields.get("Package") in owners:
             (root / "var/lib/dpkg/status.d" / fields["Package"]).write_text(stanza.strip() + "\n", encoding="utf-8")
             name, version = fields["Package"], fields["Version"]
             address = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch=arm64"
-            told.append({"type": "library", "bom-ref": address, "purl": address, "name": name, "version": version})
-    return told
+            components.append({"type": "library", "bom-ref": address, "purl": address, "name": name, "version": version})
+    return components
 
 
 def python_component(base: Path) -> list[Component]:
-    """Python itself, where it is none of Debian's packages; its own header tells which one."""
+    """Python itself, unless it is a Debian package; its own header tells its version."""
     prefix = python_source(base).parents[1]
     if prefix == base / "usr":
         return []
     header = prefix / "include" / PYTHON / "patchlevel.h"
-    told = re.search(r'^#define PY_VERSION\s+"([^"]+)"', header.read_text() if header.is_file() else "", re.MULTILINE)
-    version = told[1] if told else PYTHON.removeprefix("python")
+    defined = re.search(r'^#define PY_VERSION\s+"([^"]+)"', header.read_text() if header.is_file() else "", re.MULTILINE)
+    version = defined[1] if defined else PYTHON.removeprefix("python")
     address, known_as = f"pkg:generic/python@{version}", f"cpe:2.3:a:python:python:{version}:*:*:*:*:*:*:*"
     return [{"type": "platform", "bom-ref": address, "purl": address, "cpe": known_as, "name": "python", "version": version}]
 
 
 def add_components(listed: Path, components: list[Component], target: Path) -> None:
-    """What is known here alone, to the list of components; its serial number is of all of them."""
+    """Add the components that are only known here; the list's serial number depends on all of them."""
     value = json.loads(listed.read_text(encoding="utf-8"))
     value["components"] += components
     first = uuid.UUID(value["serialNumber"])
@@ -268,7 +268,7 @@ def add_components(listed: Path, components: list[Component], target: Path) -> N
 
 
 def owners_of(base: Path, taken: set[Path]) -> set[str]:
-    """The packages that the files came from; with /usr merged a package may name either path."""
+    """The packages that the files came from; where /usr is merged, a package may name either path."""
     names = {"/" + path.relative_to(base).as_posix() for path in taken if path.is_relative_to(base)}
     names |= {name.removeprefix("/usr") for name in names if name.startswith("/usr/lib")}
     owners = set()
@@ -282,8 +282,8 @@ def owners_of(base: Path, taken: set[Path]) -> set[str]:
 
 
 def compile_all(out: Path) -> None:
-    """The image is read-only where it runs: compiled once here, never there."""
-    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # by time none would count: same_date comes after it
+    """Compile all Python files, since the running image is read-only."""
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # compiled files that are checked by time would be stale after same_date
     for folder, place in ((out / "packages", f"{HOME}/packages"), (out / "app", f"{HOME}/app")):
         compileall.compile_dir(folder, quiet=2, stripdir=str(folder), prependdir=place, invalidation_mode=mode)
     library = next((out / "root/usr").rglob(PYTHON + "/os.py")).parent

@@ -1,1 +1,1 @@
-"""The runtime inside the Pi's image: camera to detections to web page. It knows no TensorFlow, no Docker, nothing of the host."""
+"""The Pi image's runtime: from camera to detections to web page. It uses no TensorFlow, no Docker and no code of the host."""

@@ -1,10 +1,10 @@
-"""The image's one entry point."""
+"""The image's entry point."""
 
 import signal
 import sys
 
 ENDED_BY_SIGTERM = 128 + signal.SIGTERM
-# First of all: a container's first process ignores the signal until something handles it, and loading takes seconds on a Pi.
+# Before the imports, which take seconds on a Pi: a container's first process ignores the signal until a handler is set.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED_BY_SIGTERM))
 
 from litekiln_pi.main import main  # noqa: E402

@@ -1,4 +1,4 @@
-"""The model in words: what it was made from, what it wants, how good it was measured to be."""
+"""The model's description: its source, its input and its measured accuracy."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ TOLD = ("width", "height", "resize", "range", "mean", "std", "padding", "max_det
 
 
 def about(bundle: Bundle) -> dict[str, Any]:
-    """For programs: the parts of report and manifest that say what this is."""
+    """The parts of report and manifest that describe the model, for programs."""
     report, manifest = bundle.report, bundle.manifest
     steps = [{name: each[name] for name in ("id", "key", "toolchain")} for each in manifest["steps"]]
     return {
@@ -28,20 +28,21 @@ def about(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def in_words(told: dict[str, Any]) -> str:
-    contract, source = told["contract"], told["source"]
+def in_words(facts: dict[str, Any]) -> str:
+    """The same for people, in a few lines."""
+    contract, source = facts["contract"], facts["source"]
     lines = [
-        f"{told['model']}, variant {told['variant']}, made by litekiln {told['litekiln']}",
-        f"verdict   {told['verdict']}{''.join(f'; {each}' for each in told['warnings'])}",
+        f"{facts['model']}, variant {facts['variant']}, made by litekiln {facts['litekiln']}",
+        f"verdict   {facts['verdict']}{''.join(f'; {each}' for each in facts['warnings'])}",
         f"input     {contract['width']}x{contract['height']}, {contract['resize']}, pixels become {_range(contract)}",
-        f"sees      {', '.join(told['labels'])}",
+        f"labels    {', '.join(facts['labels'])}",
         f"source    licence {source.get('license') or 'unknown'}{_address(source)}",
-        f"sha256    {told['files'].get('detect.tflite', 'unknown')}",
+        f"sha256    {facts['files'].get('detect.tflite', 'unknown')}",
     ]
-    accuracy = told["accuracy"]
+    accuracy = facts["accuracy"]
     if accuracy:
         lines.insert(2, f"accuracy  mAP {accuracy['map']:.3f} on {accuracy['protocol']['pictures']} pictures")
-    lines.append(f"bundle    {told['bundle']}: report.html there is the whole report (docker cp copies it out)")
+    lines.append(f"bundle    {facts['bundle']}: it contains the whole report, report.html (docker cp copies it out)")
     return "\n".join(lines)
 
 

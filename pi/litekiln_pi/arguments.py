@@ -1,4 +1,4 @@
-"""What can be asked of the image, and the help that says so."""
+"""The image's commands, their options and their help."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 ABOUT = "Detect objects on a Raspberry Pi: camera to detections to web page. Without a command: serve."
 SOURCE = (
-    "/dev/video0 (a USB camera; the container needs --device /dev/video0), rtsp://… or http://… (a camera that gives MJPEG), "
+    "/dev/video0 (a USB camera; the container needs --device /dev/video0), rtsp://… or http://… (a camera that sends MJPEG), "
     "a file or a folder, - (MJPEG on standard input, as rpicam-vid writes it), or test (a moving test picture)"
 )
 
@@ -20,50 +20,50 @@ def parser() -> argparse.ArgumentParser:
     _watching(serve)
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
-    _setting(serve, "snapshots", Path, None, "keep snapshots in this folder too")
-    watch = commands.add_parser("watch", help="detections as JSON, one line a frame, on standard output")
+    _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder")
+    watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
-    watch.add_argument("--count", type=int, default=0, help="end after so many frames")
-    detect = commands.add_parser("detect", help="detections in pictures' files as JSON, one line a picture")
+    watch.add_argument("--count", type=int, default=0, help="stop after this many frames")
+    detect = commands.add_parser("detect", help="detections in picture files as JSON, one line per picture")
     detect.add_argument("files", nargs="+", type=Path, metavar="FILE", help="pictures, or folders of pictures")
-    detect.add_argument("--out", type=Path, help="also write the pictures here, with boxes and names; two of one name are numbered")
+    detect.add_argument("--out", type=Path, help="also write the pictures here, with boxes and names; equal names get a number")
     _threshold(detect)
     bench = commands.add_parser("bench", help="how fast this machine is, by number of threads")
-    bench.add_argument("--seconds", type=float, default=3.0, help="how long each number of threads is measured")
-    info = commands.add_parser("info", help="the model: what it was made from, what it wants, how good it is")
-    selftest = commands.add_parser("selftest", help="look at the bundled picture: the recorded detections must come out")
+    bench.add_argument("--seconds", type=float, default=3.0, help="how long to measure each number of threads")
+    info = commands.add_parser("info", help="the model: its source, its input and its accuracy")
+    selftest = commands.add_parser("selftest", help="compare the detections in the bundle's picture with the recorded ones")
     for each in (bench, info, selftest):
-        each.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("health", help="what the image's health check runs: whether the server answers")
+        each.add_argument("--json", action="store_true", help="print JSON")
+    commands.add_parser("health", help="the image's health check: whether the server answers")
     return top
 
 
 def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "source", str, "/dev/video0", f"{SOURCE} (default: /dev/video0)")
-    _setting(command, "width", int, "640", "of a camera's picture (default: 640)")
-    _setting(command, "height", int, "480", "of a camera's picture (default: 480)")
-    _setting(command, "fps", int, "0", "of a camera (default: what it does by itself)")
-    _setting(command, "threads", _threads, "auto", "how many, or auto: measured at the start (default: auto)")
+    _setting(command, "width", int, "640", "width of a camera's picture (default: 640)")
+    _setting(command, "height", int, "480", "height of a camera's picture (default: 480)")
+    _setting(command, "fps", int, "0", "frames per second of a camera (default: the camera's own)")
+    _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
     _threshold(command)
 
 
 def _threshold(command: argparse.ArgumentParser) -> None:
-    _setting(command, "threshold", _share, "0.4", "lowest score (default: 0.4)")
+    _setting(command, "threshold", _share, "0.4", "lowest score to report (default: 0.4)")
 
 
 def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str) -> None:
-    """An option that can be an environment variable too: compose files have those. An empty variable is none."""
+    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset."""
     variable = f"LITEKILN_{name.upper()}"
-    told = os.environ.get(variable)
+    from_env = os.environ.get(variable)
 
     def read(value: str) -> Any:
         try:
             return kind(value)
         except (argparse.ArgumentTypeError, ValueError) as error:
-            reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r}: a whole number"
-            raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == told else reason) from None
+            reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} is not a whole number"
+            raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == from_env else reason) from None
 
-    command.add_argument(f"--{name}", type=read, default=told or default, help=f"{text}; or {variable}", metavar=name.upper())
+    command.add_argument(f"--{name}", type=read, default=from_env or default, help=f"{text}; or {variable}", metavar=name.upper())
 
 
 def _threads(value: str) -> int:
@@ -71,7 +71,7 @@ def _threads(value: str) -> int:
         return 0
     if value.isdigit() and 1 <= int(value) <= 64:
         return int(value)
-    raise argparse.ArgumentTypeError(f"{value!r}: auto, or a number from 1 to 64")
+    raise argparse.ArgumentTypeError(f"{value!r} is neither auto nor a number from 1 to 64")
 
 
 def _share(value: str) -> float:
@@ -80,11 +80,11 @@ def _share(value: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r}: a number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 0 to 1")
     return share
 
 
 def _port(value: str) -> int:
     if value.isdigit() and 1 <= int(value) <= 65535:
         return int(value)
-    raise argparse.ArgumentTypeError(f"{value!r}: a port from 1 to 65535")
+    raise argparse.ArgumentTypeError(f"{value!r} is not a port from 1 to 65535")

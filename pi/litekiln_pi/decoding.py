@@ -1,4 +1,4 @@
-"""Strangers' pictures into pixels: bounded, and refused with a reason where they can't be looked at."""
+"""Decode untrusted pictures within limits. A picture that can't be decoded is refused with a reason."""
 
 import io
 import warnings
@@ -11,28 +11,28 @@ from litekiln_pi.errors import BadPicture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MOST_BYTES = 16 * 1024 * 1024
-MOST_PIXELS = 26_000_000  # a camera phone's 24 megapixels; a JPEG of that size is decoded at half of each side
-# Others are decoded whole, with so many bytes a pixel that these take about 100 MB while they are.
+MOST_PIXELS = 26_000_000  # a camera phone's 24 megapixels; a JPEG of that size is decoded at half its width and height
+# Other formats are decoded at full size. Pictures at these limits take about 100 MB meanwhile.
 MOST_PIXELS_OF = {"PNG": 12_000_000, "BMP": 12_000_000, "GIF": 12_000_000, "WEBP": 6_000_000}
-MOST_PIXELS_IN_SCANS = 16_000_000  # of a progressive JPEG, of which all numbers are kept until the last scan is read
-MOST_READS = 200_000  # of a file's parts, which Pillow goes through one by one in Python: 16 MB of empty ones take minutes on a Pi
-MOST_SCANS = 100  # of a progressive JPEG: each goes over all pixels, whatever it has for them; cameras and editors write about ten
-LARGE = 2_000_000  # pixels; what is larger is made smaller before anything else is done with it
+MOST_PIXELS_IN_SCANS = 16_000_000  # of a progressive JPEG: all its coefficients stay in memory until the last scan is read
+MOST_READS = 200_000  # of a file's parts: Pillow reads them one by one in Python, and 16 MB of empty parts take minutes on a Pi
+MOST_SCANS = 100  # of a progressive JPEG: even an empty scan costs a pass over all pixels; cameras and editors write about ten
+LARGE = 2_000_000  # pixels; larger pictures are reduced first
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La")
-PRINT = "it has the four inks of print (CMYK): save it as RGB"
-DEEP = "it has 16 bits a channel: save it with 8"
-JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as some phones write them; the first one is looked at
+PRINT = "its colours are CMYK, for print: save it as RGB"
+DEEP = "it has 16 bits per channel: save it with 8"
+JPEGS = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as some phones write them; only the first is decoded
 SCAN = b"\xff\xda"
-STANDING_ALONE = (0x01, *range(0xD0, 0xDA))  # a JPEG's markers without a length
+STANDING_ALONE = (0x01, *range(0xD0, 0xDA))  # JPEG markers without a length
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 
 class Decoded(NamedTuple):
-    """A picture, upright and RGB, maybe smaller than it was; and the size that it was."""
+    """An upright RGB picture, maybe reduced, with its original size."""
 
     picture: Image.Image
     width: int
@@ -40,7 +40,7 @@ class Decoded(NamedTuple):
 
 
 class _Parts(io.BytesIO):
-    """A file that ends when it has more parts than any real one."""
+    """A file that is refused once it has more parts than any real picture."""
 
     reads = 0
 
@@ -52,19 +52,19 @@ class _Parts(io.BytesIO):
 
 
 def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
-    """Pixels of a file. With `room` (width, height) a JPEG is decoded to the smallest size that is no smaller than it."""
+    """The picture in a file. With `room` (width, height) a JPEG is decoded to the smallest size that covers it."""
     if not data:
         raise BadPicture("the picture is empty (0 bytes)")
     if len(data) > MOST_BYTES:
-        raise BadPicture(f"the picture has {len(data) / 1e6:.0f} MB, the limit is {MOST_BYTES / 1e6:.0f} MB", 413)
+        raise BadPicture(f"the picture is {len(data) / 1e6:.0f} MB, the limit is {MOST_BYTES / 1e6:.0f} MB", 413)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is refused below
-            warnings.simplefilter("ignore", UserWarning)  # odd EXIF: told by nobody, of use to nobody
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _load refuses what is too large
+            warnings.simplefilter("ignore", UserWarning)  # about odd EXIF, which doesn't matter here
             with Image.open(_Parts(data), formats=FORMATS) as picture:
                 return _load(picture, room, data)
     except UnidentifiedImageError:
-        raise BadPicture(f"this is no picture in one of the forms {', '.join(FORMATS)}", 415) from None
+        raise BadPicture(f"this is not a picture in one of the formats {', '.join(FORMATS)}", 415) from None
     except Image.DecompressionBombError:
         raise BadPicture(_too_large(), 413) from None
     except MemoryError:
@@ -87,7 +87,7 @@ def _load(picture: Image.Image, room: tuple[int, int] | None, data: bytes) -> De
     if width * height > most:
         raise BadPicture(_too_large(f"{width}x{height}", most, kind), 413)
     if not jpeg and getattr(picture, "is_animated", False):
-        raise BadPicture("it moves: send one picture, not an animation", 415)
+        raise BadPicture("it is an animation: send a single picture", 415)
     if jpeg and data.count(SCAN) > MOST_SCANS:
         raise BadPicture("the picture is damaged: it has too many scans")
     if picture.mode == "CMYK":
@@ -103,13 +103,13 @@ def _load(picture: Image.Image, room: tuple[int, int] | None, data: bytes) -> De
     if picture.width * picture.height > LARGE:
         picture = _smaller(picture)
     if picture.mode == "RGB" and orientation is None and "transparency" not in picture.info:
-        return Decoded(picture, width, height)  # as cameras give it: nothing to turn, no copy to make
+        return Decoded(picture, width, height)  # a camera's usual frame needs no turn and no copy
     upright = pictures.rgb(ImageOps.exif_transpose(picture))
     return Decoded(upright, *((height, width) if turned else (width, height)))
 
 
 def _most_pixels(picture: Image.Image, data: bytes, *, jpeg: bool) -> tuple[int, str]:
-    """How many pixels such a file may have, and what to call it where that is less than others may have."""
+    """The most pixels that this file may have, and the name of its format if that has a lower limit."""
     if jpeg and (picture.info.get("progressive") or not _in_one_scan(data, len(picture.getbands()))):
         return min(MOST_PIXELS, MOST_PIXELS_IN_SCANS), "a progressive JPEG"
     if picture.format in MOST_PIXELS_OF:
@@ -118,13 +118,13 @@ def _most_pixels(picture: Image.Image, data: bytes, *, jpeg: bool) -> tuple[int,
 
 
 def _in_one_scan(data: bytes, colours: int) -> bool:
-    """Whether a JPEG's first scan has all its colours: then libjpeg need not keep the whole picture's numbers."""
+    """Whether a JPEG's first scan has all its colours: then libjpeg doesn't have to keep all coefficients."""
     place = 2
     while place + 4 < len(data) and data[place] == 0xFF:
         marker = data[place + 1]
         if marker == SCAN[1]:
             return data[place + 4] == colours
-        if marker == 0xFF:  # fills
+        if marker == 0xFF:  # a fill byte
             place += 1
         else:
             place += 2 if marker in STANDING_ALONE else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
@@ -132,7 +132,7 @@ def _in_one_scan(data: bytes, colours: int) -> bool:
 
 
 def _deep(picture: Image.Image) -> bool:
-    """Whether there are 16 bits a channel, of colours too: Pillow would cut them to 8 and not say so."""
+    """Whether a PNG has 16 bits per channel: Pillow would silently cut colours to 8."""
     tiles = getattr(picture, "tile", [])
     return picture.format == "PNG" and bool(tiles) and ";16" in str(tiles[0].args)
 

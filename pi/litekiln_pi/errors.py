@@ -1,4 +1,4 @@
-"""What goes wrong, in words for the person in front of the Pi: what failed, why, what to do."""
+"""The errors. Their texts tell people what failed, why, and what to do."""
 
 
 class PiError(Exception):
@@ -12,29 +12,29 @@ class PiError(Exception):
 
 
 class BadUse(PiError):
-    """Arguments that can't be meant."""
+    """Invalid arguments."""
 
     exit_code = 2
 
 
 class BadBundle(PiError):
-    """The bundle in the image is not one that can be run."""
+    """The bundle in the image can't be run."""
 
     exit_code = 3
 
 
 class SelftestFailed(PiError):
-    """The model sees something else than it did when it was verified."""
+    """The model's detections differ from those of its verification."""
 
     exit_code = 4
 
 
 class SourceLost(Exception):
-    """A source that isn't there, or stopped giving frames. A live one is waited for; the text says what is missing."""
+    """A source is missing or gives no more frames. The text says what is missing; a live source is retried."""
 
 
 class BadPicture(Exception):
-    """A file that can't be looked at. `status` is what a web server answers."""
+    """A picture that can't be decoded. `status` is the HTTP status of the answer."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

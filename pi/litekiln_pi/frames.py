@@ -1,4 +1,4 @@
-"""Frames on their way from a source to the page, and the places where only the newest one waits."""
+"""Frames on their way from a source to the page, and `Newest`, where only the newest one waits."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Shot:
-    """What a source gives: a JPEG as it came, or a picture (RGB). A file has its name."""
+    """A source's frame: a JPEG as received, or an RGB picture. `name` is set for files."""
 
     jpeg: bytes = b""
     picture: Image.Image | None = None
@@ -22,7 +22,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Detection:
-    """Something seen. The box is (left, top, right, bottom) in pixels of the original picture, and inside it."""
+    """A detected object. The box is (left, top, right, bottom) in pixels of the original picture, and inside it."""
 
     name: str
     kind: int
@@ -35,26 +35,26 @@ class Detection:
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame that was looked at: what was found, its size, and how long each part took."""
+    """A frame with its detections, its size and the time that each part took."""
 
     number: int
-    time: float  # seconds since 1970, when the frame came
+    time: float  # when the frame arrived, in seconds since 1970
     shot: Shot
     width: int
     height: int
     detections: tuple[Detection, ...]
-    milliseconds: dict[str, float]  # decode, inference, latency (from the frame's coming to this)
+    milliseconds: dict[str, float]  # decode, inference, latency (from the frame's arrival to its detections)
 
     def as_data(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"frame": self.number, "time": round(self.time, 3), "width": self.width, "height": self.height}
+        data: dict[str, Any] = {"frame": self.number, "time": round(self.time, 3), "width": self.width, "height": self.height}
         if self.shot.name:
-            told["file"] = self.shot.name
+            data["file"] = self.shot.name
         found = [each.as_data() for each in self.detections]
-        return {**told, "milliseconds": {name: round(value, 2) for name, value in self.milliseconds.items()}, "detections": found}
+        return {**data, "milliseconds": {name: round(value, 2) for name, value in self.milliseconds.items()}, "detections": found}
 
 
 class Newest(Generic[Item]):
-    """A place for one thing. A newer one takes the place of an older one that nobody took; nothing ever queues up."""
+    """A place for one item. A newer item replaces one that nobody took, so no queue builds up."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -63,14 +63,14 @@ class Newest(Generic[Item]):
         self.dropped = 0
 
     def put(self, item: Item) -> None:
-        """Give the newest. What was not taken is dropped and counted."""
+        """Store the newest item. One that nobody took is dropped and counted."""
         with self._changed:
             self.dropped += self._item is not None
             self._item = item
             self._changed.notify_all()
 
     def put_when_free(self, item: Item) -> bool:
-        """Wait until the place is free, for what must not be dropped. False when it was closed meanwhile."""
+        """Store an item once the place is free, so that none is dropped. False when it was closed meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is None or self._closed)
             if self._closed:
@@ -80,13 +80,13 @@ class Newest(Generic[Item]):
             return True
 
     def wait_until_free(self) -> bool:
-        """True when the next thing can be put; False when it was closed meanwhile."""
+        """True when the next item can be put; False when it was closed meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is None or self._closed)
             return not self._closed
 
     def take(self, timeout: float | None = None) -> Item | None:
-        """The newest, as soon as there is one; None when there is none in time, or nothing more will come."""
+        """The newest item, as soon as there is one; None after the timeout, or when no more will come."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
             item, self._item = self._item, None
@@ -94,14 +94,14 @@ class Newest(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """Nothing more comes. What lies here can still be taken."""
+        """Accept no more items. The stored one can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
 class Rate:
-    """How many a second, over the last few seconds."""
+    """Events per second, over the last few seconds."""
 
     SPAN = 5.0
 

@@ -1,4 +1,4 @@
-"""Whether the container does what it was started for: asked by Docker every half minute."""
+"""The container's health check, which Docker runs every 30 seconds."""
 
 import http.client
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 from litekiln_pi.arguments import parser
 
 SECONDS = 5
-# For all addresses, one of them; who listens on :: doesn't hear what is said to 127.0.0.1.
-ASKED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what it listens on, not what is asked
+# A server on all addresses is asked at loopback; one on :: may not listen on 127.0.0.1.
+ASKED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the server listens there, the check doesn't
 
 
 def healthy(first: Path = Path("/proc/1/cmdline")) -> bool:
-    """True when the server answers; also when the container runs another command, which Docker asks about all the same."""
+    """True when the server answers, or when the container runs another command: Docker checks those too."""
     given = _arguments(first)
     if given and not given[0].startswith("-") and given[0] != "serve":
         return True
@@ -28,7 +28,7 @@ def healthy(first: Path = Path("/proc/1/cmdline")) -> bool:
 
 
 def _arguments(first: Path) -> list[str]:
-    """What the container's first process was started with, after the program's name."""
+    """The arguments of the container's first process, after the program's name."""
     try:
         words = [os.fsdecode(word) for word in first.read_bytes().split(b"\0")[:-1]]
     except OSError:

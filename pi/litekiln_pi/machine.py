@@ -1,4 +1,4 @@
-"""The machine it runs on: processor, heat, and whether a Pi slows itself down."""
+"""This machine: its processor, its temperature, and whether a Pi throttles itself."""
 
 import os
 import platform
@@ -12,11 +12,11 @@ from typing import Any
 from litekiln_pi.model import Bundle, Model
 from litekiln_pi.saying import Say
 
-MOST_THREADS = 4  # every Pi has four cores; more than that never helped these models
-TRIED_SECONDS, TRIED_RUNS = 0.4, 40  # of each number of threads
-WORTH = 0.95  # more threads have to be this much faster: they take from the rest
+MOST_THREADS = 4  # every Pi has four cores; more threads never helped these models
+TRIED_SECONDS, TRIED_RUNS = 0.4, 40  # for each number of threads
+WORTH = 0.95  # more threads must cut the time to this share: they take cores from the rest
 BOARD = re.compile(r"^Model\s*: (.+)$", re.MULTILINE)
-# What `vcgencmd get_throttled` calls its bits; those of 16 and higher tell of the time since the Pi was started.
+# The bits of `vcgencmd get_throttled`; bits 16 and higher are about the time since the Pi started.
 THROTTLING = {
     0: "under-voltage now: use a stronger power supply",
     1: "its frequency is capped now",
@@ -42,7 +42,7 @@ def temperature(root: Path = Path("/")) -> float | None:
 
 
 def throttling(root: Path = Path("/")) -> list[str] | None:
-    """What slows a Pi down or has, in words; None where nobody tells, as on other machines."""
+    """What slows the Pi down, or did since its start; None where the kernel doesn't say, as on other machines."""
     for path in sorted((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")):  # a Pi 5's soc has an address
         try:
             bits = int(path.read_text().strip(), 16)
@@ -57,19 +57,19 @@ def board(root: Path = Path("/")) -> str:
     with suppress(OSError):
         return (root / "proc/device-tree/model").read_text().rstrip("\0\n")
     with suppress(OSError):  # Docker hides the above from a container
-        told = BOARD.search((root / "proc/cpuinfo").read_text(errors="replace"))
-        if told:
-            return told[1]
+        found = BOARD.search((root / "proc/cpuinfo").read_text(errors="replace"))
+        if found:
+            return found[1]
     return platform.machine()
 
 
 def time_threads(bundle: Bundle, counts: list[int], seconds: float, say: Say | None = None) -> list[dict[str, Any]]:
-    """How long the network takes for a picture with each number of threads, alone."""
-    told = []
+    """The inference times for each number of threads, while nothing else runs."""
+    timings = []
     for count in counts:
         model = bundle.open(count)
         milliseconds = sorted(_runs(model, seconds))
-        told.append(
+        timings.append(
             {
                 "threads": count,
                 "runs": len(milliseconds),
@@ -79,13 +79,13 @@ def time_threads(bundle: Bundle, counts: list[int], seconds: float, say: Say | N
             }
         )
         if say:
-            say(f"{count} thread{'s' * (count > 1)}: {told[-1]['median']:.1f} ms a picture")
-    return told
+            say(f"{count} thread{'s' * (count > 1)}: {timings[-1]['median']:.1f} ms per picture")
+    return timings
 
 
 def _runs(model: Model, seconds: float) -> list[float]:
     prepared = model.blank()
-    model.run(prepared)  # the first run makes the operators ready
+    model.run(prepared)  # the first run prepares the operators
     times: list[float] = []
     end = time.monotonic() + seconds
     while len(times) < 3 or (time.monotonic() < end and len(times) < TRIED_RUNS * max(1.0, seconds)):
@@ -96,9 +96,9 @@ def _runs(model: Model, seconds: float) -> list[float]:
 
 
 def best_threads(bundle: Bundle, say: Say | None = None) -> int:
-    """The number of threads that is fastest here, by a short measurement; the smaller one where they are about the same.
+    """The fastest number of threads here, by a short measurement; the smallest of those that are about as fast.
 
-    One core is left to the preparation of the next frame: with all of them busy, each frame would wait for it.
+    One core stays free to prepare the next frame: otherwise each frame would wait for that.
     """
     timed = time_threads(bundle, list(range(1, max(1, min(cores() - 1, MOST_THREADS)) + 1)), TRIED_SECONDS)
     best = timed[0]

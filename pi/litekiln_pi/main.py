@@ -1,4 +1,4 @@
-"""The commands."""
+"""The image's commands."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from litekiln_pi.saying import to_stderr
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0 done, 2 wrong arguments, others by errors.py."""
+    """The exit code: 0 for success, 2 for invalid arguments, others from errors.py."""
     given = sys.argv[1:] if argv is None else argv
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given = ["serve", *given]
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     except PiError as error:
         print(f"error: {error}", *([f"  → {error.remedy}"] if error.remedy else []), sep="\n", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # who read the lines has gone
+    except BrokenPipeError:  # the reader of our lines has gone
         _forget_output()
         return 0
     except KeyboardInterrupt:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _forget_output() -> None:
-    """What was not written yet is not: at the end Python would try once more, and wait for a reader that stands still."""
+    """Discard unwritten output: at exit Python would write it again, and wait for a stalled reader."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -61,31 +61,31 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _test_first(bundle: Any) -> None:
-    """Said, not enforced: a page that shows what is wrong helps more than none."""
+    """Run the selftest, but only warn: a page that shows the problem helps more than none."""
     from litekiln_pi.errors import SelftestFailed
     from litekiln_pi.selftest import selftest
 
     try:
-        told = selftest(bundle)
-        to_stderr(f"selftest: {told['matched']} of {told['recorded']} recorded detections seen")
+        result = selftest(bundle)
+        to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
     except SelftestFailed as error:
-        to_stderr(f"WARNING: this machine doesn't see what the verification saw: {error}\n  → {error.remedy}")
+        to_stderr(f"WARNING: the detections on this machine differ from those of the verification: {error}\n  → {error.remedy}")
 
 
 def _watch(options: argparse.Namespace) -> int:
-    """Lines until the source ends, `--count` is reached or a signal comes."""
+    """Print lines until the source ends, `--count` is reached or a signal arrives."""
     from litekiln_pi.frames import Newest, Seen
 
     _, pipeline = _pipeline(options)
     lines: Newest[Seen] = Newest()
-    # A reader that is slower than the network gets the newest frames of a camera, and every one of a file.
+    # A reader that is slower than the network gets a camera's newest frames, but every frame of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
     pipeline.at_end = lines.close
 
     def end(*_: object) -> None:
         pipeline.stop()
         _forget_output()
-        raise SystemExit(0)  # a reader that stands still keeps print waiting, and print would go on waiting after this
+        raise SystemExit(0)  # print may be waiting for a stalled reader, and would otherwise go on waiting
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
@@ -96,8 +96,8 @@ def _watch(options: argparse.Namespace) -> int:
             seen = lines.take()
             if seen is None:
                 break
-            told = {**seen.as_data(), "detections": [each.as_data() for each in seen.detections if each.score >= options.threshold]}
-            print(json.dumps(told), flush=True)
+            line = {**seen.as_data(), "detections": [each.as_data() for each in seen.detections if each.score >= options.threshold]}
+            print(json.dumps(line), flush=True)
             shown += 1
     finally:
         pipeline.stop()
@@ -136,7 +136,7 @@ def _pictures(paths: list[Path]) -> list[Path]:
             inside = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES)
             if not inside:
                 msg = f"{path}: no picture in this folder"
-                raise BadUse(msg, f"pictures end in {', '.join(PICTURES)}")
+                raise BadUse(msg, f"the names of pictures end in {', '.join(PICTURES)}")
             found += inside
         elif path.exists():
             found.append(path)
@@ -147,11 +147,11 @@ def _pictures(paths: list[Path]) -> list[Path]:
 
 
 def _name_of_result(path: Path, written: set[str]) -> str:
-    """`cat.detected.jpg`; of a further cat it is `cat.2.detected.jpg`, which is said."""
+    """A name for the result: `cat.detected.jpg`, or `cat.2.detected.jpg` and a note if that is taken."""
     names = (f"{path.stem}{f'.{number}' if number > 1 else ''}.detected.jpg" for number in count(1))
     name = next(each for each in names if each not in written)
     if name != f"{path.stem}.detected.jpg":
-        to_stderr(f"{path}: written as {name}, {path.stem}.detected.jpg is another's")
+        to_stderr(f"{path}: written as {name}, since {path.stem}.detected.jpg is taken")
     written.add(name)
     return name
 
@@ -180,29 +180,29 @@ def _bench(options: argparse.Namespace) -> None:
         heat = {"before": before, "after": after}
         print(json.dumps({"model": bundle.name, "board": board(), "timed": timed, "temperature": heat, "throttling": slowed}))
         return
-    shown = "not told by this machine" if after is None else f"{before:.0f} °C before, {after:.0f} °C after"
+    shown = "unknown on this machine" if after is None else f"{before:.0f} °C before, {after:.0f} °C after"
     print(f"temperature: {shown}")
-    print(f"throttling: {'not told by this machine' if slowed is None else '; '.join(slowed) or 'none'}")
+    print(f"throttling: {'unknown on this machine' if slowed is None else '; '.join(slowed) or 'none'}")
 
 
 def _info(options: argparse.Namespace) -> None:
     from litekiln_pi.about import about, in_words
     from litekiln_pi.model import Bundle
 
-    told = about(Bundle())
-    print(json.dumps(told, indent=1) if options.json else in_words(told))
+    facts = about(Bundle())
+    print(json.dumps(facts, indent=1) if options.json else in_words(facts))
 
 
 def _selftest(options: argparse.Namespace) -> None:
     from litekiln_pi.model import Bundle
     from litekiln_pi.selftest import selftest
 
-    told = selftest(Bundle())
+    result = selftest(Bundle())
     if options.json:
-        print(json.dumps(told))
+        print(json.dumps(result))
         return
-    worst = told["score_difference"]["max"]
-    print(f"ok: {told['matched']} of {told['recorded']} recorded detections seen here, scores differ by at most {worst:.4f}")
+    worst = result["score_difference"]["max"]
+    print(f"ok: {result['matched']} of {result['recorded']} recorded detections seen here, scores differ by at most {worst:.4f}")
 
 
 def _health(_: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""The bundle in the image: its contract, its names, and its model ready to look at pictures.
+"""The bundle in the image: its contract, its labels and its model.
 
-`detector` and `pictures` are the modules that the verification ran (steps/ of the repository, copied as they are into the image):
-what was verified is what runs here.
+`detector` and `pictures` are the modules of steps/ that the verification used, copied unchanged into the image: the code that was
+verified runs here.
 """
 
 import json
@@ -20,12 +20,12 @@ from litekiln_pi.errors import BadBundle
 from litekiln_pi.frames import Detection
 
 FOLDER = Path(os.environ.get("LITEKILN_BUNDLE", "/opt/litekiln/bundle"))
-HIDDEN = "???"  # what label maps call ids that no class has
-Prepared = tuple[numpy.ndarray, tuple[float, float]]  # what the network takes, and the shares of it that the picture fills
+HIDDEN = "???"  # the label of ids that have no class
+Prepared = tuple[numpy.ndarray, tuple[float, float]]  # the network's input, and the shares of its sides that the picture fills
 
 
 class Bundle:
-    """What is known of the model before it is loaded."""
+    """The bundle's report, manifest and labels; `open` loads the model."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder
@@ -35,8 +35,8 @@ class Bundle:
             self.labels = (folder / "labelmap.txt").read_text(encoding="utf-8").splitlines()
             self.contract: dict[str, Any] = self.report["contract"]
         except (OSError, ValueError, KeyError) as error:
-            msg = f"{folder} is no bundle that can be run: {error}"
-            raise BadBundle(msg, "LITEKILN_BUNDLE names its folder; in an image it is there from the build") from None
+            msg = f"{folder} is not a bundle that can be run: {error}"
+            raise BadBundle(msg, "LITEKILN_BUNDLE must name the bundle's folder; images set it themselves") from None
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class Bundle:
 
     @property
     def names(self) -> list[str]:
-        """What can be seen, without the ids that no class has."""
+        """The labels, without ids that have no class."""
         return [each for each in self.labels if each != HIDDEN]
 
     def label(self, kind: int) -> str:
@@ -59,7 +59,7 @@ class Bundle:
 
 
 class Model:
-    """The model in an interpreter. One thread at a time runs it; any may prepare pictures for it."""
+    """The model in an interpreter. One thread at a time runs it; any thread may prepare pictures."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self.bundle, self.threads = bundle, threads
@@ -75,16 +75,19 @@ class Model:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The network's own, as (width, height)."""
+        """The size of the network's input, as (width, height)."""
         return self._contract["width"], self._contract["height"]
 
     def prepare(self, picture: Image.Image) -> Prepared:
-        """Exactly as the verification did it."""
+        """The network's input, exactly as the verification prepares it."""
         pixels, shares = pictures.fit(picture, self._contract)
         return self._detector.typed(pictures.normalise(pixels, self._contract)), shares
 
     def prepare_quickly(self, picture: Image.Image) -> Prepared:
-        """The same to one step of 255, two where the file takes bytes, in a third of the time: resized in bytes, then looked up."""
+        """The network's input in a third of the time: it resizes bytes, then looks up their codes.
+
+        It differs from `prepare` by at most one step of 255, or two where the model takes bytes.
+        """
         width, height = self.size
         inner_width, inner_height = self._inner(picture)
         if picture.width < inner_width or picture.height < inner_height:  # Pillow leaves the last edge black when it enlarges
@@ -93,7 +96,7 @@ class Model:
         batch = numpy.empty((1, height, width, 3), self._codes.dtype)
         if (inner_width, inner_height) != (width, height):
             batch[0] = self._padding
-        # mode="clip": a byte always has a code, and "raise" would write to a buffer first
+        # mode="clip": every byte has a code, and "raise" would go through a buffer
         if self._alike:
             numpy.take(self._codes[0], small, out=batch[0, :inner_height, :inner_width], mode="clip")
         else:
@@ -103,7 +106,7 @@ class Model:
         return batch, (inner_width / width, inner_height / height)
 
     def run(self, prepared: Prepared) -> Any:
-        """What the model sees: boxes as shares of the picture, class ids, scores."""
+        """The detections: boxes as shares of the picture, class ids and scores."""
         batch, shares = prepared
         with self._lock:
             self._detector.feed(batch)
@@ -117,17 +120,17 @@ class Model:
         return self.run(self.prepare(picture))
 
     def detections(self, found: Any, width: int, height: int, threshold: float) -> tuple[Detection, ...]:
-        """With names, in pixels of the original picture; ids that no class has are left out."""
-        told = []
+        """Detections with names, in pixels of the original picture, without ids that have no class."""
+        named = []
         for (top, left, bottom, right), kind, score in zip(*found, strict=True):
             name = self.bundle.label(int(kind))
             if score >= threshold and name != HIDDEN:
                 box = (float(left) * width, float(top) * height, float(right) * width, float(bottom) * height)
-                told.append(Detection(name, int(kind), float(score), box))
-        return tuple(told)
+                named.append(Detection(name, int(kind), float(score), box))
+        return tuple(named)
 
     def _codes_of_bytes(self) -> numpy.ndarray:
-        """For each channel, what the network takes for each of the 256 bytes; and for the padding."""
+        """The network's input value for each channel and byte; it also sets the value of the padding."""
         ramp = numpy.repeat(numpy.arange(256, dtype=numpy.float32)[numpy.newaxis, :, numpy.newaxis], 3, axis=2)
         codes = self._detector.typed(pictures.normalise(ramp, self._contract))[0, 0]
         if self._contract["padding"]:
@@ -136,7 +139,7 @@ class Model:
         return numpy.ascontiguousarray(codes.T)
 
     def _inner(self, picture: Image.Image) -> tuple[int, int]:
-        """The part of the network's input that the picture fills."""
+        """The size of the part of the network's input that the picture fills."""
         width, height = self.size
         if self._contract["resize"] == "stretch":
             return width, height
@@ -145,7 +148,7 @@ class Model:
 
 
 def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Bilinear at the same places as pictures.fit: the first pixels' corners meet, without smoothing."""
+    """The picture resized like pictures.fit does: bilinear, aligned at the first pixels' corners, not smoothed."""
     across, down = picture.width / width, picture.height / height
     # Pillow counts from the middle of a pixel, the training's resize from its corner
     places = (across, 0, (1 - across) / 2, 0, down, (1 - down) / 2)

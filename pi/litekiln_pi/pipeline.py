@@ -1,7 +1,7 @@
-"""From a source to detections: capture, preparation, inference and telling overlap, each in a thread of its own; nothing queues up.
+"""From a source to detections. Capture, preparation, inference and delivery overlap, each in its own thread; no queue builds up.
 
-Of a live source the newest frame wins: while the network looks at one, those that come take each other's place, and the last of
-them is decoded just before the network is free. Of files, each is looked at, in order; a pause makes them wait.
+A live source's newest frame wins: while the network is busy, each new frame replaces the one before, and the last of them is
+decoded just before the network is free. Every picture of a file source is looked at, in order; a pause makes them wait.
 """
 
 import threading
@@ -19,18 +19,18 @@ from litekiln_pi.model import Model, Prepared
 from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources import Source
 
-RETRY_SECONDS = 1.0  # between two looks for a source that is gone
-PAUSE_SECONDS = 0.1  # between two looks whether a pause is over
-# How long before the network is free the next frame is taken: what is taken early is old when it is looked at, what is taken
-# late keeps the network waiting. Times vary, so it is more than decoding takes.
+RETRY_SECONDS = 1.0  # between two tries to open a source that is lost
+PAUSE_SECONDS = 0.1  # between two checks whether a pause is over
+# How long before the network is free the next frame is taken, in times of decoding and of inference. Too early, and the frame is
+# old; too late, and the network waits. Times vary, so it is more than decoding takes.
 AHEAD_OF_DECODING, AHEAD_OF_INFERENCE = 2.0, 0.1
-LOWEST = 0.05  # of detections with lower scores nobody wants to hear
+LOWEST = 0.05  # detections with lower scores are dropped
 Listener = Callable[[Seen], object]
 
 
 @dataclass(frozen=True)
 class _Came:
-    """A frame with its number and the times it came at."""
+    """A frame with its number and the time of its arrival, by two clocks."""
 
     number: int
     time: float
@@ -40,7 +40,7 @@ class _Came:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A frame as the network takes it."""
+    """A frame that is prepared for the network."""
 
     came: _Came
     width: int
@@ -51,7 +51,7 @@ class _Ready:
 
 @dataclass(frozen=True)
 class _Done:
-    """What the network saw in it, and from when to when it looked."""
+    """A frame's raw detections, and when inference started and ended."""
 
     ready: _Ready
     found: Any
@@ -60,14 +60,14 @@ class _Done:
 
 
 class Counters:
-    """What has happened so far, for the metrics."""
+    """Counts since the start, for the metrics."""
 
     def __init__(self) -> None:
         self.captured = self.looked_at = self.damaged = self.lost = 0
 
 
 class Pipeline:
-    """The loop. Listeners are called with each frame that was looked at; while one of them is busy, the next frame waits for it."""
+    """The loop. It calls its listeners with each frame that was looked at; while one of them is busy, the next frame waits."""
 
     def __init__(self, model: Model, source: Source, *, threshold: float = LOWEST, say: Say = to_stderr) -> None:
         self.model, self.source, self.threshold = model, source, threshold
@@ -76,7 +76,7 @@ class Pipeline:
         self.latest: Seen | None = None
         self._say = say
         self._came: Newest[_Came] = Newest()
-        self._asked: Newest[float] = Newest()  # for a prepared frame, by the network: with the time when it will take it
+        self._asked: Newest[float] = Newest()  # when the network will need the next prepared frame
         self._ready: Newest[_Ready] = Newest()
         self._done: Newest[_Done] = Newest()
         self._listeners: list[Listener] = []
@@ -84,14 +84,14 @@ class Pipeline:
         self._threads = [
             threading.Thread(target=self._guarded, args=(part,), name=part.__name__, daemon=True) for part in self._parts()
         ]
-        self.failure = ""  # a part that died: a bug
-        self.at_end: Callable[[], None] = lambda: None  # called when no frame will come any more
+        self.failure = ""  # the part that died: a bug
+        self.at_end: Callable[[], None] = lambda: None  # called when no more frames will come
 
     def _parts(self) -> tuple[Callable[[], None], ...]:
         return self._capture, self._prepare, self._infer, self._tell
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Be told of each frame from now on. What is given back ends that."""
+        """A function that ends what this starts: `listener` is called with each frame from now on."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -100,7 +100,7 @@ class Pipeline:
             thread.start()
 
     def stop(self) -> None:
-        """End soon: in no more than the time of one frame, or of one wait for a source."""
+        """End within the time of one frame, or of one wait for a source."""
         self._stopping.set()
         self.source.stop()
         for place in (self._came, self._asked, self._ready, self._done):
@@ -122,7 +122,7 @@ class Pipeline:
 
     @property
     def alive(self) -> bool:
-        """Whether all parts run; a source that is waited for is no failure."""
+        """Whether all parts run; a missing source is not a failure."""
         return not self.failure and all(thread.is_alive() for thread in self._threads)
 
     @property
@@ -160,7 +160,7 @@ class Pipeline:
         self.counters.captured += 1
         self.captured_rate.count()
         if self.problem:
-            self._say(f"{self.source.name}: frames come again")
+            self._say(f"{self.source.name}: frames arrive again")
             self.problem = ""
         if not self._unpaused():
             return
@@ -171,14 +171,14 @@ class Pipeline:
             self._came.put_when_free(came)
 
     def _unpaused(self) -> bool:
-        """Whether this frame is to be looked at. A camera's are dropped during a pause, a file's wait for its end."""
+        """Whether to look at this frame. During a pause a camera's frames are dropped, and a file's wait."""
         while self._paused.is_set():
             if self.source.live or self._stopping.wait(PAUSE_SECONDS):
                 return False
         return True
 
     def _unforeseen(self, error: Exception) -> str:
-        """A bug, found by what a camera sent: no reason to look at no camera any more. Its own text may hold a password."""
+        """The text for a bug that a camera's data triggers; the loop goes on. The error's own text may contain a password."""
         place = traceback.extract_tb(error.__traceback__)[-1]
         return f"{self.source.name}: it can't be read: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
@@ -202,7 +202,7 @@ class Pipeline:
             self._ready.put_when_free(ready)
 
     def _next_prepared(self) -> _Ready | None:
-        """The next frame that can be decoded; None where no more will come."""
+        """The next frame that can be decoded; None when no more will come."""
         while (came := self._came.take()) is not None:
             started = time.monotonic()
             try:
@@ -220,7 +220,7 @@ class Pipeline:
         return decode(shot.jpeg, self.model.size if self.source.live else None)
 
     def _complain(self, came: _Came, error: BadPicture) -> None:
-        """A damaged frame is passed over; the first one and every hundredth after it is told."""
+        """Count a damaged frame; report the first one and every hundredth after it."""
         self.counters.damaged += 1
         if self.counters.damaged % 100 == 1 or not self.source.live:
             self._say(f"{came.shot.name or self.source.name}: frame {came.number}: {error}")

@@ -1,4 +1,4 @@
-"""Single pictures: what is in them, and the same drawn into them."""
+"""Single pictures: their detections, and copies with the detections drawn."""
 
 import io
 import time
@@ -9,14 +9,14 @@ from litekiln_pi.decoding import decode
 from litekiln_pi.frames import Detection, Seen, Shot
 from litekiln_pi.model import Model
 
-# Colours that differ from each other and from most of what cameras see; white can be read on each.
+# Colours that differ from each other and from most of what cameras see; white text is readable on each.
 COLOURS = ("#e6194b", "#2a7f3b", "#4363d8", "#c4550a", "#911eb4", "#00757a", "#8c5a1e", "#6b6b00", "#b0186f", "#3d5a80")
 QUALITY = 88
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def look_at(model: Model, data: bytes, threshold: float, name: str = "") -> tuple[Seen, Image.Image]:
-    """What is in a picture's file, and the picture upright. BadPicture when it can't be looked at."""
+    """A picture file's detections, and the upright picture. BadPicture when it can't be decoded."""
     came, started = time.time(), time.monotonic()
     decoded = decode(data)
     prepared = model.prepare(decoded.picture)
@@ -35,7 +35,7 @@ def picture_of(shot: Shot) -> Image.Image:
 
 
 def draw(picture: Image.Image, detections: tuple[Detection, ...], width: int, height: int) -> Image.Image:
-    """A copy with boxes and names. The detections are in pixels of an original of width x height, which may have been larger."""
+    """A copy with boxes and names. The boxes are in pixels of the original of width x height, which may be larger."""
     drawn = picture.convert("RGB").copy()
     canvas = ImageDraw.Draw(drawn)
     across, down = drawn.width / width, drawn.height / height
@@ -50,7 +50,7 @@ def draw(picture: Image.Image, detections: tuple[Detection, ...], width: int, he
 
 
 def _write(canvas: ImageDraw.ImageDraw, text: str, corner: tuple[float, float], colour: str, font: Font) -> None:
-    """A name on its colour: above the box where there is room, else inside it."""
+    """Write a name on its colour: above the box where there is room, else inside it."""
     left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
     place = corner[0], corner[1] - (bottom - top) - 4 if corner[1] > bottom - top + 4 else corner[1] + 2
     canvas.rectangle((place[0], place[1], place[0] + right - left + 6, place[1] + bottom - top + 4), fill=colour)

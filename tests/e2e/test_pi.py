@@ -46,24 +46,24 @@ def test_a_model_that_sees_something_else_fails_the_selftest(built: Built, bundl
     shutil.copy(bundle / "examples" / "1.jpg", other / "examples" / "0.jpg")
     done = run(other, "selftest")
     assert done.returncode == 4
-    assert re.search(r"error: of \d+ recorded detections \d+ are seen here", done.stderr), done.stderr
+    assert re.search(r"error: \d+ of \d+ recorded detections are seen here", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     (other / "selftest.json").unlink()
     done = run(other, "selftest")
     assert done.returncode == 3
-    assert "the bundle has no record to test itself with" in done.stderr
+    assert "the bundle has no record for the selftest" in done.stderr
 
 
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     done = run(tmp_path, "info")
     assert done.returncode == 3
-    assert f"error: {tmp_path} is no bundle that can be run" in done.stderr
+    assert f"error: {tmp_path} is not a bundle that can be run" in done.stderr
 
 
 def test_info_says_what_it_is(bundle: Path) -> None:
     shown = run(bundle, "info").stdout
     assert shown.startswith("shapes, variant int8, made by litekiln ")
-    assert "sees      circle, square, triangle" in shown
+    assert "labels    circle, square, triangle" in shown
     assert re.search(r"accuracy  mAP 0\.\d{3} on 200 pictures", shown)
     told = json.loads(run(bundle, "info", "--json").stdout)
     assert told["contract"]["width"] == 160
@@ -137,7 +137,7 @@ def test_a_camera_that_is_not_there_is_told_and_waited_for(bundle: Path) -> None
             line = process.stderr.readline()
             assert line, said
             said += line
-        assert "no /dev/video77 in here" in said
+        assert "there is no /dev/video77 here" in said
         time.sleep(1.5)
         assert process.poll() is None, "it waits"
         process.send_signal(signal.SIGTERM)
@@ -195,9 +195,9 @@ def test_watching_ends_though_nobody_reads_its_lines(bundle: Path) -> None:
     ("arguments", "message"),
     [
         (["watch", "--source", "nonsense://x"], "error: "),
-        (["serve", "--threads", "many"], "'many': auto, or a number from 1 to 64"),
-        (["serve", "--port", "0"], "'0': a port from 1 to 65535"),
-        (["watch", "--threshold", "2"], "'2': a number from 0 to 1"),
+        (["serve", "--threads", "many"], "'many' is neither auto nor a number from 1 to 64"),
+        (["serve", "--port", "0"], "'0' is not a port from 1 to 65535"),
+        (["watch", "--threshold", "2"], "'2' is not a number from 0 to 1"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
     ],
 )

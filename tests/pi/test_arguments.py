@@ -40,12 +40,12 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WRONG = [
-    ("threads", "many", "argument --threads: 'many': auto, or a number from 1 to 64"),
-    ("threads", "65", "argument --threads: '65': auto, or a number from 1 to 64"),
-    ("threshold", "2", "argument --threshold: '2': a number from 0 to 1"),
-    ("port", "0", "argument --port: '0': a port from 1 to 65535"),
-    ("width", "wide", "argument --width: 'wide': a whole number"),
-    ("fps", "2.5", "argument --fps: '2.5': a whole number"),
+    ("threads", "many", "argument --threads: 'many' is neither auto nor a number from 1 to 64"),
+    ("threads", "65", "argument --threads: '65' is neither auto nor a number from 1 to 64"),
+    ("threshold", "2", "argument --threshold: '2' is not a number from 0 to 1"),
+    ("port", "0", "argument --port: '0' is not a port from 1 to 65535"),
+    ("width", "wide", "argument --width: 'wide' is not a whole number"),
+    ("fps", "2.5", "argument --fps: '2.5' is not a whole number"),
 ]
 
 

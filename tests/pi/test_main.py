@@ -23,8 +23,8 @@ def test_pictures_of_one_name_are_numbered(
     came = capsys.readouterr()
     assert [json.loads(line)["file"] for line in came.out.splitlines()] == [str(path) for path in files]
     assert came.err.splitlines() == [
-        f"{files[1]}: written as x.2.detected.jpg, x.detected.jpg is another's",
-        f"{files[2]}: written as x.2.2.detected.jpg, x.2.detected.jpg is another's",
+        f"{files[1]}: written as x.2.detected.jpg, since x.detected.jpg is taken",
+        f"{files[2]}: written as x.2.2.detected.jpg, since x.2.detected.jpg is taken",
     ]
     widths = {path.name: decode(path.read_bytes()).width for path in (tmp_path / "out").iterdir()}
     assert widths == {"x.detected.jpg": 40, "x.2.detected.jpg": 80, "x.2.2.detected.jpg": 120, "y.detected.jpg": 160}

@@ -143,7 +143,7 @@ def test_pause(visit: Open, site: Running) -> None:
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#status")).to_have_text("paused")
         assert site.pipeline.paused
-        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("button", name="Resume").click()
         expect(page.locator("#status")).to_have_text("live")
         assert not site.pipeline.paused
 
@@ -196,7 +196,7 @@ def test_a_picture_that_cannot_be_looked_at(visit: Open, site: Running) -> None:
         _give(page, "drop", "cut.jpg", "image/jpeg", GREEN[:2000])
         expect(page.locator("#message")).to_contain_text("cut.jpg: the picture is damaged:")
         _give(page, "drop", "notes.txt", "text/plain", b"hello")
-        expect(page.locator("#message")).to_contain_text("notes.txt: text/plain is no picture")
+        expect(page.locator("#message")).to_contain_text("notes.txt: text/plain is not a picture")
         expect(page.locator("#found li")).to_have_count(2)
 
 

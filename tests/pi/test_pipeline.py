@@ -81,7 +81,7 @@ def test_a_source_that_disappears_is_waited_for(capsys: pytest.CaptureFixture[st
     pipeline.stop()
     pipeline.join(5)
     told = capsys.readouterr().err.splitlines()
-    assert told == ["no /dev/video0 here", "fake: frames come again"]
+    assert told == ["no /dev/video0 here", "fake: frames arrive again"]
 
 
 def test_a_camera_that_breaks_its_reader_is_tried_again_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,7 @@ def test_a_camera_that_breaks_its_reader_is_tried_again_and_told_once(capsys: py
     pipeline.join(5)
     told = capsys.readouterr().err.splitlines()
     assert re.sub("line .*", "line", told[0]) == "fake: it can't be read: ValueError in test_pipeline.py, line"
-    assert told[1:] == ["fake: frames come again"]
+    assert told[1:] == ["fake: frames arrive again"]
 
 
 def test_damaged_frames_are_passed_over(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def test_the_newest_detections_as_json(site: Running) -> None:
 def test_a_threshold_that_is_none(site: Running, text: str) -> None:
     for path in ("/api/detections", "/api/frame"):
         answer = site.ask(f"{path}?threshold={text}")
-        assert (answer.status, answer.error) == (400, f"threshold={text} is no number from 0 to 1")
+        assert (answer.status, answer.error) == (400, f"threshold={text} is not a number from 0 to 1")
 
 
 class _Events:
@@ -241,7 +241,7 @@ def test_the_end_of_a_file_is_no_illness() -> None:
     source = FakeSource(count=2)
     with running(source=source) as told:
         wait_for(lambda: not told.pipeline.alive)
-        assert told.ask("/healthz").data == {"status": "ok", "problem": "the source has come to its end"}
+        assert told.ask("/healthz").data == {"status": "ok", "problem": "the source has ended"}
 
 
 def test_state_and_pause(site: Running) -> None:
@@ -261,13 +261,13 @@ def test_state_and_pause(site: Running) -> None:
 @pytest.mark.parametrize("body", [b"{}", b'{"paused": 1}', b'{"paused": true, "more": 1}', b"[]", b"null"])
 def test_a_change_that_is_none(site: Running, body: bytes) -> None:
     answer = site.post("/api/state", body, "application/json")
-    assert (answer.status, answer.error) == (400, 'what can be changed is {"paused": true} or {"paused": false}')
+    assert (answer.status, answer.error) == (400, 'send {"paused": true} or {"paused": false}')
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 900, b"\xff"])
 def test_a_change_that_is_no_json(site: Running, body: bytes) -> None:
     answer = site.post("/api/state", body, "application/json")
-    assert (answer.status, answer.error) == (400, "the body is no JSON")
+    assert (answer.status, answer.error) == (400, "the body is not JSON")
 
 
 def test_a_picture_of_ones_own(site: Running) -> None:
@@ -334,7 +334,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     with running(Settings(snapshots=tmp_path)) as told:
         answer = told.ask("/api/snapshot", "POST")
         assert answer.status == 507
-        assert answer.error == f"the disk with {tmp_path} is full, or nearly: nothing was kept. Make room, or mount a larger one"
+        reason = f"the disk with {tmp_path} is full, or nearly: nothing was kept. Free some space, or mount a larger disk"
+        assert answer.error == reason
         assert list(tmp_path.iterdir()) == []
         told.loop_goes_on()
         assert told.ask("/api/snapshot", "POST").status == 200
@@ -365,7 +366,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with running(Settings(snapshots=tmp_path / "none")) as told:
         answer = told.ask("/api/snapshot", "POST")
         assert answer.status == 500
-        assert answer.error.startswith(f"nothing can be written to {tmp_path / 'none'}: No such file or directory")
+        assert answer.error.startswith(f"can't write to {tmp_path / 'none'}: No such file or directory")
 
 
 def test_info(site: Running) -> None:
@@ -429,7 +430,7 @@ def test_the_description_is_of_these_answers(site: Running) -> None:
 def test_what_cannot_be_asked_in_this_way(site: Running) -> None:
     for path, method, allowed in (("/api/detect", "GET", "POST"), ("/api/frame", "POST", "GET, HEAD"), ("/", "PUT", "GET, HEAD")):
         answer = site.ask(path, method)
-        assert (answer.status, answer.error) == (405, "this can't be asked in this way")
+        assert (answer.status, answer.error) == (405, "this path doesn't allow this method")
         assert sorted(answer.headers["allow"].split(", ")) == sorted(allowed.split(", "))
 
 
@@ -480,9 +481,9 @@ def test_a_token(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_port_that_is_taken(site: Running) -> None:
-    with pytest.raises(BadUse, match=f"nothing can listen on 127.0.0.1, port {site.port}: Address already in use"):
+    with pytest.raises(BadUse, match=f"can't listen on 127.0.0.1, port {site.port}: Address already in use"):
         listen(Settings(host="127.0.0.1", port=site.port))
-    with pytest.raises(BadUse, match=r"nothing can listen on no\.such\.host\.invalid, port 1"):
+    with pytest.raises(BadUse, match=r"can't listen on no\.such\.host\.invalid, port 1"):
         listen(Settings(host="no.such.host.invalid", port=1))
 
 

@@ -63,14 +63,15 @@ def animated(kind: str) -> bytes:
     return saved(scene(), kind, save_all=True, append_images=[other], duration=100)
 
 
-MOVES = "it moves: send one picture, not an animation"
-DEEP = "it has 16 bits a channel: save it with 8"
+MOVES = "it is an animation: send a single picture"
+OTHER = "this is not a picture in one of the formats JPEG, PNG, "
+DEEP = "it has 16 bits per channel: save it with 8"
 BAD = {
     "empty": (lambda: b"", 400, "the picture is empty (0 bytes)"),
     "cut JPEG": (lambda: GOOD[: len(GOOD) // 2], 400, "the picture is damaged: "),
     "cut PNG": (lambda: saved(scene(red=(3, 3, 99, 99)), "PNG")[:300], 400, "the picture is damaged: "),
     "cut WebP": (lambda: saved(scene(red=(3, 3, 99, 99)), "WEBP")[:100], 400, "the picture is damaged: "),
-    "CMYK": (lambda: saved(scene().convert("CMYK"), "JPEG"), 415, "it has the four inks of print (CMYK): save it as RGB"),
+    "CMYK": (lambda: saved(scene().convert("CMYK"), "JPEG"), 415, "its colours are CMYK, for print: save it as RGB"),
     "16-bit grey": (lambda: saved(Image.new("I;16", (64, 64)), "PNG"), 415, DEEP),
     "16-bit colour": (lambda: bomb(64, 64, 16, 2), 415, DEEP),
     "animated GIF": (lambda: animated("GIF"), 415, MOVES),
@@ -78,8 +79,8 @@ BAD = {
     "animated PNG": (lambda: animated("PNG"), 415, MOVES),
     "100 megapixels": (lambda: bomb(10_000, 10_000), 413, "the picture is too large, the limit is 26 million"),
     "30 megapixels": (lambda: bomb(6_000, 5_000), 413, "the picture has 6000x5000 pixels, the limit for a PNG is 12 million"),
-    "no picture": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "this is no picture in one of the forms JPEG, PNG, "),
-    "TIFF": (lambda: saved(scene(), "TIFF"), 415, "this is no picture in one of the forms JPEG, PNG, "),
+    "no picture": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, OTHER),
+    "TIFF": (lambda: saved(scene(), "TIFF"), 415, OTHER),
 }
 
 
@@ -95,7 +96,7 @@ def test_bad_pictures_are_told_what_is_wrong(site: Running, name: str) -> None:
 def test_a_wrong_content_type(site: Running, kind: str) -> None:
     answer = site.post("/api/detect", GOOD, kind)
     assert answer.status == 415
-    assert answer.error.startswith(f"{kind or 'no Content-Type'} is no picture: send the picture itself as the body")
+    assert answer.error.startswith(f"{kind or 'a body without Content-Type'} is not a picture: send the picture itself as the body")
 
 
 def test_memory_does_not_grow_with_bombs(site: Running) -> None:
@@ -198,7 +199,7 @@ def test_a_body_shorter_than_it_says() -> None:
     with running(limited(body_seconds=0.5)) as told:
         with connected(told, head(content_length=len(GOOD)) + GOOD[:-10]) as client:
             status, _, data = heard(client)
-            assert (status, data) == (408, {"error": "the body did not come within 0.5 s"})
+            assert (status, data) == (408, {"error": "the body did not arrive within 0.5 s"})
         with connected(told, head(content_length=len(GOOD)) + GOOD[:-10]) as client:
             client.shutdown(socket.SHUT_WR)
         with connected(told, head(content_length=10) + GOOD) as client:  # and one that is longer: what is over is no request
@@ -215,7 +216,7 @@ def test_a_client_that_asks_slowly() -> None:
                 time.sleep(0.03)
             for client in (silent, stuck, dripping):
                 status, headers, data = heard(client)
-                assert (status, data) == (408, {"error": "the request's head did not come within 0.6 s"})
+                assert (status, data) == (408, {"error": "the request's head did not arrive within 0.6 s"})
                 assert (headers["connection"], headers["x-content-type-options"]) == ("close", "nosniff")
         with connected(told, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as client:
             assert heard(client)[0] == 200
@@ -363,7 +364,7 @@ def test_what_is_no_http(site: Running) -> None:
         with connected(site, first) as client:
             status, _, data = heard(client)
             assert status == 400
-            assert data["error"].startswith("this is no HTTP request")
+            assert data["error"].startswith("this is not an HTTP request")
     site.loop_goes_on()
 
 

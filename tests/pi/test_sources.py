@@ -33,7 +33,7 @@ def test_what_can_not_be_meant(spec: str) -> None:
     what, remedy = refused(spec)
     told = {
         "camera": "--source camera: unknown",
-        "ftp://host/clip": "--source ftp://…: ftp is not spoken here",
+        "ftp://host/clip": "--source ftp://…: ftp is not supported",
         "": "--source is empty",
     }
     assert what == told[spec]
@@ -43,9 +43,9 @@ def test_what_can_not_be_meant(spec: str) -> None:
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        ({"width": 0}, "--width 0 --height 480: each side has to have 16 to 8192 pixels"),
-        ({"height": 9000}, "--width 640 --height 9000: each side has to have 16 to 8192 pixels"),
-        ({"fps": -1}, "--fps -1: it has to be between 0 and 1000"),
+        ({"width": 0}, "--width 0 --height 480: each side must be 16 to 8192 pixels"),
+        ({"height": 9000}, "--width 640 --height 9000: each side must be 16 to 8192 pixels"),
+        ({"fps": -1}, "--fps -1: it must be between 0 and 1000"),
     ],
 )
 def test_sizes_and_rates_that_can_not_be_meant(wish: dict[str, int], told: str) -> None:
@@ -73,19 +73,19 @@ def test_a_picture_and_a_folder_of_them_in_order(tmp_path: Path) -> None:
 def test_files_that_can_not_be_looked_at(tmp_path: Path) -> None:
     assert refused(str(tmp_path)) == (
         f"no pictures (.jpg .jpeg .png .webp .bmp .gif) in the folder {tmp_path}",
-        "folders inside it are not looked at",
+        "folders inside it are not searched",
     )
     what, remedy = refused("/no/such/folder/a.jpg")
-    assert what == "no file or folder /no/such/folder/a.jpg in here"
-    assert remedy == "in a container its folder has to be mounted: docker run -v /its/folder:/no/such/folder …"
+    assert what == "there is no file or folder /no/such/folder/a.jpg"
+    assert remedy == "in a container, mount its folder: docker run -v /its/folder:/no/such/folder …"
     assert refused("pictures/a.jpg") == (
-        "no file or folder pictures/a.jpg in here",
-        'in a container its folder has to be mounted: docker run -v "$PWD:/data" …',
+        "there is no file or folder pictures/a.jpg",
+        'in a container, mount its folder: docker run -v "$PWD:/data" …',
     )
     (tmp_path / "film.mp4").touch()
     what, remedy = refused(str(tmp_path / "film.mp4"))
     assert "film.mp4 is neither a picture (.jpg .jpeg .png .webp .bmp .gif) nor a file of JPEG frames (.mjpeg .mjpg)" in what
-    assert remedy == "of a film, make one: ffmpeg -i film.mp4 -f mjpeg film.mjpeg"
+    assert remedy == "convert a film: ffmpeg -i film.mp4 -f mjpeg film.mjpeg"
     os.mkfifo(tmp_path / "pipe.jpg")
     assert refused(str(tmp_path / "pipe.jpg"))[0].endswith("pipe.jpg is neither a file nor a folder")
     assert "File name too long" in refused("/" + "a" * 300 + ".jpg")[0]
@@ -103,7 +103,7 @@ def test_a_picture_that_goes_or_is_too_large_is_told_and_the_others_are_seen(
     assert [shot.name for shot in source.shots()] == ["c.jpg"]
     assert capsys.readouterr().err.splitlines() == [
         f"{tmp_path}/a.jpg: can't be read: No such file or directory",
-        f"{tmp_path}/b.jpg: has 300 MB, the limit is 17 MB",
+        f"{tmp_path}/b.jpg: it is 300 MB, the limit is 17 MB",
     ]
 
 
@@ -116,10 +116,10 @@ def test_a_clip_of_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [shot.name for shot in shots] == ["clip.mjpeg 1", "clip.mjpeg 2", "clip.mjpeg 3"]
     assert [shots[0].jpeg, shots[2].jpeg] == [JPEG, OTHER]
     assert len(shots[1].jpeg) > len(without_tables(OTHER)) + 400
-    assert capsys.readouterr().err == f"{clip}: 2 damaged or cut frames were left out\n"
+    assert capsys.readouterr().err == f"{clip}: 2 damaged or cut frames were skipped\n"
     clip.write_bytes(b"H.264 or so")
     assert list(open_source(str(clip)).shots()) == []
-    told = f"{clip}: no JPEG frame in it; `ffmpeg -i CLIP -f mjpeg clip.mjpeg` makes a file of frames\n"
+    told = f"{clip}: it contains no JPEG frame; `ffmpeg -i CLIP -f mjpeg clip.mjpeg` makes a file of frames\n"
     assert capsys.readouterr().err == told
     source = open_source(str(clip))
     clip.unlink()
@@ -165,7 +165,7 @@ def test_a_pipe_that_waits_can_be_stopped(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_pipe_without_frames_is_told_what_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
-    hint = "Is it MJPEG? rpicam-vid writes H.264 unless told otherwise:\n"
+    hint = "Is it MJPEG? rpicam-vid writes H.264 by default:\n"
     command = "  rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -\n"
     assert list(open_source("-", stdin=io.BytesIO(b"\0\0\0\1 H.264")).shots()) == []
     told = capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_a_camera_that_ends_is_found_again_by_the_loop() -> None:
         pipeline.join(5)
     assert said[:2] == [
         f"http://127.0.0.1:{port}/mjpg: the camera ended the stream",
-        f"http://127.0.0.1:{port}/mjpg: frames come again",
+        f"http://127.0.0.1:{port}/mjpg: frames arrive again",
     ]
 
 
@@ -95,20 +95,20 @@ def test_a_frame_comes_before_the_next_one() -> None:
 
 NO_STREAMS = {
     "HTTP/1.1 404 Not Found\r\n": "it has nothing at that path (404): the camera's manual names the path of its MJPEG stream",
-    "HTTP/1.1 401 Unauthorized\r\n": "it wants a name and password: http://NAME:PASSWORD@…",
+    "HTTP/1.1 401 Unauthorized\r\n": "it needs a name and password: http://NAME:PASSWORD@…",
     "HTTP/1.1 503 Busy\r\n": "it answers 503 Busy",
     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": "it sends a page (text/html), not a stream: "
-    "the address of the MJPEG stream itself is needed",
+    "give the address of the MJPEG stream itself",
     "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n": "it sends a single picture (image/jpeg), not a stream: "
-    "the address of the MJPEG stream is needed",
+    "give the address of the MJPEG stream",
     "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n": "it sends video/mp4, not MJPEG: switch its stream to MJPEG, or: "
     "ffmpeg -i http://127.0.0.1:PORT/mjpg -f mjpeg - | docker run -i IMAGE watch --source -",
-    "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n": "it redirects to what is no http or https address",
-    "HTTP/1.1 302 Found\r\n": "it redirects to what is no http or https address",
-    "HTTP/1.1 302 Found\r\nLocation: http://a:99999/\r\n": "it redirects to an address that can't be read",
-    "HTTP/1.1 302 Found\r\nLocation: /mjpg\r\n": "it sends from one address to the next without end",
-    "SSH-2.0-OpenSSH\r\n": "what answers doesn't speak HTTP: BadStatusLine",
-    "HTTP/1.1 200 OK\r\n" + "a: b\r\n" * 200: "what answers doesn't speak HTTP: HTTPException",
+    "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n": "it redirects to an address that is neither http nor https",
+    "HTTP/1.1 302 Found\r\n": "it redirects to an address that is neither http nor https",
+    "HTTP/1.1 302 Found\r\nLocation: http://a:99999/\r\n": "it redirects to an invalid address",
+    "HTTP/1.1 302 Found\r\nLocation: /mjpg\r\n": "it redirects without end",
+    "SSH-2.0-OpenSSH\r\n": "its answer is not HTTP: BadStatusLine",
+    "HTTP/1.1 200 OK\r\n" + "a: b\r\n" * 200: "its answer is not HTTP: HTTPException",
 }
 
 
@@ -123,7 +123,7 @@ def test_a_redirection_is_followed_and_the_password_goes_to_its_own_host_alone()
         moved = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{elsewhere}/there\r\n"
         with server(answers(moved)) as port:
             frames, why = seen(port, login="anna:geheim@")
-    assert why == f"http://127.0.0.1:{elsewhere}/there: it wants a name and password: http://NAME:PASSWORD@…"
+    assert why == f"http://127.0.0.1:{elsewhere}/there: it needs a name and password: http://NAME:PASSWORD@…"
     assert not frames
     assert [header_of(request, "Authorization") for request in REQUESTS] == ["", ""]
     with server(answers("HTTP/1.1 302 Found\r\nLocation: there\r\n", MULTIPART, body=multipart(JPEG, length=True))) as port:
@@ -203,7 +203,7 @@ def test_a_camera_that_can_not_be_reached() -> None:
         port = closed.getsockname()[1]
     told = f"nothing answers on port {port}: is the camera's stream switched on, and the port right?"
     assert seen(port)[1] == f"http://127.0.0.1:PORT/mjpg: {told}".replace(str(port), "PORT")
-    with pytest.raises(SourceLost, match=r"no host is known by the name no\.invalid: its address in numbers always works"):
+    with pytest.raises(SourceLost, match=r"the host name no\.invalid is unknown: use the camera's IP address, which always works"):
         list(open_source("http://no.invalid/").shots())
 
 
@@ -215,7 +215,7 @@ def test_a_camera_without_encryption() -> None:
     with server(plain) as port:
         with pytest.raises(SourceLost) as lost:
             list(open_source(f"https://127.0.0.1:{port}/").shots())
-        assert str(lost.value) == f"https://127.0.0.1:{port}/: what answers on port {port} doesn't speak https: try http"
+        assert str(lost.value) == f"https://127.0.0.1:{port}/: port {port} doesn't answer in https: try http"
 
 
 @pytest.mark.parametrize("sends", ["", "HTTP/1.1 200 OK\r\n", MULTIPART + "\r\n--frame\r\n"])

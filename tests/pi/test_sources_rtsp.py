@@ -109,7 +109,7 @@ def test_a_wrong_password_is_told_and_never_shown() -> None:
     camera = RtspServer(PACKETS)
     camera.challenge, camera.accepts = 'Digest realm="x", nonce="1"', lambda _method, _proof: False
     assert why_lost(camera, login="anna:geheim@") == "rtsp://127.0.0.1:PORT/cam: it refuses that name and password"
-    assert why_lost(camera) == "rtsp://127.0.0.1:PORT/cam: it wants a name and password: rtsp://NAME:PASSWORD@…"
+    assert why_lost(camera) == "rtsp://127.0.0.1:PORT/cam: it needs a name and password: rtsp://NAME:PASSWORD@…"
 
 
 H264 = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:t\r\nm=video 0 RTP/AVP 97\r\na=rtpmap:97 H265/90000\r\n"
@@ -118,14 +118,14 @@ H264 = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:t\r\n
 def test_a_camera_that_sends_something_else() -> None:
     told = why_lost(RtspServer([], sdp=H264), path="/cam?pwd=geheim")
     assert told == (
-        "rtsp://127.0.0.1:PORT/cam: the camera sends H264 and H265, which takes a video decoder. "
+        "rtsp://127.0.0.1:PORT/cam: the camera sends H264 and H265, which needs a video decoder. "
         "Set this stream to MJPEG in the camera's own settings, or:\n"
         "  ffmpeg -i rtsp://127.0.0.1:PORT/cam -f mjpeg - | docker run -i IMAGE watch --source -"
     )
     assert "the camera sends no video, which" in why_lost(RtspServer([], sdp="v=0\r\nm=audio 0 RTP/AVP 0\r\n"))
     (large,) = packets_of(as_jpeg(scene(64, 48)), 0)
     too_large = why_lost(RtspServer([large[:18] + b"\0" + large[19:]]))
-    assert too_large.endswith("its frames are larger than JPEG over RTSP can be (2040): choose a smaller size")
+    assert too_large.endswith("its frames are larger than JPEG over RTSP allows (2040 pixels): choose a smaller size")
 
 
 REFUSALS = {
@@ -150,10 +150,10 @@ def described(sdp: str) -> str:
 
 
 GARBAGE = {
-    "SSH-2.0 OpenSSH\r\n\r\n": "what answers doesn't speak RTSP: is the port right?",
-    "RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n": "what answers doesn't speak RTSP: is the port right?",
-    "x" * 20_000: "what answers doesn't speak RTSP: is the port right?",
-    "RTSP/1.0 200 OK\r\n" + "a: b\r\n" * 200: "what answers doesn't speak RTSP: is the port right?",
+    "SSH-2.0 OpenSSH\r\n\r\n": "its answer is not RTSP: is the port right?",
+    "RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n": "its answer is not RTSP: is the port right?",
+    "x" * 20_000: "its answer is not RTSP: is the port right?",
+    "RTSP/1.0 200 OK\r\n" + "a: b\r\n" * 200: "its answer is not RTSP: is the port right?",
 }
 
 
@@ -174,7 +174,7 @@ def test_what_is_no_rtsp(answer: str) -> None:
 )
 def test_numbers_that_no_camera_means(answers: dict[str, str]) -> None:
     """Python reads none of more than 4300 digits."""
-    assert why_lost(RtspServer([], answers=answers)) == "rtsp://127.0.0.1:PORT/cam: what answers doesn't speak RTSP: ValueError"
+    assert why_lost(RtspServer([], answers=answers)) == "rtsp://127.0.0.1:PORT/cam: its answer is not RTSP: ValueError"
 
 
 def test_a_camera_that_goes_and_one_that_ends_the_session() -> None:
@@ -222,10 +222,10 @@ def test_stopping_ends_a_wait_within_a_second(silent_after: str) -> None:
 
 def test_addresses_that_can_not_be_read_show_no_password() -> None:
     refused = {
-        "rtsp:///cam": "--source: no host in that rtsp address",
-        "rtsp://a:geheim@cam:99999/": "--source: that address can't be read",
-        "rtsp://a:geheim#1@cam/": "--source: that address can't be read",
-        "rtsp://a:12/geheim@cam/": "--source: an @ stands behind that address's host",
+        "rtsp:///cam": "--source: that rtsp address has no host",
+        "rtsp://a:geheim@cam:99999/": "--source: that address is invalid",
+        "rtsp://a:geheim#1@cam/": "--source: that address is invalid",
+        "rtsp://a:12/geheim@cam/": "--source: that address has an @ after its host",
     }
     for url, told in refused.items():
         with pytest.raises(BadUse) as refusal:
@@ -234,7 +234,7 @@ def test_addresses_that_can_not_be_read_show_no_password() -> None:
         assert "geheim" not in refusal.value.remedy
     with pytest.raises(BadUse) as refusal:
         open_source("http://a:b/c@cam/")
-    assert "in name and password / is written %2F, @ %40" in refusal.value.remedy
+    assert "in name and password write / as %2F, @ as %40" in refusal.value.remedy
 
 
 def test_what_a_camera_says_of_its_streams() -> None:

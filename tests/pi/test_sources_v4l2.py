@@ -66,7 +66,7 @@ def test_a_camera_is_found_again_after_it_was_unplugged() -> None:
     with pytest.raises(SourceLost):
         list(camera.shots())
     kernel.fails = {"open": errno.ENOENT}
-    with pytest.raises(SourceLost, match=r"no /dev/video0 in here: start the container with --device /dev/video0"):
+    with pytest.raises(SourceLost, match=r"there is no /dev/video0 here: start the container with --device /dev/video0"):
         list(camera.shots())
     kernel.fails, kernel.maps, kernel.frames = {}, [], [JPEG]
     shots = camera.shots()
@@ -84,7 +84,7 @@ def test_a_driver_that_changes_the_size_is_followed() -> None:
     assert shot is not None
     assert camera.format == "YUYV 160x120"
     assert numpy.abs(numpy.asarray(shot, int) - numpy.asarray(picture)).max() <= 3
-    with pytest.raises(SourceLost, match="/dev/video0 failed to give frames: the cable, the power supply or the camera"):
+    with pytest.raises(SourceLost, match="/dev/video0 failed to give frames: check the cable, the power supply and the camera"):
         next(shots)
 
 
@@ -118,24 +118,24 @@ REFUSALS = {
     "/dev/video0 is in use by another program: end it": {"fails": {"S_FMT": errno.EBUSY}},
     "/dev/video0 is in use by another program: end it ": {"fails": {"REQBUFS": errno.EBUSY}},
     "the USB bus has no room for /dev/video0: choose a smaller size": {"fails": {"STREAMON": errno.ENOSPC}},
-    "/dev/video0 belongs to a bare sensor that nobody has set up: a camera on the ribbon cable comes by rpicam-vid": {
+    "/dev/video0 belongs to a bare sensor that is not set up: for a camera on the ribbon cable use: rpicam-vid": {
         "fails": {"STREAMON": errno.EPIPE}
     },
-    "gives its pictures in several planes only": {"caps": abi.CAP_VIDEO_CAPTURE_MPLANE | abi.CAP_STREAMING},
+    "only gives pictures in several planes": {"caps": abi.CAP_VIDEO_CAPTURE_MPLANE | abi.CAP_STREAMING},
     "start the container with --group-add video": {"fails": {"open": errno.EACCES}},
     "the container may not use /dev/video0, though it sees it: start it with --device /dev/video0": {
         "fails": {"open": errno.EPERM}
     },
-    "/dev/video0 is there, but no camera is behind it": {"fails": {"open": errno.ENXIO}},
-    "/dev/video0 is no camera; ": {"fails": {"QUERYCAP": errno.ENOTTY}},
+    "/dev/video0 exists, but its camera doesn't": {"fails": {"open": errno.ENXIO}},
+    "/dev/video0 is not a camera; ": {"fails": {"QUERYCAP": errno.ENOTTY}},
     "/dev/video0 gives pBAA, RG10; MJPG or YUYV is needed": {"formats": ["pBAA", "RG10"]},
     "/dev/video0 gives no format at all": {"formats": []},
     "/dev/video0 was asked for MJPG and gives H264": {"becomes": "H264"},
-    "gives a camera's data, not its picture: take the number before it": {"caps": abi.CAP_META_CAPTURE | abi.CAP_STREAMING},
-    "is no camera but a decoder or converter of the Pi": {"caps": abi.CAP_VIDEO_M2M_MPLANE | abi.CAP_STREAMING},
-    "(USB Camera: HD) is no camera: it takes no pictures": {"caps": abi.CAP_VIDEO_OUTPUT | abi.CAP_STREAMING},
+    "gives a camera's data, not its picture: use the number before it": {"caps": abi.CAP_META_CAPTURE | abi.CAP_STREAMING},
+    "is not a camera, but a decoder or converter of the Pi": {"caps": abi.CAP_VIDEO_M2M_MPLANE | abi.CAP_STREAMING},
+    "(USB Camera: HD) is not a camera: it takes no pictures": {"caps": abi.CAP_VIDEO_OUTPUT | abi.CAP_STREAMING},
     "(USB Camera: HD) can't stream": {"caps": abi.CAP_VIDEO_CAPTURE},
-    "is no camera but the Pi's picture processor": {"driver": b"bm2835_isp", "card": b"bcm2835-isp"},
+    "is not a camera, but the Pi's picture processor": {"driver": b"bm2835_isp", "card": b"bcm2835-isp"},
 }
 
 
@@ -158,9 +158,9 @@ def test_a_missing_device_names_those_that_are_here(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert v4l2_words.others("/dev/video9", tmp_path).endswith("/video0, " + f"{tmp_path}/video2, {tmp_path}/video10")
     missing = OSError(errno.ENOENT, "")
-    assert "`ls /dev/video*` shows what there is); in here there is " in v4l2_words.cannot_open("/dev/video9", missing, tmp_path)
-    assert v4l2_words.cannot_open("/dev/video9", missing, tmp_path / "none").endswith("no other /dev/video* is in here")
-    with pytest.raises(SourceLost, match="no /dev/video99 in here: start the container with --device /dev/video99"):
+    assert "`ls /dev/video*` shows all devices); other devices here: " in v4l2_words.cannot_open("/dev/video9", missing, tmp_path)
+    assert v4l2_words.cannot_open("/dev/video9", missing, tmp_path / "none").endswith("there is no other /dev/video*")
+    with pytest.raises(SourceLost, match="there is no /dev/video99 here: start the container with --device /dev/video99"):
         list(open_source("/dev/video99").shots())
 
 
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_device_is_told(tmp_path: Path) -> None:
     """The real calls of the system, as far as they go without a camera."""
     file = tmp_path / "video0"
     file.write_bytes(b"no device")
-    with pytest.raises(SourceLost, match=r"video0 is no camera; "):
+    with pytest.raises(SourceLost, match=r"video0 is not a camera; "):
         list(Camera(str(file)).shots())
     system = v4l2.System()
     number = system.open(str(file))

@@ -1,4 +1,4 @@
-"""The web server: the page, the picture and detections as they come, a picture of the visitor's own, and figures for machines."""
+"""The web server: the page, live frames and detections, detection in a visitor's picture, and metrics."""
 
 from litekiln_pi.server.app import create_app
 from litekiln_pi.server.running import serve

@@ -1,4 +1,4 @@
-"""What every answer has in common: compact JSON, refusals with a reason, and headers that let a browser do no more than needed."""
+"""What all answers share: compact JSON, refusals with a reason, and headers that restrict the browser."""
 
 import json
 from http import HTTPStatus
@@ -23,7 +23,7 @@ SAFE_HEADERS = {
 
 
 class Refused(Exception):
-    """Ends a request with this status and reason; `retry` are the seconds after which another try makes sense."""
+    """Ends a request with a status and a reason; a retry makes sense after `retry` seconds."""
 
     def __init__(self, status: int, message: str, retry: int = 0) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ def refusal(status: int, message: str, retry: int = 0) -> Response:
 
 
 def raw_refusal(status: int, message: str, retry: int = 0) -> bytes:
-    """The same as bytes, for a connection on which nothing was asked yet."""
+    """A refusal as bytes, for a connection that has no request yet."""
     body = as_json({"error": message})
     headers = {**SAFE_HEADERS, "content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
     if retry:
@@ -59,5 +59,5 @@ def threshold_of(request: Request, default: float) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise Refused(400, f"threshold={text[:40]} is no number from 0 to 1")
+        raise Refused(400, f"threshold={text[:40]} is not a number from 0 to 1")
     return value

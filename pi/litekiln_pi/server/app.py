@@ -1,4 +1,4 @@
-"""The application: which path is answered by what."""
+"""The application: the routes and what answers them."""
 
 import hashlib
 from pathlib import Path
@@ -26,11 +26,11 @@ WEB = Path(__file__).resolve().parent.parent / "web"
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 TOLD_OF_REPORT = ("verdict", "accuracy", "parity", "conversion", "source", "file", "reproduce", "warnings")
 TOLD_OF_MANIFEST = ("litekiln", "files", "toolchains", "page")
-WORDS = {404: "there is nothing here", 405: "this can't be asked in this way"}
+WORDS = {404: "there is nothing here", 405: "this path doesn't allow this method"}
 
 
 class App:
-    """What uvicorn calls, and what the server's own parts need to be told of."""
+    """The application that uvicorn calls, with the parts that the server needs."""
 
     def __init__(self, pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
         self.hub = Hub(pipeline)
@@ -39,7 +39,7 @@ class App:
         self.metrics = Metrics(pipeline, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
         handlers: Any = {Refused: _refused, HTTPException: _no_such_thing, Exception: _bug}
         starlette = Starlette(routes=self.routes, exception_handlers=handlers)
-        starlette.router.redirect_slashes = False  # to an address that the visitor's Host header decides
+        starlette.router.redirect_slashes = False  # redirects would go to the address in the visitor's Host header
         self._guarded: ASGIApp = Guard(starlette, settings, self.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +50,7 @@ class App:
 
 
 def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> App:
-    """The pipeline may be running already or not: `serve` starts and stops it."""
+    """The application. The pipeline may run already: `serve` starts and stops it."""
     return App(pipeline, bundle, settings)
 
 
@@ -101,7 +101,7 @@ class _Page:
 
 
 def _info(bundle: Bundle) -> dict[str, Any]:
-    """What model this is, how it wants its pictures, and where it comes from."""
+    """The model, its contract and its source."""
     report, manifest = bundle.report, bundle.manifest
     return {
         "model": manifest["model"],

@@ -1,4 +1,4 @@
-"""What the camera's loop has to say: frames, detections, its state, and snapshots."""
+"""The camera's routes: frames, detections, the loop's state, and snapshots."""
 
 import json
 from collections.abc import AsyncIterator
@@ -17,8 +17,8 @@ from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
-ENDED = "the source has come to its end"
-MOST_STATE = 1000  # bytes of a change of state
+ENDED = "the source has ended"
+MOST_STATE = 1000  # bytes of a request that changes the state
 
 
 class CameraRoutes:
@@ -26,7 +26,7 @@ class CameraRoutes:
         self._hub, self._bundle, self._settings, self._streams = hub, bundle, settings, 0
 
     async def frame(self, request: Request) -> Response:
-        """The newest frame with its own detections, as soon as it is another one than the visitor has."""
+        """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
         after, threshold = _number(request.query_params.get("after", "")), threshold_of(request, self._settings.threshold)
         seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
@@ -65,7 +65,7 @@ class CameraRoutes:
 
     @property
     def problem(self) -> str:
-        """Why no frames come, where none come."""
+        """Why no frames arrive; "" while they do."""
         pipeline = self._hub.pipeline
         if pipeline.failure:
             return f"a part of the program has failed: {pipeline.failure}"
@@ -102,9 +102,9 @@ class CameraRoutes:
         try:
             wanted = json.loads(await body(request, MOST_STATE, self._settings.limits.body_seconds))
         except (ValueError, RecursionError):
-            raise Refused(400, "the body is no JSON") from None
+            raise Refused(400, "the body is not JSON") from None
         if not isinstance(wanted, dict) or set(wanted) != {"paused"} or not isinstance(wanted["paused"], bool):
-            raise Refused(400, 'what can be changed is {"paused": true} or {"paused": false}')
+            raise Refused(400, 'send {"paused": true} or {"paused": false}')
         self._hub.pipeline.paused = wanted["paused"]
         return answer(self._state())
 
@@ -127,14 +127,14 @@ class CameraRoutes:
         return jpeg
 
     async def health(self, _: Request) -> Response:
-        """A camera that is waited for is no illness: starting the container again wouldn't bring it back."""
+        """Whether all parts run. A missing camera is not a failure: restarting the container wouldn't bring it back."""
         pipeline, problem = self._hub.pipeline, self.problem
         well = pipeline.alive or problem == ENDED
         return answer({"status": "ok" if well else "failed", "problem": problem}, 200 if well else 503)
 
 
 class _Stream(StreamingResponse):
-    """Events; `ended` is called however it ends."""
+    """An event stream; `ended` is called at its end in any case."""
 
     def __init__(self, events: AsyncIterator[bytes], ended: Any) -> None:
         super().__init__(events, headers={"x-accel-buffering": "no"}, media_type="text/event-stream")

@@ -1,8 +1,8 @@
-"""The door: who may come in, how many at a time, and with what headers they leave.
+"""Checks around every request: who may ask, how many at a time, and which headers an answer gets.
 
-There is no check of the Host header: a Pi has many names (an address, raspberrypi.local, whatever the router calls it), and a list
-of them would be wrong somewhere. So a page of somebody else that makes its own name point here (DNS rebinding) counts as a
-visitor like any other; where visitors aren't trusted, a token is what keeps them out.
+The Host header is not checked: a Pi has many names (an address, raspberrypi.local, whatever the router calls it), and any list of
+them would be incomplete. So another site's page whose name is made to point here (DNS rebinding) counts as an ordinary visitor;
+where visitors aren't trusted, a token keeps them out.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ DAYS = 30 * 24 * 3600
 
 
 class Guard:
-    """Around the whole application."""
+    """Wraps the whole application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._limits, self._metrics = app, settings.limits, metrics
@@ -94,7 +94,7 @@ class Guard:
 
 
 def _from_elsewhere(headers: Headers) -> bool:
-    """Whether a browser says that another site's page sends this. Programs that are no browsers say nothing of it."""
+    """Whether a browser says that another site's page sent this request. Other programs don't say."""
     site = headers.get("sec-fetch-site")  # not sent to http:// addresses
     if site is not None:
         return site not in ("same-origin", "none")

@@ -1,4 +1,4 @@
-"""From the loop's threads to the server's: who waits for a frame is woken by the newest one. Nobody is waited for."""
+"""From the loop's threads to the server's: the newest frame wakes all who wait. The loop waits for nobody."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ JPEG = b"\xff\xd8"
 
 
 class Hub:
-    """What has been seen, for any number of visitors."""
+    """The newest frame, for any number of visitors."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline, self.closed = pipeline, False
@@ -27,7 +27,7 @@ class Hub:
         self._unlisten = pipeline.listen(self._heard)
 
     def close(self) -> None:
-        """Whoever waits is let go."""
+        """Release all who wait."""
         if not self.closed:
             self.closed = True
             self._unlisten()
@@ -35,7 +35,7 @@ class Hub:
             self._encoder.shutdown(wait=False, cancel_futures=True)
 
     def _heard(self, _: Seen) -> None:
-        """In the network's own thread."""
+        """Called in one of the loop's threads."""
         if self._loop is not None:
             try:
                 self._loop.call_soon_threadsafe(self._wake)
@@ -48,7 +48,7 @@ class Hub:
             self._news = asyncio.Event()
 
     async def newer(self, after: int, timeout: float) -> Seen | None:
-        """The newest frame as soon as it is another one than `after`. Numbers begin anew with the server, so any other is newer."""
+        """The newest frame, as soon as its number is not `after`: a restarted server counts anew, so any other number is newer."""
         self._loop = asyncio.get_running_loop()
         end = self._loop.time() + timeout
         while not self.closed:
@@ -62,7 +62,7 @@ class Hub:
         return None
 
     async def newer_for(self, request: Request, after: int, timeout: float) -> Seen | None:
-        """The same for a visitor, who may go away meanwhile."""
+        """The same for a visitor, who may leave meanwhile."""
         waiting, gone = asyncio.ensure_future(self.newer(after, timeout)), asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +72,7 @@ class Hub:
             gone.cancel()
 
     async def jpeg(self, seen: Seen) -> bytes:
-        """The frame as it came, if it came as a JPEG; otherwise encoded, once for all who ask."""
+        """The frame's JPEG as received; other frames are encoded once for all who ask."""
         if seen.shot.jpeg.startswith(JPEG):
             return seen.shot.jpeg
         async with self._encoding:
@@ -81,7 +81,7 @@ class Hub:
             return self._encoded[1]
 
     async def work(self, job: Callable[[], Any]) -> Any:
-        """Do it beside the server's own thread."""
+        """The job's result; the job runs outside the server's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._encoder, job)
 
 
@@ -91,7 +91,7 @@ async def _gone(request: Request) -> None:
 
 
 def chosen(seen: Seen, threshold: float) -> dict[str, Any]:
-    """A frame's data with what is at least so sure."""
+    """A frame's data, with the detections that reach the threshold."""
     data = seen.as_data()
     data["detections"] = [each.as_data() for each in seen.detections if each.score >= threshold]
     return data

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, in a registry of their own."""
+"""Metrics for Prometheus, in their own registry."""
 
 from collections.abc import Iterator
 
@@ -16,13 +16,13 @@ SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
 PARTS = {
     "decode": "decoding and preparing a frame",
     "inference": "the network",
-    "latency": "from a frame's coming to its detections",
+    "latency": "from a frame's arrival to its detections",
 }
 METHODS = ("GET", "HEAD", "POST")
 
 
 class Metrics:
-    """What is counted here, and what is read from the loop when somebody asks."""
+    """The server's own counters, and figures that are read from the loop at each request."""
 
     def __init__(self, pipeline: Pipeline, model: str, paths: set[str]) -> None:
         self._paths = paths
@@ -62,9 +62,9 @@ class _Loop(Collector):
         yield InfoMetricFamily("litekiln", "What runs here", {"model": self._model, "source": pipeline.source.name})
         yield CounterMetricFamily("litekiln_frames_captured", "Frames that came from the source", counters.captured)
         yield CounterMetricFamily("litekiln_frames_looked_at", "Frames that the network looked at", counters.looked_at)
-        yield CounterMetricFamily("litekiln_frames_dropped", "Frames that a newer one took the place of", pipeline.dropped)
+        yield CounterMetricFamily("litekiln_frames_dropped", "Frames that a newer one replaced", pipeline.dropped)
         yield CounterMetricFamily("litekiln_frames_damaged", "Frames that could not be decoded", counters.damaged)
-        yield CounterMetricFamily("litekiln_source_lost", "Times that the source went away", counters.lost)
+        yield CounterMetricFamily("litekiln_source_lost", "Times that the source was lost", counters.lost)
         yield GaugeMetricFamily("litekiln_frames_per_second", "Frames looked at in a second", pipeline.rate.value)
         yield GaugeMetricFamily("litekiln_captured_per_second", "Frames captured in a second", pipeline.captured_rate.value)
         yield GaugeMetricFamily(

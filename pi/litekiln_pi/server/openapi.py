@@ -5,7 +5,7 @@ from typing import Any
 THRESHOLD = {
     "name": "threshold",
     "in": "query",
-    "description": "leave out what is less sure",
+    "description": "leave out detections with lower scores",
     "schema": {"type": "number", "minimum": 0, "maximum": 1},
 }
 Schema = dict[str, Any]  # of JSON Schema
@@ -28,24 +28,24 @@ def _content(**kinds: Schema) -> dict[str, Any]:
 
 
 def _answers(description: str, content: dict[str, Any] | None = None, **refused: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"200": {"description": description, **({"content": content} if content else {})}}
+    answers: dict[str, Any] = {"200": {"description": description, **({"content": content} if content else {})}}
     for status, why in refused.items():
         code = status.removeprefix("s")
-        told[code] = {"description": why} if code == "204" else {"description": why, "content": _content(json=ERROR)}
-    return told
+        answers[code] = {"description": why} if code == "204" else {"description": why, "content": _content(json=ERROR)}
+    return answers
 
 
 BINARY = {"type": "string", "contentEncoding": "binary"}
-BUSY = "too much at once: Retry-After says when to come again"
+BUSY = "too many requests at once: Retry-After says when to retry"
 FRAME_HEADER = {"X-Litekiln-Frame": {"description": "the frame's data and detections, as JSON", "schema": {"type": "string"}}}
 
 _frame = {
     "summary": "The newest frame as JPEG, with its own detections in a header; waits for one that is newer than `after`",
     "parameters": [
-        {"name": "after", "in": "query", "description": "the frame that is known", "schema": {"type": "integer"}},
+        {"name": "after", "in": "query", "description": "the number of the frame that you have", "schema": {"type": "integer"}},
         THRESHOLD,
     ],
-    "responses": _answers("a frame", _content(jpeg=BINARY), s204="no newer frame came in time", s503=BUSY),
+    "responses": _answers("a frame", _content(jpeg=BINARY), s204="no newer frame in time", s503=BUSY),
 }
 _frame["responses"]["200"]["headers"] = FRAME_HEADER  # type: ignore[index]
 
@@ -55,13 +55,13 @@ PATHS: dict[str, Any] = {
         "get": {
             "summary": "The page's files",
             "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
-            "responses": _answers("a file", s404="there is none of this name"),
+            "responses": _answers("a file", s404="no file has this name"),
         }
     },
     "/api/frame": {"get": _frame},
     "/api/detections": {
         "get": {
-            "summary": "The newest frame's detections; with `Accept: text/event-stream` of each frame from now on, the newest wins",
+            "summary": "The newest frame's detections; with `Accept: text/event-stream` those of each new frame; the newest wins",
             "parameters": [THRESHOLD],
             "responses": _answers(
                 "detections", _content(json=_schema("Seen"), events={"type": "string"}), s503="no frame yet, or too many streams"
@@ -70,31 +70,31 @@ PATHS: dict[str, Any] = {
     },
     "/api/detect": {
         "post": {
-            "summary": "What is in a picture: as JSON, or drawn into it with `as=jpeg` or `Accept: image/jpeg`",
+            "summary": "The detections in a picture: as JSON, or drawn into it with `as=jpeg` or `Accept: image/jpeg`",
             "parameters": [THRESHOLD, {"name": "as", "in": "query", "schema": {"enum": ["json", "jpeg"]}}],
             "requestBody": {"required": True, "content": {"image/*": {"schema": BINARY}}},
             "responses": _answers(
-                "what was found",
+                "the detections",
                 _content(json=_schema("Picture"), jpeg=BINARY),
                 s400="damaged or empty",
-                s408="it came too slowly",
+                s408="the picture arrived too slowly",
                 s413="too many bytes or pixels",
-                s415="not a picture that can be looked at: another form, an animation, 16 bits a channel, CMYK",
+                s415="not a picture that can be decoded: another format, an animation, 16 bits per channel, CMYK",
                 s503=BUSY,
             ),
         }
     },
     "/api/state": {
-        "get": {"summary": "How the loop is doing", "responses": _answers("the state", _content(json=_schema("State")))},
+        "get": {"summary": "The loop's state", "responses": _answers("the state", _content(json=_schema("State")))},
         "post": {
-            "summary": "Pause the loop, or let it go on",
+            "summary": "Pause or resume the loop",
             "requestBody": {"required": True, "content": _content(json=_schema("Change"))},
-            "responses": _answers("the state", _content(json=_schema("State")), s400="not understood", s415="not JSON"),
+            "responses": _answers("the state", _content(json=_schema("State")), s400="not a valid change", s415="not JSON"),
         },
     },
     "/api/snapshot": {
         "post": {
-            "summary": "The newest frame with boxes and names, to download; kept on disk too where a folder for it was given",
+            "summary": "The newest frame with boxes and names, to download; also kept on disk if the server has a folder for it",
             "parameters": [
                 THRESHOLD,
                 {
@@ -111,19 +111,19 @@ PATHS: dict[str, Any] = {
     },
     "/api/info": {
         "get": {
-            "summary": "The model, its contract, where it comes from",
-            "responses": _answers("it", _content(json={"type": "object"})),
+            "summary": "The model, its contract and its source",
+            "responses": _answers("the model", _content(json={"type": "object"})),
         }
     },
     "/healthz": {
         "get": {
-            "summary": "Whether all parts run; a camera that is waited for is told, and is no illness. Needs no token",
+            "summary": "Whether all parts run; a missing camera is reported, but is not a failure. Needs no token",
             "security": [],
             "responses": _answers("all run", _content(json=_schema("Health")), s503="a part has failed"),
         }
     },
-    "/metrics": {"get": {"summary": "Figures for Prometheus", "responses": _answers("figures", _content(text={"type": "string"}))}},
-    "/openapi.json": {"get": {"summary": "This description", "responses": _answers("it", _content(json={"type": "object"}))}},
+    "/metrics": {"get": {"summary": "Metrics for Prometheus", "responses": _answers("metrics", _content(text={"type": "string"}))}},
+    "/openapi.json": {"get": {"summary": "This description", "responses": _answers("OpenAPI", _content(json={"type": "object"}))}},
 }
 
 

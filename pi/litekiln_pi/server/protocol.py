@@ -1,7 +1,7 @@
-"""HTTP with bounds that uvicorn's own protocol doesn't have: how many connections, and how long one may take to ask and to read.
+"""HTTP with limits that uvicorn's own protocol lacks: on the number of connections, and on the time to send a request and to read.
 
-Whoever is refused while still sending is read from (and not listened to) for a moment: a socket that is closed with something
-unread resets the connection, and the reason would be lost on its way.
+When a visitor is refused while still sending, its data is read and discarded for a moment: a socket that is closed with unread
+data resets the connection, and the reason would be lost.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from litekiln_pi.server.settings import Limits
 
 LINGER_SECONDS = 2.0
 MOST_LINGERING = 256
-SEND_BUFFER = 128 * 1024  # of the kernel, for each connection: what is older than this is no news
+SEND_BUFFER = 128 * 1024  # of the kernel, for each connection: with more, frames in it would be old
 NO_LONGER = struct.pack("ii", 1, 0)
 SLOWEST = 16 * 1024  # bytes within Limits.stall_seconds
 RETRY_SECONDS = 5
@@ -38,7 +38,7 @@ class BoundedProtocol(H11Protocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.transport = _GentleTransport(transport, self._close)  # type: ignore[assignment]
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        transport.set_write_buffer_limits(high=0)  # whatever can't be sent at once is waited for, and watched
+        transport.set_write_buffer_limits(high=0)  # pause_writing is called for all that can't be sent at once
         if len(self.connections) > self._most():
             self._refuse(503, "too many connections at the moment", RETRY_SECONDS)
         else:
@@ -69,7 +69,7 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, f"this is no HTTP request: {msg}")
+        self._refuse(400, f"this is not an HTTP request: {msg}")
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -102,10 +102,10 @@ class BoundedProtocol(H11Protocol):
 
     def _expect_head(self) -> None:
         seconds = self.limits.header_seconds
-        self._after("head", seconds, lambda: self._refuse(408, f"the request's head did not come within {seconds:g} s"))
+        self._after("head", seconds, lambda: self._refuse(408, f"the request's head did not arrive within {seconds:g} s"))
 
     def _watch(self) -> None:
-        """Who takes too little of what waits for it is let go."""
+        """Cut off a visitor who reads too slowly."""
         self._unsent = self._raw.get_write_buffer_size()
         self._after("stall", self.limits.stall_seconds, self._look_again)
 
@@ -113,7 +113,7 @@ class BoundedProtocol(H11Protocol):
         if self._raw.get_write_buffer_size() > max(0, self._unsent - SLOWEST):
             type(self).refused(0)
             gone = self._raw.get_extra_info("socket")
-            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LONGER)  # the kernel forgets what it has too
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LONGER)  # the kernel discards its buffer too
             self._raw.abort()
         else:
             self._watch()
@@ -126,14 +126,14 @@ class BoundedProtocol(H11Protocol):
         self._linger()
 
     def _close(self) -> None:
-        """What uvicorn does when it is done with a connection."""
+        """Called by uvicorn when it is done with a connection."""
         if self._sends_still and not self._ending and not self._raw.is_closing():
             self._linger()
         elif not self._ending:
             self._raw.close()
 
     def _linger(self) -> None:
-        """Say no more, and hear no more; then close."""
+        """Send no more and ignore what arrives; then close."""
         self._ending = True
         self._unset_keepalive_if_required()
         self._stop("head")
@@ -148,7 +148,7 @@ class BoundedProtocol(H11Protocol):
 
 
 class _GentleTransport:
-    """uvicorn's transport; how it is closed is decided by its protocol."""
+    """uvicorn's transport, which the protocol closes in its own way."""
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self._transport, self.close = transport, close
@@ -158,6 +158,6 @@ class _GentleTransport:
 
 
 def protocol(limits: Limits, refused: Callable[[int], None]) -> type[BoundedProtocol]:
-    """A protocol for one server. `refused` is told each connection's status, 0 for one that read too slowly."""
+    """A protocol for one server. `refused` gets the status of each refused connection, 0 for a slow reader."""
     values = {"limits": limits, "refused": staticmethod(refused), "lingering": set()}
     return type("Protocol", (BoundedProtocol,), values)

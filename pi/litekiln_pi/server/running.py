@@ -1,4 +1,4 @@
-"""Running the server until somebody ends it."""
+"""Run the server until it is stopped."""
 
 import asyncio
 import logging
@@ -20,13 +20,13 @@ from litekiln_pi.server.protocol import BoundedProtocol, protocol
 from litekiln_pi.server.settings import Settings
 
 BACKLOG = 256
-GRACE_SECONDS = 1  # for answers that are on their way when the end comes
+GRACE_SECONDS = 1  # for answers that are being sent at the end
 JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
-    """Start the loop, answer until SIGTERM or SIGINT, and stop the loop. It starts without a source too: the page says so."""
+    """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so."""
     listener = listen(settings)
     server = Server(create_app(pipeline, bundle, settings), settings)
     host, port = listener.getsockname()[:2]
@@ -44,12 +44,12 @@ def listen(settings: Settings) -> socket.socket:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        msg = f"nothing can listen on {settings.host}, port {settings.port}: {error.strerror}"
-        raise BadUse(msg, "another program may have the port: choose another one with --port, or an address with --host") from None
+        msg = f"can't listen on {settings.host}, port {settings.port}: {error.strerror}"
+        raise BadUse(msg, "another program may use the port: choose another one with --port, or an address with --host") from None
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which lets visitors go who would wait longer than we do, and gives control back after a signal."""
+    """uvicorn's server, but it cuts off visitors who wait at the end, and returns after a signal."""
 
     def __init__(self, app: App, settings: Settings) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
             lifespan="off",
             loop="asyncio",
             log_config=None,
-            access_log=False,  # addresses may have the token
+            access_log=False,  # addresses may contain the token
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
@@ -73,8 +73,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.hub.close()
-        self._app.hub.pipeline.stop()  # so that it ends while the last answers are sent
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whoever is cut off now is no failure
+        self._app.hub.pipeline.stop()  # it ends while the last answers are sent
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # cutting visitors off now is not an error
         await super().shutdown(sockets)
         for connection in [*self.server_state.connections, *self.protocol.lingering]:
             connection.transport.abort()
@@ -82,7 +82,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn's own raises the signal once more at the end, which would end the program before its caller can."""
+        """Unlike uvicorn's, this doesn't raise the signal again at the end: that would end the program before the caller can."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

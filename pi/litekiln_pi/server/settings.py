@@ -1,4 +1,4 @@
-"""What a server is started with."""
+"""The server's settings."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,26 +6,26 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of this machine visitors get; what is beyond is refused, with a reason and with when to come again."""
+    """How much of this machine visitors may use; more is refused, with a reason and the time to retry."""
 
     connections: int = 64
-    reserved: int = 4  # more of them for this machine itself, so that the health check comes through a crowd
+    reserved: int = 4  # more of them for this machine itself, so that the health check always gets through
     requests: int = 32  # answered at a time, waiting ones included
-    streams: int = 16  # of them, how many may be event streams
-    pictures: int = 4  # of them, how many may be pictures on their way in, waiting, or looked at: each has up to 16 MB
+    streams: int = 16  # how many of the requests may be event streams
+    pictures: int = 4  # how many of the requests may send pictures: each is up to 16 MB
     header_seconds: float = 10.0  # for a request's head
     body_seconds: float = 30.0  # for its body
-    stall_seconds: float = 10.0  # in which a visitor takes at least 16 kB of what waits for it
+    stall_seconds: float = 10.0  # in which a visitor must read at least 16 kB of its answer
     keep_alive_seconds: int = 5  # between two requests
     poll_seconds: float = 10.0  # how long a request for the next frame waits
-    comment_seconds: float = 10.0  # after which a silent event stream says that it lives
+    comment_seconds: float = 10.0  # after which a silent event stream sends a comment
 
 
 @dataclass(frozen=True)
 class Settings:
-    host: str = "0.0.0.0"  # noqa: S104 - in a container: what is published decides who comes
+    host: str = "0.0.0.0"  # noqa: S104 - a container's published ports decide who can connect
     port: int = 8080
-    token: str = ""  # needed for everything but the health check, when there is one
-    threshold: float = 0.4  # of scores, where a request doesn't say another
-    snapshots: Path | None = None  # where snapshots are kept, beside being sent
+    token: str = ""  # if set, needed for everything but the health check
+    threshold: float = 0.4  # lowest score, unless a request gives another
+    snapshots: Path | None = None  # where snapshots are kept, besides being sent
     limits: Limits = field(default_factory=Limits)

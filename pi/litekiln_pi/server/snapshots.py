@@ -1,4 +1,4 @@
-"""A frame to keep: as a picture with boxes, and its data beside it. Both are there, or neither."""
+"""Keep a frame: its picture with boxes and its data, both or neither."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from litekiln_pi.frames import Seen
 from litekiln_pi.server.answers import Refused, as_json
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-# What is left to the Pi itself: a card that is full stops more than snapshots, and every visitor may take them.
+# Space that is left to the Pi: a full card stops more than snapshots, and every visitor may take them.
 LEFT_FREE, LEFT_FREE_SHARE = 200_000_000, 0.05  # bytes, or this share of a small disk
 
 
@@ -26,7 +26,7 @@ def drawn(seen: Seen) -> bytes:
 
 
 def keep(folder: Path, seen: Seen, jpeg: bytes) -> None:
-    """Write both files. Refused when the disk says no, or is nearly full; then nothing of them is left."""
+    """Write both files. Refused when the disk is nearly full or can't be written; then neither file is left."""
     name = name_of(seen)
     written: list[tuple[Path, Path]] = []
     try:
@@ -59,5 +59,5 @@ def _leave_room(folder: Path) -> None:
 
 def _refused(folder: Path, error: OSError) -> Refused:
     if error.errno in FULL:
-        return Refused(507, f"the disk with {folder} is full, or nearly: nothing was kept. Make room, or mount a larger one")
-    return Refused(500, f"nothing can be written to {folder}: {os.strerror(error.errno or 0)}. It has to be writable by this user")
+        return Refused(507, f"the disk with {folder} is full, or nearly: nothing was kept. Free some space, or mount a larger disk")
+    return Refused(500, f"can't write to {folder}: {os.strerror(error.errno or 0)}. This user must be able to write there")

@@ -1,4 +1,4 @@
-"""A visitor's own picture: taken in within bounds, looked at by a model of its own, so that the camera's loop goes on as before."""
+"""A visitor's own picture: received within limits and given to a second model, so that the camera's loop goes on."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ NICE = 10  # the camera goes first
 
 
 class Examiner:
-    """A thread with a model that is opened when the first picture comes. Whoever asks keeps the line short."""
+    """A thread with its own model, which is opened for the first picture. Its callers keep the queue short."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -40,7 +40,7 @@ class Examiner:
         return await asyncio.wrap_future(result)
 
     def _work(self) -> None:
-        with suppress(OSError):  # of this thread alone, as Linux has it
+        with suppress(OSError):  # on Linux it applies to this thread alone
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         model: Model | None = None
         while True:
@@ -52,7 +52,7 @@ class Examiner:
                 result.set_result(job(model))
             except BaseException as error:
                 result.set_exception(error)
-            del result, job  # a picture is not kept until the next one comes
+            del result, job  # frees the picture before the wait for the next
 
 
 class Uploads:
@@ -66,7 +66,7 @@ class Uploads:
         drawn = _wants_picture(request)
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("image/"):
-            raise Refused(415, f"{kind[:60] or 'no Content-Type'} is no picture: {KINDS}")
+            raise Refused(415, f"{kind[:60] or 'a body without Content-Type'} is not a picture: {KINDS}")
         with self._place():
             data = await body(request, MOST_BYTES, self._settings.limits.body_seconds)
             try:
@@ -95,18 +95,18 @@ def _wants_picture(request: Request) -> bool:
 
 
 def _examine(model: Model, data: bytes, threshold: float, drawn: bool) -> Response:
-    """In the thread of the examiner."""
+    """The answer; it runs in the examiner's thread."""
     seen, picture = stills.look_at(model, data, threshold)
-    told = seen.as_data()
-    del told["frame"]  # it is none
+    found = seen.as_data()
+    del found["frame"]  # an upload has no number
     if not drawn:
-        return answer(told)
+        return answer(found)
     jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
     return Response(jpeg, media_type="image/jpeg")
 
 
 async def body(request: Request, most: int, seconds: float) -> bytes:
-    """A request's body, when it is not too large and comes in time."""
+    """A request's body. Refused when it is too large or too slow."""
     limit = f"{most / 1e6:.0f} MB" if most >= 1_000_000 else f"{most} bytes"
     length = request.headers.get("content-length", "0")
     if len(length) > 15 or int(length) > most:  # h11 lets only digits through
@@ -130,4 +130,4 @@ async def _within(reading: Coroutine[Any, Any, bytes], seconds: float) -> bytes:
     try:
         return await asyncio.wait_for(reading, seconds)
     except asyncio.TimeoutError:
-        raise Refused(408, f"the body did not come within {seconds:g} s") from None
+        raise Refused(408, f"the body did not arrive within {seconds:g} s") from None

@@ -1,4 +1,4 @@
-"""Where frames come from. `open_source` takes what `--source` was given."""
+"""Sources of frames. `open_source` opens what `--source` names."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ DEVICE = re.compile(r"/dev/(video\d|v4l/)")
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 SIDES, MOST_FPS = (16, 8192), 1000
 POSSIBLE = (
-    "possible are: /dev/video0 (a camera), rtsp://… and http://… (MJPEG), a picture, an .mjpeg file or a folder of pictures, "
+    "it can be: /dev/video0 (a camera), rtsp://… and http://… (MJPEG), a picture, an .mjpeg file or a folder of pictures, "
     "- (MJPEG on standard input), test (a moving test picture)"
 )
 
@@ -20,13 +20,12 @@ POSSIBLE = (
 class Source(Protocol):
     """Something that gives frames.
 
-    `shots()` opens it and gives frames until it ends. When it isn't there, or goes away, it raises SourceLost with a text that says
-    what is missing; a live source is asked again a second later. `stop()` may come from another thread and ends a wait
-    within a second.
+    `shots()` opens it and gives frames until it ends. When the source is missing or lost, it raises SourceLost, whose text says
+    what is missing; a live source is retried a second later. Another thread may call `stop()`, which ends a wait within a second.
     """
 
     name: str
-    live: bool  # frames come whether they are looked at or not; of others, each is looked at
+    live: bool  # frames may be skipped; every frame of other sources is looked at
 
     def shots(self) -> Iterator[Shot]: ...
 
@@ -34,18 +33,18 @@ class Source(Protocol):
 
 
 def open_source(spec: str, *, width: int = 640, height: int = 480, fps: float = 0, stdin: BinaryIO | None = None) -> Source:
-    """The source that is meant. Size and frames a second are wishes, for cameras and the test picture; 0 leaves it to the camera.
+    """The source that `spec` names. Size and frame rate are wishes to cameras and the test picture; rate 0 leaves it to the camera.
 
-    BadUse when it can't be meant; what may come later (a camera that is not plugged in) is found out by `shots()`.
-    Each module is imported when it is needed: a camera's start need not read how RTSP is spoken.
+    BadUse when `spec` is invalid. `shots()` notices what may still appear, such as a camera that is not plugged in.
+    Each module is imported when it is needed: a USB camera starts without loading RTSP.
     """
     if not spec:
         raise BadUse("--source is empty", POSSIBLE)
     if not (min(SIDES) <= width <= max(SIDES) and min(SIDES) <= height <= max(SIDES)):
-        msg = f"--width {width} --height {height}: each side has to have {min(SIDES)} to {max(SIDES)} pixels"
-        raise BadUse(msg, "cameras take the nearest size that they have; 640 and 480 are what most models gain from")
+        msg = f"--width {width} --height {height}: each side must be {min(SIDES)} to {max(SIDES)} pixels"
+        raise BadUse(msg, "cameras use the nearest size that they have; 640 and 480 are enough for most models")
     if not 0 <= fps <= MOST_FPS:
-        raise BadUse(f"--fps {fps}: it has to be between 0 and {MOST_FPS}", "0 leaves it to the camera")
+        raise BadUse(f"--fps {fps}: it must be between 0 and {MOST_FPS}", "0 leaves it to the camera")
     if spec == "-":
         from litekiln_pi.sources.standard_input import StandardInput
 
@@ -78,4 +77,4 @@ def _of_network(scheme: str, spec: str) -> Source:
         from litekiln_pi.sources.http import HttpCamera
 
         return HttpCamera(spec)
-    raise BadUse(f"--source {scheme}://…: {scheme} is not spoken here", POSSIBLE)
+    raise BadUse(f"--source {scheme}://…: {scheme} is not supported", POSSIBLE)

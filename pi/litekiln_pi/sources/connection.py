@@ -1,4 +1,4 @@
-"""A connection to a camera in the network. Every wait has an end, and is ended by a stop within a second."""
+"""A connection to a network camera. Every wait has a deadline, and a stop ends it within a second."""
 
 import errno
 import io
@@ -13,9 +13,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from litekiln_pi.errors import BadUse, SourceLost
 
-SLICE = 0.2  # seconds between two looks whether to stop
+SLICE = 0.2  # seconds between two checks whether to stop
 CONNECT = 5.0  # seconds for a connection
-QUOTED = "it looks like http://NAME:PASSWORD@camera:8080/path; in name and password / is written %2F, @ %40, # %23, ? %3F, : %3A"
+QUOTED = (
+    "it looks like http://NAME:PASSWORD@camera:8080/path; "
+    "in name and password write / as %2F, @ as %40, # as %23, ? as %3F, : as %3A"
+)
 PORTS = {"http": 80, "https": 443, "rtsp": 554}
 
 
@@ -24,7 +27,7 @@ class Stopped(Exception):
 
 
 class Address(NamedTuple):
-    """Where a camera is. The name and password are in no text that is shown."""
+    """A camera's address. No text that is shown contains the name or password."""
 
     scheme: str
     host: str
@@ -35,44 +38,44 @@ class Address(NamedTuple):
 
     @property
     def site(self) -> str:
-        """The host and port as headers have them."""
+        """The host and port, as headers write them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """Without name and password, for requests."""
+        """The URL without name and password, for requests."""
         return f"{self.scheme}://{self.site}{self.path}"
 
     @property
     def shown(self) -> str:
-        """Without the query too: some cameras take their password there."""
+        """The URL without the query too: some cameras take their password there."""
         return self.url.partition("?")[0]
 
 
 def address_of(url: str) -> Address:
-    """The parts of a URL. BadUse when it is none."""
+    """The parts of a URL. BadUse when it is invalid."""
     try:
         parts: SplitResult = urlsplit(url)
         port, host = parts.port, (parts.hostname or "").encode("idna").decode()
-    except ValueError:  # its text may hold a part of the password
-        raise BadUse("--source: that address can't be read", QUOTED) from None
+    except ValueError:  # its text may contain a part of the password
+        raise BadUse("--source: that address is invalid", QUOTED) from None
     if "@" in parts.path + parts.query + parts.fragment and not parts.username:
-        raise BadUse("--source: an @ stands behind that address's host", QUOTED)
+        raise BadUse("--source: that address has an @ after its host", QUOTED)
     if not host:
-        raise BadUse(f"--source: no host in that {parts.scheme} address", f"it looks like {parts.scheme}://camera/path")
+        raise BadUse(f"--source: that {parts.scheme} address has no host", f"it looks like {parts.scheme}://camera/path")
     path = _quoted(parts.path) + (f"?{_quoted(parts.query)}" if parts.query else "")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     return Address(parts.scheme, host, port or PORTS[parts.scheme], path, user, password)
 
 
 def _quoted(text: str) -> str:
-    """What was written with spaces or umlauts, as requests have it; what is quoted already stays so."""
+    """The text with spaces and non-ASCII letters percent-encoded, as requests need it; the rest stays."""
     return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
 
 
 class Connection(io.RawIOBase):
-    """Bytes from and to a camera. Reading raises Stopped, or SourceLost when nothing came until the deadline."""
+    """Bytes from and to a camera. Reading raises Stopped, or SourceLost when nothing arrives before the deadline."""
 
     def __init__(self, address: Address, stopping: threading.Event) -> None:
         super().__init__()
@@ -90,7 +93,7 @@ class Connection(io.RawIOBase):
             raise
 
     def expect(self, seconds: float, otherwise: str) -> None:
-        """From now on, there are so many seconds; then it is lost because of `otherwise`."""
+        """Set a deadline in `seconds`. After it the source is lost, with `otherwise` as the reason."""
         self._deadline, self._otherwise = time.monotonic() + seconds, f"{otherwise} within {seconds:.0f} seconds"
 
     def lost(self, why: str) -> SourceLost:
@@ -114,7 +117,7 @@ class Connection(io.RawIOBase):
         super().close()
 
     def _patiently(self, call: Callable[..., int], argument: Any) -> int:
-        """In slices of time, since nothing else lets another thread end a wait."""
+        """The call's result. It waits in short slices, so that another thread can end the wait."""
         while True:
             try:
                 self._check_time()
@@ -125,7 +128,7 @@ class Connection(io.RawIOBase):
             except ssl.SSLCertVerificationError as error:
                 raise self.lost(_untrusted(error)) from None
             except ssl.SSLError:
-                raise self.lost(f"what answers on port {self._address.port} doesn't speak https: try http") from None
+                raise self.lost(f"port {self._address.port} doesn't answer in https: try http") from None
             except OSError as error:
                 raise self.lost(f"the connection broke: {error.strerror or error}") from None
 
@@ -165,7 +168,7 @@ class Connection(io.RawIOBase):
         return "the camera can't be reached: is it on, and in the same network?"
 
     def _places(self) -> list[Any]:
-        """Asked in a thread of its own: a name server that is silent can't be interrupted."""
+        """The host's addresses. A thread asks for them, since a silent name server can't be interrupted."""
         found: list[Any] = []
 
         def ask() -> None:
@@ -178,7 +181,7 @@ class Connection(io.RawIOBase):
         thread.start()
         self._wait(lambda: thread.join(SLICE) or found)  # type: ignore[func-returns-value]
         if isinstance(found[0], Exception):
-            raise self.lost(f"no host is known by the name {self._address.host}: its address in numbers always works")
+            raise self.lost(f"the host name {self._address.host} is unknown: use the camera's IP address, which always works")
         return list(found[0])
 
     def _encrypt(self) -> None:
@@ -190,4 +193,4 @@ class Connection(io.RawIOBase):
 
 def _untrusted(error: ssl.SSLCertVerificationError) -> str:
     why = f"its certificate is not trusted ({error.verify_message})"
-    return f"{why}: mount the one that signed it and name it in SSL_CERT_FILE, or use http in a network of your own"
+    return f"{why}: mount the certificate that signed it and name it in SSL_CERT_FILE, or use http in your own network"

@@ -1,4 +1,4 @@
-"""Files: a picture, a folder of pictures, or frames one behind the other in an .mjpeg file. Each is looked at, once."""
+"""Files: a picture, a folder of pictures, or an .mjpeg file of frames one after another. Each is looked at once."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CHUNK = 1 << 16
 
 
 class Files:
-    """Pictures, in order. One that can't be read is told and passed over."""
+    """Pictures, in order. One that can't be read is reported and skipped."""
 
     live = False
 
@@ -32,7 +32,7 @@ class Files:
             try:
                 size = path.stat().st_size
                 if size > MOST_BYTES:
-                    self._say(f"{path}: has {size / 1e6:.0f} MB, the limit is {MOST_BYTES / 1e6:.0f} MB")
+                    self._say(f"{path}: it is {size / 1e6:.0f} MB, the limit is {MOST_BYTES / 1e6:.0f} MB")
                     continue
                 content = path.read_bytes()
             except OSError as error:
@@ -64,46 +64,46 @@ class Clip:
         except OSError as error:
             self._say(f"{self.name}: can't be read: {error.strerror}")
         if stream.damaged or stream.unfinished:
-            self._say(f"{self.name}: {stream.damaged + stream.unfinished} damaged or cut frames were left out")
+            self._say(f"{self.name}: {stream.damaged + stream.unfinished} damaged or cut frames were skipped")
         if not number and not self._stopping.is_set():
-            self._say(f"{self.name}: no JPEG frame in it; `ffmpeg -i CLIP -f mjpeg clip.mjpeg` makes a file of frames")
+            self._say(f"{self.name}: it contains no JPEG frame; `ffmpeg -i CLIP -f mjpeg clip.mjpeg` makes a file of frames")
 
     def stop(self) -> None:
         self._stopping.set()
 
 
 def open_path(path: Path, *, say: Say = to_stderr) -> Files | Clip:
-    """What is at a path. BadUse when there is nothing to look at."""
+    """The source at a path. BadUse when there is nothing to look at."""
     try:
         if path.is_dir():
             return _folder(path, say)
         if not path.exists():
-            msg = f"no file or folder {path} in here"
-            raise BadUse(msg, f"in a container its folder has to be mounted: docker run -v {_mount(path)} …")
+            msg = f"there is no file or folder {path}"
+            raise BadUse(msg, f"in a container, mount its folder: docker run -v {_mount(path)} …")
         if not path.is_file():
-            raise BadUse(f"{path} is neither a file nor a folder", "a camera is /dev/video0; a stream of JPEGs is piped in with -")
+            raise BadUse(f"{path} is neither a file nor a folder", "a camera is /dev/video0; - reads a stream of JPEGs from a pipe")
         with path.open("rb"):
             pass
     except OSError as error:
         why = f"{path} can't be read: {error.strerror}"
-        raise BadUse(why, "in a container an ordinary user reads it: chmod a+r, or docker run --user") from None
+        raise BadUse(why, "a container reads it as an ordinary user: chmod a+r, or docker run --user") from None
     if path.suffix.lower() in STREAMS:
         return Clip(path, say=say)
     if path.suffix.lower() not in PICTURES:
         msg = f"{path} is neither a picture ({_list(PICTURES)}) nor a file of JPEG frames ({_list(STREAMS)})"
-        raise BadUse(msg, f"of a film, make one: ffmpeg -i {path.name} -f mjpeg {path.stem}.mjpeg")
+        raise BadUse(msg, f"convert a film: ffmpeg -i {path.name} -f mjpeg {path.stem}.mjpeg")
     return Files(str(path), [path], say=say)
 
 
 def _folder(path: Path, say: Say) -> Files:
     found = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES and each.is_file())
     if not found:
-        raise BadUse(f"no pictures ({_list(PICTURES)}) in the folder {path}", "folders inside it are not looked at")
+        raise BadUse(f"no pictures ({_list(PICTURES)}) in the folder {path}", "folders inside it are not searched")
     return Files(str(path), found, say=say)
 
 
 def _mount(path: Path) -> str:
-    """A relative path counts from /data, where the image's commands begin."""
+    """The value of `docker run -v` for a path. A relative path starts at /data, the image's working folder."""
     return f"/its/folder:{path.parent if path.suffix else path}" if path.is_absolute() else '"$PWD:/data"'
 
 

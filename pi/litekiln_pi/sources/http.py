@@ -24,7 +24,7 @@ USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | docker
 
 
 class HttpCamera:
-    """Live. A redirection is followed within HTTP; name and password go to the host that they were given for, and to no other."""
+    """A live HTTP camera. Redirects are followed within HTTP; name and password only go to the host that they were given for."""
 
     live = True
 
@@ -43,7 +43,7 @@ class HttpCamera:
         except Stopped:
             return
         except (HTTPException, ValueError) as error:
-            raise SourceLost(f"{self.name}: what answers doesn't speak HTTP: {type(error).__name__}") from None
+            raise SourceLost(f"{self.name}: its answer is not HTTP: {type(error).__name__}") from None
 
     def _frames(self, connection: Connection, response: HTTPResponse) -> Iterator[Shot]:
         kind = response.headers.get_content_type()
@@ -61,7 +61,7 @@ class HttpCamera:
                 connection.expect(PATIENCE, "no further frame")
 
     def _opened(self) -> "_Exchange":
-        """The answer that holds the stream. Each further request has a connection of its own."""
+        """The exchange whose answer is the stream. Each request has its own connection."""
         address, login, asked = self._address, Login(self._address.user, self._address.password), False
         for _ in range(MOST_REDIRECTS + 2):
             known = login if _may_know(self._address, address) else Login("", "")
@@ -82,26 +82,26 @@ class HttpCamera:
                 exchange.close()
                 raise
             exchange.close()
-        raise SourceLost(f"{self.name}: it sends from one address to the next without end")
+        raise SourceLost(f"{self.name}: it redirects without end")
 
     def _redirected(self, connection: Connection, address: Address, place: str) -> Address:
         target = urljoin(address.url, place)
         if not place or not target.lower().startswith(("http://", "https://")):
-            raise connection.lost("it redirects to what is no http or https address")
+            raise connection.lost("it redirects to an address that is neither http nor https")
         try:
             return address_of(target)
         except BadUse:
-            raise connection.lost("it redirects to an address that can't be read") from None
+            raise connection.lost("it redirects to an invalid address") from None
 
 
 def _may_know(given: Address, address: Address) -> bool:
-    """Whether this place is told the password: the one it was given for, and its encrypted self."""
+    """Whether this address gets the password: the one that it was given for, or the same host by https."""
     same = (given.scheme, given.host, given.port) == (address.scheme, address.host, address.port)
     return same or (given.host == address.host and (given.scheme, address.scheme) == ("http", "https"))
 
 
 class _Exchange:
-    """One request and the beginning of its answer."""
+    """A request and the start of its answer."""
 
     def __init__(self, address: Address, login: Login, stopping: threading.Event) -> None:
         self.connection = Connection(address, stopping)
@@ -133,12 +133,12 @@ class _Exchange:
 
 
 def _as_sent(header: str) -> str:
-    """http.client takes each byte for a character."""
+    """A header in UTF-8: http.client makes one character of each byte."""
     return header.encode("latin-1").decode("utf-8", BYTES)
 
 
 class _Readable:
-    """As much of a socket as an HTTPResponse wants."""
+    """The part of a socket that HTTPResponse uses."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -149,7 +149,7 @@ class _Readable:
 
 def _refusal(response: HTTPResponse, tried: bool) -> str:
     if response.status == 401:
-        return "it refuses that name and password" if tried else "it wants a name and password: http://NAME:PASSWORD@…"
+        return "it refuses that name and password" if tried else "it needs a name and password: http://NAME:PASSWORD@…"
     if response.status == 404:
         return "it has nothing at that path (404): the camera's manual names the path of its MJPEG stream"
     return f"it answers {response.status} {response.reason}"
@@ -159,7 +159,7 @@ def _no_stream(kind: str, url: str) -> str:
     if OTHER_VIDEO.search(kind):
         return f"it sends {kind}, not MJPEG: {USE_MJPEG.format(url=url)}"
     if kind.startswith("text/"):
-        return f"it sends a page ({kind}), not a stream: the address of the MJPEG stream itself is needed"
+        return f"it sends a page ({kind}), not a stream: give the address of the MJPEG stream itself"
     if kind.startswith("image/"):
-        return f"it sends a single picture ({kind}), not a stream: the address of the MJPEG stream is needed"
+        return f"it sends a single picture ({kind}), not a stream: give the address of the MJPEG stream"
     return ""

@@ -1,4 +1,4 @@
-"""The standard Huffman tables, for JPEGs that come without: many webcams and every RTP/JPEG stream leave them out.
+"""The standard Huffman tables, for JPEGs without tables: many webcams and every RTP/JPEG stream leave them out.
 
 They are those of the JPEG standard, annex K.3. A decoder for files refuses a picture without tables.
 """
@@ -53,7 +53,7 @@ STANDARD_TABLES = (
 
 
 def with_tables(jpeg: bytes) -> bytes:
-    """The same JPEG, with the standard tables before its first scan when it has none. What is no JPEG is given back as it is."""
+    """The same JPEG, with the standard tables before its first scan when it has none. Anything else is returned unchanged."""
     at = 2
     while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
         marker = jpeg[at + 1]

@@ -1,8 +1,8 @@
-"""JPEGs out of a stream of bytes: one behind the other, or with a multipart answer's headers between them.
+"""JPEGs from a stream of bytes: one after another, or with a multipart answer's headers between them.
 
-A JPEG says itself where it ends: its segments have lengths, and in its coded data every 0xFF that is no marker is followed by a 0.
-So neither a multipart boundary nor a Content-Length is needed (cameras get both wrong), and the end marker of a thumbnail inside
-a segment ends nothing. Each byte is passed once: what breaks a JPEG's rules drops that frame, and the search goes on behind it.
+A JPEG itself says where it ends: its segments have lengths, and in its coded data a 0 follows every 0xFF that is not a marker.
+So no multipart boundary and no Content-Length is needed (cameras get both wrong), and a thumbnail's end marker inside a segment
+ends nothing. Each byte is read once: a frame that breaks the rules is dropped, and the search goes on after the error.
 """
 
 import re
@@ -12,7 +12,7 @@ from litekiln_pi.saying import Say, to_stderr
 MOST_BYTES = 16 * 1024 * 1024  # of one frame; more is dropped, so that no stream fills the memory
 SOI, EOI, SOS, TEM = 0xD8, 0xD9, 0xDA, 0x01
 RESTARTS = range(0xD0, 0xD8)
-FIRST_MARKER = 0xC0  # below it nothing is in use but TEM
+FIRST_MARKER = 0xC0  # below it only TEM is in use
 START = b"\xff\xd8\xff"
 _NO_FILL = re.compile(rb"[^\xff]")
 _MARKER_IN_DATA = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -20,14 +20,14 @@ TOLD_EVERY = 100
 
 
 class JpegStream:
-    """Takes bytes as they come and gives whole JPEGs, byte for byte as they were. How the bytes were cut makes no difference."""
+    """Takes bytes in pieces of any size and gives whole JPEGs, unchanged."""
 
     def __init__(self, name: str = "", *, most_bytes: int = MOST_BYTES, say: Say = to_stderr) -> None:
         self.name, self.most_bytes, self._say = name, most_bytes, say
         self.damaged = self.too_large = 0
         self._buffer = bytearray()
-        self._start = -1  # of the frame in the buffer; -1 while one is looked for
-        self._at = 0  # looked at up to here
+        self._start = -1  # of the frame in the buffer; -1 during the search for one
+        self._at = 0  # read up to here
         self._in_data = self._has_data = False
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -44,16 +44,16 @@ class JpegStream:
 
     @property
     def held(self) -> int:
-        """Bytes that wait for the rest of their frame."""
+        """How many bytes wait for the rest of their frame."""
         return len(self._buffer)
 
     @property
     def unfinished(self) -> bool:
-        """Whether a frame has begun that has not ended."""
+        """Whether a frame has begun but not ended."""
         return self._start >= 0
 
     def _step(self, frames: list[bytes]) -> bool:
-        """Go on by one marker; False when that needs more bytes."""
+        """Read up to the next marker; False when that needs more bytes."""
         if self._start < 0:
             return self._seek()
         return self._pass_data() if self._in_data else self._pass_marker(frames)
@@ -75,7 +75,7 @@ class JpegStream:
         return self._start + self.most_bytes
 
     def _pass_data(self) -> bool:
-        """Coded data: up to the next marker that is no restart."""
+        """Skip coded data, up to the next marker that is not a restart."""
         end = min(len(self._buffer), self._limit)
         found = _MARKER_IN_DATA.search(self._buffer, self._at, end)
         if found:
@@ -111,7 +111,7 @@ class JpegStream:
         return True
 
     def _pass_fill(self) -> bool:
-        """Any number of 0xFF may stand before a marker."""
+        """Skip fill bytes: any number of 0xFF may stand before a marker."""
         end = min(len(self._buffer), self._limit)
         found = _NO_FILL.search(self._buffer, self._at, end)
         self._at = (found.start() if found else end) - 1
@@ -140,7 +140,7 @@ class JpegStream:
         self._start, self._at = -1, end
 
     def _give_up(self) -> bool:
-        """Look for the next frame from here on, not from its start again: that keeps the work in proportion to the bytes."""
+        """Drop the frame and search from here on, not from its start again: so no byte is read twice."""
         self._count_damaged()
         self._start = -1
         return True
@@ -157,6 +157,6 @@ class JpegStream:
 
 
 def whole(data: bytes) -> bytes | None:
-    """The one JPEG in a buffer, without what lies around it; None when there is none that is whole."""
+    """The JPEG in a buffer, without the bytes around it; None when no whole one is there."""
     frames = JpegStream(most_bytes=len(data) + 1).feed(data)
     return frames[0] if frames else None

@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Sequence
 
 _PAIR = re.compile(r'([a-zA-Z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-BYTES = "surrogateescape"  # a realm that is no UTF-8 is sent back, and counted in, as the bytes that came
+BYTES = "surrogateescape"  # a realm that is not UTF-8 is sent back and hashed as the bytes that arrived
 ALGORITHMS = {"": "md5", "MD5": "md5", "SHA-256": "sha256"}
 
 
 class Login:
-    """Answers for as many requests as there are with one challenge."""
+    """Answers one challenge, for any number of requests."""
 
     def __init__(self, user: str, password: str) -> None:
         self._user, self._password = user, password
@@ -24,20 +24,20 @@ class Login:
         return bool(self._user or self._password)
 
     def take(self, challenges: Sequence[str]) -> bool:
-        """Choose one that can be answered; digest before basic, which shows the password to who listens."""
+        """Whether one of the challenges can be answered: digest first, since basic shows the password to eavesdroppers."""
         for each in challenges:
             kind, _, rest = each.strip().partition(" ")
             if kind.lower() == "digest":
-                told = {name.lower(): quoted or plain for name, quoted, plain in _PAIR.findall(rest)}
-                offered = [part.strip() for part in told.get("qop", "auth").split(",")]
-                if told.get("algorithm", "").upper() in ALGORITHMS and "nonce" in told and "auth" in offered:
-                    self._digest, self._count = told, 0
+                fields = {name.lower(): quoted or plain for name, quoted, plain in _PAIR.findall(rest)}
+                offered = [part.strip() for part in fields.get("qop", "auth").split(",")]
+                if fields.get("algorithm", "").upper() in ALGORITHMS and "nonce" in fields and "auth" in offered:
+                    self._digest, self._count = fields, 0
                     return True
         self._basic = any(each.strip().lower().startswith("basic") for each in challenges)
         return self._basic
 
     def header(self, method: str, uri: str) -> str:
-        """What `Authorization` says; "" while nobody asked."""
+        """The value of `Authorization`; "" before a challenge."""
         if self._digest:
             return self._digest_answer(method, uri)
         if self._basic:

@@ -1,4 +1,4 @@
-"""A moving test picture: a circle, a square and a triangle wander over a textured ground, as the demo model learned them."""
+"""A moving test picture: a circle, a square and a triangle move over a textured background, as the demo model learned them."""
 
 import math
 import random
@@ -13,13 +13,13 @@ from litekiln_pi.frames import Shot
 RATE = 30  # a second
 COLOURS = {"circle": (214, 40, 57), "square": (30, 96, 200), "triangle": (250, 200, 30)}
 CORNERS = {"circle": 72, "square": 4, "triangle": 3}
-SIZE = 0.36  # a shape's radius, of the third of the picture that it keeps to
+SIZE = 0.36  # a shape's radius, as a share of its third of the picture
 ROUND = 12.0  # seconds until a shape is back where it was
 TURN = 20.0  # seconds for a whole turn
 
 
 class MovingPicture:
-    """Live: a frame that comes too late for its place in time is not drawn."""
+    """A live source: frames that would be late are not drawn."""
 
     name, live = "test picture", True
 
@@ -40,7 +40,7 @@ class MovingPicture:
         self._stopping.set()
 
     def draw(self, seconds: float) -> Image.Image:
-        """The picture at a time: always the same."""
+        """The picture at a time: the same on every call."""
         picture = self._ground.copy()
         canvas = ImageDraw.Draw(picture)
         for name, colour in COLOURS.items():
@@ -48,7 +48,7 @@ class MovingPicture:
         return picture
 
     def outline(self, name: str, seconds: float) -> list[tuple[float, float]]:
-        """The corners of a shape. The three keep to a third of the width each, so that none hides another."""
+        """The corners of a shape. Each shape stays in its own third of the width, so that none hides another."""
         place = list(COLOURS).index(name)
         radius = min(self.width / 3, self.height) * SIZE
         angle = 2 * math.pi * (seconds / ROUND + place / len(COLOURS))
@@ -61,7 +61,7 @@ class MovingPicture:
 
 
 def _ground(width: int, height: int) -> Image.Image:
-    """Soft patches of pale colours: the same on every machine."""
+    """The background: soft patches of pale colours, the same on every machine."""
     chance = random.Random(7)  # noqa: S311 - NumPy's is not in the image
     layers = []
     for cells in (4, 17):

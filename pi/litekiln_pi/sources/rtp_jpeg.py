@@ -1,4 +1,4 @@
-"""JPEGs out of RTP packets (RFC 2435): they travel without their headers, which are made anew from what the packets say."""
+"""JPEGs from RTP packets (RFC 2435): they are sent without their headers, which are rebuilt from the packets."""
 
 import struct
 from dataclasses import dataclass, field
@@ -50,9 +50,9 @@ _LUMA = (
 )
 _CHROMA_CORNER = {0: 17, 1: 18, 8: 18, 9: 21, 2: 24, 16: 24, 10: 26, 17: 26, 3: 47, 24: 47, 18: 56, 11: 66, 25: 66}
 _CHROMA = tuple(_CHROMA_CORNER.get(place, 99) for place in range(64))
-SAMPLING = {0: 0x21, 1: 0x22}  # of a type's luma: 4:2:2 and 4:2:0
+SAMPLING = {0: 0x21, 1: 0x22}  # of the luma, by type: 4:2:2 and 4:2:0
 RESTARTS = 64  # added to a type whose packets have a restart header
-IN_BAND = 128  # from this Q on, the tables come in the packets
+IN_BAND = 128  # from this Q on, the packets contain the tables
 
 
 class Damaged(Exception):
@@ -60,12 +60,12 @@ class Damaged(Exception):
 
 
 class TooLarge(Exception):
-    """A camera whose frames are larger than RTP/JPEG can say."""
+    """The camera's frames are larger than RTP/JPEG allows."""
 
 
 @dataclass
 class _Frame:
-    """A frame that comes in pieces."""
+    """A frame that arrives in pieces."""
 
     timestamp: int
     kind: int
@@ -77,17 +77,17 @@ class _Frame:
 
 
 class RtpJpeg:
-    """Takes packets in their order and gives whole JPEGs; a frame of which a packet is missing is dropped."""
+    """Takes packets in order and gives whole JPEGs; a frame with a missing packet is dropped."""
 
     def __init__(self, payload_type: int = 26) -> None:
         self._payload_type = payload_type
         self._frame: _Frame | None = None
         self._sequence = -1
-        self._known: dict[int, bytes] = {}  # tables by their Q, told once
+        self._known: dict[int, bytes] = {}  # tables by their Q, sent once
         self.damaged = 0
 
     def feed(self, packet: bytes) -> bytes | None:
-        """The frame that this packet completes. TooLarge tells what no later packet would better."""
+        """The frame that this packet completes. TooLarge when no later packet can help."""
         try:
             return self._take(packet)
         except (Damaged, struct.error, IndexError):
@@ -139,7 +139,7 @@ class RtpJpeg:
             return _segment_of_tables(0, scaled(_LUMA, quality) + scaled(_CHROMA, quality)), at
         precision, length = struct.unpack_from(">xBH", payload, at)
         at += 4
-        if not length:  # told in an earlier frame
+        if not length:  # sent in an earlier frame
             if quality not in self._known or quality == 255:
                 raise Damaged
             return self._known[quality], at
@@ -150,7 +150,7 @@ class RtpJpeg:
 
 
 def _rtp(packet: bytes) -> tuple[bool, int, int, int, bytes]:
-    """Whether it ends a frame, its number, its time, its payload's type, and the payload."""
+    """Whether the packet ends a frame, its number, its time, its payload's type, and the payload."""
     first, second, sequence, timestamp = struct.unpack_from(">BBHI", packet)
     if first >> 6 != 2:
         raise Damaged
@@ -165,13 +165,13 @@ def _rtp(packet: bytes) -> tuple[bool, int, int, int, bytes]:
 
 
 def scaled(table: tuple[int, ...], quality: int) -> bytes:
-    """A table for a quality of 1 to 99, in the order that files have."""
+    """A table for a quality of 1 to 99, in the zigzag order of files."""
     factor = 5000 // quality if quality < 50 else 200 - 2 * quality
     return bytes(min(255, max(1, (table[place] * factor + 50) // 100)) for place in ZIGZAG)
 
 
 def _segment_of_tables(precision: int, values: bytes) -> bytes:
-    """One table for luma and one for both colours; where there is a single one, it serves for all."""
+    """The segments of one table for luma and one for both colours; a single table serves for all."""
     segments, at = b"", 0
     for place in (0, 1):
         size = 128 if precision >> place & 1 else 64

@@ -16,12 +16,12 @@ from litekiln_pi.sources.rtp_jpeg import RtpJpeg, TooLarge
 from litekiln_pi.sources.rtsp_messages import Answer, Messages, Packet
 
 PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
-SESSION_SECONDS = 60  # after which a camera forgets us, when it doesn't say
+SESSION_SECONDS = 60  # the session's timeout, if the camera doesn't name one
 NO_SUCH_SESSION, NOT_FOUND, UNSUPPORTED_TRANSPORT = 454, 404, 461
 _TIMEOUT = re.compile(r"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _CHANNELS = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.IGNORECASE)
 NOT_JPEG = (
-    "the camera sends {sent}, which takes a video decoder. Set this stream to MJPEG in the camera's own settings, or:\n"
+    "the camera sends {sent}, which needs a video decoder. Set this stream to MJPEG in the camera's own settings, or:\n"
     "  ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
 )
 
@@ -32,12 +32,12 @@ class _Playing(NamedTuple):
     payload_type: int
     channel: int
     url: str
-    keep_alive: str  # the method for it
+    keep_alive: str  # the method that keeps the session alive
     every: float  # seconds
 
 
 class RtspCamera:
-    """Live."""
+    """A live RTSP camera."""
 
     live = True
 
@@ -63,11 +63,11 @@ class RtspCamera:
         except Stopped:
             return
         except ValueError as error:  # a number of thousands of digits, which Python refuses to read
-            raise SourceLost(f"{self.name}: what answers doesn't speak RTSP: {type(error).__name__}") from None
+            raise SourceLost(f"{self.name}: its answer is not RTSP: {type(error).__name__}") from None
 
     def _play(self, connection: Connection, messages: Messages) -> _Playing:
         connection.expect(PATIENCE, "no answer")
-        methods = messages.ask("OPTIONS", self._address.url).header("public")  # some cameras refuse it and play all the same
+        methods = messages.ask("OPTIONS", self._address.url).header("public")  # some cameras refuse it but still play
         described = self._answered(connection, messages, "DESCRIBE", self._address.url, Accept="application/sdp")
         base = described.header("content-base") or described.header("content-location") or self._address.url
         streams = sdp.read(described.body)
@@ -99,7 +99,7 @@ class RtspCamera:
     def _refusal(self, answer: Answer, method: str) -> str:
         if answer.status == 401:
             known = self._address.user or self._address.password
-            return "it refuses that name and password" if known else "it wants a name and password: rtsp://NAME:PASSWORD@…"
+            return "it refuses that name and password" if known else "it needs a name and password: rtsp://NAME:PASSWORD@…"
         if answer.status == NOT_FOUND:
             return "it has nothing at that path (404): the camera's manual names the path of its MJPEG stream"
         if answer.status == UNSUPPORTED_TRANSPORT:
@@ -116,7 +116,7 @@ class RtspCamera:
                     jpeg = frames.feed(came.content)
                 except TooLarge:
                     raise connection.lost(
-                        "its frames are larger than JPEG over RTSP can be (2040): choose a smaller size"
+                        "its frames are larger than JPEG over RTSP allows (2040 pixels): choose a smaller size"
                     ) from None
                 if jpeg:
                     yield Shot(jpeg=jpeg)

@@ -1,4 +1,4 @@
-"""RTSP's requests and answers on one connection, between which the camera sends its packets."""
+"""RTSP requests and answers on one connection, with the camera's packets between them."""
 
 import io
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ LONGEST_LINE, MOST_LINES, LONGEST_BODY = 8192, 100, 1 << 18
 
 
 class Packet(NamedTuple):
-    """What came on a channel."""
+    """Data from one channel."""
 
     channel: int
     content: bytes
 
 
 class Answer(NamedTuple):
-    """An answer to a request. Headers by their names in small letters; of one that comes twice, all values."""
+    """An answer to a request. Header names are in lower case; a repeated header has all its values."""
 
     status: int
     reason: str
@@ -41,7 +41,7 @@ class Messages:
         self.session = ""
 
     def send(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> None:
-        """A request, whose answer is read later or never."""
+        """Send a request. Its answer is read later or never."""
         self._count += 1
         lines = [f"{method} {url} RTSP/1.0", f"CSeq: {self._count}", "User-Agent: litekiln"]
         if self.session:
@@ -53,7 +53,7 @@ class Messages:
         self._connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", BYTES))
 
     def ask(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """A request and its answer; with name and password where that is asked for. Packets meanwhile are passed over."""
+        """The answer to a request, with name and password if the camera asks for them. Packets meanwhile are skipped."""
         while True:
             self.send(method, url, headers)
             answer = self.next()
@@ -66,7 +66,7 @@ class Messages:
                 return answer
 
     def next(self) -> Packet | Answer:
-        """What comes next. A request of the camera's own is refused, as the protocol has it, and passed over."""
+        """The next packet or answer. A request by the camera is refused, as the protocol demands, and skipped."""
         while True:
             first = self._exactly(1)
             if first == b"$":
@@ -115,7 +115,7 @@ class Messages:
         raise self._lost("the camera ended the connection")
 
     def _no_rtsp(self) -> NoReturn:
-        raise self._lost("what answers doesn't speak RTSP: is the port right?")
+        raise self._lost("its answer is not RTSP: is the port right?")
 
     def _lost(self, why: str) -> SourceLost:
         return self._connection.lost(why)

@@ -1,4 +1,4 @@
-"""What a camera says of its streams (SDP), as far as a JPEG stream is looked for in it."""
+"""A camera's description of its streams (SDP), as far as it takes to find a JPEG stream."""
 
 import re
 from dataclasses import dataclass, field
@@ -29,19 +29,19 @@ class Video:
 
 @dataclass
 class Description:
-    """The whole: its video streams, and the address for all of them."""
+    """All video streams, and the address for all of them."""
 
     videos: list[Video] = field(default_factory=list)
     control: str = ""
 
     @property
     def encodings(self) -> str:
-        """What its video streams are coded in, for a person."""
+        """The encodings of its video streams, for people."""
         return " and ".join(dict.fromkeys(name for video in self.videos for name in video.names.values()))
 
 
 def read(text: str) -> Description:
-    """What can't be understood is passed over: cameras write much that no standard has."""
+    """The description in a text. Unknown lines are skipped: cameras write many that no standard has."""
     described, video, in_media = Description(), None, False
     for line in text.splitlines():
         kind, _, value = line.strip().partition("=")
@@ -62,7 +62,7 @@ def read(text: str) -> Description:
 
 
 def joined(base: str, control: str) -> str:
-    """The address that requests about a stream name."""
+    """The address for requests about a stream."""
     if control in ("", "*"):
         return base
     if control.lower().startswith(tuple(f"{scheme}://" for scheme in PORTS)):

@@ -1,4 +1,4 @@
-"""Frames from a pipe: what `rpicam-vid --codec mjpeg -o -` writes. Live; when the pipe ends, that is the end."""
+"""Frames from a pipe, as `rpicam-vid --codec mjpeg -o -` writes them. It is live, and ends with the pipe."""
 
 import os
 import select
@@ -14,17 +14,17 @@ from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
 
 CHUNK = 1 << 18
-SLICE = 0.2  # seconds between two looks whether to stop
-DOUBT = 4 * 1024 * 1024  # bytes without a frame after which it is said what is expected
+SLICE = 0.2  # seconds between two checks whether to stop
+DOUBT = 4 * 1024 * 1024  # bytes without a frame until a hint is printed
 PIPE = "rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -  (-i, without -t)"
 EXPECTED = (
-    "no JPEG frame on standard input{so_far}. Is it MJPEG? rpicam-vid writes H.264 unless told otherwise:\n"
+    "no JPEG frame on standard input{so_far}. Is it MJPEG? rpicam-vid writes H.264 by default:\n"
     "  rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
 )
 
 
 class StandardInput:
-    """JPEGs one behind the other, or a multipart body."""
+    """JPEGs one after another, or a multipart body."""
 
     name, live = "standard input", True
 
@@ -54,7 +54,7 @@ class StandardInput:
     def _chunks(self) -> Iterator[bytes]:
         try:
             number = self._file.fileno()
-        except OSError:  # no file of the system's: it never waits
+        except OSError:  # not a file of the system: reading never waits
             while not self._stopping.is_set() and (data := self._file.read(CHUNK)):
                 yield data
             return

@@ -1,6 +1,6 @@
-"""A camera that the kernel knows: /dev/video0 and its like, by V4L2. Its JPEGs when it has them, else YUYV.
+"""A V4L2 camera, such as /dev/video0. It gives JPEGs if it can, else YUYV.
 
-A USB camera's frames come as JPEG at every size, while YUYV fills the bus at 640x480; so JPEG is asked for first.
+A USB camera has JPEG at every size, while YUYV fills the bus at 640x480; so JPEG is tried first.
 """
 
 import ctypes
@@ -25,15 +25,15 @@ from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import whole
 
 BUFFERS = 4
-SLICE = 0.2  # seconds between two looks whether to stop
-PATIENCE = 10.0  # seconds without a frame after which the camera counts as lost: some take five for their first
-MOST_FORMATS = 64  # no driver has more; a broken one must not hold us
+SLICE = 0.2  # seconds between two checks whether to stop
+PATIENCE = 10.0  # seconds without a frame after which the camera counts as lost: some need five for their first
+MOST_FORMATS = 64  # no driver has more; a broken one must not loop forever
 WANTED = (abi.MJPG, abi.JPEG, abi.YUYV)
 TOLD_EVERY = 100
 
 
 class Kernel(Protocol):
-    """The calls that a camera needs; tests give others."""
+    """The system calls that a camera needs; tests replace them."""
 
     def open(self, path: str) -> int: ...
     def close(self, number: int) -> None: ...
@@ -43,7 +43,7 @@ class Kernel(Protocol):
 
 
 class System:
-    """The real ones."""
+    """The real system calls."""
 
     def open(self, path: str) -> int:
         return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -55,7 +55,7 @@ class System:
         while True:
             try:
                 fcntl.ioctl(number, request, argument, True)
-            except InterruptedError:  # a signal came; Python tries most calls again, not this one
+            except InterruptedError:  # by a signal; Python retries most calls, but not this one
                 continue
             return
 
@@ -69,7 +69,7 @@ class System:
 
 
 class Camera:
-    """Live. Size and frames a second are wishes: the driver takes the nearest that it has."""
+    """A live camera. Size and frame rate are wishes: the driver takes the nearest that it has."""
 
     live = True
 
@@ -87,7 +87,7 @@ class Camera:
         self._wish = width, height, fps
         self._stopping = threading.Event()
         self.damaged = 0
-        self.format = ""  # what the camera agreed to, as MJPG 640x480
+        self.format = ""  # what the camera agreed to, such as MJPG 640x480
 
     def stop(self) -> None:
         self._stopping.set()
@@ -120,7 +120,7 @@ class Camera:
                     continue
                 data = stream.take()
                 if data is None:
-                    self._stopping.wait(0.01)  # ready for an error that the driver doesn't tell: no reason to spin
+                    self._stopping.wait(0.01)  # ready with an error that the driver doesn't report: don't spin
                     continue
                 shot = self._shot(data, form)
                 if shot:
@@ -135,7 +135,7 @@ class Camera:
             self._kernel.ioctl(number, abi.VIDIOC_QUERYCAP, capability)
         except OSError as error:
             if error.errno in (errno.ENOTTY, errno.EINVAL):
-                raise SourceLost(f"{self.name} is no camera; {words.others(self.name)}") from None
+                raise SourceLost(f"{self.name} is not a camera; {words.others(self.name)}") from None
             raise
         why_not = words.no_camera(self.name, capability)
         if why_not:
@@ -182,7 +182,7 @@ class Camera:
                 raise
 
     def _shot(self, data: bytes, form: abi.PixelFormat) -> Shot | None:
-        """A frame; None when it is damaged or cut: some cameras' first ones are, and those of a bad cable."""
+        """A frame; None when it is damaged or cut, as some cameras' first frames are, and those of a bad cable."""
         if form.pixelformat == abi.YUYV:
             full = form.quantization == abi.QUANTIZATION_FULL_RANGE or (
                 not form.quantization and form.colorspace == abi.COLORSPACE_JPEG
@@ -201,7 +201,7 @@ class Camera:
 
 
 class _Stream:
-    """The buffers that driver and program hand each other."""
+    """The buffers that driver and program share."""
 
     def __init__(self, kernel: Kernel, number: int) -> None:
         self._kernel, self._number, self._maps = kernel, number, list[Any]()
@@ -218,7 +218,7 @@ class _Stream:
             self._maps.append(self._kernel.mmap(self._number, buffer.length, buffer.m.offset))
         for index in range(request.count):
             self._kernel.ioctl(self._number, abi.VIDIOC_QBUF, self._buffer(index))
-        self._started = True  # before it is: a start that fails half-way is ended too
+        self._started = True  # set first, so that a start that fails half-way is ended too
         self._kernel.ioctl(self._number, abi.VIDIOC_STREAMON, ctypes.c_int(abi.BUF_TYPE_VIDEO_CAPTURE))
 
     def take(self) -> bytes | None:
@@ -235,7 +235,7 @@ class _Stream:
         return data
 
     def end(self) -> None:
-        """Also of a camera that is gone: what fails then is no matter."""
+        """End the stream. Errors are ignored: the camera may be gone."""
         if self._started:
             with suppress(OSError):
                 self._kernel.ioctl(self._number, abi.VIDIOC_STREAMOFF, ctypes.c_int(abi.BUF_TYPE_VIDEO_CAPTURE))

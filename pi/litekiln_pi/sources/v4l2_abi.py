@@ -1,6 +1,6 @@
-"""What the kernel's header linux/videodev2.h says, as far as a camera needs it. The same on 64-bit ARM and x86-64.
+"""What a camera needs of the kernel's header linux/videodev2.h. It is the same on 64-bit ARM and x86-64.
 
-tests/pi/test_sources_v4l2_abi.py holds sizes, offsets and request numbers to those that a C compiler gives for that header.
+tests/pi/test_sources_v4l2_abi.py compares sizes, offsets and request numbers with those of a C compiler.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ CAP_VIDEO_CAPTURE, CAP_VIDEO_CAPTURE_MPLANE = 0x1, 0x1000
 CAP_VIDEO_OUTPUT = 0x2
 CAP_VIDEO_M2M, CAP_VIDEO_M2M_MPLANE = 0x8000, 0x4000
 CAP_META_CAPTURE, CAP_STREAMING = 0x800000, 0x4000000
-CAP_DEVICE_CAPS = 0x80000000  # device_caps tells this node's own; capabilities tells the whole device's
+CAP_DEVICE_CAPS = 0x80000000  # then device_caps is about this node, and capabilities about the whole device
 BUF_TYPE_VIDEO_CAPTURE, MEMORY_MMAP = 1, 1
 BUF_FLAG_ERROR = 0x40
 FIELD_ANY = 0
@@ -70,7 +70,7 @@ class PixelFormat(ctypes.Structure):
 
 
 class _FormatUnion(ctypes.Union):
-    # The pointer stands for v4l2_window's: it is what makes the union begin at a multiple of 8
+    # The pointer, as v4l2_window has one, aligns the union to 8 bytes
     _fields_ = (("pix", PixelFormat), ("raw_data", u8 * 200), ("aligned", ctypes.c_void_p))
 
 

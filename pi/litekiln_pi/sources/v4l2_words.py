@@ -1,4 +1,4 @@
-"""What to say when a camera can't be had: what is missing, and what `docker run` has to be given."""
+"""Messages for a camera that can't be used: what is missing, and which option `docker run` needs."""
 
 import errno
 import os
@@ -6,33 +6,33 @@ from pathlib import Path
 
 from litekiln_pi.sources import v4l2_abi as abi
 
-CSI = "a camera on the ribbon cable comes by rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
-NO_CAMERAS = ("bcm2835-isp", "pispbe")  # the Pi's picture processors: they look like cameras and give nothing by themselves
+CSI = "for a camera on the ribbon cable use: rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
+NO_CAMERAS = ("bcm2835-isp", "pispbe")  # the Pi's picture processors: they look like cameras, but give no pictures by themselves
 
 
 def others(device: str, folder: Path = Path("/dev")) -> str:
-    """The cameras' nodes that are here."""
+    """A text that names the other video devices."""
     found = sorted((str(path) for path in folder.glob("video*") if str(path) != device), key=lambda name: (len(name), name))
-    return f"in here there is {', '.join(found)}" if found else "no other /dev/video* is in here"
+    return f"other devices here: {', '.join(found)}" if found else "there is no other /dev/video*"
 
 
 def cannot_open(device: str, error: OSError, folder: Path = Path("/dev")) -> str:
     if error.errno == errno.ENOENT:
         return (
-            f"no {device} in here: start the container with --device {device} "
-            f"(on the Pi, `v4l2-ctl --list-devices` or `ls /dev/video*` shows what there is); {others(device, folder)}"
+            f"there is no {device} here: start the container with --device {device} "
+            f"(on the Pi, `v4l2-ctl --list-devices` or `ls /dev/video*` shows all devices); {others(device, folder)}"
         )
     if error.errno == errno.EACCES:
         return f"{device} may not be read by user {os.getuid()}: start the container with --group-add video"
     if error.errno == errno.EPERM:
         return f"the container may not use {device}, though it sees it: start it with --device {device}"
     if error.errno in (errno.ENODEV, errno.ENXIO):
-        return f"{device} is there, but no camera is behind it: it was unplugged, or plugged in again under another number"
+        return f"{device} exists, but its camera doesn't: it was unplugged, or plugged in again under another number"
     return went_wrong(device, error)
 
 
 def went_wrong(device: str, error: OSError) -> str:
-    """A call to the driver failed, after the device was opened."""
+    """Why a call to the driver failed after the device was opened."""
     if error.errno == errno.EBUSY:
         return f"{device} is in use by another program: end it (on the Pi, `sudo fuser -v {device}` names it)"
     if error.errno == errno.ENOSPC:
@@ -40,26 +40,26 @@ def went_wrong(device: str, error: OSError) -> str:
     if error.errno in (errno.ENODEV, errno.ENXIO):
         return f"{device} was unplugged"
     if error.errno == errno.EPIPE:
-        return f"{device} belongs to a bare sensor that nobody has set up: {CSI}"
+        return f"{device} belongs to a bare sensor that is not set up: {CSI}"
     if error.errno == errno.EIO:
-        return f"{device} failed to give frames: the cable, the power supply or the camera"
+        return f"{device} failed to give frames: check the cable, the power supply and the camera"
     return f"{device}: {error.strerror or error}"
 
 
 def no_camera(device: str, capability: abi.Capability) -> str:
-    """Why a node is none to take frames from; "" when it is one."""
+    """Why a node can't give frames; "" when it can."""
     caps = capability.device_caps if capability.capabilities & abi.CAP_DEVICE_CAPS else capability.capabilities
     card = f"{device} ({text_of(capability.card)})"
     if caps & (abi.CAP_VIDEO_M2M | abi.CAP_VIDEO_M2M_MPLANE):
-        return f"{card} is no camera but a decoder or converter of the Pi; {others(device)}"
+        return f"{card} is not a camera, but a decoder or converter of the Pi; {others(device)}"
     if text_of(capability.driver) in NO_CAMERAS or text_of(capability.card).startswith(NO_CAMERAS):
-        return f"{card} is no camera but the Pi's picture processor; {CSI}"
+        return f"{card} is not a camera, but the Pi's picture processor; {CSI}"
     if not caps & abi.CAP_VIDEO_CAPTURE:
         if caps & abi.CAP_META_CAPTURE:
-            return f"{card} gives a camera's data, not its picture: take the number before it; {others(device)}"
+            return f"{card} gives a camera's data, not its picture: use the number before it; {others(device)}"
         if caps & abi.CAP_VIDEO_CAPTURE_MPLANE:
-            return f"{card} gives its pictures in several planes only, which no USB camera does; {CSI}"
-        return f"{card} is no camera: it takes no pictures; {others(device)}"
+            return f"{card} only gives pictures in several planes, which no USB camera does; {CSI}"
+        return f"{card} is not a camera: it takes no pictures; {others(device)}"
     if not caps & abi.CAP_STREAMING:
         return f"{card} can't stream"
     return ""
@@ -67,7 +67,7 @@ def no_camera(device: str, capability: abi.Capability) -> str:
 
 def no_format(device: str, offered: list[str]) -> str:
     given = f"{device} gives {', '.join(offered)}" if offered else f"{device} gives no format at all"
-    return f"{given}; MJPG or YUYV is needed. Raw formats are those of a bare sensor: {CSI}"
+    return f"{given}; MJPG or YUYV is needed. Raw formats come from a bare sensor: {CSI}"
 
 
 def text_of(letters: object) -> str:

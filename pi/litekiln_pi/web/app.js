@@ -14,7 +14,7 @@ const own = { shown: null, state: null, frames: [], hidden: new Set(), still: fa
 const least = () => Number(at("threshold").value);
 const wanted = (each) => each.score >= least() - 1e-9 && !own.hidden.has(each.name);
 
-// What is drawn
+// Drawing
 
 let due = false;
 function redraw() {
@@ -129,7 +129,7 @@ async function watch() {
   }
 }
 
-/** What the state means, in words. */
+/** Show the state in words. */
 function tell() {
   const { state, trouble, still } = own;
   const [kind, word] = trouble
@@ -148,13 +148,13 @@ function tell() {
   at("notice").hidden = !notice || still;
   if (!state) return;
   at("fps").textContent = trouble ? "–" : state.fps.toFixed(1);
-  at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second come, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
+  at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
-  at("pause").textContent = state.paused ? "Go on" : "Pause";
+  at("pause").textContent = state.paused ? "Resume" : "Pause";
   at("pause").setAttribute("aria-pressed", String(state.paused));
 }
 
-/** For a model that was not known yet: its name, its labels, its threshold. */
+/** Show a new model: its name, its labels, its threshold. */
 function begin(state) {
   at("model").textContent = state.model;
   document.title = `${state.model} · litekiln`;
@@ -195,7 +195,7 @@ function message(words, bad = false) {
   at("message").classList.toggle("bad", bad);
 }
 
-/** Do what a button says; while it is done the button rests, and what goes wrong is told. */
+/** Do a button's work; meanwhile the button is disabled. An error is shown. */
 async function doing(button, work) {
   button.disabled = true;
   message("");
@@ -263,7 +263,7 @@ at("file").addEventListener("change", () => {
   at("file").value = "";
 });
 
-let inside = 0; // entered elements: a drag leaves each one that it crosses
+let inside = 0; // entered elements: a drag enters and leaves each one that it crosses
 const hasFile = (event) => event.dataTransfer?.types.includes("Files");
 const dropping = (change) => {
   inside = change ? Math.max(0, inside + change) : 0;

@@ -1,12 +1,12 @@
 // A picture with boxes and names on a canvas, and the plot of how long frames took.
 
-// The same as in stills.py, so that a name has one colour everywhere.
+// The same as in stills.py: a name has one colour everywhere.
 export const COLOURS = ["#e6194b", "#2a7f3b", "#4363d8", "#c4550a", "#911eb4", "#00757a", "#8c5a1e", "#6b6b00", "#b0186f", "#3d5a80"];
 export const colourOf = (kind) => COLOURS[kind % COLOURS.length];
 export const percent = (score) => `${Math.round(score * 100)} %`;
 
 const FONT = '600 14px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
-const TAG = 22; // pixels of a name's height
+const TAG = 22; // the height of a name, in pixels
 
 /** Draw at the screen's own resolution. Boxes are in pixels of an original of width x height. */
 export function paint(canvas, bitmap, width, height, detections) {
@@ -44,7 +44,7 @@ function box(pen, { name, class: kind, score, box: sides }, fit, across) {
 export function plot(frames, parts, note) {
   const sorted = frames.map((each) => each.latency).sort((one, other) => one - other);
   const usual = sorted[Math.floor(sorted.length * 0.95)] ?? 0;
-  const most = Math.max(1, usual) * 1.5; // what took very much longer is cut off, so that the rest can be told apart
+  const most = Math.max(1, usual) * 1.5; // much longer times are cut off, so that the rest stays readable
   const height = (ms) => (40 - Math.min(1, ms / most) * 39).toFixed(2);
   const line = (name) => frames.map((each, place) => `${place ? "L" : "M"}${120.5 - frames.length + place} ${height(each[name])}`).join("");
   const latency = line("latency");

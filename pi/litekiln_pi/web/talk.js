@@ -1,4 +1,4 @@
-// What the page says to the server.
+// The page's requests to the server.
 
 export class Refusal extends Error {
   constructor(status, message) {
@@ -7,7 +7,7 @@ export class Refusal extends Error {
   }
 }
 
-/** An answer; a refusal becomes an error with the server's own words. */
+/** The server's answer. A refusal becomes an error with the server's reason. */
 export async function ask(path, options = {}, seconds = 30) {
   const answer = await fetch(path, { cache: "no-store", ...options, signal: AbortSignal.timeout(seconds * 1000) });
   if (answer.ok) return answer;
@@ -15,7 +15,7 @@ export async function ask(path, options = {}, seconds = 30) {
   try {
     message = (await answer.json()).error || message;
   } catch {
-    // no words: the status has to do
+    // without a reason, the status must do
   }
   throw new Refusal(answer.status, message);
 }
