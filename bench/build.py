@@ -1,12 +1,12 @@
-"""litekiln beside a script that does the same by hand: wall time of all variants, and the memory that calibration takes.
+"""Compare litekiln with a script that does the same by hand: wall time of all variants, and memory of the calibration.
 
     .litekiln/host/bin/python bench/build.py [--model shapes|fpnlite|all] [--pictures N] [--quick]
 
 Both sides start from the same export, run in the same toolchain and write the same seven variants. litekiln's side is what
-`inv build` does for its calibrate and convert steps, its own start included. The other is bench/by_hand.py: one process per
-variant, one after the other, in the same environment. Memory is RSS, read from /proc every 50 ms: of
-a process its peak (VmHWM), of several the highest sum, where a page that they share counts once for each. The table says whether a
-goal is met, and the exit code is 0 either way.
+`inv build` does for its calibrate and convert steps, including its own start. The other side is bench/by_hand.py: one process per
+variant, one after the other, in the same environment. Memory is RSS, read from /proc every 50 ms: for one process its peak (VmHWM),
+for several the highest sum, where a shared page counts once per process. The table says whether each goal is met; the exit code is
+0 either way.
 """
 
 import argparse
@@ -44,10 +44,10 @@ from litekiln.wording import size_text  # noqa: E402
 TOOLCHAIN = "tf2.13"
 VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int16x8")
 PICTURES, QUICK_PICTURES = 500, 100
-FEW, MANY_TIMES = 100, 10  # calibration with 1,000 pictures beside one with 100
+FEW, MANY_TIMES = 100, 10  # calibration with 1,000 pictures, compared with 100
 TIME_GOAL, MEMORY_GOAL, GROWTH_GOAL = 0.6, 0.3, 1.05
 SAMPLE_SECONDS = 0.05
-PATIENCE = 30  # seconds in which a process that is told to end cleans up
+PATIENCE = 30  # seconds that a process gets to clean up after SIGTERM
 RECIPE = f"""[source]
 kind = "tf2-detection"
 folder = "source"
@@ -69,7 +69,7 @@ file = "labels.txt"
 
 
 class Sampler:
-    """The memory of a process and all below it, while the `with` lasts."""
+    """Samples the memory of a process and all its descendants, inside the `with`."""
 
     def __init__(self, root: int) -> None:
         self.together = 0
@@ -89,7 +89,7 @@ class Sampler:
         self._thread.join()
 
     def alone(self, program: str) -> int:
-        """The peak of the process that ran a program."""
+        """The peak memory of the process that ran a program."""
         return max(peak for pid, peak in self._peaks.items() if program in self._commands[pid])
 
     def _watch(self) -> None:
@@ -97,7 +97,7 @@ class Sampler:
             self.together = max(self.together, sum(map(self._resident, self._tree())))
 
     def _tree(self) -> list[int]:
-        """Each process is asked for its parent once: asking all of them all the time would slow down what is measured."""
+        """The process ids. Each parent is read only once: reading all of them each time would disturb the measurement."""
         there = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - twenty times a second
         self._parents = {pid: self._parents.get(pid) or _parent(pid) for pid in there}
         found = [self._root]
@@ -112,7 +112,7 @@ class Sampler:
         except OSError:
             return 0
         sizes = {name: int(text.split()[0]) * 1024 for name, _, text in (line.partition(":") for line in lines) if name[:2] == "Vm"}
-        if command and "VmHWM" in sizes:  # what has ended and was not waited for yet has neither
+        if command and "VmHWM" in sizes:  # a zombie has neither
             self._peaks[pid], self._commands[pid] = max(self._peaks.get(pid, 0), sizes["VmHWM"]), command
         return sizes.get("VmRSS", 0)
 
@@ -126,7 +126,7 @@ def _parent(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Run:
-    """What one process and all below it took."""
+    """Time and memory of a process and all its descendants."""
 
     seconds: float
     processor: float
@@ -135,7 +135,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: two figures side by side, and the ratio that is wanted."""
+    """A line of the table: two figures, and the highest allowed ratio."""
 
     what: str
     litekiln: float
@@ -158,7 +158,7 @@ class Row:
 
 
 class Case:
-    """A model of one size in a work folder of its own, exported: what both sides start from."""
+    """A model of one size, exported in its own work folder. Both sides start from it."""
 
     def __init__(self, bench: "Bench", name: str, size: int) -> None:
         self.name, self.size = name, size
@@ -172,10 +172,10 @@ class Case:
         self._saved_model = next(self._home.glob("store/*/files/saved_model"))
 
     def litekiln(self, what: str, count: int) -> Run:
-        """`what` is export, calibrate or all; what went before is in the store."""
+        """A run of `what` (export, calibrate or all); the steps before it are in the store."""
         folder = self._bench.picture_folder(count)
-        told = ["inside", str(self._work), self.name, str(folder), str(count), what]
-        argv = [sys.executable, str(self._bench.code / "bench" / "build.py"), *told]
+        words = ["inside", str(self._work), self.name, str(folder), str(count), what]
+        argv = [sys.executable, str(self._bench.code / "bench" / "build.py"), *words]
         return self._bench.run(argv, {**os.environ, "LITEKILN_HOME": str(self._home)})
 
     def by_hand(self, variant: str, count: int) -> Run:
@@ -187,7 +187,7 @@ class Case:
         return run
 
     def time(self, count: int) -> list[Row]:
-        """All variants, either way."""
+        """The rows for all variants, made by both sides."""
         title = f"{self.name}, {len(VARIANTS)} variants, {count} pictures"
         ours, theirs = self.litekiln("all", count), {variant: self.by_hand(variant, count) for variant in VARIANTS}
         most = max(run.memory.together for run in theirs.values())
@@ -196,8 +196,8 @@ class Case:
         return [
             Row(f"{title}: wall time", ours.seconds, wall, TIME_GOAL, seconds=True),
             Row(f"{title}: processor time", ours.processor, processor, seconds=True),
-            Row(f"{title}: memory of all processes at one moment", ours.memory.together, most),
-            Row(f"{title}: memory of the one that calibrates", *alone),
+            Row(f"{title}: highest memory of all processes together", ours.memory.together, most),
+            Row(f"{title}: memory of the process that calibrates", *alone),
         ]
 
     def memory(self, count: int) -> Row:
@@ -212,7 +212,7 @@ class Case:
 
 
 class Bench:
-    """The folder that all goes into, the toolchain, and the pictures."""
+    """The benchmark's folder, toolchain and pictures."""
 
     def __init__(self, folder: Path, pictures: int, most: int) -> None:
         self.folder = folder
@@ -222,7 +222,7 @@ class Bench:
         environment = VenvEngine(project, Lease(project.state)).ensure(load_toolchain(project, TOOLCHAIN), say)
         self._python = environment / "bin" / "python"
         (folder / "tmp").mkdir()
-        self.code = folder / "code"  # as it is now: an edit while this runs would change the steps' keys, and so what is measured
+        self.code = folder / "code"  # a copy: an edit during the run would change the steps' keys
         for name in ("bench", "litekiln", "steps", "toolchains", "tests/zoo"):
             shutil.copytree(ROOT / name, self.code / name)
         say(f"drawing {most} pictures")
@@ -264,7 +264,7 @@ class Bench:
         }
 
     def run(self, argv: list[str], environment: dict[str, str], *, quiet: bool = False) -> Run:
-        """A process in a session of its own: it is told to end by this one, not by the terminal."""
+        """A run of a process in its own session, so that this process ends it, not the terminal."""
         log = self.folder / "log.txt"
         started, used = time.perf_counter(), processor_seconds()
         with log.open("wb") as stream:
@@ -295,7 +295,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def processor_seconds() -> float:
-    """Of all processes that have ended below this one: on a machine that others use too it says more than the clock."""
+    """Processor time of all ended child processes: on a shared machine it says more than the clock."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -305,20 +305,20 @@ def say(text: str) -> None:
 
 
 def inside(work: str, model: str, pictures: str, count: str, what: str) -> None:
-    """litekiln's side, as a process of its own."""
+    """Run litekiln's side, in its own process."""
     project, folder, reporter = Project(code=ROOT, work=Path(work)), Path(pictures), Reporter()
     given = PictureSet(folder.name, folder.parent, SetFile(folder=folder.name, count=int(count)))
     goals = {"export": ["export"], "calibrate": ["calibrate"], "all": [f"convert {variant}" for variant in VARIANTS]}[what]
     plan = cut(plan_build(project, load_recipe(project, model), Choices(calibration=given)), goals)
     for step in plan.steps:
         if step.id != "export":
-            Store(project.state).discard(step.key)  # an earlier measurement's
+            Store(project.state).discard(step.key)  # left by an earlier measurement
     with open_executor(project, "venv", reporter, jobs_to_run(0)) as (executor, _):
         executor.run(plan).complete()
 
 
 def cut(plan: Plan, goals: list[str]) -> Plan:
-    """The steps that lead to some of them, and nothing else."""
+    """The plan with only those steps that lead to the goals."""
     wanted = {step.id for goal in goals for step in plan.leading_to(goal)}
     return replace(plan, steps=tuple(step for step in plan.steps if step.id in wanted), variants={}, bundled=())
 
@@ -326,7 +326,7 @@ def cut(plan: Plan, goals: list[str]) -> Plan:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=("shapes", "fpnlite", "all"), help="default: all; with --quick: shapes")
-    parser.add_argument("--pictures", type=int, help=f"to calibrate with (default: {PICTURES}; with --quick: {QUICK_PICTURES})")
+    parser.add_argument("--pictures", type=int, help=f"calibration pictures (default: {PICTURES}; with --quick: {QUICK_PICTURES})")
     parser.add_argument("--quick", action="store_true", help="the demo model only, in a few minutes")
     options = parser.parse_args()
     if options.quick and options.model not in (None, "shapes"):
@@ -375,7 +375,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="litekiln-bench-") as folder:
             measure(options, Path(folder), rows)
     finally:
-        if rows:  # what was measured is shown, whatever ended it
+        if rows:  # an interrupted run also shows its figures
             show(rows)
     minutes = (time.perf_counter() - started) / 60
     loads = f"load {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end"

@@ -1,4 +1,4 @@
-"""Convert a SavedModel to one variant the way public notebooks do it: what bench/build.py holds litekiln against.
+"""Convert a SavedModel to one variant the way public notebooks do it. bench/build.py compares litekiln with this.
 
     python bench/by_hand.py VARIANT SAVED_MODEL PICTURES_DIR OUT [SIZE]
 
@@ -15,8 +15,8 @@ from PIL import Image
 OPS = tf.lite.OpsSet
 INTEGER_OPS = [OPS.TFLITE_BUILTINS_INT8, OPS.TFLITE_BUILTINS]
 WIDE_OPS = [OPS.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, OPS.TFLITE_BUILTINS]
-# int8-raw: nothing of the public API cuts the PostProcess operator off, so this one is int8-io with another input type and keeps
-# its float outputs. litekiln's has integers throughout; the work that is compared here is the same.
+# int8-raw: the public API can't cut off the PostProcess operator, so this is int8-io with another input type and float outputs.
+# litekiln's has integers throughout; the work that is compared here is the same.
 INPUT_TYPES = {"int8-io": tf.uint8, "int8-raw": tf.int8}
 
 
@@ -38,7 +38,7 @@ def main():
 
 
 def load(folder, size):
-    """All pictures at once, as the network takes them: from -1 to 1."""
+    """All pictures at once, as input of the network: values from -1 to 1."""
     batches = []
     for path in sorted(folder.glob("*.jpg")):
         picture = Image.open(path).convert("RGB").resize((size, size), Image.BILINEAR)

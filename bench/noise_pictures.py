@@ -1,4 +1,4 @@
-"""What bench/build.py needs many of and no repository should hold: JPEGs of 640x640. The same number gives the same pictures.
+"""Draw JPEGs of 640x640 for bench/build.py, which needs too many for a repository. The same COUNT gives the same pictures.
 
 python bench/noise_pictures.py COUNT OUT
 """
@@ -13,7 +13,7 @@ PICTURE_SIZE = 640
 
 
 def draw(count, out):
-    """Smooth patches of colour under a little noise: about as large as photographs, and quick to draw."""
+    """Draw smooth patches of colour with a little noise: files about as large as photographs, and quick to draw."""
     out.mkdir(parents=True)
     for place in range(count):
         random = np.random.RandomState(place)

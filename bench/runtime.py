@@ -1,15 +1,15 @@
-"""The Pi's loop beside bare inference, and beside the loop that most examples show: time per frame, in one run on this machine.
+"""Compare the Pi's loop with bare inference and with the loop of most examples: time per frame, in one run on this machine.
 
     .litekiln/host/bin/python bench/runtime.py [--bundle DIR]… [--seconds N] [--threads N]
 
-One clip of 640x480 JPEG frames for all three, each measured several times in turn, the median of the rounds counts:
+All three use one clip of 640x480 JPEG frames. Each is measured several times in turn; the median of the rounds counts:
 
-    bare     the interpreter's invoke() alone, on a frame that is ready
+    bare     the interpreter's invoke() alone, on a prepared frame
     loop     litekiln_pi: capture, decoding and inference overlap; boxes mapped back to the picture
     common   one after the other: decode, resize to the network's size, invoke, resize for the screen, draw
 
-Goals: loop at most 1.10 times bare; loop at least 1.5 times the frames of common. A bundle is a folder as `inv build` leaves it;
-without any it is the demo's int8. The table says whether a goal is met; the exit code is 0 either way.
+Goals: loop takes at most 1.10 times as long as bare; loop handles at least 1.5 times as many frames as common. A bundle is a folder
+that `inv build` made; the default is the demo's int8. The table says whether each goal is met; the exit code is 0 either way.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def clip() -> list[bytes]:
 
 
 class Clip:
-    """The frames as a live source that is never waited for: the next one is there whenever the loop can take one."""
+    """A live source that never makes the loop wait: the next frame is there whenever the loop can take one."""
 
     name, live = "clip", True
 
@@ -71,7 +71,7 @@ class Clip:
 
 
 def bare(model: Model, frames: list[bytes], seconds: float) -> float:
-    """Seconds a frame."""
+    """Seconds per frame."""
     interpreter = model._detector._interpreter
     model.run(model.prepare(Image.open(BytesIO(frames[0]))))
     return _repeat(lambda _: interpreter.invoke(), seconds)
@@ -147,7 +147,7 @@ def measure(folder: Path, frames: list[bytes], seconds: float, threads: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, action="append", help="default: out/shapes/int8")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each of the measurements in a round (default: 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement in a round (default: 1)")
     parser.add_argument("--threads", type=int, default=0, help="default: measured at the start, as the image does")
     options = parser.parse_args()
     folders = options.bundle or [ROOT / "out" / "shapes" / "int8"]

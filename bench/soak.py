@@ -1,12 +1,12 @@
-"""The server at full speed for a long time: does its memory stay flat, does its loop go on?
+"""Run the server at full speed for a long time: its memory must stay flat, and its loop must go on.
 
     .litekiln/host/bin/python bench/soak.py [--bundle DIR] [--seconds N]
 
-`litekiln_pi serve` runs as a process of its own and gets JPEG frames on standard input as fast as it takes them, one in fifty of
-them damaged. Meanwhile a page asks for frames, and now and then a picture is sent to /api/detect. Once a second its memory and the
-number of frames it looked at are read. The exit code is 1 when memory of the last quarter is more than 5 % above that of
-the first one after the start, when the loop stood still, or when one of these didn't happen at all: a frame for the page, a picture
-looked at, a damaged frame noticed.
+`litekiln_pi serve` runs in its own process and gets JPEG frames on standard input as fast as it takes them, one in fifty damaged.
+Meanwhile a page asks for frames, and about once a second a picture is sent to /api/detect. Once a second the script reads the
+server's memory and the number of frames it looked at. The exit code is 1 when the memory of the last quarter is more than 5 % above
+that of the first quarter after the start, when the loop stood still, or when one of these never happened: the page got a frame, a
+picture was looked at, a damaged frame was noticed.
 """
 
 import argparse
@@ -28,13 +28,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench"), str(ROOT / "pi"), str(ROOT / "st
 from runtime import clip  # noqa: E402 - the paths above come first
 
 PORT = 18_477
-BASELINE, LOSSLESS = b"\xff\xc0", b"\xff\xc3"  # of JPEG frames; no decoder here knows the second
+BASELINE, LOSSLESS = b"\xff\xc0", b"\xff\xc3"  # markers of JPEG frames; no decoder here knows the second
 ALLOWED, DAMAGED, WARM_UP = 1.05, 50, 0.15
 STANDSTILL = 10  # samples without a new frame
 
 
 def feed(process: "subprocess.Popen[bytes]", frames: list[bytes]) -> None:
-    """Until the pipe breaks."""
+    """Send frames until the pipe breaks."""
     assert process.stdin
     count = 0
     try:
@@ -47,13 +47,13 @@ def feed(process: "subprocess.Popen[bytes]", frames: list[bytes]) -> None:
 
 
 class Answers:
-    """What the page was given."""
+    """Counts what the page received."""
 
     frames = detections = 0
 
 
 def look(picture: bytes, ending: threading.Event, answers: Answers) -> None:
-    """A page that shows every frame it can get, and sends a picture every second."""
+    """Act as a page that gets every frame it can, and sends a picture every second."""
     after, sent = 0, time.monotonic()
     while not ending.is_set():
         try:
@@ -83,7 +83,7 @@ def resident(pid: int) -> int:
 
 
 def watch(process: "subprocess.Popen[bytes]", seconds: float) -> tuple[list[int], list[int]]:
-    """Memory and frames, second by second."""
+    """The memory and the number of frames, for each second."""
     memory, frames, end = [], [], time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(1)
@@ -140,7 +140,7 @@ def main() -> None:
         finally:
             ending.set()
             process.terminate()
-            with suppress(BrokenPipeError):  # what was not written yet is of no use any more
+            with suppress(BrokenPipeError):  # unwritten frames are no longer needed
                 process.stdin.close()  # type: ignore[union-attr]
     rest = memory[int(len(memory) * WARM_UP) :]
     quarter = max(1, len(rest) // 4)
@@ -149,7 +149,7 @@ def main() -> None:
         f"{counted[-1]} frames looked at in {len(memory)} s, {state['dropped']} dropped for newer ones, {state['damaged']} damaged"
     )
     print(f"memory: {first / 1e6:.1f} MB, at the end {last / 1e6:.1f} MB, ratio {last / first:.3f}, allowed {ALLOWED}")
-    print(f"{answers.frames} frames for the page, {answers.detections} things seen in pictures sent to it")
+    print(f"{answers.frames} frames for the page, {answers.detections} detections in pictures that it sent")
     happened = answers.frames and answers.detections and state["damaged"]
     sys.exit(0 if happened and last / first <= ALLOWED else 1)
 

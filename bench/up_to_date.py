@@ -1,4 +1,4 @@
-"""How long an up-to-date build takes, beside what any command of invoke costs.
+"""Measure how long an up-to-date build takes, compared with what any command of invoke costs.
 
     .litekiln/host/bin/python bench/up_to_date.py
 

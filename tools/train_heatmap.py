@@ -1,10 +1,10 @@
-"""Train the heat map network of the Keras, SavedModel and function examples from nothing, on pictures from calib/shapes/draw.py.
+"""Train the heat map network of the Keras, SavedModel and function examples from scratch, on pictures from calib/shapes/draw.py.
 
     .litekiln/envs/tf2.13-*/bin/python tools/train_heatmap.py --out DIR [--models models]
 
-Writes DIR/model.keras after the training (20 minutes on two busy cores); it saves on its way, and the same command goes on
+Writes DIR/model.keras after the training (20 minutes on two busy cores); it saves meanwhile, and the same command continues
 from there. With --models it also writes the three examples' files: models/heatmap_keras, heatmap_saved_model, heatmap_function.
-At the end it says how well shapes are found on the 200 held-out pictures of calib/shapes/eval.
+At the end it prints how well it finds shapes in the 200 held-out pictures of calib/shapes/eval.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIZE, CELLS, CLASSES = 160, 20, 3
 STEPS, BATCH, RATE = 3000, 32, 4e-3
 PICTURES = 8000
 SAVE_EVERY = 500
-SURE = 0.4  # a peak from here on is a shape that was found
+SURE = 0.4  # a peak of at least this value counts as a found shape
 
 
 def main():
@@ -56,7 +56,7 @@ def _arguments():
 
 
 def network():
-    """Pixels from 0 to 1 go in; for each cell of 8 x 8 pixels comes out how sure it is the centre of each kind of shape."""
+    """The network, from pixels (0 to 1) to a score for each kind of shape and each cell of 8 x 8 pixels: is its centre there?"""
     layers = tf.keras.layers
     image = layers.Input([SIZE, SIZE, 3], name="image")
     value = _active(layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="stem")(image), "stem")
@@ -106,7 +106,7 @@ def _drawn(seeds):
 
 
 def _target(shapes):
-    """One at each shape's centre cell, less around it."""
+    """The target map: 1 at each shape's centre cell, less around it."""
     heat = np.zeros((CELLS, CELLS, CLASSES), np.float32)
     y, x = np.mgrid[0:CELLS, 0:CELLS]
     for kind, centre_x, centre_y, width, height in shapes:
@@ -137,7 +137,7 @@ def _train(model, optimizer, step, keeper, options):
 
 
 def _augmented(pictures, targets, random):
-    """Mirrored either way, and turned: a shape stays what it is."""
+    """Pictures mirrored both ways and turned, which doesn't change a shape's class."""
     pictures, targets = pictures.astype(np.float32), targets.copy()
     for place in range(len(pictures)):
         both = pictures[place], targets[place]
@@ -155,7 +155,7 @@ def _augmented(pictures, targets, random):
 def _learner(model, optimizer):
     @tf.function
     def learn(pictures, targets):
-        """Cells that are no centre but near one cost less when they are taken for it, and those that are clear cost little."""
+        """The loss: a wrong score costs less near a centre, and cells with a clear score cost little."""
         with tf.GradientTape() as tape:
             heat = tf.clip_by_value(model(pictures, training=True), 1e-5, 1 - 1e-5)
             centre = tf.cast(targets == 1, tf.float32)
@@ -170,7 +170,7 @@ def _learner(model, optimizer):
 
 
 def measure(model, pictures, shapes):
-    """How many centres bear the right class, and how many peaks of the map are shapes and the other way round."""
+    """How many centres have the right class, how many peaks of the map are shapes, and how many shapes are peaks."""
     heat = model.predict(pictures.astype(np.float32) / 255, verbose=0)
     right = there = hit = peaks = 0
     for each, known in zip(heat, shapes, strict=True):
@@ -186,7 +186,7 @@ def measure(model, pictures, shapes):
 
 
 def _peaks(heat):
-    """Cells that are sure and surer than the cells around them, whichever class those bear."""
+    """The cells with a high score, higher than all cells around them, of any class."""
     best = heat.max(2)
     padded = np.pad(best, 2)
     around = np.max([padded[y : y + CELLS, x : x + CELLS] for y in range(5) for x in range(5)], axis=0)
@@ -194,7 +194,7 @@ def _peaks(heat):
 
 
 def write_examples(model, models):
-    """One network in the three forms that a model may come in."""
+    """Write the network in three formats of models."""
     model.save(models / "heatmap_keras" / "model.keras")
     package = models / "heatmap_function" / "source"
     np.savez(package / "heatmap" / "weights.npz", **_folded(model))
@@ -205,7 +205,7 @@ def write_examples(model, models):
 
 
 def _write_saved_model(detector, target):
-    """Two signatures for two kinds of pixels."""
+    """A module with two signatures, for two ranges of pixels."""
     shape = tf.TensorSpec([1, SIZE, SIZE, 3], tf.float32, "image")
     detector.pixels = tf.function(lambda image: detector(image / 255.0), [shape])
     signatures = {"serving_default": detector.__call__, "pixels": detector.pixels}
@@ -213,7 +213,7 @@ def _write_saved_model(detector, target):
 
 
 def _folded(model):
-    """Each convolution's weights with what its normalisation does to them, by name."""
+    """Each convolution's weights by name, with its normalisation folded in."""
     arrays = {}
     for layer in model.layers:
         if isinstance(layer, tf.keras.layers.DepthwiseConv2D):

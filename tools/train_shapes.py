@@ -1,9 +1,9 @@
-"""Train the demo model from nothing: pictures from calib/shapes/draw.py, the network from models/shapes/source/pipeline.config.
+"""Train the demo model from scratch: pictures from calib/shapes/draw.py, the network from models/shapes/source/pipeline.config.
 
     .litekiln/envs/tf2.13-*/bin/python tools/train_shapes.py --out DIR
 
-Writes DIR/checkpoint/ in the zoo's layout, the weights alone. Takes about an hour on two cores; it saves on its way, and the same
-command goes on from there. The API's own training loop needs OpenCV, which the toolchain leaves out: this is a loop of its own.
+Writes DIR/checkpoint/ in the zoo's layout, with the weights alone. Takes about an hour on two cores; it saves meanwhile, and the
+same command continues from there. It has its own training loop, since the API's loop needs OpenCV, which the toolchain leaves out.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main():
     train = config["train_config"]
     pictures, boxes, classes = _pictures(options.out, options.pictures, size)
     tf.random.set_seed(7)
-    tf.keras.backend.set_learning_phase(True)  # or batch normalisation would neither use nor learn statistics
+    tf.keras.backend.set_learning_phase(True)  # without it, batch normalisation would neither use nor learn statistics
     model = model_builder.build(config["model"], is_training=True)
     model.predict(*model.preprocess(tf.zeros([1, size, size, 3])))
     (optimizer, *_), rate = optimizer_builder.build(train.optimizer), None
@@ -89,7 +89,7 @@ def _pictures(out, count, size):
 
 
 def _augmented(pictures, boxes, seed):
-    """Mirrored either way, and turned: a shape stays what it is."""
+    """Pictures mirrored both ways and turned, which doesn't change a shape's class."""
     random = np.random.RandomState(seed + 1)
     pictures, boxes = pictures.astype(np.float32), boxes.copy()
     for place in range(len(pictures)):

@@ -1,4 +1,4 @@
-"""What there is to say to people: on the error stream, since standard output is for results."""
+"""Messages for people go to the error stream, since standard output is for results."""
 
 import sys
 from collections.abc import Callable
