@@ -1,8 +1,9 @@
-"""Fuzz `inv lint`: mutated .tflite files, guided by the lines that they reach. See tests/fuzz/README.md.
+"""Fuzz `inv lint`: mutated .tflite files, guided by code coverage. See tests/fuzz/README.md.
 
     make fuzz ARGS="lint --inputs 100000 [--real FILE]… [--keep FOLDER]"
 
-Ends with what it ran. A crash, more than 5 s for one input, or more than 1 GB is a find: it is kept as a file, the exit code is 1.
+The last line says what was run. A find is a crash, more than 5 s for one input, or more than 1 GB: it is kept as a file, and the
+exit code is 1.
 """
 
 import os
@@ -15,22 +16,20 @@ sys.path.insert(0, str(ROOT))
 
 from tests.fuzz.harness import arguments, fuzz, is_child, run  # noqa: E402 - the path above comes first
 
-LONGEST_INPUT = 16_384  # bytes; the longest seed has half of it
+LONGEST_INPUT = 16_384  # bytes; twice as long as the longest seed
 
 
 def main() -> None:
     parser = arguments("inv lint")
-    parser.add_argument(
-        "--real", type=Path, action="append", default=[], help="a .tflite to start from too; more than one can be given"
-    )
-    told = parser.parse_args()
+    parser.add_argument("--real", type=Path, action="append", default=[], help="a further .tflite to start from; repeatable")
+    options = parser.parse_args()
     from tests.fuzz.seeds import write_seeds
 
-    run(__file__, told, lambda folder: write_seeds(folder, told.real + real_files()), LONGEST_INPUT)
+    run(__file__, options, lambda folder: write_seeds(folder, options.real + real_files()), LONGEST_INPUT)
 
 
 def real_files() -> list[Path]:
-    """What converters made, where it is at hand: the demo's bundles, and published files."""
+    """Converters' real files, if they are here: the demo's bundles, and published files."""
     published = Path(os.environ.get("LITEKILN_FIXTURES", "no/fixtures")) / "published"
     return sorted([*ROOT.glob("out/shapes/*/detect.tflite"), *published.glob("*.tflite")])
 
@@ -56,7 +55,7 @@ def child() -> None:
         try:
             file = read_tflite(data, BytesIO(data))
         except ValueError:
-            return  # said as one error, with its text
+            return  # users see it as an error with this text
         subject = subject_of(place, file)
         findings = examine(subject)
         as_sarif([Linted(place, subject, findings)])

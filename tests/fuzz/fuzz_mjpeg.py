@@ -1,8 +1,8 @@
-"""Fuzz what reads a camera's bytes: streams cut into JPEGs, their tables, YUYV, RTP packets, RTSP's answers, SDP, logins.
+"""Fuzz the code that reads a camera's bytes: streams cut into JPEGs, their tables, YUYV, RTP packets, RTSP answers, SDP, logins.
 
     make fuzz ARGS="mjpeg --inputs 100000 [--keep FOLDER]"
 
-The first byte of an input says who gets the rest. Of a stream, the frames have to be the same however it is cut into pieces. A find
+The first byte of an input selects the reader of the rest. A stream must give the same frames however it is cut into pieces. A find
 is an exception, a frame without its first or last marker, more memory held than allowed, more than 5 s, or more than 1 GB.
 """
 
@@ -25,11 +25,11 @@ STREAM, RTP, YUYV, TABLES, RTSP, TEXTS = range(6)
 
 
 def main() -> None:
-    run(__file__, arguments("what reads a camera's bytes").parse_args(), write_seeds, LONGEST_INPUT)
+    run(__file__, arguments("the code that reads a camera's bytes").parse_args(), write_seeds, LONGEST_INPUT)
 
 
 def write_seeds(folder: Path) -> int:
-    """Small real JPEGs of several kinds, alone, as streams and as packets; and what cameras say."""
+    """Write small real JPEGs of several kinds, as files, streams and packets, and texts of cameras; the result is their number."""
     from PIL import Image
 
     from tests.pi.cameras import SDP, packets_of
@@ -96,7 +96,7 @@ def check_stream(data: bytes, seed: int) -> None:
             piece = data[at : at + chance.randint(1, longest)]
             frames += pieces.feed(piece)
             at += len(piece)
-            assert pieces.held <= LARGEST_FRAME + len(piece), "more is held than a frame may have"
+            assert pieces.held <= LARGEST_FRAME + len(piece), "the stream holds more than a frame may have"
         assert frames == expected, "other frames when the stream is cut otherwise"
         counts = [(each.damaged, each.too_large, each.unfinished, each.held) for each in (at_once, pieces)]
         assert counts[0] == counts[1], "other counts when the stream is cut otherwise"
@@ -139,7 +139,7 @@ def check_tables(data: bytes, _seed: int) -> None:
 
 
 class FakeConnection(io.BytesIO):
-    """As much of a connection as messages are read from."""
+    """The part of a connection that Messages uses."""
 
     def send(self, data: bytes) -> None:
         assert data

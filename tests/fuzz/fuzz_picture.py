@@ -1,12 +1,12 @@
-"""Fuzz what the Pi's page does with a stranger's picture: decode, prepare for the network, detections. See tests/fuzz/README.md.
+"""Fuzz the handling of a visitor's picture on the Pi: decoding, preparation, detections. See tests/fuzz/README.md.
 
     make fuzz ARGS="picture --inputs 100000 [--keep FOLDER]"
 
-An input is a picture, looked at as an upload and as a camera's frame, or it is refused with a reason: any other exception is a
-find, and so is a picture that is larger than allowed, more than 5 s, or more than 1 GB. The limits are lower here than on the Pi,
-so that inputs of few bytes reach them. PNG's checksums are put right first: else hardly a mutation would get past them.
+An input must be decoded, as an upload and as a camera's frame, or refused with a reason. A find is any other exception, a picture
+that is larger than allowed, more than 5 s, or more than 1 GB. The limits are lower here than on the Pi, so that small inputs reach
+them. PNG checksums are corrected first: otherwise hardly any mutation would pass them.
 
-Guided by Pillow's Python, which takes the files apart; what its C libraries do with the pixels is run but not seen.
+Coverage of Pillow's Python code, which parses the files, guides it; Pillow's C libraries run too, but their coverage is not seen.
 """
 
 import io
@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "pi"), str(ROOT / "steps")]
 from tests.fuzz.harness import arguments, fuzz, is_child, run  # noqa: E402 - the path above comes first
 
 LONGEST_INPUT = 4096  # bytes
-LARGER = (120, 80)  # than LARGE: made smaller after decoding
+LARGER = (120, 80)  # more pixels than LARGE: reduced after decoding
 ROOM = (16, 12)  # the network's size
 MOST_PIXELS, LARGE, MOST_READS, MOST_SCANS = 60_000, 2_000, 500, 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -31,11 +31,11 @@ MODULES = ["litekiln_pi.decoding", "litekiln_pi.model", "litekiln_pi.frames", "p
 
 
 def main() -> None:
-    run(__file__, arguments("what is done with a stranger's picture").parse_args(), write_seeds, LONGEST_INPUT)
+    run(__file__, arguments("the handling of a visitor's picture").parse_args(), write_seeds, LONGEST_INPUT)
 
 
 def write_seeds(folder: Path) -> int:
-    """Small pictures in every form and mode that is taken, and in some that are not."""
+    """Write small pictures in every supported format and mode, and in some others; the result is their number."""
     from PIL import Image
 
     noise = Image.effect_noise((24, 16), 60).convert("RGB")
@@ -59,22 +59,22 @@ def write_seeds(folder: Path) -> int:
 
 
 def with_right_sums(data: bytes) -> bytes:
-    """A PNG whose chunks have the checksums that they should."""
-    told, place = [data[:8]], 8
+    """The PNG with correct checksums."""
+    parts, place = [data[:8]], 8
     while place + 12 <= len(data):
         length = int.from_bytes(data[place : place + 4], "big")
         body = data[place + 4 : place + 8 + length]
         if len(body) < length + 4:
             break
-        told += [data[place : place + 4], body, struct.pack(">I", zlib.crc32(body))]
+        parts += [data[place : place + 4], body, struct.pack(">I", zlib.crc32(body))]
         place += 12 + length
-    return b"".join(told) + data[place:]
+    return b"".join(parts) + data[place:]
 
 
 def child() -> None:
     import atheris
 
-    runtime = ModuleType("ai_edge_litert.interpreter")  # which the model's module asks for; nothing is inferred here
+    runtime = ModuleType("ai_edge_litert.interpreter")  # the model's module imports it; nothing is inferred here
     runtime.Interpreter = None  # type: ignore[attr-defined]
     sys.modules |= {"ai_edge_litert": ModuleType("ai_edge_litert"), "ai_edge_litert.interpreter": runtime}
     with atheris.instrument_imports(include=MODULES):
@@ -101,7 +101,7 @@ def child() -> None:
                 picture, width, height = decoding.decode(data, room)
             except BadPicture as error:
                 if not str(error) or error.status not in (400, 413, 415):
-                    raise AssertionError(f"refused without a reason, or by {error.status}") from error
+                    raise AssertionError(f"refused without a reason, or with status {error.status}") from error
                 continue
             assert picture.mode == "RGB"
             assert width * height <= MOST_PIXELS

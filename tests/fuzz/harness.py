@@ -1,4 +1,4 @@
-"""What the fuzzers share: a corpus of seeds, libFuzzer in a process of its own, and a last line that says what was run."""
+"""What the fuzzers share: a corpus of seeds, libFuzzer in its own process, and a last line that says what was run."""
 
 import argparse
 import re
@@ -18,26 +18,26 @@ COVERAGE = re.compile(r"cov: (\d+)")
 
 def arguments(what: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=f"fuzz {what}")
-    parser.add_argument("--inputs", type=int, default=100_000, help="how many are run")
-    parser.add_argument("--keep", type=Path, default=Path("finds"), help="where finds are written")
-    parser.add_argument("--seed", type=int, default=1, help="of the mutations")
+    parser.add_argument("--inputs", type=int, default=100_000, help="how many to run")
+    parser.add_argument("--keep", type=Path, default=Path("finds"), help="folder for finds")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the mutations")
     return parser
 
 
-def run(program: str, told: argparse.Namespace, write_seeds: Callable[[Path], int], longest: int) -> None:
-    """Run the program's own fuzzer on what `write_seeds` leaves in a folder; inputs have `longest` bytes at most."""
-    told.keep.mkdir(parents=True, exist_ok=True)
+def run(program: str, chosen: argparse.Namespace, write_seeds: Callable[[Path], int], longest: int) -> None:
+    """Run the program's fuzzer on the files that `write_seeds` writes; inputs have at most `longest` bytes."""
+    chosen.keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch) / "corpus"
         corpus.mkdir()
         seeds = write_seeds(corpus)
         options = {
-            "atheris_runs": told.inputs,
-            "seed": told.seed,
+            "atheris_runs": chosen.inputs,
+            "seed": chosen.seed,
             "timeout": TIMEOUT,
             "rss_limit_mb": MEMORY,
             "max_len": longest,
-            "artifact_prefix": f"{told.keep.resolve()}/",
+            "artifact_prefix": f"{chosen.keep.resolve()}/",
         }
         argv = [sys.executable, program, CHILD, *(f"-{name}={value}" for name, value in options.items()), str(corpus)]
         started = time.monotonic()
@@ -47,7 +47,7 @@ def run(program: str, told: argparse.Namespace, write_seeds: Callable[[Path], in
     done = DONE.search(run.stdout)
     if run.returncode or not done:
         print("\n".join(run.stdout.splitlines()[-60:]))
-        print(f"a find, or the fuzzer itself failed (exit code {run.returncode}); what it ran on is in {told.keep}")
+        print(f"a find, or the fuzzer itself failed (exit code {run.returncode}); the input is in {chosen.keep}")
         sys.exit(1)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     covered = COVERAGE.findall(run.stdout)
@@ -59,7 +59,7 @@ def run(program: str, told: argparse.Namespace, write_seeds: Callable[[Path], in
 
 
 def fuzz(one: Callable[[bytes], None]) -> None:
-    """The fuzzer itself: libFuzzer ends its process, so it has one of its own."""
+    """Run the fuzzer, in its own process, since libFuzzer ends its process."""
     import atheris
 
     atheris.Setup([sys.argv[0], *sys.argv[2:]], one)

@@ -1,6 +1,6 @@
-"""Run fuzzers in an environment of their own, made from its lock once:   tests/fuzz/run.py [lint] [picture] [mjpeg] [--inputs N] …
+"""Run fuzzers in their own environment, made once from its lock:   tests/fuzz/run.py [lint] [picture] [mjpeg] [--inputs N] …
 
-Called with litekiln's own Python: `make fuzz` does. Without a name all are run; what they take beside that is in fuzz_NAME.py.
+`make fuzz` calls it with litekiln's own Python. Without a name it runs all; their other options are in fuzz_NAME.py.
 """
 
 import subprocess
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The fuzzers that are named first, or all; and what they are to be given."""
+    """The fuzzers that are named first, or all, and the options for them."""
     count = next((place for place, each in enumerate(arguments) if each.startswith("-")), len(arguments))
     names, options = arguments[:count], arguments[count:]
     unknown = [each for each in names if each not in TARGETS]

@@ -1,7 +1,7 @@
-"""What the fuzzer starts from: small files with every part that lint reads, and real ones without their weights.
+"""The fuzzer's seeds: small files with every part that lint reads, and real ones without their weights.
 
-A real file's structure, names, scales, signature and metadata are written anew around its first and last operators: of a file of
-megabytes a few kB stay, and a mutation hits something that is read.
+A real file's structure, names, scales, signature and metadata are rewritten around its first and last operators: a few kB of
+several MB remain, so that a mutation hits something that is read.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ VALUES = 16  # bytes of a constant
 
 
 def write_seeds(folder: Path, real: list[Path]) -> int:
-    """How many there are."""
+    """The number of seeds that were written."""
     made = {
         "detector": files.detector(),
         "float": files.floating(),
@@ -37,7 +37,7 @@ def write_seeds(folder: Path, real: list[Path]) -> int:
 
 
 def _metadata_heavy() -> Model:
-    """Several label files, packed and compressed, some of which aren't there."""
+    """A detector with several label files, packed and compressed; some of them are missing."""
     model = files.detector()
     model.metadata = Metadata(name="int8 " * 20, description="quantized", mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
     model.packed = {files.LABELS: "???\ncat\ndog\n", "labels_es.txt": "gato\n" * 50, "vocab.bin": "x" * 99}
@@ -74,7 +74,7 @@ def without_weights(file: TfliteFile) -> Model:
 
 
 def _tensor(file: TfliteFile, number: int) -> Tensor:
-    told = file.tensors[number]
-    scales = [] if told.scale is None else [told.scale]
+    tensor = file.tensors[number]
+    scales = [] if tensor.scale is None else [tensor.scale]
     data = bytes(VALUES) if file.stores(number) else b""
-    return Tensor(told.name, told.dtype, told.shape, scales, told.zero_point, told.stated, data)
+    return Tensor(tensor.name, tensor.dtype, tensor.shape, scales, tensor.zero_point, tensor.stated, data)

@@ -1,4 +1,4 @@
-"""Pages in a real browser: Chromium, headless. What they looked like is kept in out-ci/."""
+"""Pages in a real browser: Chromium, headless. Screenshots are kept in out-ci/."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 KEPT = Path(__file__).resolve().parents[2] / "out-ci"
-# As root there is no sandbox, and nothing but the page may be asked for: no updates, no lists, no services.
+# Chromium has no sandbox as root. It may request nothing but the page: no updates, no lists, no services.
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -54,7 +54,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Seen:
-    """What a page did that a page shouldn't: ask for something that is not below its address, or complain."""
+    """What a page did that it shouldn't: a request outside its address, or a message on the console."""
 
     address: str
     requests: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Seen:
         page.on("dialog", lambda dialog: self.told.append(f"dialog: {dialog.message}"))
 
     def nothing(self, *, below: str = "", made: tuple[str, ...] = ("data:image/",)) -> None:
-        """`below` allows what lies below that address, `made` what was made in the page."""
+        """Assert that there was no such thing. `below` allows that address, `made` what the page itself made."""
         allowed = (below, *made) if below else made
         outside = [url for url in self.requests if url != self.address and not url.startswith(allowed)]
         assert (outside, self.told) == ([], []), f"asked for {outside}, said {self.told}"
@@ -75,7 +75,7 @@ class Seen:
 
 @contextmanager
 def visited(browser: Browser, address: str, size: tuple[int, int], **options: Any) -> Iterator[tuple[Page, Seen]]:
-    """A page that was opened at an address, and what is seen of it from then on."""
+    """A page that is opened at an address, and what it does from then on."""
     seen = Seen(address)
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
     try:

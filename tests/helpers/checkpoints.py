@@ -51,7 +51,7 @@ def shared_shapes(slots: int, anchors: int = 6) -> dict[str, tuple[int, ...]]:
 
 
 def training_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """What the training loop saves beside the model."""
+    """What the training loop also saves."""
     slot = "/.OPTIMIZER_SLOT/optimizer/momentum" + VALUE
     return {
         OBJECT_GRAPH: (),
@@ -112,7 +112,7 @@ def table(entries: Mapping[bytes, bytes], *, block_size: int = 4096, packed: boo
 
 
 def block(entries: Mapping[bytes, bytes]) -> bytes:
-    """Entries in order; keys leave out what they share with the one before, but at every restart point."""
+    """A block of entries in order. Keys omit what they share with the one before, except at restart points."""
     out, restarts, last = b"", [0], b""
     for number, (key, value) in enumerate(entries.items()):
         shared = 0
@@ -134,7 +134,7 @@ def seal(content: bytes, *, packed: bool = False) -> bytes:
 
 
 def _snappy(content: bytes) -> bytes:
-    """Packed greedily: what came before is copied, from near by and from far."""
+    """Content compressed greedily: earlier bytes are copied, from near and from far."""
     out, literal, position = varint(len(content)), b"", 0
     seen: dict[bytes, int] = {}
     while position < len(content):

@@ -1,4 +1,4 @@
-"""What a test asks of a page: its elements, its text, what it would load."""
+"""What tests check in a page: its elements, its text, and what it would load."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 @dataclass
 class Element:
-    """A start tag, and the text right in it."""
+    """A start tag, and the text inside it."""
 
     tag: str
     attributes: dict[str, str]
@@ -45,7 +45,7 @@ class _Reader(HTMLParser):
 
 
 class Page:
-    """A page that was read: every element closed, every id once."""
+    """A parsed page: every element is closed, and every id is unique."""
 
     def __init__(self, text: str) -> None:
         reader = _Reader()
@@ -57,7 +57,7 @@ class Page:
         assert sorted(ids) == sorted(set(ids))
 
     def all(self, tag: str, name: str = "") -> list[Element]:
-        """Elements of a kind, with a class."""
+        """The elements with a tag and a class."""
         return [
             each for each in self.elements if each.tag == tag and (not name or name in each.attributes.get("class", "").split())
         ]
@@ -69,7 +69,7 @@ class Page:
         return re.sub(r"\s+", " ", self.by_id(name).text).strip()
 
     def assert_closed(self) -> None:
-        """Nothing comes from elsewhere, and nothing runs but what the policy names."""
+        """Assert that the page loads nothing from elsewhere, and runs only what its policy names."""
         policy = next(
             each.attributes["content"] for each in self.all("meta") if "Content-Security-Policy" in each.attributes.values()
         )

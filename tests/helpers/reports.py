@@ -1,4 +1,4 @@
-"""Sample reports and bundles, of format 2: what a test needs of them and nothing measured. The schema holds every one."""
+"""Sample reports and bundles of format 2: what tests need, without measurements. Each is valid by the schema."""
 
 import copy
 import json
@@ -36,13 +36,13 @@ FIRST = (
 
 
 def validated(report: dict[str, Any]) -> dict[str, Any]:
-    """The report, if it is one by docs/report.schema.json."""
+    """The report, if it is valid by docs/report.schema.json."""
     VALIDATOR.validate(report)
     return report
 
 
 def sample(variant: str = "int8", *, model: str = "shapes", **sections: Any) -> dict[str, Any]:
-    """A whole report, with some sections replaced. None takes a section out."""
+    """A whole report, with some sections replaced. None removes a section."""
     report = {
         "format": 2,
         "litekiln": "0.1.0",
@@ -61,7 +61,7 @@ def sample(variant: str = "int8", *, model: str = "shapes", **sections: Any) -> 
 
 
 def plain(variant: str = "float32", **sections: Any) -> dict[str, Any]:
-    """A report with nothing measured: of a model whose outputs are plain tensors."""
+    """A report without measurements, of a model whose outputs are plain tensors."""
     contract = {**_contract(), "outputs": "tensors", "classes": 0, "max_detections": 0, "names": ["net"]}
     nothing = {name: {} for name in ("calibration", "parity", "accuracy", "errors", "speed", "xnnpack", "edge_tpu")}
     return sample(variant, **{"contract": contract, "checks": [], "examples": [], **nothing, **sections})
@@ -193,7 +193,7 @@ def _measured(variant: str) -> dict[str, Any]:
 
 
 def _example(name: str, place: int) -> dict[str, Any]:
-    """Two shapes; the file sees them a little shifted, and a third one that it is not sure of."""
+    """An example with two shapes; the file finds them slightly shifted, and a third one with a low score."""
     circle = {"box": [0.1, 0.1, 0.45, 0.4], "name": "circle", "score": 0.98}
     square = {"box": [0.5, 0.5, 0.9, 0.85], "name": "square", "score": 0.91}
     moved = {**circle, "box": [0.11, 0.1, 0.46, 0.41], "score": 0.97}
@@ -204,7 +204,7 @@ def _example(name: str, place: int) -> dict[str, Any]:
 
 
 def picture(shade: int, width: int = PICTURE[0], height: int = PICTURE[1]) -> bytes:
-    """A PNG of one colour, by hand: the host has no library for pictures."""
+    """A PNG of one colour, without a library: the host has none for pictures."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -233,7 +233,7 @@ def manifest(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_bundle(folder: Path, report: dict[str, Any]) -> Path:
-    """A bundle's folder, as a build leaves it; the model in it is a few bytes."""
+    """A bundle's folder as after a build; its model is a few bytes."""
     (folder / "examples").mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps(manifest(report)), encoding="utf-8")
@@ -249,7 +249,7 @@ def write_model(out: Path, *reports: dict[str, Any]) -> list[Path]:
 
 
 def hostile() -> dict[str, Any]:
-    """A report whose every text tries to get out of its place."""
+    """A report in which every text tries to break out of its place."""
 
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
@@ -265,7 +265,7 @@ def hostile() -> dict[str, Any]:
 
 
 def first_format() -> dict[str, Any]:
-    """What litekiln wrote before it compared files with their source."""
+    """A report of format 1, which litekiln wrote before it compared files with their source."""
     kept = {name: value for name, value in sample().items() if name in FIRST}
     described = {name: kept["file"][name] for name in ("inputs", "outputs", "operators")}
     accuracy = {name: value for name, value in kept["accuracy"].items() if name not in ("per_class", "warn_points")}

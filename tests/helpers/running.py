@@ -1,4 +1,4 @@
-"""Run plans of small programs for real: processes of the test's own Python stand for a toolchain's."""
+"""Run plans of small programs for real: the test's own Python replaces a toolchain's."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from litekiln.toolchains.toolchain import Toolchain, load_toolchain
 
 
 class ThisPython:
-    """An engine whose every toolchain is the Python that runs the tests."""
+    """An engine that uses the tests' Python for every toolchain."""
 
     name = "this"
 

@@ -1,4 +1,4 @@
-"""Models in the forms that TensorFlow and Keras save them in, written byte by byte: SavedModels, graphs, Keras files, .tflite."""
+"""Models in the formats of TensorFlow and Keras, written byte by byte: SavedModels, graphs, Keras files, .tflite."""
 
 import json
 import struct
@@ -11,7 +11,7 @@ from litekiln.formats.hdf5 import MAGIC
 from tests.helpers.checkpoints import varint, write_checkpoint
 from tests.helpers.tflite_files import CONV, DEQUANTIZE, POSTPROCESS, Model, Operator, Tensor
 
-FLOAT, UINT8 = 1, 4  # TensorFlow's numbers of types
+FLOAT, UINT8 = 1, 4  # TensorFlow's type numbers
 PICTURE = (1, 48, 64, 3)
 Tensors = Mapping[str, tuple[int, tuple[int, ...] | None]]
 DETECTIONS: Tensors = {
@@ -36,7 +36,7 @@ def message(field: int, content: bytes | str) -> bytes:
 
 
 def entry(field: int, key: str, value: bytes) -> bytes:
-    """Of a map."""
+    """An entry of a map."""
     return message(field, message(1, key) + message(2, value))
 
 
@@ -109,7 +109,7 @@ def layer(class_name: str, module: str | None = "keras.layers", registered: str 
 
 
 def keras_config(*layers: dict[str, Any], shape: Sequence[int | None] = (None, *PICTURE[1:]), old: bool = False) -> dict[str, Any]:
-    """A model, as Keras 2 (`old`) or 3 describes it."""
+    """The description of a model, by Keras 2 (`old`) or 3."""
     first = layer("InputLayer", name="photo", dtype="float32", **{"batch_input_shape" if old else "batch_shape": list(shape)})
     return layer("Functional", "keras", name="model", layers=[first, *layers])
 
@@ -124,14 +124,14 @@ def write_keras(path: Path, config: dict[str, Any], version: str = "3.15.1") -> 
 
 
 def unmarked(config: Any) -> Any:
-    """The same as a .h5 has it: without modules."""
+    """The same as in a .h5: without modules."""
     if isinstance(config, dict):
         return {key: unmarked(value) for key, value in config.items() if key not in ("module", "registered_name")}
     return [unmarked(each) for each in config] if isinstance(config, list) else config
 
 
 def write_h5(path: Path, config: dict[str, Any] | None, version: str = "2.13.1", *, fixed: bool = False) -> Path:
-    """As h5py writes it for Keras; `fixed` with texts in place, as older ones did."""
+    """Write a file as h5py does for Keras; `fixed` stores the texts in place, as older versions did."""
     texts = {"backend": "tensorflow", "keras_version": version}
     if config is not None:
         texts["model_config"] = json.dumps(unmarked(config))
@@ -154,7 +154,7 @@ def write_hdf5(path: Path, texts: Mapping[str, str], *, fixed: bool = False) -> 
         content = _padded(parts + value)
         messages.append(struct.pack("<HHB3x", 0x000C, len(content), 0) + content)
     first, rest = messages[:1], b"".join(messages[1:])
-    goes_on = struct.pack("<HHB3xQQ", 0x0010, 16, 0, 512, len(rest))  # as when attributes are added one by one
+    goes_on = struct.pack("<HHB3xQQ", 0x0010, 16, 0, 512, len(rest))  # as if attributes were added one by one
     header = b"".join(first) + goes_on
     root = struct.pack("<BBHIII", 1, 0, len(messages) + 1, 1, len(header), 0) + header
     block = MAGIC + bytes([0, 0, 0, 0, 0, 8, 8, 0]) + struct.pack("<HHI", 4, 16, 0) + struct.pack("<4Q", 0, 0, 0, 0)
@@ -187,7 +187,7 @@ def write_tflite(
     finish: bool = True,
     labels: str = "",
 ) -> Path:
-    """An input, a convolution whose float16 weights are unpacked first, and the PostProcess operator (`finish`)."""
+    """A model with an input, a convolution that first unpacks float16 weights, and the PostProcess operator (`finish`)."""
     tensors = [(entry, sizes), (inside, PICTURE), (weights, (8, 3, 3, 3)), (inside, (1, 24, 32, 8)), ("float32", (8, 3, 3, 3))]
     tensors += [(out, ()) for _ in range(4 if finish else 1)]
     last = list(range(5, len(tensors)))

@@ -1,4 +1,4 @@
-"""Small .tflite files, written byte by byte: a good detector that tests change in one place."""
+"""Small .tflite files, written byte by byte: a valid detector that tests change in one place."""
 
 import io
 import struct
@@ -54,7 +54,7 @@ def ints(values: Sequence[int]) -> Values:
 
 
 def flatbuffer(table: Mapping[int, Any], identifier: bytes) -> bytes:
-    """Tables are dictionaries by field number, lists of them are lists."""
+    """The bytes of a flatbuffer. Tables are dictionaries by field number, lists of tables are lists."""
     builder = flatbuffers.Builder(1024)
     builder.Finish(_write(builder, table), file_identifier=identifier)
     return bytes(builder.Output())
@@ -110,7 +110,7 @@ class Tensor:
 
 @dataclass
 class Operator:
-    """A built-in one by its number, a custom one by its name."""
+    """An operator: a built-in one by its number, a custom one by its name."""
 
     kind: int | str
     inputs: list[int]
@@ -126,7 +126,7 @@ class Model:
     options: dict[str, Any] = field(default_factory=lambda: dict(OPTIONS))
     signatures: list[tuple[str, dict[str, int], dict[str, int]]] = field(default_factory=list)
     metadata: "Metadata | None" = None
-    metadata_bytes: bytes = b""  # instead
+    metadata_bytes: bytes = b""  # instead of `metadata`
     packed: dict[str, str] = field(default_factory=dict)
     graphs: int = 1
     description: str = "made by a test"
@@ -223,7 +223,7 @@ def _packed(data: bytes, files: Mapping[str, str]) -> bytes:
 
 
 def detector() -> Model:
-    """An SSD for three classes, integer inside, as litekiln makes them."""
+    """An SSD for three classes with integers inside, as litekiln makes them."""
     tensors = [
         Tensor("image", "float32", (1, 48, 64, 3)),
         Tensor("quantized", "int8", (1, 48, 64, 3), [2 / 255], -1),
@@ -254,7 +254,7 @@ def signed(model: Model, names: Sequence[str] = OUTPUTS) -> Model:
 
 
 def of_types(model: Model, entry: str, inside: str, weights: str) -> Model:
-    """The same in other types."""
+    """The same model with other types."""
     limits = {"int8": (2 / 255, -1), "uint8": (2 / 255, 127), "int16": (1 / 32767, 0)}
     for tensor, dtype in zip(model.tensors, (entry, inside, weights, inside), strict=False):
         tensor.dtype = dtype
@@ -270,14 +270,14 @@ def floating(weights: str = "float32") -> Model:
 
 
 def named() -> Model:
-    """Its detections are made by ordinary operators, as a CenterNet's."""
+    """A detector whose detections come from ordinary operators, like a CenterNet's."""
     model = detector()
     model.operators[-1].kind = RESHAPE
     return model
 
 
 def raw() -> Model:
-    """Without the PostProcess operator."""
+    """A detector without the PostProcess operator."""
     model = of_types(detector(), "int8", "int8", "int8")
     model.operators.pop()
     model.outputs = [4, 5]
@@ -297,6 +297,6 @@ def plain() -> Model:
 
 
 def without_tensors() -> Model:
-    """No detector: its operators leave out whatever they take and give, and there is no tensor at all."""
+    """No detector: its operators omit all inputs and outputs, and there is no tensor at all."""
     operators = [Operator(CONV, [-1, -1], []), Operator(DEQUANTIZE, [-1], [-1]), Operator(QUANTIZE, [-1], [-1])]
     return Model([], operators, [], [])

@@ -1,4 +1,4 @@
-"""What a user has: a model, its label map, pictures, and the same with boxes in COCO's form and in Pascal VOC's."""
+"""A user's files: a model, its label map, pictures, and pictures with boxes in the formats of COCO and Pascal VOC."""
 
 import json
 from pathlib import Path
@@ -87,7 +87,7 @@ def new(home: Project, theirs: Path, **changed: object) -> dict[str, Any]:
 
 
 def refusal(kind: type[LitekilnError], home: Project, theirs: Path, **changed: object) -> LitekilnError:
-    """The error, after which nothing is there that was not there before."""
+    """The error of `new`, which must leave no new files."""
     before = tree(home)
     with pytest.raises(kind) as caught:
         new(home, theirs, **changed)
@@ -97,7 +97,7 @@ def refusal(kind: type[LitekilnError], home: Project, theirs: Path, **changed: o
 
 
 def tree(home: Project) -> list[str]:
-    """Every file and folder, but for locks that stay."""
+    """Every file and folder, except the locks, which stay."""
     found = (path.relative_to(home.work.parent).as_posix() for path in home.work.parent.rglob("*"))
     state = ("home/.litekiln", "home/.litekiln/leases", "home/.litekiln/staging", "home/.litekiln/locks")
     return sorted(name for name in found if name not in state and not name.startswith("home/.litekiln/locks/"))

@@ -1,4 +1,4 @@
-"""Cameras of the network, for tests: an HTTP and an RTSP server that do what they are told, wrongly too."""
+"""Network cameras for tests: an HTTP and an RTSP server that do what a test wants, even wrong things."""
 
 import socket
 import struct
@@ -14,7 +14,7 @@ Serve = Callable[[socket.socket], None]
 
 @contextmanager
 def server(serve: Serve) -> Iterator[int]:
-    """Its port. Each connection is served in a thread; what a client's leaving breaks is no matter."""
+    """The server's port. Each connection is served in a thread; errors of clients that leave are ignored."""
     listening = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
 
@@ -43,7 +43,7 @@ def server(serve: Serve) -> Iterator[int]:
 
 
 def request_of(connection: socket.socket) -> str:
-    """The next request's head; "" when there is none more."""
+    """The next request's head; "" when no more comes."""
     data = b""
     while not data.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)
@@ -59,7 +59,7 @@ def header_of(request: str, name: str) -> str:
 
 
 def packets_of(jpeg: bytes, timestamp: int, first: int = 0, *, quality: int = 255, longest: int = 1400) -> list[bytes]:
-    """RTP packets of a baseline JPEG by RFC 2435; with a quality under 128 the tables stay at home."""
+    """RTP packets of a baseline JPEG by RFC 2435; with a quality under 128 the tables are not sent."""
     parts = list(segments(jpeg))
     tables = b"".join(
         content[place + 1 : place + 65] for marker, content in parts if marker == DQT for place in range(0, len(content), 65)
@@ -93,12 +93,12 @@ SDP = (
 
 
 class RtspServer:
-    """Answers in order, and after PLAY sends `packets` on a channel; `answers` replaces what a method is answered."""
+    """Answers in order, and after PLAY sends `packets` on a channel; `answers` replaces the answers to methods."""
 
     def __init__(self, packets: list[bytes], *, sdp: str = SDP, answers: dict[str, str] | None = None, pause: float = 0) -> None:
         self.packets, self.sdp, self.answers, self.pause = packets, sdp, answers or {}, pause
         self.requests: list[str] = []
-        self.challenge = ""  # asked for with 401 unless the request has an Authorization that `accepts`
+        self.challenge = ""  # sent with 401 unless `accepts` allows the request's Authorization
         self.accepts: Callable[[str, str], bool] = lambda _method, _proof: True
         self.gone = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The Pi's runtime, natively: the same code and the same modules of steps/ that the image holds."""
+"""The Pi's runtime, natively: the same code and the same modules of steps/ as in the image."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A kernel with one camera: the calls as uvcvideo answers them, and refuses them in the wrong order."""
+"""A kernel with one camera: it answers calls as uvcvideo does, and refuses them in the wrong order."""
 
 import ctypes
 import errno
@@ -23,7 +23,7 @@ def error(number: int) -> OSError:
 
 
 class FakeKernel:
-    """Gives `frames`, in order: bytes; None for one that the driver marks as damaged; an errno for a call that fails."""
+    """Gives `frames`, in order: bytes, None for a frame that the driver marks as damaged, or an errno for a call that fails."""
 
     def __init__(self, frames: Sequence[Any] = (), formats: Sequence[str] = ("YUYV", "MJPG"), **settings: Any) -> None:
         self.frames, self.formats = list(frames), formats

@@ -1,4 +1,4 @@
-"""A model that finds what can be computed by hand: red, green and blue rectangles on grey. No interpreter, real arithmetic."""
+"""A model without an interpreter: it computes where red, green and blue rectangles are on grey."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 class FakeBundle:
-    """What the server asks of a bundle."""
+    """The part of a bundle that the server uses."""
 
     name = "fake int8"
     labels = names = NAMES
@@ -79,7 +79,7 @@ class FakeModel(Model):
 
 
 class FakeSource:
-    """Live frames, so many a second: a red rectangle that moves. `gone` makes it disappear."""
+    """Live frames with a red rectangle that moves, `rate` per second. `gone` makes the source disappear."""
 
     name, live = "fake", True
 

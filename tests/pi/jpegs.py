@@ -1,4 +1,4 @@
-"""JPEGs taken apart, for tests of what takes them apart."""
+"""JPEGs in parts, for tests of the code that parses JPEGs."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ DHT, SOS = 0xC4, 0xDA
 
 
 def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each marker with its segment's content, up to the first scan; that one with all that follows."""
+    """Each marker with its segment's content, up to the first scan, which includes all that follows."""
     at = 2
     while True:
         marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
@@ -18,7 +18,7 @@ def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def without_tables(jpeg: bytes) -> bytes:
-    """As webcams send it."""
+    """The JPEG without its Huffman tables, as webcams send it."""
     kept = b"\xff\xd8"
     for marker, content in segments(jpeg):
         if marker == SOS:

@@ -1,4 +1,4 @@
-"""A real server on this machine, for a test: uvicorn in a thread, with a model and a source that need nothing."""
+"""A real server on this machine, for tests: uvicorn in a thread, with a fake model and source."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass
 class Running:
-    """What a test talks to."""
+    """A running server, as tests use it."""
 
     port: int
     pipeline: Pipeline
@@ -61,7 +61,7 @@ class Running:
         return self.ask(path, "POST", body, content_type=kind, **headers)
 
     def loop_goes_on(self) -> None:
-        """The camera's loop is as well as ever."""
+        """Assert that the camera's loop goes on."""
         before = self.pipeline.counters.looked_at
         wait_for(lambda: self.pipeline.counters.looked_at > before + 3)
         assert self.pipeline.alive
@@ -76,7 +76,7 @@ def running(
     wait: bool = True,
     port: int = 0,
 ) -> Iterator[Running]:
-    """A server with its loop. It ends with the test, and must have ended within two seconds."""
+    """A server with its loop. It ends with the test, and must end in time."""
     given = source or FakeSource()
     settings = settings or Settings()
     pipeline = Pipeline(model or FakeModel(), given, say=lambda _: None)

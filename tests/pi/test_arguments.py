@@ -1,4 +1,4 @@
-"""What the image is told: by options, or by variables of the environment."""
+"""The image's settings: by options, or by environment variables."""
 
 from pathlib import Path
 from typing import Any
@@ -64,4 +64,4 @@ def test_a_wrong_variable_is_named(
     with pytest.raises(SystemExit, match="2"):
         _of_serve()
     assert capsys.readouterr().err.strip().endswith(f"{message} (from LITEKILN_{name.upper()})")
-    parser().parse_args(["info"])  # a command that the variable isn't for goes on
+    parser().parse_args(["info"])  # other commands ignore the variable

@@ -1,4 +1,4 @@
-"""Pictures that are made to cost much, and odd ones that are fine."""
+"""Pictures that are made to be expensive, and odd ones that are fine."""
 
 import io
 import os
@@ -48,13 +48,13 @@ FULL = {
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_file_full_of_nothing_is_not_read_to_its_end(name: str) -> None:
-    """Pillow took up to 24 s and 500 MB for one."""
+    """Pillow took up to 24 s and 500 MB for such a file."""
     with pytest.raises(BadPicture, match=PARTS) as told:
         decode(FULL[name]())
     assert told.value.status == 400
 
 
-# What decodes a file whose pixels are all alike, in a process of its own, and tells by how many MB its memory was higher.
+# Decodes a file whose pixels are all alike, in its own process, and prints by how many MB its memory grew.
 PEAK = """
 import io, sys
 from PIL import Image
@@ -64,7 +64,7 @@ def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")) / 1e3
 
 data = sys.stdin.buffer.read()
-decode(open(sys.argv[1], "rb").read())  # what is loaded once
+decode(open(sys.argv[1], "rb").read())  # loads what is loaded once
 before = peak()
 decode(data)
 print(peak() - before)
@@ -75,14 +75,14 @@ LARGEST: dict[str, tuple[str, str, tuple[int, int], dict[str, object]]] = {
     "PNG": ("PNG", "RGBA", (4000, 3000), {}),
     "PNG with a palette": ("PNG", "P", (4000, 3000), {"transparency": bytes(range(256))}),
     "GIF": ("GIF", "P", (4000, 3000), {"transparency": 3}),
-    "BMP": ("BMP", "RGBA", (2000, 2000), {}),  # 16 MB are no more
+    "BMP": ("BMP", "RGBA", (2000, 2000), {}),  # more would exceed 16 MB
     "WebP": ("WEBP", "RGBA", (3000, 2000), {"lossless": True}),
 }
 
 
 @pytest.mark.parametrize("name", LARGEST)
 def test_the_largest_picture_of_each_form_takes_little_memory(name: str, tmp_path: Path) -> None:
-    """A Zero 2 W has 512 MB, and the container that the docs start 300."""
+    """A Zero 2 W has 512 MB, and the container of the docs gets 300."""
     form, mode, size, options = LARGEST[name]
     small = tmp_path / "small"
     small.write_bytes(saved(Image.new(mode, (64, 64)), form, **options))
@@ -122,7 +122,7 @@ def test_a_jpeg_with_a_scan_for_each_colour_is_kept_whole_too() -> None:
 
 
 def test_scans_are_counted() -> None:
-    """Each goes over all pixels: 400,000 fit into what may be sent, and took hours."""
+    """Each scan costs a pass over all pixels: 400,000 fit into an allowed file, and took hours."""
     data = saved(scene(), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     assert decode(data[:-2] + last * 20 + data[-2:]).width == 320
@@ -131,7 +131,7 @@ def test_scans_are_counted() -> None:
 
 
 def test_a_jpeg_with_further_pictures_behind_it_is_a_picture() -> None:
-    """As phones write them: with one for each eye, or a small one for previews."""
+    """Phones write such files: a picture for each eye, or a small one for previews."""
     first, second = scene(red=(0, 0, 320, 240)), scene(green=(0, 0, 320, 240))
     data = saved(first, "MPO", save_all=True, append_images=[second])
     assert Image.open(io.BytesIO(data)).n_frames == 2  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ def test_a_jpeg_with_further_pictures_behind_it_is_a_picture() -> None:
 
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_pictures_are_turned_upright(turn: int) -> None:
-    """Whatever is done to it on the way: as it is, decoded smaller, made smaller."""
+    """In each case: unchanged, decoded at a smaller size, or reduced."""
     for size, room in (((320, 240), None), ((320, 240), (80, 60)), ((2400, 1800), None)):
         drawn = scene(*size, red=(0, 0, size[0] // 4, size[1] // 4))
         exif = Image.Exif()

@@ -1,4 +1,4 @@
-"""What Docker asks every half minute."""
+"""The health check, which Docker runs every 30 seconds."""
 
 import http.server
 import socket
@@ -78,7 +78,7 @@ def test_the_port_of_the_environment(tmp_path: Path, server: http.server.HTTPSer
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1"])
 def test_a_server_is_heard_on_the_addresses_that_it_listens_on(tmp_path: Path, host: str) -> None:
-    """On the socket that the server itself makes."""
+    """The socket is the one that the server itself makes."""
     if ":" in host and not _has_ipv6():
         pytest.skip("not run: this machine has no IPv6")
     with http.server.HTTPServer(("127.0.0.1", 0), _Server, bind_and_activate=False) as opened:

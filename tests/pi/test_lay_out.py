@@ -1,4 +1,4 @@
-"""What is known of the image's parts when it is laid out."""
+"""The list of the image's components, as the layout writes it."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ VERSION = "3.11.13"
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A base as the registry has it: Python is below /usr/local, and no package of Debian."""
+    """A base as in the registry: Python is in /usr/local, and not a Debian package."""
     for name, text in (
         ("bin/python3.11", ""),
         ("include/python3.11/patchlevel.h", f'/* */\n#define PY_VERSION      \t"{VERSION}"\n'),

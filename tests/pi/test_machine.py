@@ -1,4 +1,4 @@
-"""The machine's own words: heat, throttling, board, and the number of threads that is chosen."""
+"""The machine: temperature, throttling, board, and the number of threads that is chosen."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def test_the_board(tmp_path: Path) -> None:
 
 
 class _Clock:
-    """Stands still but for what a model takes: other work on this machine must not choose its threads."""
+    """A clock that only a model's runs advance, so that other work on this machine can't change the result."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -73,7 +73,7 @@ class _Timed(FakeModel):
 
 
 class _Bundle(FakeBundle):
-    """Takes so long with each number of threads."""
+    """A model with a given time for each number of threads."""
 
     def __init__(self, seconds: dict[int, float], clock: _Clock) -> None:
         self._seconds, self._clock = seconds, clock
@@ -93,7 +93,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     ("seconds", "best"),
     [
         ({1: 0.02, 2: 0.01, 3: 0.006, 4: 0.004}, 4),
-        ({1: 0.02, 2: 0.01, 3: 0.0099, 4: 0.0098}, 2),  # hardly faster: the rest needs the cores too
+        ({1: 0.02, 2: 0.01, 3: 0.0099, 4: 0.0098}, 2),  # hardly faster, and the rest needs the cores too
         ({1: 0.004, 2: 0.01, 3: 0.01, 4: 0.01}, 1),
     ],
 )

@@ -1,4 +1,4 @@
-"""The commands, with a model that needs nothing."""
+"""The commands, with a fake model."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Pi's page in Chromium, as a visitor sees it: at a desk and on a phone, while the camera comes and goes."""
+"""The Pi's page in Chromium, as a visitor sees it: on a desktop and on a phone, while the camera comes and goes."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ from tests.pi.serving import Running, running
 pytestmark = pytest.mark.browser
 GREEN = as_jpeg(scene(400, 300, green=(100, 75, 300, 225)))
 READ = ("p", "button", ".button", "label", "dt", "dd", "h1", "h2", "figcaption", "output", ".found span:not(.dot)", "a", "footer")
-# The colour on the canvas at a place told in shares of its width and height
+# The colour on the canvas at a place, given as shares of its width and height
 PIXEL = """([x, y]) => {
   const canvas = document.getElementById('canvas'), one = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
   one.drawImage(canvas, Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1, 0, 0, 1, 1);
@@ -42,7 +42,7 @@ DROP = """async ([data, name, type]) => {
 
 
 class _Still(FakeSource):
-    """A red and a blue rectangle that stay where they are."""
+    """A red and a blue rectangle that don't move."""
 
     def shots(self) -> Iterator[Shot]:
         jpeg = as_jpeg(scene(640, 480, red=(80, 120, 240, 360), blue=(400, 120, 560, 360)))
@@ -67,7 +67,7 @@ Open = Callable[..., AbstractContextManager[Page]]
 
 @pytest.fixture
 def visit(browser: Browser) -> Open:
-    """Open a server's page; at the end it must have asked nobody else, and have had nothing to complain about but `trouble`."""
+    """Open a server's page. It must request nothing from elsewhere, and report no errors but `trouble`."""
 
     @contextmanager
     def opened(
@@ -227,7 +227,7 @@ def test_it_finds_the_server_again(visit: Open) -> None:
             expect(page.locator("#notice")).to_be_hidden()
             wait_for(lambda: "L" in (page.locator("#latency-line").get_attribute("d") or ""))
             assert again.pipeline.alive
-            page.goto("about:blank")  # asks no more while this server ends
+            page.goto("about:blank")  # no more requests while this server ends
 
 
 def test_a_token_opens_the_page(visit: Open) -> None:

@@ -1,4 +1,4 @@
-"""The loop: the newest frame wins, nothing queues up, and what goes wrong with a source harms nothing."""
+"""The loop: the newest frame wins, no queue builds up, and a source's errors do no harm."""
 
 import re
 import statistics
@@ -13,7 +13,7 @@ from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 
 
 class _Files:
-    """A source of which nothing may be lost."""
+    """A source whose frames must all be looked at."""
 
     name, live = "files", False
 
@@ -28,7 +28,7 @@ class _Files:
 
 
 def _looked_at(*, seconds: float, rate: int) -> tuple[list[Seen], Pipeline]:
-    """Eight frames or more of a live source, by a network that takes so long."""
+    """At least eight frames of a live source, with a network that takes `seconds`."""
     seen: list[Seen] = []
     pipeline = Pipeline(FakeModel(seconds=seconds), FakeSource(rate=rate))
     pipeline.listen(seen.append)
@@ -47,7 +47,7 @@ def test_the_newest_frame_wins_and_nothing_queues_up() -> None:
 
 
 def test_a_frame_is_not_old_when_it_is_looked_at() -> None:
-    """It came just before the network was free, not when the network began with the one before."""
+    """It arrived just before the network was free, not when the network began with the frame before."""
     seen, _ = _looked_at(seconds=0.3, rate=50)
     waited = [each.milliseconds["latency"] / each.milliseconds["inference"] for each in seen[2:]]
     assert statistics.median(waited) < 1.5, waited

@@ -1,4 +1,4 @@
-"""From a file to what the network takes: how far the Pi's way is from the verification's, on a picture as a camera takes it."""
+"""From a file to the network's input: the Pi's difference from the verification, on pictures like a camera's."""
 
 import io
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ class _Preparing(Model):
 
 
 def photo(width: int, height: int) -> Image.Image:
-    """Soft forms, and the noise of a sensor."""
+    """A picture of soft shapes with sensor noise."""
     random = numpy.random.default_rng(1)
     forms = Image.fromarray(random.integers(0, 256, (height // 40 + 2, width // 40 + 2, 3), numpy.uint8))
     pixels = numpy.asarray(forms.resize((width, height), Image.Resampling.BICUBIC)) + random.normal(0, 5, (height, width, 1))
@@ -34,7 +34,7 @@ def photo(width: int, height: int) -> Image.Image:
 
 
 def apart(data: bytes, *, camera: bool) -> tuple[float, float]:
-    """Steps of 255, in the mean and at most."""
+    """The mean and the largest difference, in steps of 255."""
     model = _Preparing()
     exact = model.prepare(pictures.load(io.BytesIO(data)))
     other = model.prepare_quickly(decode(data, model.size).picture) if camera else model.prepare(decode(data).picture)
@@ -56,7 +56,7 @@ def test_a_larger_one_is_made_smaller_first(kind: str) -> None:
 
 
 def test_a_cameras_jpeg_is_near_where_it_is_decoded_whole() -> None:
-    mean, most = apart(saved(photo(310, 240), "JPEG"), camera=True)  # half of it would be smaller than the network's size
+    mean, most = apart(saved(photo(310, 240), "JPEG"), camera=True)  # half its size would be smaller than the network's
     assert mean < 0.5
     assert most <= 1.01
 

@@ -157,7 +157,7 @@ def test_the_picture_and_its_boxes_are_of_one_frame() -> None:
             assert data["frame"] != number
             number = data["frame"]
             red = FakeModel().look(Image.open(io.BytesIO(answer.body)).convert("RGB"))
-            left = 10 + (number - 1) % 100  # as the source drew it
+            left = 10 + (number - 1) % 100  # where the source drew it
             assert float(red[0][0][1]) * 320 == pytest.approx(left, abs=0.6)
             assert data["detections"][0]["box"][0] == pytest.approx(left, abs=4)  # the loop decodes to a quarter
 
@@ -180,7 +180,7 @@ def test_a_jpeg_is_passed_on_as_it_came_and_others_are_encoded_once(monkeypatch:
 
 
 class _One(FakeSource):
-    """One picture, then silence."""
+    """A source of one picture, then silence."""
 
     def __init__(self, shot: Shot) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ def test_who_has_the_newest_frame_waits_and_is_told_that_there_is_none() -> None
     with running(_quick(poll_seconds=0.2), _One(Shot(jpeg=GREEN))) as told:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
         assert told.ask(f"/api/frame?after={number}").status == 204
-        # a number from before the server's last start is as good as none
+        # a number from before the server's last start counts as none
         assert told.ask("/api/frame?after=999999").status == 200
         answer = told.ask("/api/frame?after=many")
         assert (answer.status, answer.error) == (400, "after=many is no frame's number")
@@ -448,7 +448,7 @@ def test_requests_from_another_sites_page_change_nothing(site: Running) -> None:
     assert not site.pipeline.paused
     here = site.ask("/api/snapshot", "POST", origin=site.address, sec_fetch_site="same-origin")
     assert here.status == 200
-    # forms of other sites can send these types without asking first
+    # other sites' forms can send these types without a preflight request
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         assert site.post("/api/state", b'{"paused": true}', kind).status == 415
         assert site.post("/api/detect", GREEN, kind).status == 415

@@ -1,4 +1,4 @@
-"""What visitors must not be able to do: bad pictures, too much, too slow, too many. The camera's loop goes on through all of it."""
+"""Limits on visitors: bad pictures, too much, too slow, too many. The camera's loop must go on meanwhile."""
 
 import http.client
 import io
@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_bombs(site: Running) -> None:
 
 
 def _huge_webp(side: int) -> bytes:
-    """A lossless WebP that says it is so large, and has nothing in it."""
+    """An empty lossless WebP that claims to be large."""
     bits = (side - 1) | (side - 1) << 14
     body = b"\x2f" + struct.pack("<I", bits) + bytes(60)
     chunk = b"VP8L" + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
@@ -120,7 +120,7 @@ def _huge_webp(side: int) -> bytes:
 
 
 def memory() -> float:
-    """MB of this process."""
+    """The memory of this process, in MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
@@ -162,7 +162,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(site: Running) ->
 
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
 def test_the_reason_reaches_who_sends_on(site: Running, connection: str) -> None:
-    """Also when all of a body that is too large was on its way already."""
+    """Even if the whole of a body that is too large was already sent."""
     with connected(site, head(content_length=MOST_BYTES + 5_000_000, connection=connection)) as client:
         for _ in range(20):
             client.sendall(bytes(1_000_000))
@@ -185,7 +185,7 @@ def test_a_body_to_where_none_is_wanted(site: Running) -> None:
     with connected(site, head("/nothing", content_length=10**9)) as client:
         assert heard(client)[0] == 404
         client.settimeout(5)
-        with pytest.raises(ConnectionError):  # heard no more, and ended
+        with pytest.raises(ConnectionError):  # the server stops reading and closes
             _send_for_ever(client)
     site.loop_goes_on()
 
@@ -202,7 +202,7 @@ def test_a_body_shorter_than_it_says() -> None:
             assert (status, data) == (408, {"error": "the body did not arrive within 0.5 s"})
         with connected(told, head(content_length=len(GOOD)) + GOOD[:-10]) as client:
             client.shutdown(socket.SHUT_WR)
-        with connected(told, head(content_length=10) + GOOD) as client:  # and one that is longer: what is over is no request
+        with connected(told, head(content_length=10) + GOOD) as client:  # a longer body: the rest is not a request
             assert heard(client)[0] == 400
         told.loop_goes_on()
         assert told.post("/api/detect", GOOD).status == 200
@@ -220,11 +220,11 @@ def test_a_client_that_asks_slowly() -> None:
                 assert (headers["connection"], headers["x-content-type-options"]) == ("close", "nosniff")
         with connected(told, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as client:
             assert heard(client)[0] == 200
-            client.sendall(b"GET /heal")  # the second request of a connection has no more time than the first
+            client.sendall(b"GET /heal")  # a connection's second request has no more time than its first
             assert heard(client)[0] == 408
         with connected(told, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as client:
             assert heard(client)[0] == 200
-            assert client.recv(10) == b""  # nothing more was asked
+            assert client.recv(10) == b""  # no further answer
         metrics = told.ask("/metrics").body.decode()
         assert 'litekiln_connections_refused_total{reason="slow request"} 4.0' in metrics
         told.loop_goes_on()
@@ -318,7 +318,7 @@ def test_too_many_streams_at_once() -> None:
 
 
 class _Slow(FakeBundle):
-    """Its model takes a while; it is opened once."""
+    """A bundle with a slow model, which must be opened only once."""
 
     def __init__(self) -> None:
         self.opened: list[int] = []
@@ -378,7 +378,7 @@ def test_a_bug_is_told_without_its_details(capfd: pytest.CaptureFixture[str], mo
 
 
 def test_a_thousand_clients() -> None:
-    """Those who are too many are told so, or cut off; memory stays; the camera, and the health check, go on."""
+    """Surplus clients are refused or cut off. Memory stays flat; the camera's loop and the health check go on."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     clients = []
@@ -392,7 +392,7 @@ def test_a_thousand_clients() -> None:
             assert told.pipeline.counters.looked_at > looked_at
             told.loop_goes_on()
             assert memory() - before < 60
-            wait_for(lambda: len(told.server.server_state.connections) <= 40)  # one that is refused counts for a moment
+            wait_for(lambda: len(told.server.server_state.connections) <= 40)  # a refused connection counts for a moment
             statuses = [_status(each) for each in clients[-200:]]
             assert statuses.count(503) >= 190
             for each in clients:

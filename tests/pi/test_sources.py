@@ -139,7 +139,7 @@ def test_frames_from_a_pipe_come_at_once_and_its_end_is_the_end() -> None:
         assert source.live
         shots = source.shots()
         writing.write(JPEG)
-        assert next(shots).jpeg == JPEG  # the pipe is still open: no frame waits for the next one
+        assert next(shots).jpeg == JPEG  # the pipe is still open: no frame needs the next one
         writing.write(b"\r\n--frame\r\n\r\n" + without_tables(OTHER))
         assert b"\xff\xc4" in next(shots).jpeg
         writing.close()
@@ -148,7 +148,7 @@ def test_frames_from_a_pipe_come_at_once_and_its_end_is_the_end() -> None:
 
 
 def stopped_while_waiting(source: Source) -> list[Shot]:
-    """What still came; the wait has to end within a second."""
+    """The shots that still arrive; the wait must end within a second."""
     threading.Timer(0.3, source.stop).start()
     started = time.monotonic()
     came = list(source.shots())
@@ -187,7 +187,7 @@ def test_a_terminal_is_no_pipe() -> None:
 
 
 def test_a_closed_standard_input_is_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", None)  # what Python makes of one that was closed before it started
+    monkeypatch.setattr("sys.stdin", None)  # Python's value if it was closed before the start
     what, remedy = refused("-")
     assert what == "--source - reads a camera's frames from a pipe, but standard input is closed"
     assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -")

@@ -1,4 +1,4 @@
-"""MJPEG over HTTP: streams as cameras send them, and what is no stream told in words."""
+"""MJPEG over HTTP: streams as cameras send them, and messages about answers that are no streams."""
 
 import hashlib
 import socket
@@ -26,7 +26,7 @@ REQUESTS: list[str] = []
 
 
 def answers(*texts: str, body: bytes = b"") -> Serve:
-    """The n-th connection gets the n-th answer, the last one with the body."""
+    """A server: the n-th connection gets the n-th answer, and the last one also gets the body."""
     left = list(texts)
     REQUESTS.clear()
 
@@ -160,7 +160,7 @@ def test_name_and_password(challenge: str) -> None:
     ids=["name", "realm", "realm in latin-1"],
 )
 def test_names_that_are_no_english(user: str, realm: bytes) -> None:
-    """A camera counts in the bytes that it sent."""
+    """A camera hashes the bytes that it sent."""
     requests: list[bytes] = []
 
     def serve(connection: socket.socket) -> None:
@@ -179,7 +179,7 @@ def test_names_that_are_no_english(user: str, realm: bytes) -> None:
 
 
 def test_digest_is_as_the_standard_computes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The examples of RFC 7616, section 3.9.1, whose salt is given."""
+    """These are the examples of RFC 7616, section 3.9.1, with their given salt."""
     monkeypatch.setattr("secrets.token_hex", lambda _: "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ")
     nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
     answers = {
@@ -225,7 +225,7 @@ def test_silence_is_a_loss_and_stopping_ends_the_wait(sends: str, monkeypatch: p
     def serve(connection: socket.socket) -> None:
         request_of(connection)
         with suppress(OSError):
-            while not done.wait(0.1):  # a slow one: each byte alone is no reason to wait on
+            while not done.wait(0.1):  # a slow camera: single bytes must not prolong the wait
                 connection.sendall(sends.encode() if connection else b"")
                 if sends:
                     break

@@ -1,4 +1,4 @@
-"""JPEGs out of a stream: whole, byte for byte, however the bytes come and whatever lies between them."""
+"""JPEGs from a stream: whole and unchanged, however the bytes arrive and whatever lies between the JPEGs."""
 
 import io
 import random
@@ -51,7 +51,7 @@ def test_a_thumbnail_ends_no_frame() -> None:
 
 @pytest.mark.parametrize("settings", [{"progressive": True}, {"restart_marker_blocks": 1}, {"quality": 100}, {"optimize": True}])
 def test_every_kind_of_jpeg(settings: dict[str, object]) -> None:
-    """Scans that follow each other, restart markers, and coded data that is full of 0xFF."""
+    """The kinds have several scans, restart markers, or coded data full of 0xFF."""
     jpeg = saved(noise(), **settings)
     for seed in range(20):
         assert frames_of(*cut(jpeg * 3, seed, longest=40)) == [jpeg] * 3
@@ -114,7 +114,7 @@ def test_a_frame_that_is_too_large_is_dropped_and_told() -> None:
 
 
 def test_the_work_is_in_proportion_to_the_bytes() -> None:
-    """A frame that breaks late is not searched again from its start: every step goes forward."""
+    """A frame that breaks late is not searched again from its start."""
     hostile = (b"\xff\xd8\xff\xe0\x30\x00" * 2000 + b"\xff\xfe\0\2" * 30_000 + b"no marker") * 2
 
     class Counting(JpegStream):

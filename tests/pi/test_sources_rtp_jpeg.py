@@ -1,4 +1,4 @@
-"""JPEGs out of RTP packets: the same pixels as before they were sent; what is incomplete or broken is dropped."""
+"""JPEGs from RTP packets: the same pixels as before they were sent; incomplete or broken frames are dropped."""
 
 import random
 import struct
@@ -50,7 +50,7 @@ def test_tables_of_a_quality_are_those_of_the_jpeg_library(quality: int) -> None
 
 
 def test_packets_that_ffmpeg_sent() -> None:
-    """Left half red, right half its test pattern; sent by another program than the tests' own server."""
+    """Another program than the tests' server sent them. The left half is red, the right half is ffmpeg's test pattern."""
     frames = frames_of([bytes.fromhex(line) for line in OF_FFMPEG.read_text().split()])
     assert len(frames) == 2
     picture = decode(frames[0]).picture

@@ -1,4 +1,4 @@
-"""RTSP: from the first request to the last, against a server that ffmpeg too reads from."""
+"""RTSP: from the first request to the last, with a server that ffmpeg can read from too."""
 
 import hashlib
 import re
@@ -173,7 +173,7 @@ def test_what_is_no_rtsp(answer: str) -> None:
     ids=["length", "status", "payload type", "name of one"],
 )
 def test_numbers_that_no_camera_means(answers: dict[str, str]) -> None:
-    """Python reads none of more than 4300 digits."""
+    """Python reads no numbers of more than 4300 digits."""
     assert why_lost(RtspServer([], answers=answers)) == "rtsp://127.0.0.1:PORT/cam: its answer is not RTSP: ValueError"
 
 

@@ -1,4 +1,4 @@
-"""A camera at /dev/video0: against a kernel that answers as uvcvideo does, and for real where this kernel has vivid."""
+"""A camera at /dev/video0: with a fake kernel that answers as uvcvideo does, and a real one if this kernel has vivid."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ JPEG = as_jpeg(scene(red=(10, 10, 100, 100)))
 
 
 def as_yuyv(picture: Image.Image, stride: int = 0) -> bytes:
-    """As a camera has it: limited range, a colour for each two pixels."""
+    """The picture as a camera's YUYV: limited range, one colour for two pixels."""
     luma, blue, red = (numpy.asarray(band, float) for band in picture.convert("YCbCr").split())
     rows = numpy.zeros((picture.height, stride or picture.width * 2), numpy.uint8)
     inside = rows[:, : picture.width * 2]
@@ -38,7 +38,7 @@ def as_yuyv(picture: Image.Image, stride: int = 0) -> bytes:
 
 
 def shots_of(kernel: FakeKernel, **wishes: Any) -> tuple[list[Shot], str]:
-    """Everything that comes, and what ended it."""
+    """All shots, and what ended them."""
     camera, came = Camera("/dev/video0", kernel=kernel, **wishes), list[Shot]()
     with pytest.raises(SourceLost) as lost:
         came.extend(camera.shots())
@@ -90,7 +90,7 @@ def test_a_driver_that_changes_the_size_is_followed() -> None:
 
 @pytest.mark.parametrize(("colours", "expected"), [((0, 0), 0), ((8, 2), 0), ((0, 1), 16), ((7, 0), 16), ((7, 2), 0)])
 def test_the_range_of_yuyv_is_what_the_driver_says(colours: tuple[int, int], expected: int) -> None:
-    """Black is 16 where the range is limited, and 16 is a dark grey where it is full."""
+    """Black is 16 in the limited range; in the full range 16 is a dark grey."""
     kernel = FakeKernel([bytes((16, 128)) * 64], formats=["YUYV"], size=(8, 8), colours=colours)
     picture = next(iter(Camera("/dev/video0", kernel=kernel).shots())).picture
     assert picture is not None
@@ -165,7 +165,7 @@ def test_a_missing_device_names_those_that_are_here(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_device_is_told(tmp_path: Path) -> None:
-    """The real calls of the system, as far as they go without a camera."""
+    """This uses the system's real calls, as far as they work without a camera."""
     file = tmp_path / "video0"
     file.write_bytes(b"no device")
     with pytest.raises(SourceLost, match=r"video0 is not a camera; "):
