@@ -1,4 +1,4 @@
-"""The disk: locks that wait, files that are there whole or not at all, and what is said when no space is left."""
+"""The disk: locks that wait, files that are written whole or not at all, and errors that name a full disk."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ FREE_SPACE = (
 
 @contextmanager
 def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Hold a lock file. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
+    """Hold a lock file. `waiting()` is called once when another process holds it; `stopped()` tells when to give up."""
     lock = FileLock(path)
     with saying_disk_full(path.parent):
         try:
@@ -38,7 +38,7 @@ def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = 
 
 @contextmanager
 def free_lock(path: Path) -> Iterator[bool]:
-    """True, and held meanwhile, where nobody else holds the lock file; it never waits."""
+    """True, with the lock held, if no other process holds it. Never waits."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -52,7 +52,7 @@ def free_lock(path: Path) -> Iterator[bool]:
 
 
 def _keep_asking(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
-    """In a thread that isn't the main one nothing interrupts a wait, so it is made of short ones."""
+    """Wait in short turns: outside the main thread nothing interrupts a long wait."""
     while not stopped():
         try:
             lock.acquire(timeout=0.5)
@@ -70,7 +70,7 @@ def refuse_full_disk(place: Path, error: OSError) -> None:
 
 @contextmanager
 def saying_disk_full(place: Path) -> Iterator[None]:
-    """Turn 'no space left' and 'not allowed' into errors that say where."""
+    """Turn 'no space left' and 'not allowed' into errors that name the place."""
     try:
         yield
     except OSError as error:
@@ -85,7 +85,7 @@ def saying_disk_full(place: Path) -> Iterator[None]:
 
 
 def write_whole(target: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all: beside its place, then renamed."""
+    """Write a file whole or not at all: write it beside its place, then rename it."""
     with saying_disk_full(target.parent):
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         beside = Path(name)
@@ -100,14 +100,14 @@ def write_whole(target: Path, content: bytes) -> None:
 
 
 def _default_mode() -> int:
-    """What a new file gets: tempfile keeps its own to their owner."""
+    """The mode of a new file. tempfile would let only the owner read it."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
 
 
 def move(source: Path, target: Path, mark: str) -> None:
-    """Rename a folder; onto another disk, copy it beside the target under a hidden name with `mark`, then rename that."""
+    """Rename a folder. Onto another disk: copy it beside the target under a hidden name with `mark`, then rename the copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.rename(target)
@@ -124,5 +124,5 @@ def move(source: Path, target: Path, mark: str) -> None:
 
 
 def hidden(folder: Path, mark: str) -> Path:
-    """The name beside a folder under which nobody takes it for one: `mark` says whose it is."""
+    """A hidden name beside a folder, which nobody reads as a finished one. `mark` says whose it is."""
     return folder.with_name(f".{folder.name}.{mark}")

@@ -1,6 +1,6 @@
-"""Every error litekiln raises on purpose: one tree, one exit code per kind, three parts each.
+"""Every error that litekiln raises on purpose: one tree, one exit code per kind, three parts each.
 
-Raised anywhere, printed in one place (`cli.reporting_errors`). A traceback is shown only with `--debug`.
+Raised anywhere, printed in one place (`commands/runner.py`). A traceback is shown only with `--debug`.
 """
 
 
@@ -25,7 +25,7 @@ class LitekilnError(Exception):
         return "\n".join(parts)
 
     def as_dict(self) -> dict[str, object]:
-        """The same, for `--json`."""
+        """The error as data, for `--json`."""
         return {
             "error": type(self).__name__,
             "exit_code": self.exit_code,
@@ -37,25 +37,25 @@ class LitekilnError(Exception):
 
 
 class UsageError(LitekilnError):
-    """An argument that can't be right."""
+    """An argument is wrong."""
 
     exit_code = 2
 
 
 class RecipeError(LitekilnError):
-    """A recipe, toolchain file or other file of the project that can't be used as it is."""
+    """A recipe, toolchain file or other file of the project can't be used as it is."""
 
     exit_code = 3
 
 
 class ToolchainError(LitekilnError):
-    """A pinned environment that can't be made or doesn't match its pins."""
+    """A pinned environment can't be made, or doesn't match its pins."""
 
     exit_code = 4
 
 
 class LockOutOfDate(ToolchainError):
-    """requirements.lock doesn't say what requirements.in asks for."""
+    """requirements.lock doesn't match requirements.in."""
 
 
 class WheelMissing(ToolchainError):
@@ -67,21 +67,21 @@ class InterpreterMissing(ToolchainError):
 
 
 class EngineError(LitekilnError):
-    """An engine that can't run steps."""
+    """An engine can't run steps."""
 
     exit_code = 5
 
 
 class DockerMissing(EngineError):
-    """No docker on this machine."""
+    """docker is missing on this machine."""
 
 
 class DaemonUnreachable(EngineError):
-    """docker is there, its daemon doesn't answer."""
+    """docker is installed, but its daemon doesn't answer."""
 
 
 class SocketForbidden(EngineError):
-    """The daemon's socket may not be opened by this user."""
+    """This user may not open the daemon's socket."""
 
 
 class BuildxMissing(EngineError):
@@ -89,11 +89,11 @@ class BuildxMissing(EngineError):
 
 
 class BaseUnreachable(EngineError):
-    """An image's base can neither be found here nor pulled."""
+    """An image's base is missing here and could not be pulled."""
 
 
 class ImageBuildFailed(EngineError):
-    """BuildKit refused."""
+    """BuildKit could not build an image."""
 
 
 class WrongToolchainHere(EngineError):
@@ -107,15 +107,15 @@ class StepFailed(LitekilnError):
 
 
 class StepRefused(StepFailed):
-    """A step's program found a reason not to do what was asked."""
+    """A step's program refused its input, with a reason."""
 
 
 class StepCrashed(StepFailed):
-    """A native library ended a step's program: in most cases an interpreter, by the model it ran."""
+    """A native library crashed a step's program: in most cases the interpreter, on the model it ran."""
 
 
 class StepKilled(StepFailed):
-    """A step's program was killed, most often for want of memory."""
+    """A step's program was killed, most often because memory ran out."""
 
 
 class StepTimeout(StepFailed):
@@ -133,23 +133,23 @@ class DiskFull(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """A finished entry isn't what it was when it was finished."""
+    """A store entry was changed after it was finished."""
 
 
 class NetworkError(LitekilnError):
-    """Something that must come over the network didn't."""
+    """Something could not be fetched over the network."""
 
     exit_code = 8
 
 
 class Unhealthy(LitekilnError):
-    """`inv doctor` found something that keeps every engine from working."""
+    """`inv doctor` found a failure: litekiln can't work on this machine."""
 
     exit_code = 9
 
 
 class DownloadFailed(NetworkError):
-    """A file can't be fetched from its server."""
+    """A file could not be fetched from its server."""
 
 
 class DownloadStalled(NetworkError):
@@ -157,38 +157,38 @@ class DownloadStalled(NetworkError):
 
 
 class NotFoundOnServer(NetworkError):
-    """The server says that it has no such file."""
+    """The server has no such file."""
 
 
 class SourceError(LitekilnError):
-    """A model's source that can't be used as it is."""
+    """A model's source can't be used as it is."""
 
     exit_code = 10
 
 
 class HashMismatch(SourceError):
-    """An archive isn't the one that the recipe names."""
+    """An archive's hash is not the one that the recipe names."""
 
 
 class SizeMismatch(SourceError):
-    """An archive has another length than it should."""
+    """An archive's size is not the expected one."""
 
 
 class UnsafeArchive(SourceError):
-    """An archive holds what must not be unpacked."""
+    """An archive holds something that must not be unpacked."""
 
 
 class BrokenArchive(SourceError):
-    """An archive that is cut off, damaged, locked by a password, or none at all."""
+    """An archive is cut off, damaged, locked by a password, or no archive at all."""
 
 
 class CalibrationError(LitekilnError):
-    """Pictures to calibrate with are missing or too few; what needs none is built all the same."""
+    """Calibration pictures are missing or too few. Variants that need none are still built."""
 
     exit_code = 11
 
 
 class BundleError(LitekilnError):
-    """A folder or file that should be a bundle or its report, and is not, or is damaged."""
+    """A bundle or its report is missing or damaged."""
 
     exit_code = 12

@@ -1,4 +1,4 @@
-"""Hashes of files, trees and values. Everything that decides whether work is done again goes through here."""
+"""Hashes of files, trees and values. They decide whether work is done again."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def sha256_value(value: object) -> str:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder in one order everywhere; Python's own leftovers are nobody's input."""
+    """Every file below a folder, in the same order on every machine, without Python's cache files."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
@@ -50,7 +50,7 @@ def sha256_tree(path: Path) -> str:
 
 
 class FileHashes:
-    """By path, size, time of change and inode: whoever changes a file changes one of them."""
+    """Known hashes of files, by path, size, time of change and inode: any change to a file changes one of these."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / "hashes.json"
@@ -74,7 +74,7 @@ class FileHashes:
         return digest
 
     def save(self) -> None:
-        """Keep what is new. Losing it costs time and nothing else."""
+        """Save the new hashes. Losing them costs only time."""
         merged = {**self._known, **self._asked}
         if merged != self._known:
             with suppress(OSError):

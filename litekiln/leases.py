@@ -1,7 +1,7 @@
-"""A lease: the proof that a litekiln process is alive, so that what a killed one left behind can be told from work in progress.
+"""A lease: the proof that a litekiln process is alive. It tells work in progress from what a killed process left behind.
 
-Each process that works holds a lock file under `.litekiln/leases/`. The system drops the lock when the process dies,
-however it dies. Whatever carries a lease's name (a staging folder, a container) and whose lock can be had belongs to nobody.
+Each working process holds a lock file under `.litekiln/leases/`. The system releases the lock when the process dies,
+however it dies. A staging folder or container that carries a lease's name belongs to nobody once that lock is free.
 """
 
 import shutil
@@ -42,7 +42,7 @@ def _lock_path(state: Path, name: str) -> Path:
 
 @contextmanager
 def held_if_dead(state: Path, name: str) -> Iterator[bool]:
-    """True, and held meanwhile, when the process behind a lease is gone."""
+    """True, with the lease's lock held, if the process behind it is gone."""
     path = _lock_path(state, name)
     with free_lock(path) as dead:
         try:
@@ -53,7 +53,7 @@ def held_if_dead(state: Path, name: str) -> Iterator[bool]:
 
 
 def sweep_staging(state: Path) -> list[Path]:
-    """Remove the staging folders of processes that are gone."""
+    """The staging folders that were removed: those of processes that are gone."""
     removed = []
     for folder in sorted((state / "staging").glob("*")):
         with held_if_dead(state, folder.name) as dead:
@@ -67,7 +67,7 @@ def sweep_staging(state: Path) -> list[Path]:
 
 
 def others_work_since(state: Path, lease: Lease) -> float | None:
-    """When the oldest other process that is at work began, or None: what it has used since may be in use."""
+    """When the oldest other running process began, or None. Anything used since then may be in use."""
     began = []
     for lock in (state / "leases").glob("*.lock"):
         if lock.stem != lease.name:

@@ -1,4 +1,4 @@
-"""Files that users name on the command line: a model to read, a place to write. What is wrong with them is said with the option."""
+"""Files that users name on the command line: a model to read, a place to write. Error messages name the option."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from litekiln.errors import UsageError
 
 
 def existing_model(file: str | Path) -> Path:
-    """A .tflite file that is there and can be opened; what is in it is another question."""
+    """The path of a file that exists and can be opened. Its content is not checked here."""
     model = Path(file)
     if model.is_dir():
         msg = f"--file {file}: that is a folder"
@@ -27,7 +27,7 @@ def existing_model(file: str | Path) -> Path:
 
 
 def check_target(option: str, target: Path, model: Path | None = None, example: str = "file") -> None:
-    """A place for a file that is written; never over the model itself."""
+    """Refuse a place where a file can't be written, and the model itself."""
     if target.is_dir():
         msg = f"{option} {target}: that is a folder"
         raise UsageError(msg, remedy=f"name a file in it: {option} {target / example}")
@@ -35,8 +35,8 @@ def check_target(option: str, target: Path, model: Path | None = None, example: 
         msg = f"{option} {target}: there is no folder {target.parent}"
         raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
     if target.exists() and not target.is_file():
-        msg = f"{option} {target}: that is no plain file"
-        raise UsageError(msg, remedy="name a file of its own; its folder gets it by renaming, which a device can't do")
+        msg = f"{option} {target}: that is not a regular file"
+        raise UsageError(msg, remedy="name a new file: litekiln writes it by renaming, which a device can't do")
     if model and target == model:
         msg = f"{option} {target}: that is the model itself"
         raise UsageError(msg, remedy="name another file")
@@ -50,13 +50,13 @@ def write_named(option: str, target: Path, content: bytes) -> None:
 
 
 def check_writable(option: str, target: Path) -> None:
-    """Before work of minutes: whether its folder takes a file at all."""
+    """Refuse a folder that can't be written to, before work that takes minutes."""
     try:
         handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        msg = f"{option} {target}: nothing may be written in the folder {target.parent}"
+        msg = f"{option} {target}: the folder {target.parent} can't be written to"
         raise UsageError(msg, remedy=f"name a file elsewhere with {option}") from None
     os.close(handle)
     Path(beside).unlink()

@@ -1,6 +1,6 @@
-"""Where packages come from on this machine: its own index and CA bundle, wherever they are configured.
+"""Where this machine gets packages from: its own index and CA bundle, wherever they are configured.
 
-uv reads its own variables only. Most machines behind a mirror are set up for pip, so what pip would use is handed on to uv.
+uv reads only its own variables. Most machines behind a mirror are set up for pip, so pip's settings are passed on to uv.
 """
 
 import configparser
@@ -28,11 +28,11 @@ def index_url(environment: Mapping[str, str] = os.environ) -> str:
     try:
         parser.read(files, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        return ""  # pip itself will say what is wrong with it
+        return ""  # pip itself reports what is wrong with it
     return parser.get("global", "index-url", fallback="")
 
 
 def package_environment() -> dict[str, str]:
-    """The environment for uv, with what this machine uses for packages."""
+    """The environment for uv, with this machine's package index and CA bundle."""
     found = {"UV_DEFAULT_INDEX": index_url(), "SSL_CERT_FILE": ca_bundle()}
     return {**os.environ, **{name: value for name, value in found.items() if value}}

@@ -1,4 +1,4 @@
-"""Where things are: the code (this checkout, or the copy inside a toolchain image) and the user's work beside it."""
+"""Where things are: the code (this checkout, or the copy inside a toolchain image) and the user's work."""
 
 import os
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Project:
 
     @property
     def downloads(self) -> Path:
-        """Archives as they came, so that they can be handed on."""
+        """Downloaded archives, unchanged, so that they can be shared."""
         return self.state / "downloads"
 
     @property
@@ -44,7 +44,7 @@ class Project:
 
     @property
     def state(self) -> Path:
-        """Everything litekiln keeps between runs; deleting it loses nothing but time."""
+        """Everything that litekiln keeps between runs. Deleting it costs only time."""
         return Path(os.environ.get("LITEKILN_HOME") or self.work / ".litekiln")
 
     def relative(self, path: Path) -> str:
@@ -56,7 +56,7 @@ class Project:
 
 
 def find_project(start: Path | None = None) -> Project:
-    """The project around `start`: the nearest folder upwards that has a models/ folder, else the code's own."""
+    """The project around `start`: the nearest folder upwards with a models/ folder, else the code's own folder."""
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / "models").is_dir():

@@ -1,7 +1,7 @@
-"""What a person sees while work goes on: a line per step with its reason and time, a live line on a terminal, a table at the end.
+"""What the user sees during a run: a line per step with its reason and time, a live line on a terminal, a table at the end.
 
-Off a terminal there are no live lines and no colours; NO_COLOR is respected. With `--json` these lines go to stderr.
-rich draws on terminals. Elsewhere plain lines do: loading rich takes a sixth of an up-to-date build.
+Without a terminal there are no live lines and no colours. NO_COLOR is respected. With `--json` these lines go to stderr.
+rich draws on terminals only: loading it takes a sixth of an up-to-date build.
 """
 
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Status(Enum):
-    """`FAIL` keeps litekiln from working; `WARN` takes a choice away or may matter later."""
+    """`FAIL`: litekiln can't work. `WARN`: a choice is missing, or it may matter later."""
 
     OK = "ok"
     WARN = "warn"
@@ -28,7 +28,7 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at, and what to do when it isn't right."""
+    """One thing that was checked, and what to do when it is wrong."""
 
     name: str
     status: Status
@@ -38,11 +38,11 @@ class Check:
 
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
 NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
-STRAY = dict.fromkeys((7, 8, 11, 12, 13))  # bell, backspace and others: no text
+STRAY = dict.fromkeys((7, 8, 11, 12, 13))  # control characters: bell, backspace and others
 
 
 class Styled(NamedTuple):
-    """A piece of a line that looks different on a terminal."""
+    """A piece of a line that has a style on a terminal."""
 
     text: str
     style: str
@@ -54,15 +54,15 @@ MARKS = {Status.OK: DONE, Status.WARN: WARNING, Status.FAIL: FAILED}
 
 
 def _is_terminal(stream: TextIO) -> bool:
-    """Whether lines are drawn; the variables are those that rich knows."""
-    told = os.environ.get("TTY_COMPATIBLE")
-    if told in ("0", "1"):
-        return told == "1"
+    """Whether the stream is treated as a terminal. The variables are rich's own."""
+    setting = os.environ.get("TTY_COMPATIBLE")
+    if setting in ("0", "1"):
+        return setting == "1"
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
 class _Log:
-    """Plain lines, for files and pipes. A log has no edge: nothing is cut off or wrapped."""
+    """Plain lines, for files and pipes. Nothing is cut off or wrapped."""
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
@@ -72,7 +72,7 @@ class _Log:
         stream = sys.stderr if self._json else sys.stdout
         try:
             print(text.translate(STRAY).expandtabs(), file=stream, flush=True)
-        except BrokenPipeError:  # `| head` has seen enough
+        except BrokenPipeError:  # the reader is gone, as with `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             raise SystemExit(1) from None
 
@@ -119,7 +119,7 @@ class _Screen:
         self._console.print(table)
 
     def live(self, text: str) -> None:
-        """The one live line; "" takes it away."""
+        """Show the live line; "" removes it."""
         from rich.markup import escape
 
         if self._live and not text:
@@ -150,7 +150,7 @@ class Reporter:
 
     @contextmanager
     def step(self, name: str, why: str) -> Iterator[None]:
-        """While a step runs. On a terminal one live line shows all that run, with what they last said."""
+        """Show a step while it runs. On a terminal one live line shows all running steps, each with its latest message."""
         if not self._screen:
             self._print(f"→ {name}  ({why})")
         self.live(name, f"({why})")
@@ -162,20 +162,20 @@ class Reporter:
                 self._show()
 
     def line(self, name: str, text: str) -> None:
-        """A line that a running step printed: only its progress is of interest here, the rest is in the log."""
+        """Show a running step's progress. Its other lines are in the log."""
         if text.startswith("@progress "):
             _, count, what = text.split(" ", 2)
             self.live(name, f"{count} {what}")
 
     def live(self, name: str, text: str) -> None:
-        """Something that is only worth seeing while it lasts."""
+        """Show a text on the live line until the next one replaces it."""
         with self._lock:
             self._running[name] = text
             self._show()
 
     def _show(self) -> None:
         if self._screen:
-            self._screen.live("   ".join(f"{name} {said}" for name, said in self._running.items()))
+            self._screen.live("   ".join(f"{name} {text}" for name, text in self._running.items()))
 
     def done(self, name: str, seconds: float, engine: str) -> None:
         self._print(DONE, f" {name}  {seconds:.1f} s  ", Styled(engine, "dim"))
@@ -195,7 +195,7 @@ class Reporter:
         self._print(Styled(text, "bold"))
 
     def finding(self, severity: str, name: str, evidence: str, hints: Sequence[str]) -> None:
-        """What is wrong with a file: how bad, called what, seen in what, and what to do."""
+        """Print what is wrong with a file: severity, name, evidence, and what to do."""
         colour = {"error": "red", "warning": "yellow"}.get(severity, "dim")
         self._print(Styled(f"{severity:<8}", colour), f" {name}: {evidence}")
         for hint in hints:

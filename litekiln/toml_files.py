@@ -1,4 +1,4 @@
-"""TOML files into frozen values: unknown and missing keys are errors with a path and a suggestion."""
+"""TOML files as frozen values: unknown and missing keys are errors with a path and a suggestion."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ else:
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A TOML table whose keys are all known. `__post_init__` may raise ValueError("key: what is wrong with it")."""
+    """A TOML table that allows known keys only. `__post_init__` may raise ValueError("key: what is wrong with it")."""
 
 
 T = TypeVar("T", bound=Table)
@@ -30,7 +30,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
-    """Read a TOML file into `shape`, or say what is wrong with it: every wrong key at once, then the first wrong value."""
+    """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
     try:
         data = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
         raise RecipeError(msg, remedy=f"check the name, or create {shown_as}") from None
     except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{shown_as}: not valid TOML: {error}"
-        raise RecipeError(msg, remedy="mend the line it names") from None
+        raise RecipeError(msg, remedy="fix that line") from None
     problems = list(_wrong_keys(shape, data, ""))
     if not problems:
         try:
@@ -46,7 +46,7 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
         except msgspec.ValidationError as error:
             problems = [_wrong_value(str(error))]
     raise RecipeError(
-        "\n".join(f"{shown_as}: {problem}" for problem in problems), remedy=f"mend {shown_as}; docs/files.md lists every key"
+        "\n".join(f"{shown_as}: {problem}" for problem in problems), remedy=f"fix {shown_as}; docs/files.md lists every key"
     )
 
 
@@ -64,7 +64,7 @@ def _wrong_keys(shape: type[Table], data: dict[str, Any], prefix: str) -> Iterat
 
 
 def _wrong_inside(annotation: Any, data: dict[str, Any], prefix: str) -> Iterator[str]:
-    """The same below a key that holds a table, or tables by their names: msgspec does not tell the name."""
+    """Wrong keys below a key that holds a table, or named tables: msgspec's message leaves the name out."""
     inner = _table_in(annotation)
     if not inner:
         return
@@ -97,7 +97,7 @@ def _table_in(annotation: Any) -> type[Table] | None:
 
 
 def _wrong_value(message: str) -> str:
-    """msgspec's message, path first: "Expected `str`, got `int` - at `$.source.url`"."""
+    """msgspec's message with the path first. It arrives as "Expected `str`, got `int` - at `$.source.url`"."""
     found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message, re.DOTALL)
     if not found:
         return message

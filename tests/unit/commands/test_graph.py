@@ -103,7 +103,7 @@ def test_an_out_in_a_folder_that_is_not_there(model: Path, tmp_path: Path) -> No
 
 
 def test_an_out_that_is_a_device(model: Path) -> None:
-    assert _refused(model, "/dev/null") == "2: --out /dev/null: that is no plain file"
+    assert _refused(model, "/dev/null") == "2: --out /dev/null: that is not a regular file"
 
 
 def test_an_out_that_is_the_model(model: Path, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_folder_that_may_not_be_written(project: Project, model: Path, tmp_pat
 
     write_program(project, DRAW, "draw_graph.py")
     monkeypatch.setattr("litekiln.named_files.tempfile.mkstemp", forbidden)
-    with pytest.raises(UsageError, match="nothing may be written in the folder"):
+    with pytest.raises(UsageError, match=r"the folder .* can't be written to"):
         _draw(project, model, tmp_path / "picture.svg")
 
 

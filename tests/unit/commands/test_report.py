@@ -254,7 +254,7 @@ def test_what_cannot_be_compared_is_said(project: Project, arguments: list[str],
 def test_a_folder_that_may_not_be_written_is_said(project: Project, forbid: Callable[[], None]) -> None:
     write_model(project.out, sample())
     forbid()
-    with pytest.raises(UsageError, match=r"--out .*two.html: nothing may be written in the folder"):
+    with pytest.raises(UsageError, match=r"--out .*two.html: the folder .* can't be written to"):
         compare_builds(Reporter(), project, CompareRequest("shapes/int8", "shapes/int8", str(project.work / "two.html")))
 
 

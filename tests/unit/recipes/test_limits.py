@@ -113,7 +113,7 @@ def test_a_wrong_limit_says_where_and_what(project: Project, text: str, what: st
     with pytest.raises(RecipeError) as caught:
         _limits(project, "int8", text)
     assert caught.value.what == SHOWN + what
-    assert caught.value.remedy == "mend models/demo/model.toml; docs/files.md lists every key"
+    assert caught.value.remedy == "fix models/demo/model.toml; docs/files.md lists every key"
 
 
 def test_wrong_limits_of_several_variants_are_told_at_once(project: Project) -> None:
