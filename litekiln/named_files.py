@@ -35,7 +35,7 @@ def check_target(option: str, target: Path, model: Path | None = None, example: 
         msg = f"{option} {target}: there is no folder {target.parent}"
         raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
     if target.exists() and not target.is_file():
-        msg = f"{option} {target}: that is not a regular file"
+        msg = f"{option} {target}: that is not a plain file"
         raise UsageError(msg, remedy="name a new file: litekiln writes it by renaming, which a device can't do")
     if model and target == model:
         msg = f"{option} {target}: that is the model itself"

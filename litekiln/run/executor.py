@@ -1,4 +1,4 @@
-"""Make one step's entry in the store: once, however many ask for it at the same time."""
+"""Runs steps and puts their entries into the store: each once, however many processes ask for it at the same time."""
 
 import shutil
 import threading
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from litekiln.run.merged_plans import Several
 
 REQUEST_FORMAT = 1
-# One toolchain can't be had, others can: where several models are built, only those that need it end.
+# One toolchain fails and others may work: of several models, only those that need it fail.
 TOOLCHAIN_FAILURES = (ToolchainError, WrongToolchainHere, ImageBuildFailed, BaseUnreachable)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One step to make: of which plan, what of that is there, and what people see as its name."""
+    """One step to make: its plan, the plan's finished steps, and the name that is shown."""
 
     plan: Plan
     step: Step
@@ -74,9 +75,9 @@ class Executor:
         self._open.close()
 
     def run(self, plan: Plan, *, force: bool | Callable[[Step], bool] = False) -> Run:
-        """What the plan's goals take. A failed step stops only what depends on it and has no other way.
+        """The outcome of the plan. A failed step stops only the goals that depend on it and have no other way.
 
-        `force` does steps again though the store has them: all, or those it says yes to.
+        `force` runs steps again even if the store has them: all steps, or those for which it returns True.
         """
 
         def perform(step: Step, finished: dict[str, Finished]) -> Finished:
@@ -86,18 +87,18 @@ class Executor:
         return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs).run()
 
     def run_several(self, several: "Several", *, force: bool, done: Callable[[str, Run], None]) -> None:
-        """Plans of several models side by side. `done` hears of each model as soon as all is made of it that can be made."""
+        """Run the plans of several models side by side. `done` is called for each model once nothing more of it can be made."""
 
         def perform(step: Step, finished: dict[str, Finished]) -> Finished:
             plan, own = several.origin(step.id)
             return self._perform(_Task(plan, own, several.own(plan.model, finished), step.id), force=force)
 
         def after(run: Run, still_open: set[str]) -> None:
-            for model in several.closed(still_open) - told:
-                told.add(model)
+            for model in several.closed(still_open) - reported:
+                reported.add(model)
                 done(model, several.run_of(model, run))
 
-        told: set[str] = set()
+        reported: set[str] = set()
         closing = TOOLCHAIN_FAILURES
         Schedule(several.plan, perform, self._reporter, self._stop, jobs=self._jobs, closing=closing, after=after).run()
 
@@ -105,10 +106,10 @@ class Executor:
         step = task.step
         entry = None if force else self._stored(step, repair=False)
         if entry is None:
-            waiting = f"waiting for another litekiln that makes {task.shown}"
-            told = lambda: self._reporter.note(waiting)  # noqa: E731
-            with self._store.lock(step.key, waiting=told, stopped=lambda: self._stop.is_set):
-                entry = None if force else self._stored(step, repair=True)  # somebody else may have made it meanwhile
+            text = f"waiting for another litekiln that makes {task.shown}"
+            waiting = partial(self._reporter.note, text)
+            with self._store.lock(step.key, waiting=waiting, stopped=lambda: self._stop.is_set):
+                entry = None if force else self._stored(step, repair=True)  # another process may have made it meanwhile
                 if entry is None:
                     self._store.discard(step.key)
                     return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
@@ -118,7 +119,7 @@ class Executor:
         return Finished(step, entry, "", 0.0, str(entry.record()["engine"]))
 
     def _stored(self, step: Step, *, repair: bool) -> Entry | None:
-        """The step's entry, if it is sound. Only who holds the key's lock may repair: the next one may be sound already."""
+        """The step's entry, or None. Only the holder of the key's lock may repair: others may delete a new, sound entry."""
         try:
             return self._store.get(step.key)
         except StoreCorrupt as error:
@@ -133,11 +134,11 @@ class Executor:
         shutil.rmtree(staged, ignore_errors=True)
         with saying_disk_full(self._project.state):
             (staged / "files").mkdir(parents=True)
-        box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes, which are not the step's
+        box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes: not part of the step's time
         started = time.monotonic()
         try:
             made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
-        except OSError as error:  # its log, its request: they lie on this disk too
+        except OSError as error:  # the log and the request are written to this disk too
             refuse_full_disk(self._project.state, error)
             raise
         seconds = time.monotonic() - started
@@ -151,7 +152,7 @@ class Executor:
         from litekiln.run.host_steps import PROGRAMS
 
         def say(text: str) -> None:
-            if self._stop.is_set:  # a thread can't be killed as a program can
+            if self._stop.is_set:  # unlike a program, a thread can't be killed
                 raise KeyboardInterrupt
             self._reporter.live(task.shown, text)
 
@@ -183,7 +184,7 @@ class Executor:
             if self._engine is None:
                 self._engine = self._choose()  # only now: an up-to-date plan asks no daemon
             if toolchain in self._unopened:
-                raise self._unopened[toolchain]  # trying again may take minutes, and ends the same
+                raise self._unopened[toolchain]  # a retry may take minutes and fails the same way
             if toolchain not in self._boxes:
                 opened = self._engine.open(load_toolchain(self._project, toolchain), self._reporter.note)
                 try:
@@ -211,7 +212,7 @@ class Executor:
         )
 
     def _keep_log(self, task: _Task, staged: Path) -> Path:
-        """A failed step's log outlives its staging folder."""
+        """The copy of a failed step's log, which stays when the staging folder goes."""
         kept = self._project.state / "logs" / f"{task.plan.model}-{task.step.id.replace(' ', '-').replace('/', '-')}.log"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(staged / "log.txt", kept)
@@ -223,7 +224,7 @@ def _record(step: Step) -> dict[str, Any]:
 
 
 def refuse_if_kept(step: Step, entry: Entry) -> None:
-    """A refusal that was kept is one again: the same inputs, the same answer, without asking."""
+    """Raise a refusal that the store keeps: the same inputs give the same answer."""
     refused = entry.result().get("refused") if step.keep_refusal else None
     if refused:
         cause = f"found by steps/{step.program} in toolchain {step.toolchain}"

@@ -1,6 +1,6 @@
-"""The steps that litekiln does itself, because they need the network: fetching a model, fetching pictures.
+"""The steps that litekiln runs itself, because they need the network: fetching a model, fetching pictures.
 
-What they leave is laid out one way whatever the archive looked like, so that later steps know where everything is.
+Their output has one layout, whatever the archive looked like, so that later steps know where everything is.
 """
 
 import shutil
@@ -19,25 +19,25 @@ from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import SOURCE, lay_out
 from litekiln.wording import size_text
 
-DEEPEST = 4  # folders of an archive above what is looked for
-SHOWN = 8  # names of what an archive holds, in a message
+DEEPEST = 4  # levels of an archive that are searched
+SHOWN = 8  # names of an archive's files in a message
 Say = Callable[[str], None]
 NO_PICTURES = "give pictures of your own, 100 or more: --calib DIR; or put the archive into a folder and set LITEKILN_MIRROR to it"
 
 
 def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note: Say) -> dict[str, Any]:
-    """A model's archive or file, looked into and laid out as later steps expect it."""
+    """Facts about a model's archive or file, which is unpacked and laid out as later steps expect it."""
     archive = fetch_archive(args, downloads, say, note)
-    told = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
+    facts = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
     detects = BY_NAME[args["kind"]].checkpoint
     if not detects and not is_archive(archive.path):
         shutil.copyfile(archive.path, out / SOURCE)
-        return told
+        return facts
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         if not detects:
             unpacked = unpack(archive.path, Path(scratch) / "archive")
             shutil.move(_member(unpacked, archive.path.name, args), out / SOURCE)
-            return told
+            return facts
         found = inspect_archive(archive.path, Path(scratch) / "archive")
         if found.kind != args["kind"]:
             msg = f"{archive.path.name} holds a model of kind {found.kind!r}, the recipe says {args['kind']!r}"
@@ -49,11 +49,11 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
         (out / "ready").mkdir(exist_ok=True)  # empty where the archive has no finished graph
     for text in found.notes:
         note(text)
-    return {**told, "notes": found.notes}
+    return {**facts, "notes": found.notes}
 
 
 def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
-    """What of an archive is meant: what the recipe names, or the one thing of its kind."""
+    """The source inside an archive: the one that the recipe names, or the only one of its kind."""
     if args["member"]:
         named: Path | None = next(
             (root / args["member"] for root in (unpacked, top_folder(unpacked)) if (root / args["member"]).exists()), None
@@ -61,7 +61,7 @@ def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
         if named:
             return named
         raise SourceError(
-            f"{archive} has no {args['member']!r}", cause=_holds(unpacked), remedy="mend source.member in its model.toml"
+            f"{archive} has no {args['member']!r}", cause=_holds(unpacked), remedy="fix source.member in its model.toml"
         )
     kind = BY_NAME[args["kind"]]
     pattern = kind.pattern
@@ -69,7 +69,7 @@ def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
     if len(found) != 1:
         problem = f"has {len(found)} {pattern}, one was expected" if found else f"has no {pattern}"
         raise SourceError(
-            f"{archive} {problem}", cause=_holds(unpacked), remedy='name the one: member = "FOLDER/FILE" in its model.toml'
+            f"{archive} {problem}", cause=_holds(unpacked), remedy='name one: member = "FOLDER/FILE" in its model.toml'
         )
     return found[0].parent if kind.holds else found[0]
 
@@ -80,17 +80,17 @@ def _holds(folder: Path) -> str:
 
 
 def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, note: Say) -> dict[str, Any]:
-    """A public archive of pictures: those that the set pins, and nothing else of it."""
+    """Facts about a public archive of pictures, of which only the pictures that the set pins are kept."""
     try:
         archive = fetch_archive(args, downloads, say, note)
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             folder = unpack(archive.path, Path(scratch) / "archive")
-            inner = top_folder(folder)  # the list names pictures as they lie in the archive, or in its one folder
+            inner = top_folder(folder)  # the set's paths start at the archive's root, or in its only folder
             root = inner if any((inner / picture["path"]).exists() for picture in args["pictures"]) else folder
             for picture in args["pictures"]:
                 _take(root, picture, out)
     except (NetworkError, SourceError) as error:
-        msg = f"the calibration pictures of {args['set']} can't be had: {error.what}"
+        msg = f"the calibration pictures of {args['set']} could not be fetched: {error.what}"
         raise CalibrationError(msg, cause=error.cause, remedy=NO_PICTURES) from None
     names = [picture["path"] for picture in args["pictures"]]
     (out / "index.json").write_text(canonical_json({"pictures": names}), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The plans of several models as one, so that a machine's jobs are busy whichever model has something ready to run.
+"""The plans of several models as one, so that jobs stay busy whichever model has a step ready to run.
 
-A step's id is unique in its own plan only: in the common one it bears its model's name. What several plans need alike (the same
-key: the pictures that a set's generator draws) is one step there, and bears the name of the first model that needs it.
+A step's id is unique only in its own plan. In the common plan it starts with its model's name. Steps with the same key (such as
+the pictures that a set's generator draws) are one step there, named after the first model that needs it.
 """
 
 from dataclasses import replace
@@ -11,13 +11,13 @@ from litekiln.run.schedule import Finished, Run, run_result
 
 
 class Several:
-    """Plans of models, and what they are together."""
+    """The plans of several models, and the common plan that is made of them."""
 
     def __init__(self, plans: list[Plan]) -> None:
         self._plans = {plan.model: plan for plan in plans}
         self._ids: dict[str, dict[str, str]] = {}  # by model: a step's own id → its id in the common plan
         self._origins: dict[str, tuple[Plan, Step]] = {}
-        self._models: dict[str, str] = {}  # whose a goal is
+        self._models: dict[str, str] = {}  # by goal
         self.plan = self._merge()
 
     def _merge(self) -> Plan:
@@ -40,19 +40,19 @@ class Several:
         return Plan(model="several", steps=tuple(steps.values()), variants=variants)
 
     def origin(self, step_id: str) -> tuple[Plan, Step]:
-        """Of which plan a step of the common one is, and what it is there."""
+        """The plan that a step of the common plan comes from, and the step there."""
         return self._origins[step_id]
 
     def own(self, model: str, finished: dict[str, Finished]) -> dict[str, Finished]:
-        """What is finished of a model, by its own names."""
+        """A model's finished steps, by their ids in its own plan."""
         return {own: finished[shown] for own, shown in self._ids[model].items() if shown in finished}
 
     def closed(self, still_open: set[str]) -> set[str]:
-        """The models of which nothing more can be made."""
+        """The models that are done: nothing more of them can be made."""
         return set(self._plans) - {self._models[goal] for goal in still_open}
 
     def run_of(self, model: str, run: Run) -> Run:
-        """What a model's own plan came to."""
+        """The outcome of a model's own plan."""
         failed = {own: run.failed[shown] for own, shown in self._ids[model].items() if shown in run.failed}
         return run_result(self._plans[model], self.own(model, run.finished), failed)
 
@@ -62,6 +62,6 @@ def _renamed(value: Input, ids: dict[str, str]) -> Input:
 
 
 def _named(attempt: Attempt, ids: dict[str, str]) -> Attempt:
-    """The attempt with the common plan's names for its steps; its toolchain's name stays."""
+    """The attempt with its steps' ids of the common plan. Its toolchain's name stays."""
     own = {name: ids[value] for name, value in vars(attempt).items() if name != "toolchain" and value in ids}
     return replace(attempt, converting=tuple(ids[step] for step in attempt.converting), **own)

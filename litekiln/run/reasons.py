@@ -1,4 +1,4 @@
-"""Why a step runs: what differs from the last time it was finished."""
+"""Why a step runs: what differs from the last time it finished."""
 
 import json
 import os
@@ -12,7 +12,7 @@ _writing = threading.Lock()
 
 
 def reason_to_run(project: Project, plan: Plan, step: Step) -> str:
-    """What differs from the last time this step of this model was finished."""
+    """What differs from the last time this step of this model finished."""
     before = _last(project, plan).get(step.id)
     if before is None:
         return "new"
@@ -21,7 +21,7 @@ def reason_to_run(project: Project, plan: Plan, step: Step) -> str:
 
 
 def remember(project: Project, plan: Plan, step: Step) -> None:
-    """Note what a finished step was made of. Only for telling reasons: losing it costs nothing."""
+    """Save a finished step's ingredients. They only explain later runs: losing them costs nothing."""
     with _writing:
         last = _last(project, plan)
         if last.get(step.id) != step.ingredients:

@@ -1,4 +1,4 @@
-"""Which step is next: side by side as far as jobs and memory allow, another way where one is refused, an end on Ctrl-C."""
+"""Which step runs next: as many at once as jobs and memory allow, the next way if one fails, a stop on Ctrl-C."""
 
 import os
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from litekiln.run.step_errors import summary
 from litekiln.run.store import Entry
 from litekiln.terminal import Reporter
 
-# What ends a step and what depends on it. Everything else (no engine, no disk) ends the run.
+# These end a step and the steps that depend on it. All other errors (no engine, no disk) end the run.
 STEP_FAILURES = (StepFailed, NetworkError, SourceError, CalibrationError)
 MOST_JOBS = 4
-Way = tuple[str, ...]  # the steps that end it
+Way = tuple[str, ...]  # its last steps
 SHARE_OF_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A step with its store entry. `reason` is '' when there was nothing to do."""
+    """A finished step with its store entry. `reason` is '' if the step was up to date."""
 
     step: Step
     entry: Entry
@@ -33,27 +33,27 @@ class Finished:
 
 @dataclass(frozen=True)
 class Run:
-    """What a plan came to: the finished steps by id, why others failed, and the error to end with when a goal was missed."""
+    """The outcome of a plan: finished steps and errors by step id, and the error to raise if a goal was missed."""
 
     finished: dict[str, Finished]
     failed: dict[str, LitekilnError]
     error: LitekilnError | None
 
     def complete(self) -> dict[str, Finished]:
-        """All that was wanted, or the error."""
+        """The finished steps. Raises the run's error if a goal was missed."""
         if self.error:
             raise self.error
         return self.finished
 
 
 def run_result(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> Run:
-    """What a plan came to. Only what kept a goal from being reached in every way counts as the run's error."""
+    """The outcome of a plan. Failed steps count as the run's error only if a goal was missed in every way."""
     blamed = list(dict.fromkeys(step for steps in blamed_for(plan, finished, failed).values() for step in steps))
     return Run(finished, failed, summary([failed[step] for step in blamed], blamed))
 
 
 def blamed_for(plan: Plan, finished: dict[str, Finished], failed: dict[str, LitekilnError]) -> dict[str, list[str]]:
-    """For each goal that was missed the failed steps that kept it: those of the last way that was tried."""
+    """For each missed goal, the failed steps that blocked it, in the last way that was tried."""
 
     def blocking(way: Way) -> list[str]:
         return [step.id for step in plan.leading_to(*way) if step.id in failed]
@@ -63,14 +63,15 @@ def blamed_for(plan: Plan, finished: dict[str, Finished], failed: dict[str, Lite
 
 
 def nothing_more(_run: Run, _open: set[str]) -> None:
-    """What most runs do when a step has ended."""
+    """The default for `after`: do nothing when a step ends."""
 
 
 class Schedule:
-    """One run of a plan. `perform` makes one step, in a thread; `stop` ends what is running.
+    """One run of a plan. `perform` makes one step, in a thread. `stop` ends the running steps.
 
-    `closing` are errors that end a step and what depends on it, as STEP_FAILURES do, but send nobody to another way: a toolchain
-    that can't be made is no reason to take the next one. `after` hears what there is, and which goals are open, when steps ended.
+    `closing` are errors that end a step and the steps that depend on it, like STEP_FAILURES, but do not trigger the next toolchain:
+    a toolchain that can't be made is no reason to use another one. `after` gets the outcome so far and the open goals whenever
+    steps end.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class Schedule:
         """Start what is ready and fits. One step always fits: better slow than never."""
         wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
         ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
-        for step in sorted(ready, key=lambda step: step.alone):  # what has to be alone comes when nothing else can be done
+        for step in sorted(ready, key=lambda step: step.alone):  # steps that must run alone come last
             if not self._fits(step):
                 continue
             self._running[pool.submit(self._perform, step, dict(self._finished))] = step
@@ -133,20 +134,20 @@ class Schedule:
         return sum(each.memory for each in running) + step.memory <= self._memory
 
     def _wanted(self) -> set[str]:
-        """What leads to the first way of each goal that is still open."""
+        """The steps of the current way to each goal."""
         return {step for goal in self._goals for step in self._leading.get(self._way(goal), ())}
 
     def _way(self, goal: str) -> Way:
-        """The way to a goal that is taken or would be next; () where there is none any more."""
-        taken = next((way for way in self._goals[goal] if not self._blocked(way)), ())
-        return () if goal in self._closed else taken
+        """The current way to a goal: the first that no failed step blocks. () if there is none left."""
+        current = next((way for way in self._goals[goal] if not self._blocked(way)), ())
+        return () if goal in self._closed else current
 
     def _open(self) -> set[str]:
-        """The goals that are not reached yet and can be."""
+        """The goals that are not reached yet and still can be."""
         return {goal for goal in self._goals if (way := self._way(goal)) and not self._finished.keys() >= set(way)}
 
     def _blocked(self, way: Way) -> list[str]:
-        """The failed steps that keep a way from its end."""
+        """The failed steps that block a way."""
         return [step for step in self._leading[way] if step in self._failed]
 
     def _is_ready(self, step: Step) -> bool:
@@ -168,7 +169,7 @@ class Schedule:
                 self._say_what_follows(step, goal)
 
     def _say_what_follows(self, failed: Step, goal: str) -> None:
-        """For a goal whose way this failure closes: which way is tried instead, or that there is none."""
+        """For a goal that this failure blocks: say which way is tried next, or that there is none."""
         if other := self._way(goal):
             self._reporter.note(f"{goal}: trying the next toolchain, to {other[0]}")
         elif goal != failed.id:
@@ -176,12 +177,12 @@ class Schedule:
 
 
 def jobs_to_run(asked: int) -> int:
-    """How many steps side by side; 0 leaves it to the machine."""
+    """How many steps run at once. 0 means: as the machine allows."""
     return asked or min(os.cpu_count() or 1, MOST_JOBS)
 
 
 def available_memory() -> float:
-    """What programs can still have, in MB."""
+    """The memory that programs can still use, in MB."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))

@@ -1,4 +1,4 @@
-"""What every command that runs steps opens first, and closes whatever happens."""
+"""The executor and lease that every command opens to run steps, and closes even after an error."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""Why a step failed, in words, from how its program ended."""
+"""Translates how a step's program ended into an error that says why it failed."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
 
 
 def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
-    """The error that a step's outcome is. Where its log is stands in the remedy, and for programs in the details."""
+    """Translate a step's outcome into an error. The remedy and the details name its log."""
     error = _error(step, outcome, log)
     error.details = {"log": str(log)}
     return error
@@ -44,10 +44,10 @@ def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
 
 
 def _crash(step: Step, outcome: Outcome, log: Path, tail: str) -> LitekilnError:
-    """A native library's own end. Each step is a process by itself, so nothing else goes down with it."""
+    """The error for a crash in a native library. Each step is a process of its own, so nothing else crashes with it."""
     name = CRASHES[outcome.signal or 0]
     what = "the interpreter crashed" if step.runs_model else "a native library crashed"
-    cause = "the model's file makes TensorFlow's interpreter read or write where nothing is: don't run it on a Pi either"
+    cause = "the model's file makes TensorFlow's interpreter read or write outside its memory: don't run it on a Pi either"
     if not step.runs_model:
         cause = "a mistake in TensorFlow or in a library of this system"
     if name == "SIGILL":
@@ -58,15 +58,15 @@ def _crash(step: Step, outcome: Outcome, log: Path, tail: str) -> LitekilnError:
 
 
 def summary(failures: list[LitekilnError], names: list[str]) -> LitekilnError | None:
-    """The one error that a run ends with. Several of one kind are of that kind."""
+    """The one error that a run ends with, of the kind that all failures share."""
     if len(failures) < 2:
         return failures[0] if failures else None
-    told = [f"{len(failures)} steps failed: {', '.join(names)}", *map(str, failures)]
-    return common_kind(failures)("\n".join(told))
+    lines = [f"{len(failures)} steps failed: {', '.join(names)}", *map(str, failures)]
+    return common_kind(failures)("\n".join(lines))
 
 
 def common_kind(failures: list[LitekilnError]) -> type[LitekilnError]:
-    """The nearest kind that all of them are of: two ways of not being downloaded are both the network's. Else a step's failure."""
+    """The most specific kind that all failures share (two failed downloads: NetworkError), or StepFailed."""
     kinds = type(failures[0]).__mro__
     kind = next(kind for kind in kinds if all(isinstance(error, kind) for error in failures))
     return kind if issubclass(kind, LitekilnError) and kind is not LitekilnError else StepFailed

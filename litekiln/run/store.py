@@ -1,7 +1,7 @@
-"""The store: finished step outputs under `.litekiln/store/<key>`, staged, hashed and then renamed into place.
+"""The store: outputs of finished steps under `.litekiln/store/<key>`. They are staged, hashed and then renamed into place.
 
-An entry is there whole or not at all. It holds `files/` (the step's output), `result.json`, `log.txt` and `entry.json`, which names
-every file with its hash.
+An entry is stored whole or not at all. It holds `files/` (the step's output), `result.json`, `log.txt` and `entry.json`, which
+lists every file with its hash.
 """
 
 import json
@@ -62,7 +62,7 @@ class Store:
         self.root = state / "store"
 
     def get(self, key: str, *, thorough: bool = False) -> Entry | None:
-        """The entry, or None. Raises StoreCorrupt when it isn't what was stored."""
+        """The entry, or None. Raises StoreCorrupt if it was changed since it was stored."""
         folder = self.root / key
         if not folder.is_dir():
             return None
@@ -72,7 +72,7 @@ class Store:
         return entry
 
     def add(self, key: str, staged: Path, record: dict[str, Any]) -> Entry:
-        """Seal a staged folder (files/, result.json, log.txt) and rename it into place. The caller holds the key's lock."""
+        """The entry made of a staged folder (files/, result.json, log.txt). The caller holds the key's lock."""
         with saying_disk_full(self.state):
             files = {path.relative_to(staged).as_posix(): _signature(path) for path in _sealed_files(staged)}
             text = canonical_json({"format": FORMAT, "key": key, "files": files, **record})
@@ -82,11 +82,11 @@ class Store:
         return Entry(key=key, folder=self.root / key)
 
     def discard(self, key: str) -> None:
-        """Remove an entry: renamed away first, so that nobody sees half of it."""
+        """Remove an entry. It is renamed first, so that no process sees half of it."""
         folder = self.root / key
         if folder.exists():
             folder.rename(self.root / f".{key}.{os.urandom(8).hex()}")
-        for doomed in self.root.glob(f".{key}.*"):  # also what was left by one who was killed here
+        for doomed in self.root.glob(f".{key}.*"):  # also the leftovers of a process that was killed here
             shutil.rmtree(doomed, ignore_errors=True)
 
     def __iter__(self) -> Iterator[str]:
@@ -101,7 +101,7 @@ class Store:
 
     @contextmanager
     def lock(self, key: str, *, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Hold the key's lock. `waiting()` is called once when somebody else has it; `stopped()` tells when to give up."""
+        """Hold the key's lock. `waiting()` is called once when another process holds it; `stopped()` tells when to give up."""
         with waiting_lock(self.lock_path(key), waiting, stopped):
             yield
 
@@ -113,7 +113,7 @@ class Store:
 
 
 def _sealed_files(staged: Path) -> list[Path]:
-    """Every file of an entry; links and devices have no place in one."""
+    """Every file of an entry. Links and devices are refused."""
     paths = list(files_below(staged))
     for path in paths:
         if not stat.S_ISREG(path.lstat().st_mode):
@@ -128,7 +128,7 @@ def _signature(path: Path) -> dict[str, Any]:
 
 
 def _check(entry: Entry, *, thorough: bool) -> None:
-    """Hold the entry to its record: sizes and times always, hashes when either differs or when asked to."""
+    """Compare the entry with its record: sizes and times always, hashes if the time differs or if `thorough`."""
     try:
         record = entry.record()
         files = dict(record["files"])
@@ -141,9 +141,9 @@ def _check(entry: Entry, *, thorough: bool) -> None:
         except OSError:
             raise _corrupt(entry, f"{name} is missing") from None
         if status.st_size != was["size"]:
-            raise _corrupt(entry, f"{name} has {status.st_size} bytes, was {was['size']}")
+            raise _corrupt(entry, f"{name} is {status.st_size} bytes, was {was['size']}")
         if (thorough or status.st_mtime_ns != was["mtime_ns"]) and sha256_file(path) != was["sha256"]:
-            raise _corrupt(entry, f"{name} has another content than when it was stored")
+            raise _corrupt(entry, f"{name} has changed since it was stored")
     extra = {path.relative_to(entry.folder).as_posix() for path in files_below(entry.folder)} - set(files) - {"entry.json"}
     if extra:
         raise _corrupt(entry, f"{min(extra)} was added")

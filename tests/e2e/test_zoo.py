@@ -124,7 +124,7 @@ def test_without_the_calibration_pictures_the_float_variants_are_built(work: Pat
     arguments = ("--variant", "float32", "--variant", "int8", "--engine", "venv")
     run = inv("build", "--model", "ssd_mobilenet_v2_320", *arguments, LITEKILN_MIRROR=str(mirror))
     assert run.returncode == 11, run.stdout + run.stderr
-    assert "the calibration pictures of coco128 can't be had" in run.stdout
+    assert "the calibration pictures of coco128 could not be fetched" in run.stdout
     assert "--calib DIR" in run.stdout
     assert "not made: int8" in run.stdout
     assert sorted(path.name for path in (work / "out" / "ssd_mobilenet_v2_320").iterdir()) == ["float32", "report.html"]

@@ -103,7 +103,7 @@ def test_an_out_in_a_folder_that_is_not_there(model: Path, tmp_path: Path) -> No
 
 
 def test_an_out_that_is_a_device(model: Path) -> None:
-    assert _refused(model, "/dev/null") == "2: --out /dev/null: that is not a regular file"
+    assert _refused(model, "/dev/null") == "2: --out /dev/null: that is not a plain file"
 
 
 def test_an_out_that_is_the_model(model: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_corrupt_entry_is_told_and_made_again(project: Project, capfd: pytest.
     made = run(project, one_step(project))["work"].entry.files / "made.txt"
     made.write_text("tampered")
     again = run(project, one_step(project))["work"]
-    assert "is corrupt: files/made.txt has 8 bytes, was 15; making it again" in capfd.readouterr().out
+    assert "is corrupt: files/made.txt is 8 bytes, was 15; making it again" in capfd.readouterr().out
     assert (again.entry.files / "made.txt").read_text() == "class Net: ...\n"
 
 

@@ -310,30 +310,30 @@ def test_the_list_may_leave_out_the_archives_one_folder(pictures: Server, run: R
 def test_a_picture_that_is_not_the_pinned_one_is_refused(pictures: Server, run: Run, other: bytes) -> None:
     error = _refused(run, pictures=_pinned(**{"coco/images/b.jpg": other}))
     said = "coco/images/b.jpg in the archive is not the picture that the set pins"
-    assert error.what == f"the calibration pictures of coco can't be had: {said}"
+    assert error.what == f"the calibration pictures of coco could not be fetched: {said}"
     assert error.cause == "its publisher changed it"
 
 
 @pytest.mark.parametrize("name", ["coco/images/c.jpg", "coco/images"])
 def test_a_picture_that_the_archive_lacks_is_told(pictures: Server, run: Run, name: str) -> None:
     error = _refused(run, pictures=_pinned(**{name: b""}))
-    assert error.what == f"the calibration pictures of coco can't be had: the archive lacks {name}"
+    assert error.what == f"the calibration pictures of coco could not be fetched: the archive lacks {name}"
 
 
 def test_a_network_that_fails_is_a_matter_of_calibration(pictures: Server, run: Run) -> None:
     pictures.error = DownloadFailed("no route to host", cause="no network", remedy="check the network")
     error = _refused(run)
-    assert (error.what, error.cause) == ("the calibration pictures of coco can't be had: no route to host", "no network")
+    assert (error.what, error.cause) == ("the calibration pictures of coco could not be fetched: no route to host", "no network")
 
 
 def test_an_archive_of_another_hash_is_a_matter_of_calibration(pictures: Server, run: Run) -> None:
     pictures.error = HashMismatch("the server's coco.zip has another hash", cause="it changed")
-    assert _refused(run).what == "the calibration pictures of coco can't be had: the server's coco.zip has another hash"
+    assert _refused(run).what == "the calibration pictures of coco could not be fetched: the server's coco.zip has another hash"
 
 
 def test_a_damaged_archive_is_a_matter_of_calibration(tmp_path: Path, pictures: Server, run: Run) -> None:
     pictures.archive.write_bytes(pictures.archive.read_bytes()[:-30])
-    assert "can't be had: coco.zip is damaged or cut off" in _refused(run).what
+    assert "could not be fetched: coco.zip is damaged or cut off" in _refused(run).what
 
 
 @pytest.mark.parametrize("error", [DiskFull("no space left on the disk"), UsageError("LITEKILN_MIRROR is neither")])

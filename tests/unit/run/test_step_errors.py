@@ -44,7 +44,7 @@ def test_a_crash_of_the_interpreter_is_told_as_one(number: int, name: str) -> No
     wanted = (
         "this processor lacks an instruction"
         if name == "SIGILL"
-        else "makes TensorFlow's interpreter read or write where nothing is"
+        else "makes TensorFlow's interpreter read or write outside its memory"
     )
     assert wanted in error.cause
 

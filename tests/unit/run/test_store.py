@@ -51,9 +51,17 @@ def _same_size_and_time(path: Path) -> None:
     ("damage", "message", "thorough"),
     [
         (lambda e: (e.files / "deep" / "model.bin").unlink(), "files/deep/model.bin is missing", False),
-        (lambda e: (e.files / "deep" / "model.bin").write_bytes(b"w"), "files/deep/model.bin has 1 bytes, was 7", False),
-        (lambda e: (e.files / "deep" / "model.bin").write_bytes(b"WEIGHTS"), "files/deep/model.bin has another content", False),
-        (lambda e: _same_size_and_time(e.files / "deep" / "model.bin"), "files/deep/model.bin has another content", True),
+        (lambda e: (e.files / "deep" / "model.bin").write_bytes(b"w"), "files/deep/model.bin is 1 bytes, was 7", False),
+        (
+            lambda e: (e.files / "deep" / "model.bin").write_bytes(b"WEIGHTS"),
+            "files/deep/model.bin has changed since it was stored",
+            False,
+        ),
+        (
+            lambda e: _same_size_and_time(e.files / "deep" / "model.bin"),
+            "files/deep/model.bin has changed since it was stored",
+            True,
+        ),
         (lambda e: (e.files / "more").write_bytes(b""), "files/more was added", False),
         (lambda e: (e.folder / "entry.json").write_text("{"), "entry.json can't be read", False),
         (lambda e: (e.folder / "entry.json").unlink(), "entry.json can't be read", False),

@@ -291,7 +291,8 @@ def _build(project: Project, **changed: Any) -> dict[str, Any]:
 
 
 NOT_HAD = (
-    "the calibration pictures of coco can't be had: https://litekiln.invalid/coco.zip: the connection failed: no route to host"
+    "the calibration pictures of coco could not be fetched: "
+    "https://litekiln.invalid/coco.zip: the connection failed: no route to host"
 )
 
 
