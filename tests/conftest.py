@@ -23,6 +23,8 @@ EXTRA = {
     "zoo": "it takes many minutes more",
 }  # markers that an option of their name chooses
 NOT_RUN: dict[str, list[str]] = {}
+TIMES = "LITEKILN_TEST_TIMES"  # names a file that gets a line for each test, its seconds and its name: `.ci/run` shows the longest
+SECONDS: dict[str, float] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -83,6 +85,14 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker(session.config):
         session.config.workeroutput["not_run"] = NOT_RUN  # type: ignore[attr-defined] - xdist's
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """With workers this is called in the process that started them, and in them too."""
+    SECONDS[report.nodeid] = SECONDS.get(report.nodeid, 0) + report.duration
+    if report.when == "teardown" and os.environ.get(TIMES) and not os.environ.get("PYTEST_XDIST_WORKER"):
+        with open(os.environ[TIMES], "a", encoding="utf-8") as stream:  # noqa: PTH123 - a line at once, from several runs
+            stream.write(f"{SECONDS[report.nodeid]:.2f}\t{report.nodeid}\n")
 
 
 @pytest.hookimpl(optionalhook=True)

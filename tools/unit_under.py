@@ -1,4 +1,4 @@
-"""Run the unit tests under another Python:   .litekiln/host/bin/python tools/unit_under.py 3.13 FOLDER
+"""Run the unit tests under another Python:   .litekiln/host/bin/python tools/unit_under.py 3.13 FOLDER [OPTION OF PYTEST]…
 
 The environment is made from requirements-dev.lock in FOLDER.
 """
@@ -20,7 +20,7 @@ def main() -> None:
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", str(require_python(version)), str(folder)], check=True)
     lock = str(ROOT / "requirements-dev.lock")
     subprocess.run([uv, "pip", "sync", "--quiet", "--python", str(python), "--require-hashes", lock], check=True)
-    sys.exit(subprocess.run([str(python), "-m", "pytest", "tests/unit", "-q"], cwd=ROOT, check=False).returncode)
+    sys.exit(subprocess.run([str(python), "-m", "pytest", "tests/unit", "-q", *sys.argv[3:]], cwd=ROOT, check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The tests' own guards and commands are themselves tested: a guard that lets things through is worse than none."""
 
+import os
 import re
 import socket
 import subprocess
@@ -34,3 +35,18 @@ def test_a_build_that_was_kept_is_found_by_the_next_run(tmp_path: Path) -> None:
     ended = subprocess.run([*command, "-p", "no:cacheprovider"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert "`make test` runs them (--rest)" in ended.stdout, ended.stdout[-2000:] + ended.stderr
     assert not re.search(r"\berrors?\b", ended.stdout.splitlines()[-1])
+
+
+def test_each_test_s_seconds_are_written_once(tmp_path: Path) -> None:
+    """By the process that started the workers, and not by them too."""
+    command = [sys.executable, "-m", "pytest", "tests/unit/test_fuzz_run.py", "-n", "2", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "LITEKILN_TEST_TIMES": str(tmp_path / "times")}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stdout
+    lines = [line.split("\t") for line in (tmp_path / "times").read_text().splitlines()]
+    assert sorted(name.partition("::")[2] for _, name in lines) == [
+        "test_a_name_that_is_none",
+        "test_names_come_first_and_the_rest_is_for_the_fuzzers",
+    ]
+    assert all(0 <= float(seconds) < 60 for seconds, _ in lines)
