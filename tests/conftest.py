@@ -22,6 +22,8 @@ EXTRA = {
     "browser": "it needs Chromium",
     "zoo": "it takes many minutes more",
 }  # markers that an option of their name chooses
+# Files of tests that take minutes, the longest first; `.ci/run` shows at its end what takes how long.
+LONGEST = ("test_told_sources.py", "test_shapes.py", "test_tf1.py", "test_first_use.py", "test_zoo.py", "test_docker.py")
 NOT_RUN: dict[str, list[str]] = {}
 TIMES = "LITEKILN_TEST_TIMES"  # names a file that gets a line for each test, its seconds and its name: `.ci/run` shows the longest
 SECONDS: dict[str, float] = {}
@@ -68,11 +70,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _long_files_first(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Those with Docker first, then from the last file to the first: a long one at the end would leave the other worker idle."""
+    """Then those with Docker, then from the last file to the first: a long one at the end would leave the other worker idle."""
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    first = [path for path in files if path.parent.name == "engine"]
+    first = [path for name in LONGEST for path in files if path.name == name]
+    first += [path for path in files if path.parent.name == "engine" and path not in first]
     rest = [path for path in reversed(files) if path not in first]
     return [item for path in (*first, *rest) for item in files[path]]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litekiln.disk import waiting_lock
 from litekiln.engines.base import OnLine
 from litekiln.errors import BaseUnreachable, EngineError, ImageBuildFailed, UsageError
 from litekiln.toolchains.pythons import require_python
@@ -84,13 +85,15 @@ def make_bases(client: "DockerClient", bases: list[Base], scratch: Path, say: On
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         for architecture in sorted({base.architecture for base in wanted}):
             root = f"{REPOSITORY}:debian-{architecture}"
-            if not there(root):
-                say(f"making a minimal Debian for {architecture}")
-                _import_rootfs(Path(folder) / architecture, architecture, root)
-            for base in wanted:
-                if base.architecture == architecture:
-                    say(f"making {base.tag}")
-                    _add_python(Path(folder) / base.tag.partition(":")[2], base, root)
+            # `inv images` and `inv pi` at the same time: what one makes the other waits for, and then it is there.
+            with waiting_lock(scratch / f"{architecture}.lock"):
+                if not there(root):
+                    say(f"making a minimal Debian for {architecture}")
+                    _import_rootfs(Path(folder) / architecture, architecture, root)
+                for base in wanted:
+                    if base.architecture == architecture and not there(base.tag):
+                        say(f"making {base.tag}")
+                        _add_python(Path(folder) / base.tag.partition(":")[2], base, root)
     return [base.tag for base in bases]
 
 

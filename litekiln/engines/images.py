@@ -123,26 +123,22 @@ def _secrets(scratch: Path) -> list[str]:
 def build_images(
     project: Project, toolchains: list[Toolchain], *, base_kind: str, again: bool, reporter: Reporter
 ) -> list[BuiltImage]:
-    """Build several images, with what they stand on."""
+    """Build several images, with what they stand on; and last, what the Pi's images stand on."""
     built = []
     with connect() as client:
         require_buildx()
+        make = partial(make_bases, client, scratch=project.state / "bases", say=reporter.note, again=again)
         if base_kind == "debian":
-            _make_debian_bases(client, project, toolchains, again=again, say=reporter.note)
+            make([Base("amd64", python) for python in sorted({HOST_PYTHON, *(each.spec.python for each in toolchains)})])
         for toolchain in toolchains:
             name = f"image {toolchain.name}"
             with reporter.step(name, "unchanged layers come from BuildKit's cache"):
                 image = build_image(client, project, toolchain, base_kind=base_kind, say=partial(reporter.live, name))
             reporter.done(name, image.seconds, "buildx")
             built.append(image)
+        if base_kind == "debian":
+            make([Base("arm64", HOST_PYTHON)])
     return built
-
-
-def _make_debian_bases(client: "DockerClient", project: Project, toolchains: list[Toolchain], *, again: bool, say: OnLine) -> None:
-    """A base for each Python in use, and the arm64 one that Pi images stand on."""
-    pythons = sorted({HOST_PYTHON, *(toolchain.spec.python for toolchain in toolchains)})
-    bases = [*(Base("amd64", python) for python in pythons), Base("arm64", HOST_PYTHON)]
-    make_bases(client, bases, project.state / "bases", say, again=again)
 
 
 def list_images(project: Project, toolchains: list[Toolchain]) -> list[BuiltImage]:

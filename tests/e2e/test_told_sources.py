@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from litekiln.engines.base import STEP_ENVIRONMENT
 from litekiln.errors import StepRefused
 from litekiln.hashing import files_below, sha256_file
+from litekiln.variants import BY_NAME
 from tests.conftest import ROOT, inv_argv, lay_out_work
 from tests.e2e.conftest import file_but_its_name, share_store
 from tests.e2e.test_shapes import VARIANTS, in_toolchain, toolchain_python
@@ -100,16 +102,26 @@ def toolchain(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def written(toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small models of every form, written by the toolchain, and the user's code beside them."""
-    folder = tmp_path_factory.mktemp(toolchain) / "models"
-    _run_in(toolchain, "write_models.py", str(folder))
-    (folder / "code").mkdir()
-    for name in ("functions.py", "layers.py"):
-        shutil.copyfile(SOURCES / name, folder / "code" / name)
-    for name in ("needy.py", "broken.py"):
-        (folder / "code" / name).write_text("import nowhere\n", encoding="utf-8")
-    return folder
+def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Small models of every form, written by a toolchain, and the user's code beside them: once by each."""
+
+    @cache
+    def once(toolchain: str) -> Path:
+        folder = tmp_path_factory.mktemp(toolchain) / "models"
+        _run_in(toolchain, "write_models.py", str(folder))
+        (folder / "code").mkdir()
+        for name in ("functions.py", "layers.py"):
+            shutil.copyfile(SOURCES / name, folder / "code" / name)
+        for name in ("needy.py", "broken.py"):
+            (folder / "code" / name).write_text("import nowhere\n", encoding="utf-8")
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="module")
+def written(toolchain: str, write: Callable[[str], Path]) -> Path:
+    return write(toolchain)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +221,7 @@ def test_dense_and_tiny_networks_are_held_to_what_they_have(toolchain: str, trie
         {
             "name": f"{source} {variant}",
             "program": "convert_float.py",
-            "args": {"variant": variant, "max_detections": 10},
+            "args": {**BY_NAME[variant].as_arguments(), "max_detections": 10},
             "inputs": {"exported": str(tried[source]["out"])},
         }
         for source in sources
@@ -239,7 +251,7 @@ def test_flex_is_refused_with_the_operators_name_or_built_with_a_warning(
         }
         for allow in (False, True)
         for program, args in (
-            ("convert_float.py", {"variant": "float32", "max_detections": 10, "allow_flex": allow}),
+            ("convert_float.py", {**BY_NAME["float32"].as_arguments(), "max_detections": 10, "allow_flex": allow}),
             ("calibrate.py", {"seed": 0, "random": 20, "allow_flex": allow}),
         )
     ]
@@ -435,8 +447,15 @@ def test_a_refused_source_leaves_nothing(work: Path, inv: Inv) -> None:
     assert _hashes(work / "models") == before
 
 
+@pytest.fixture
+def beside_the_examples(work: Path, examples_store: Path) -> None:
+    """What the examples' builds leave is at hand: the pictures are the same."""
+    share_store(work, examples_store)
+
+
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.long
+@pytest.mark.usefixtures("beside_the_examples")
 def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
     _function_model(work, "flex")
     command = ("build", "--model", "mine", "--engine", "venv", "--variant", "float32")
@@ -454,6 +473,7 @@ def test_flex_builds_when_it_is_allowed(work: Path, inv: Inv) -> None:
 
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.long
+@pytest.mark.usefixtures("beside_the_examples")
 def test_boxes_by_ordinary_operators_are_a_detector(work: Path, inv: Inv) -> None:
     """By their names and shapes. A detector needs a label map, even one that lacks a name."""
     folder = _function_model(work, "detections")
@@ -476,10 +496,10 @@ def test_boxes_by_ordinary_operators_are_a_detector(work: Path, inv: Inv) -> Non
 
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.toolchain("tf2.21")
-def test_a_keras_3_file_goes_to_bundles_by_its_own_toolchain(work: Path, inv: Inv, tmp_path: Path) -> None:
-    _run_in("tf2.21", "write_models.py", str(tmp_path / "written"))
+@pytest.mark.usefixtures("beside_the_examples")
+def test_a_keras_3_file_goes_to_bundles_by_its_own_toolchain(work: Path, inv: Inv, write: Callable[[str], Path]) -> None:
     folder = _model(work, "mine", "keras", 'file = "model.keras"\ncustom = "layers.py"', "tf2.21")
-    shutil.copyfile(tmp_path / "written" / "custom.keras", folder / "model.keras")
+    shutil.copyfile(write("tf2.21") / "custom.keras", folder / "model.keras")
     shutil.copyfile(SOURCES / "layers.py", folder / "layers.py")
     run = inv("build", "--model", "mine", "--engine", "venv")
     assert run.returncode == 0, run.stdout + run.stderr

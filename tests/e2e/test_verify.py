@@ -12,6 +12,7 @@ from PIL import Image
 
 from litekiln.engines.base import STEP_ENVIRONMENT
 from litekiln.recipes.limits import limits
+from litekiln.variants import BY_NAME
 from tests.conftest import ROOT
 from tests.e2e.conftest import Built, inv_in, stored
 from tests.e2e.test_shapes import toolchain_python
@@ -109,7 +110,7 @@ class _Cases:
         for mistake in ("no restore", "no statistics"):
             args = {"prefix": "ckpt-0", "max_detections": 10, "nms": "fast", "mistake": mistake}
             exported = self._step(f"export {mistake}", "bad_exports.py", args, **inputs)
-            options = {"variant": "float32", "max_detections": 10}
+            options = {**BY_NAME["float32"].as_arguments(), "max_detections": 10}
             made = self._step(f"convert {mistake}", "convert_float.py", options, exported=exported)
             self._verify(mistake, self._annotate(mistake, made), "float32")
         return self._ran(programs)
@@ -121,9 +122,8 @@ class _Cases:
             ("int8 of noise", noise),
             ("int8 of pixels 0 to 1", wrong),
         ):
-            made = self._step(
-                f"convert {name}", "convert_integer.py", {"variant": "int8", "max_detections": 10}, calibrated=calibrated
-            )
+            options = {**BY_NAME["int8"].as_arguments(), "max_detections": 10}
+            made = self._step(f"convert {name}", "convert_integer.py", options, calibrated=calibrated)
             self._verify(name, self._annotate(name, made, "int8"), "int8")
         return self._ran()
 
@@ -152,7 +152,7 @@ class _Cases:
 
     def _verify(self, name: str, bundle: Path, variant: str) -> None:
         """As a build does: float32 is what the others are held against, so it has no reference itself."""
-        args = {"variant": variant, "limits": limits(variant, None, None, None), "evaluation": True}
+        args = {**BY_NAME[variant].as_arguments(), "limits": limits(BY_NAME[variant], None, None, None), "evaluation": True}
         inputs = {
             "bundle": bundle,
             "exported": stored(self._built, "export"),
@@ -176,7 +176,7 @@ class _Cases:
         observed = self._step("source on empty pictures", "run_detection.py", options, **given)
         for variant in TAKEN:
             inputs = {"bundle": stored(self._built, f"annotate {variant}"), "exported": stored(self._built, "export")}
-            args = {"variant": variant, "limits": limits(variant, None, None, None)}
+            args = {**BY_NAME[variant].as_arguments(), "limits": limits(BY_NAME[variant], None, None, None)}
             self._step(f"{variant} on empty pictures", "verify.py", args, pictures=pictures, observed=observed, **inputs)
 
     def _calibrate(self, name: str, exported: Path) -> Path:

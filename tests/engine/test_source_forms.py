@@ -177,7 +177,7 @@ def _check_saved_models(toolchain: str, written: Path) -> None:
     assert [str(each) for each in one.outputs] == ["count float32 [1]", "heat float32 [1, 48, 64, 3]"]
     assert [str(each) for each in both.signatures["two"].inputs] == ["input_tensor uint8 [1, ?, ?, 3]"]
     found = recognise(written / "both", Named(signature="one"))
-    assert (found.kind, found.height, found.width, found.toolchain) == ("saved-model", 48, 64, toolchain)
+    assert (found.kind, found.height, found.width, found.newer) == ("saved-model", 48, 64, toolchain != "tf2.13")
     assert recognise(written / "single").signature == "serving_default"
     with pytest.raises(SourceError, match="has no signature"):
         recognise(written / "none")

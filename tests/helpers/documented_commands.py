@@ -146,4 +146,4 @@ def _sort_session(lines: Numbered, page: str, found: Documented) -> None:
 
 def _is_command(line: str) -> bool:
     word = line.partition(" ")[0]
-    return word in PROGRAMS or word.startswith(".litekiln/")
+    return word in PROGRAMS or word.startswith((".ci/", ".litekiln/"))

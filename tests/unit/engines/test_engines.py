@@ -4,13 +4,17 @@ import errno
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 
 from litekiln import network_settings as index
-from litekiln.engines import buildx, images
+from litekiln.engines import buildx, debian_bases, images
 from litekiln.engines.base import LineSink
 from litekiln.engines.buildx import require_buildx
 from litekiln.engines.choose import AutoEngine, choose_engine
@@ -223,6 +227,40 @@ def test_no_debian_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "LITEKILN_DEBIAN_MIRROR" in caught.value.remedy
     monkeypatch.setenv("LITEKILN_DEBIAN_MIRROR", "http://given/debian")
     assert debian_mirror(tmp_path) == "http://given/debian"
+
+
+class FakeImages:
+    """A daemon's images, by their tags."""
+
+    def __init__(self) -> None:
+        self.images, self.tags = self, set[str]()
+
+    def get(self, tag: str) -> str:
+        if tag not in self.tags:
+            raise ImageNotFound(tag)
+        return tag
+
+
+def test_what_two_make_at_once_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`inv images` and `inv pi` both need a base: the second waits, and finds it there."""
+    client: Any = FakeImages()
+    made: list[str] = []
+
+    def make(tag: str) -> None:
+        made.append(tag)
+        time.sleep(0.3)
+        client.tags.add(tag)
+
+    monkeypatch.setattr(debian_bases, "_require_debootstrap", lambda: None)
+    monkeypatch.setattr(debian_bases, "_import_rootfs", lambda folder, architecture, tag: make(tag))
+    monkeypatch.setattr(debian_bases, "_add_python", lambda folder, base, root: make(base.tag))
+    bases = [debian_bases.Base("arm64", "3.11")]
+    with ThreadPoolExecutor(2) as both:
+        told = list(both.map(lambda _: debian_bases.make_bases(client, bases, tmp_path, print), range(2)))
+    assert made == ["litekiln/base:debian-arm64", "litekiln/base:py3.11-arm64"]
+    assert told == [["litekiln/base:py3.11-arm64"]] * 2
+    debian_bases.make_bases(client, bases, tmp_path, print, again=True)
+    assert made == ["litekiln/base:debian-arm64", "litekiln/base:py3.11-arm64"] * 2
 
 
 # --- venv -----------------------------------------------------------------------------------------------------------------
