@@ -221,10 +221,12 @@ def test_it_writes_nothing_but_its_own_state_and_leaves_no_folder_behind(repo: P
     before = content()
     _matrix(repo)
     assert content() == before
-    assert sorted(path.name for path in repo.state.iterdir()) == ["hashes.json", "leases", "staging"]
+    assert sorted(path.name for path in repo.state.iterdir()) == ["hashes.json", "leases", "looked-into.json", "staging"]
     assert [*(repo.state / "staging").iterdir(), *(repo.state / "leases").iterdir()] == []
-    known = json.loads((repo.state / "hashes.json").read_text())
-    assert not [path for path in known if "staging" in path]
+    for name in ("hashes.json", "looked-into.json"):
+        known = json.loads((repo.state / name).read_text())
+        assert known
+        assert not [path for path in known if "staging" in path]
 
 
 def test_a_project_in_a_folder_of_a_repository(repo: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
