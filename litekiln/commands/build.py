@@ -1,4 +1,4 @@
-"""`inv build` and `inv legacy`: recipe → plan → engine runs what the store lacks → bundles; of one model, or of all."""
+"""`inv build` and `inv legacy`: recipe → plan → the engine runs what the store lacks → bundles; for one model or all."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from litekiln.terminal import Reporter
 
 
 def build(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
-    """Make the bundles that are asked for."""
+    """Make the requested bundles. Returns the steps and bundles as data."""
     _refuse_unclear(request)
     if not request.everything:
         return build_model(reporter, project, request)
@@ -25,24 +25,24 @@ def build(reporter: Reporter, project: Project, request: BuildRequest) -> dict[s
 
 
 def _refuse_unclear(request: BuildRequest) -> None:
-    """One model or all: one of both has to be said."""
+    """Refuse a request that doesn't name one model or all."""
     if request.jobs < 0:
         msg = f"--jobs {request.jobs}: expected 1 or more"
-        raise UsageError(msg, remedy="leave it out, and as many run as processors and memory allow")
+        raise UsageError(msg, remedy="leave it out: then as many run as processors and memory allow")
     model, models = request.model, request.models
     if model and request.everything:
         msg = f"--model {model} and --all: give one of them"
-        raise UsageError(msg, remedy=f"inv build --model {model}; of several: inv build --all --models {model},…")
+        raise UsageError(msg, remedy=f"inv build --model {model}; for several: inv build --all --models {model},…")
     if models and not request.everything:
         msg = "--models goes with --all"
-        raise UsageError(msg, remedy=f"inv build --all --models {','.join(models)}; of one: inv build --model {models[0]}")
+        raise UsageError(msg, remedy=f"inv build --all --models {','.join(models)}; for one: inv build --model {models[0]}")
     if not model and not request.everything:
         msg = "which model? neither --model nor --all was given"
-        raise UsageError(msg, remedy="inv build --model NAME builds one, inv build --all every recipe; inv models lists them")
+        raise UsageError(msg, remedy="inv build --model NAME builds one, inv build --all builds all; inv models lists them")
 
 
 def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
-    """Make one model's bundles."""
+    """Make one model's bundles. Returns its steps and bundles as data, or its plan with --dry-run."""
     prepared = prepare(reporter, project, request)
     plan = prepared.plan
     if request.dry_run:
@@ -68,7 +68,7 @@ def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporte
 
 
 def _with_what_was_made(error: LitekilnError, plan: Plan, bundles: list[Bundle]) -> LitekilnError:
-    """The error, saying for programs what there is all the same."""
+    """The error; its details list the variants that were still built."""
     made = [bundle.variant for bundle in bundles]
     error.details = {**error.details, "made": made, "not_made": [variant for variant in plan.bundled if variant not in made]}
     return error

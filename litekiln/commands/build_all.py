@@ -1,7 +1,7 @@
-"""`inv build --all`: every recipe in one run. It goes on after a failure and ends with a table of what failed and why.
+"""`inv build --all`: every recipe in one run. It continues after a failure and ends with a table of what failed and why.
 
-The models' plans are run as one, so jobs are busy whichever model has something ready. A model's bundles are written as soon as
-nothing more can be made of it: a run that is stopped keeps what it finished.
+The models' plans run as one, so jobs stay busy whichever model has a step ready. A model's bundles are written as soon as
+nothing more can be made of it, so a run that is stopped keeps what it finished.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,8 +39,8 @@ class Failure:
     """Why variants of a model were not made."""
 
     model: str
-    variants: tuple[str, ...]  # () for all that were asked for
-    step: str  # "" where it was none
+    variants: tuple[str, ...]  # () for all requested variants
+    step: str  # "" if no step failed
     error: LitekilnError
 
     @property
@@ -57,7 +57,7 @@ class Failure:
 
 @dataclass
 class _Outcome:
-    """What became of each model, as far as the run has come."""
+    """The results of each model so far."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     bundles: dict[str, list[Bundle]] = field(default_factory=dict)
@@ -78,16 +78,16 @@ class _Outcome:
 
 
 def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
-    """Make the bundles of all models, or of those named."""
+    """Make the bundles of all models, or of the named ones. Returns their steps and bundles as data."""
     names = select_models(project, request.models)
-    calibration_set(project, request.calib)  # a wrong --calib is one mistake, not one of each model's
+    calibration_set(project, request.calib)  # checked once: a wrong --calib would fail for every model
     outcome = _Outcome()
     prepared = _prepare(reporter, project, names, request, outcome)
-    asked_of = len({*prepared, *outcome.failed})  # a model without any of the variants asked for is none
+    requested = len({*prepared, *outcome.failed})  # skips models that have none of the requested variants
     if request.dry_run:
         plans = {name: {**_show_plan(reporter, project, each.plan), "failures": []} for name, each in prepared.items()}
         unplanned = {each.model: {"plan": [], "variants": {}, "failures": [each.as_data()]} for each in outcome.failures}
-        return _end(reporter, asked_of, outcome, {**plans, **unplanned})
+        return _end(reporter, requested, outcome, {**plans, **unplanned})
     try:
         _run(reporter, project, prepared, request, outcome)
     except LitekilnError as error:
@@ -95,13 +95,13 @@ def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> di
         error.details = {**error.details, "models": outcome.as_data()}
         raise
     _show(reporter, project, outcome)
-    return _end(reporter, asked_of, outcome, outcome.as_data())
+    return _end(reporter, requested, outcome, outcome.as_data())
 
 
 def _prepare(
     reporter: Reporter, project: Project, names: list[str], request: BuildRequest, outcome: _Outcome
 ) -> dict[str, Prepared]:
-    """Each model with its plan. What can't be planned is noted, and the others go on."""
+    """Each model with its plan. A model that can't be planned is added to the failures, and the others continue."""
     prepared = {}
     for name, variants in select_variants(project, names, request.variants).items():
         try:
@@ -130,7 +130,7 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], re
 
 
 def _failures(plan: Plan, run: Run) -> list[Failure]:
-    """One for each step that failed, with the variants that it cost. What is only compared with, and not asked for, is left out."""
+    """One failure for each failed step, with its lost variants. Variants that serve only for comparing are left out."""
     cost: dict[str, list[str]] = {}
     for variant, steps in blamed_for(plan, run.finished, run.failed).items():
         if variant in plan.bundled:
@@ -157,13 +157,13 @@ def _show(reporter: Reporter, project: Project, outcome: _Outcome) -> None:
     reporter.table(("failed", "variants", "log", "why"), shown)
 
 
-def _end(reporter: Reporter, asked: int, outcome: _Outcome, models: dict[str, Any]) -> dict[str, Any]:
-    """The value of a run where all went well, or the error. Failures of one kind are of that kind."""
+def _end(reporter: Reporter, requested: int, outcome: _Outcome, models: dict[str, Any]) -> dict[str, Any]:
+    """The value of a run without failures. Else raises an error of the kind that all failures share."""
     if not outcome.failures:
         if outcome.runs:
-            reporter.note(f"all {asked} models are built")
+            reporter.note(f"all {requested} models are built")
         return {"models": models}
-    msg = f"{len(outcome.failed)} of {asked} models failed, wholly or in part: {', '.join(sorted(outcome.failed))}"
+    msg = f"{len(outcome.failed)} of {requested} models failed, wholly or in part: {', '.join(sorted(outcome.failed))}"
     kind = common_kind([failure.error for failure in outcome.failures])
-    remedy = "see the table above; the same command takes up where this one ended. All that one says: inv build --model NAME"
+    remedy = "see the table above; the same command continues where this one ended. For one model: inv build --model NAME"
     raise kind(msg, remedy=remedy, details={"models": models})

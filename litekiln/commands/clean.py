@@ -1,4 +1,4 @@
-"""Free disk space: store entries by age and size, environments and images of locks that are no longer there."""
+"""`inv clean` frees disk space: store entries by age and size, environments and images that no lock asks for."""
 
 import shutil
 import time
@@ -25,7 +25,7 @@ GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class CleanRequest:
-    """What may go. A limit below 0 is none."""
+    """What may be removed. A limit below 0 means no limit."""
 
     older_than: float = -1.0  # days
     max_size: float = -1.0  # gigabytes
@@ -35,7 +35,7 @@ class CleanRequest:
 
 
 def clean(reporter: Reporter, project: Project, request: CleanRequest) -> dict[str, Any]:
-    """Free disk space within the limits given; without any, what killed runs left and environments of other locks."""
+    """What was removed. Without limits: leftovers of killed runs, and environments of old locks."""
     everything, dry_run = request.everything, request.dry_run
     age = 0.0 if everything else _limit(request.older_than)
     size = 0.0 if everything else _limit(request.max_size)
@@ -64,7 +64,7 @@ def folder_size(folder: Path) -> int:
 def clean_store(
     project: Project, lease: Lease, *, older_than_days: float | None, max_gigabytes: float | None, dry_run: bool
 ) -> Iterator[Removal]:
-    """Entries not used for so long; then the least recently used until the rest fits. What others may be using is left."""
+    """Entries that are too old; then the least recently used until the rest fits. Keeps entries that others may be using."""
     store = Store(project.state)
     others_since = others_work_since(project.state, lease)
     oldest_first = sorted(((store.root / key).stat().st_mtime, key) for key in store)
@@ -81,7 +81,7 @@ def clean_store(
 
 
 def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
-    """False where somebody else is making or reading it."""
+    """Whether the entry was free: False if another process is making or reading it."""
     path = store.lock_path(key)
     with free_lock(path) as free:
         if free and not dry_run:
@@ -91,9 +91,9 @@ def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
 
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:
-    """Environments that no toolchain's lock asks for any more; with `everything` the current ones too."""
+    """Environments that no toolchain's lock asks for; with `everything` the current ones too."""
     if others_work_since(project.state, lease) is not None:
-        return  # one of them may be running a step in it
+        return  # another process may be running a step in one
     engine = VenvEngine(project, lease)
     current = set() if everything else {engine.folder(each) for each in select_toolchains(project, [])}
     for folder in sorted((project.state / "envs").glob("*/")):
@@ -106,7 +106,7 @@ def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_
 
 
 def clean_downloads(project: Project, *, dry_run: bool) -> Iterator[Removal]:
-    """Archives as they came; each can be fetched again."""
+    """Downloaded archives. Each can be fetched again."""
     if project.downloads.is_dir():
         for path in sorted(path for path in project.downloads.iterdir() if path.is_file()):
             size = path.stat().st_size
@@ -116,7 +116,7 @@ def clean_downloads(project: Project, *, dry_run: bool) -> Iterator[Removal]:
 
 
 def clean_leftovers(project: Project, *, dry_run: bool) -> Iterator[Removal]:
-    """What killed runs left."""
+    """Leftovers of killed runs."""
     if not dry_run:
         sweep_unfinished(project)
         for folder in sweep_staging(project.state):

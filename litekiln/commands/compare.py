@@ -16,7 +16,7 @@ SHORT_HASH = 12
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """Two builds, and where a page of both goes; "" for none."""
+    """The two builds, and the page to write; "" for none."""
 
     a: str
     b: str
@@ -24,7 +24,7 @@ class CompareRequest:
 
 
 def compare_builds(reporter: Reporter, project: Project, request: CompareRequest) -> dict[str, Any]:
-    """Find both, show what differs, and write the page if asked."""
+    """The differences of two builds as data. Prints them, and writes the page if requested."""
     target = Path(request.out).resolve() if request.out else None
     if target:
         check_target("--out", target, example="compare.html")
@@ -36,7 +36,7 @@ def compare_builds(reporter: Reporter, project: Project, request: CompareRequest
     same = [line.what for line in found.lines if line.known and not line.differs]
     reporter.note(f"the same in both: {', '.join(same) or 'nothing'}")
     if not_known := [line.what for line in found.lines if not line.known]:
-        reporter.note(f"not known of one of the two: {', '.join(not_known)}")
+        reporter.note(f"not known for one of the two: {', '.join(not_known)}")
     reporter.note(found.sentence)
     if target:
         write_named("--out", target, compare_page(left, right).encode())
@@ -51,6 +51,6 @@ def compare_builds(reporter: Reporter, project: Project, request: CompareRequest
 
 
 def _short(text: str) -> str:
-    """A hash in a terminal: enough to tell two apart."""
+    """A hash shortened for a terminal; any other text unchanged."""
     is_hash = len(text) == 64 and all(letter in "0123456789abcdef" for letter in text)
     return text[:SHORT_HASH] if is_hash else text

@@ -1,4 +1,4 @@
-"""Check the machine: one line per thing litekiln stands on, each with its remedy when it isn't there."""
+"""`inv doctor` checks the machine: one line per thing that litekiln needs, with a remedy if it is missing."""
 
 import os
 import shutil
@@ -22,19 +22,19 @@ from litekiln.toolchains.pythons import find_python, uv_binary
 from litekiln.toolchains.toolchain import select_toolchains
 
 GIGABYTE = 1e9
-# One environment or image with room to work in, and all four of both.
+# Enough for one environment or image and its work; enough for all four toolchains under both engines.
 LEAST_FREE, COMFORTABLE_FREE = 3, 15
 
 
 @dataclass(frozen=True)
 class DoctorRequest:
-    """Whether each entry of the store is hashed again as well."""
+    """Whether to hash each store entry again as well."""
 
     store: bool = False
 
 
 def doctor(reporter: Reporter, project: Project, request: DoctorRequest) -> dict[str, Any]:
-    """Check the machine; a check that fails makes the exit code."""
+    """The checks as data. Raises Unhealthy if one of them fails."""
     checks = examine(project, store=request.store)
     for check in checks:
         reporter.check(check)
@@ -42,7 +42,7 @@ def doctor(reporter: Reporter, project: Project, request: DoctorRequest) -> dict
     value = {"ok": not failed, "checks": [{**vars(check), "status": check.status.value} for check in checks]}
     if failed:
         msg = f"not ready: {', '.join(failed)}"
-        raise Unhealthy(msg, remedy="what stands behind each line above", details=value)
+        raise Unhealthy(msg, remedy="follow the advice under each failed line above", details=value)
     return value
 
 
@@ -76,11 +76,13 @@ def _disk(project: Project) -> Check:
 
 
 def _ca() -> Check:
-    """A machine behind a TLS-inspecting proxy has its own bundle; a variable that points nowhere breaks every download."""
+    """Whether the CA bundle can be read: a variable that names a missing file breaks every download."""
     named = {name: os.environ[name] for name in CA_VARIABLES if os.environ.get(name)}
     for name, path in named.items():
         if not Path(path).is_file():
-            return Check("ca", Status.FAIL, f"{name} names {path}, which is no file", f"unset {name}, or point it to the CA bundle")
+            return Check(
+                "ca", Status.FAIL, f"{name} names {path}, which is not a file", f"unset {name}, or point it to the CA bundle"
+            )
     if len(set(named.values())) > 1:
         return Check("ca", Status.WARN, f"{', '.join(named)} name different bundles", "point them all to the same file")
     detail = f"own bundle: {next(iter(named.values()))}, handed to image builds as a secret" if named else "the system's"
@@ -88,12 +90,12 @@ def _ca() -> Check:
 
 
 def _index() -> Check:
-    """Only whether there is one: its address may hold a password."""
+    """Which kind of index is used. The address is not shown: it may hold a password."""
     return Check("index", Status.OK, "this machine's own package index" if index_url() else "the public package index")
 
 
 def _network_cut() -> Check:
-    """Containers never have network in a step; a process can be cut off where the system lets us."""
+    """Whether engine venv can cut a step off from the network. In containers steps never have network."""
     cut = subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe"], check=False).returncode == 0
     detail = "steps under engine venv run without network" if cut else "steps under engine venv can reach the network here"
     return Check(
@@ -128,18 +130,18 @@ def _store(project: Project) -> Iterator[Check]:
             bad += 1
             yield Check("store", Status.WARN, error.what, "nothing: it is made again when it is needed")
     if not bad:
-        yield Check("store", Status.OK, f"{len(list(store))} entries, all as they were stored")
+        yield Check("store", Status.OK, f"{len(list(store))} entries, all unchanged since they were stored")
 
 
 def _some_engine(checks: list[Check]) -> Check:
-    """The verdict: without any engine nothing can be built."""
+    """Whether any engine works: without one nothing can be built."""
     status = {check.name: check.status for check in checks}
     here = toolchain_here()
     if here:
         return Check("engine", Status.OK, f"here: this is the {here} image")
     docker = all(status.get(name) is Status.OK for name in ("docker daemon", "docker buildx"))
     if docker:
-        return Check("engine", Status.OK, "auto takes docker; venv stands by")
+        return Check("engine", Status.OK, "auto takes docker; venv is the fallback")
     if status["uv"] is Status.OK and any(name.startswith("python 3") and each is Status.OK for name, each in status.items()):
         return Check("engine", Status.OK, "auto takes venv")
-    return Check("engine", Status.FAIL, "none can work", "mend what is marked above: Docker, or the toolchains' Pythons")
+    return Check("engine", Status.FAIL, "none can work", "fix the failures above: Docker, or the toolchains' Pythons")

@@ -1,4 +1,4 @@
-"""The tasks that look at files which are there already: at a .tflite, at bundles. tasks.py has the others."""
+"""The tasks that read existing files: a .tflite, or bundles. tasks.py has the others."""
 
 from invoke.context import Context
 from invoke.tasks import task
@@ -10,7 +10,7 @@ from litekiln.engines.names import AUTO
 @task(
     help={
         "file": "the .tflite file",
-        "out": "where the picture goes (default: its name with .svg, in the folder you are in)",
+        "out": "where to write the picture (default: the file's name with .svg, in the current folder)",
         "dot": "also write the graph as Graphviz's text, beside the picture",
         **{name: COMMON[name] for name in ("engine", "json", "debug")},
     }
@@ -29,11 +29,11 @@ def graph(
     iterable=["file"],
     help={
         "file": "the .tflite file; can be given more than once",
-        "labels": "its class names: a .pbtxt, or a .txt with one name a line (default: in it, or labelmap.txt beside it)",
-        "fix": "write what can be repaired without the source to this file, and prove that detections stay the same",
+        "labels": "its class names: a .pbtxt, or a .txt with one name a line (default: in the file, or labelmap.txt beside it)",
+        "fix": "repair what needs no source, write the result to this file, and prove that detections stay the same",
         "mean": "with --fix: the network takes (pixel - mean) / std; one number, or three as RED,GREEN,BLUE",
         "std": "see --mean",
-        "pictures": "with --fix: prove it on the pictures of this folder too",
+        "pictures": "with --fix: also prove it on the pictures of this folder",
         "sarif": "write the findings to this file as SARIF 2.1.0, for code scanning",
         **{name: COMMON[name] for name in ("engine", "json", "debug")},
     },
@@ -63,12 +63,12 @@ def lint(
     help={
         "model": "a folder below out/",
         "variant": "one of its bundles (default: all)",
-        "open": "open the page in the browser; off a terminal nothing is opened",
+        "open": "open the page in the browser (on a terminal only)",
         **{name: COMMON[name] for name in ("json", "debug")},
     }
 )
 def report(_: Context, model: str, variant: str = "", open: bool = False, json: bool = False, debug: bool = False) -> None:  # noqa: A002
-    """What a model's bundles are worth: a table, and out/<model>/report.html."""
+    """Show how good a model's bundles are: a table, and out/<model>/report.html."""
     from litekiln.commands.report import ReportRequest, show_report
 
     request = ReportRequest(model=model, variant=variant, open_page=open and not json)

@@ -1,4 +1,4 @@
-"""`inv graph`: the picture of a .tflite file's graph, put where the user wants it."""
+"""`inv graph`: the picture of a .tflite file's graph, written where the user wants it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import DRAW, Toolchain, toolchain_for
 from litekiln.wording import size_text
 
-LARGEST = 2**31 - 1  # its own offsets reach no further
+LARGEST = 2**31 - 1  # a flatbuffer's offsets have 31 bits
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is drawn, and where each file of the picture goes."""
+    """The model to draw, and where each file of the picture goes."""
 
     model: Path
     files: dict[str, Path]
@@ -29,7 +29,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class GraphRequest:
-    """Which file's graph is drawn, and where the picture goes; "" for the file's name in this folder."""
+    """The file to draw, and where the picture goes; "" for the file's name in this folder."""
 
     file: str
     out: str = ""
@@ -38,7 +38,7 @@ class GraphRequest:
 
 
 def draw_graph(reporter: Reporter, project: Project, request: GraphRequest) -> dict[str, Any]:
-    """Draw it in its toolchain, through the store like every step; write the picture, say what is in the graph."""
+    """Facts about the graph as data. Draws it as a step, writes the picture, and prints what is in the graph."""
     wanted = check_arguments(request.file, request.out, dot=request.dot)
     plan = plan_graph(project, toolchain_for(project, DRAW), wanted.model)
     with open_executor(project, request.engine, reporter) as (executor, _):
@@ -54,13 +54,13 @@ def draw_graph(reporter: Reporter, project: Project, request: GraphRequest) -> d
 
 
 def check_arguments(file: str, out: str, *, dot: bool) -> Wanted:
-    """Everything that can be known before anything is run."""
+    """The model and targets. Refuses wrong arguments before anything runs."""
     model = _model(file)
     picture = Path(out or f"{Path(file).stem}.svg").resolve()
     targets = {"graph.svg": picture}
     if dot:
         if picture.suffix == ".dot":
-            msg = f"--out {out}: it names the picture, and --dot would write its text over it"
+            msg = f"--out {out}: it names the picture, and --dot would overwrite it"
             raise UsageError(msg, remedy="name the picture: --out NAME.svg; NAME.dot is written beside it")
         targets["graph.dot"] = picture.with_suffix(".dot")
     for target in targets.values():
@@ -74,11 +74,11 @@ def _model(file: str) -> Path:
         known = begins_as_tflite(stream)
     if not known:
         msg = f"{file} is not a TFLite model: bytes 4 to 7 are not TFL3"
-        cause = "it is another kind of file, such as a SavedModel's graph or a page that was downloaded in its place"
+        cause = "it is another kind of file, such as a SavedModel's graph, or a web page that was downloaded instead"
         raise SourceError(msg, cause=cause, remedy="name a .tflite file")
     size = model.stat().st_size
     if size > LARGEST:
-        msg = f"{file} has {size_text(size)}: a TFLite model ends at 2.15 GB"
+        msg = f"{file} is {size_text(size)}: a TFLite model is at most 2.15 GB"
         raise SourceError(msg, cause="something else follows the model in the file", remedy="name a .tflite file")
     return model.resolve()
 
@@ -101,7 +101,7 @@ def _scale(tensor: dict[str, Any]) -> str:
 
 
 def plan_graph(project: Project, toolchain: Toolchain, model: Path) -> Plan:
-    """One step: the picture of a .tflite file's graph."""
+    """The plan with one step: draw a .tflite file's graph."""
     builder = PlanBuilder(project, "graph")
     builder.add("graph", DRAW_GRAPH, toolchain, args={}, inputs={"model": builder.file(model)})
     return builder.plan()

@@ -14,7 +14,7 @@ from litekiln.wording import size_text
 
 @dataclass(frozen=True)
 class ImagesRequest:
-    """Which toolchains' images are built, and on what."""
+    """The toolchains whose images are built, and their base."""
 
     toolchains: Sequence[str] = ()
     base: str = "auto"
@@ -23,7 +23,7 @@ class ImagesRequest:
 
 
 def images(reporter: Reporter, project: Project, request: ImagesRequest) -> dict[str, Any]:
-    """Build the toolchain images; with base 'debian' the bases too, from Debian packages."""
+    """The toolchain images as data. Builds them; with base 'debian' also the bases, from Debian packages."""
     refuse_unknown_kind(request.base)
     selected = select_toolchains(project, request.toolchains)
     if request.list_only:

@@ -1,4 +1,4 @@
-"""`inv lint`: files looked into, findings told, and with --fix what can be repaired without the source."""
+"""`inv lint`: examines files and reports findings; with --fix repairs what needs no source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from litekiln.terminal import Reporter
 NAMES = {
     Kind.POSTPROCESS: "SSD detector",
     Kind.DETECTIONS: "detector",
-    Kind.UNNAMED: "detector, as its outputs look",
+    Kind.UNNAMED: "detector, judging by its outputs",
     Kind.RAW: "SSD detector without the PostProcess operator",
     Kind.PLAIN: "no detector",
 }
@@ -28,7 +28,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class LintRequest:
-    """Which files are looked into, and with `fix` where the repaired one goes."""
+    """The files to examine, and with `fix` where the repaired one goes."""
 
     files: Sequence[str]
     labels: str = ""
@@ -40,7 +40,7 @@ class LintRequest:
 
 
 def lint(reporter: Reporter, project: Project, request: LintRequest) -> dict[str, Any]:
-    """Lint every file; the worst of their exit codes counts."""
+    """The findings in every file as data, with the worst exit code."""
     files, labels, sarif, fix = request.files, request.labels, request.sarif, request.fix
     if not files:
         raise UsageError("--file is missing", remedy="inv lint --file X.tflite; more than one can be given")
@@ -92,7 +92,7 @@ def _show(reporter: Reporter, linted: Linted) -> None:
         reporter.failed("unreadable", str(linted.problem))
         return
     counts = {severity: sum(each.severity is severity for each in linted.findings) for severity in reversed(Severity)}
-    told = ", ".join(f"{count} {severity.word}{'s' if count > 1 else ''}" for severity, count in counts.items() if count)
-    reporter.heading(f"{linted.path}: {NAMES[linted.subject.kind]}: {told or 'nothing found'}")
+    summary = ", ".join(f"{count} {severity.word}{'s' if count > 1 else ''}" for severity, count in counts.items() if count)
+    reporter.heading(f"{linted.path}: {NAMES[linted.subject.kind]}: {summary or 'nothing found'}")
     for finding in linted.findings:
         reporter.finding(finding.severity.word, finding.id, finding.evidence, (finding.remedy, finding.page))

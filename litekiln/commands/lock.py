@@ -11,12 +11,12 @@ from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import Lock, compile_lock, host_locks, toolchain_lock
 from litekiln.toolchains.toolchain import select_toolchains
 
-HOST_LOCKS = "host"  # litekiln's own locks, where a toolchain's name is expected
+HOST_LOCKS = "host"  # stands for litekiln's own locks among the toolchains' names
 
 
 @dataclass(frozen=True)
 class LockRequest:
-    """Which locks are compiled, and whether they are written."""
+    """The locks to compile, and whether to write them."""
 
     toolchains: Sequence[str] = ()
     check: bool = False
@@ -24,7 +24,7 @@ class LockRequest:
 
 
 def lock(reporter: Reporter, project: Project, request: LockRequest) -> dict[str, Any]:
-    """Compile locks, show what changes; write it, or with `check` refuse it."""
+    """The names of the locks that changed. Writes them and prints the changes; with `check`, refuses changes instead."""
     stale = []
     for each in _locks(project, request.toolchains):
         result = compile_lock(each, upgrade=request.upgrade)

@@ -41,7 +41,7 @@ def test_a_ca_variable_that_points_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_
     assert doctor._ca().detail == "the system's"
     monkeypatch.setenv("PIP_CERT", str(tmp_path / "gone.pem"))
     assert doctor._ca().status is Status.FAIL
-    assert "which is no file" in doctor._ca().detail
+    assert "which is not a file" in doctor._ca().detail
     (tmp_path / "gone.pem").touch()
     assert doctor._ca().status is Status.OK
     monkeypatch.setenv("SSL_CERT_FILE", os.devnull)

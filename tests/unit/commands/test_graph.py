@@ -90,7 +90,7 @@ def test_what_is_no_tflite_model(model: Path, content: bytes) -> None:
 def test_a_file_larger_than_any_model(model: Path) -> None:
     with model.open("r+b") as stream:
         stream.truncate(2**31)  # a hole: it takes no room
-    assert _refused(model) == f"10: {model} has 2.15 GB: a TFLite model ends at 2.15 GB"
+    assert _refused(model) == f"10: {model} is 2.15 GB: a TFLite model is at most 2.15 GB"
 
 
 def test_an_out_that_is_a_folder(model: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_out_that_is_the_model(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_picture_that_its_own_text_would_replace(model: Path, tmp_path: Path) -> None:
-    assert "--dot would write its text over it" in _refused(model, tmp_path / "picture.dot", dot=True)
+    assert "--dot would overwrite it" in _refused(model, tmp_path / "picture.dot", dot=True)
     assert check_arguments(str(model), str(tmp_path / "picture.dot"), dot=False)
 
 

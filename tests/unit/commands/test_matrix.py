@@ -455,14 +455,14 @@ def test_a_shallow_clone_says_what_to_ask_for(repo: Project, tmp_path_factory: p
 def test_a_folder_that_is_no_repository(repo: Project) -> None:
     shutil.rmtree(repo.work / ".git")
     error = _caught(repo, "HEAD")
-    assert error.what == f"--changed-since HEAD: {repo.work} is in no git repository that can be read"
+    assert error.what == f"--changed-since HEAD: {repo.work} is not in a readable git repository"
     assert "not a git repository" in error.cause
     assert "leave --changed-since out" in error.remedy
 
 
 def test_a_machine_without_git(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert _caught(repo, "HEAD").what == "--changed-since HEAD takes git, which is not on this machine"
+    assert _caught(repo, "HEAD").what == "--changed-since HEAD needs git, which is missing on this machine"
 
 
 def test_a_damaged_clone(repo: Project) -> None:

@@ -171,7 +171,7 @@ def test_what_a_report_alone_does_not_say_is_no_difference(project: Project) -> 
         run = run_inv(project, "compare", *arguments, "--out", "two.html")
         lines = run.stdout.splitlines()
         assert run.returncode == 0, run.stdout + run.stderr
-        assert "· not known of one of the two: lock of tf2.13, models/shapes/source/checkpoint" in lines
+        assert "· not known for one of the two: lock of tf2.13, models/shapes/source/checkpoint" in lines
         assert "· Both files are the same, to the byte." in lines
         [same] = [line for line in lines if line.startswith("· the same in both: ")]
         assert "lock of" not in same
