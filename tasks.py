@@ -1,6 +1,6 @@
-"""litekiln's commands: what each can be told, and the request that this makes. `inv --list` shows them, `inv --help NAME` one.
+"""litekiln's commands: the options of each, and the request made of them. `inv --list` lists them, `inv --help NAME` explains one.
 
-A command's code is loaded when it runs: `inv --help` and shell completion load none.
+A command's code is loaded only when it runs, which keeps `inv --help` and shell completion fast.
 """
 
 from invoke.context import Context
@@ -15,9 +15,9 @@ from litekiln.engines.names import AUTO
 
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
-    "calib": "calibrate with this folder of pictures, or set below calib/, instead of the recipe's; 'random' for trying things",
-    "jobs": "how many steps may run side by side (default: as many as processors and memory allow)",
-    "keep-float": "keep the operator that gives this tensor in float, in variants of 8 bits; can be given more than once",
+    "calib": "calibrate with this folder of pictures, or this set below calib/, instead of the recipe's; 'random' for experiments",
+    "jobs": "how many steps may run at once (default: as many as processors and memory allow)",
+    "keep-float": "in 8-bit variants, keep the operator that makes this tensor in float; can be given more than once",
     "dry-run": "print the plan and run nothing",
     **{name: COMMON[name] for name in ("engine", "force", "json", "debug")},
 }
@@ -27,9 +27,9 @@ BUILDING = {
     iterable=["variant", "models", "keep_float"],
     help={
         "model": "a folder below models/",
-        "all": "build every recipe: go on after a failure, list at the end what failed and why",
+        "all": "build every recipe: continue after a failure, list at the end what failed and why",
         "models": "with --all: only these; A,B or given more than once",
-        "allow-flex": "take operators that only full TensorFlow can run; the Pi's runtime can't",
+        "allow-flex": "allow operators that only full TensorFlow can run; the Pi's runtime can't",
         **BUILDING,
     },
 )
@@ -49,7 +49,7 @@ def build(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Make the bundles of a model, or of all: recipe, plan, what the store lacks, out/<model>/<variant>/."""
+    """Make the bundles of a model, or of all, in out/<model>/<variant>/. Runs only what the store lacks."""
     from litekiln.commands.build import build as build_models
     from litekiln.commands.prepare import BuildRequest
 
@@ -72,8 +72,8 @@ def build(
 @task(
     iterable=["variant", "keep_float"],
     help={
-        "model": "a folder below models/ whose source is TF1's",
-        "raw": "leave the PostProcess operator out: raw_outputs/box_encodings and raw_outputs/class_predictions come out",
+        "model": "a folder below models/ with a TF1 source",
+        "raw": "leave the PostProcess operator out: the outputs are raw_outputs/box_encodings and raw_outputs/class_predictions",
         "force-export": "export from the checkpoint even where the archive has a finished tflite_graph.pb",
         **BUILDING,
     },
@@ -93,7 +93,7 @@ def legacy(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Make the bundles of a model of TF1's: frozen graph, float and quantization-aware variants."""
+    """Make the bundles of a TF1 model: frozen graph, float and quantization-aware variants."""
     from litekiln.commands.build import build as build_models
     from litekiln.commands.prepare import BuildRequest, Legacy
 
@@ -113,18 +113,18 @@ def legacy(
 
 @task(
     help={
-        "name": "what to call it: the folder below models/ that is made",
+        "name": "the model's name: the folder below models/ to make",
         "source": "a checkpoint's folder with pipeline.config, one of several (DIR/ckpt-12), a SavedModel, .pb, .keras, .h5 or "
         ".tflite, an archive of any of these, or a folder of code",
         "labels": "its label map: a .pbtxt, or a .txt with one name a line; detectors need one",
         "calib": "a folder of pictures to calibrate with, 100 or more; without it there are no integer variants",
         "eval": "measure mAP on this folder: images/ and annotations.json (COCO), or pictures with an .xml for each (VOC)",
-        "format": "the form of --eval: coco or voc (default: found out by looking)",
+        "format": "the form of --eval: coco or voc (default: recognised by its files)",
         "license": "the model's licence, as an SPDX name",
-        "signature": "of a SavedModel: which one, where none is called serving_default",
-        "custom": "of a Keras file: the Python file that defines its own classes",
-        "function": "package.module:attribute, code that makes the model; --source is the folder that holds the package",
-        "mean": "the network takes (pixel - mean) / std: one number, or three as RED,GREEN,BLUE; needed where no file says it",
+        "signature": "of a SavedModel: the signature to use if none is called serving_default",
+        "custom": "of a Keras file: the Python file that defines its custom classes",
+        "function": "package.module:attribute, the code that makes the model; --source is the folder that holds the package",
+        "mean": "the network takes (pixel - mean) / std: one number, or three as RED,GREEN,BLUE; needed if no file says it",
         "std": "see --mean",
         "resize": "stretch (default) or letterbox, as the training did",
         **{name: COMMON[name] for name in ("json", "debug")},
@@ -176,7 +176,7 @@ def new(
         "model": "a folder below models/",
         "variant": BUILDING["variant"],
         "engine": COMMON["engine"],
-        "force": "measure again, even if the store has what was found",
+        "force": "measure again, even if the store has the results",
         **{name: COMMON[name] for name in ("json", "debug")},
     },
 )
@@ -189,7 +189,7 @@ def verify(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Hold a model's variants against their source and their limits, and show every figure."""
+    """Compare a model's variants with their source and their limits, and show every figure."""
     from litekiln.commands.verify import VerifyRequest
     from litekiln.commands.verify import verify as verify_model
 
@@ -200,11 +200,11 @@ def verify(
 @task(
     help={
         "model": "a folder below models/",
-        "variant": "which of its variants; built where it isn't yet",
+        "variant": "which of its variants; built first if it is missing",
         "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
-        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, where no registry is in reach)",
+        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
         "push": "send it to a registry: registry.example.org/me",
-        "save": "write it to a file for Pis without a network: FILE.tar.gz, which `docker load -i` reads there",
+        "save": "write it to FILE.tar.gz for Pis without a network; `docker load -i` reads it there",
         **{name: COMMON[name] for name in ("engine", "json", "debug")},
     },
 )
@@ -243,9 +243,9 @@ def smoke(
 @task(
     iterable=["toolchain"],
     help={
-        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, where no registry is in reach)",
-        "list": "show what is there, build nothing",
-        "again": "make Debian bases again even if they are there",
+        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
+        "list": "list the images, build nothing",
+        "again": "make Debian bases again even if they exist",
         **{name: COMMON[name] for name in ("toolchain", "json", "debug")},
     },
 )
@@ -270,7 +270,7 @@ def images(
     iterable=["toolchain"],
     help={
         "toolchain": "a folder below toolchains/, or 'host' for litekiln's own; can be given more than once (default: all)",
-        "check": "write nothing; fail when a lock does not say what its inputs ask for",
+        "check": "write nothing; fail if a lock is out of date",
         "upgrade": "take the newest versions that the inputs allow",
         **{name: COMMON[name] for name in ("json", "debug")},
     },
@@ -298,7 +298,7 @@ def doctor(_: Context, store: bool = False, json: bool = False, debug: bool = Fa
 
 @task(help={name: COMMON[name] for name in ("json", "debug")})
 def models(_: Context, json: bool = False, debug: bool = False) -> None:
-    """List the recipes, and what of each is built."""
+    """List the recipes, and which of their variants are built."""
     from litekiln.commands.models import ModelsRequest
     from litekiln.commands.models import models as list_models
 
@@ -340,7 +340,7 @@ def matrix(
         "max-size": "then remove the least recently used until the store is below this many gigabytes",
         "images": "remove the toolchain images that no lock of this checkout asks for",
         "all": "remove everything that can be made or fetched again: store, downloads, environments, images",
-        "dry-run": "say what would go, remove nothing",
+        "dry-run": "list what would be removed, remove nothing",
         **{name: COMMON[name] for name in ("json", "debug")},
     },
 )
@@ -354,7 +354,7 @@ def clean(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Free disk space. What is in use is left alone; bundles in out/ are never touched."""
+    """Free disk space. Keeps what is in use, and all bundles in out/."""
     from litekiln.commands.clean import CleanRequest
     from litekiln.commands.clean import clean as free_disk
 

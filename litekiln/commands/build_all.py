@@ -165,5 +165,5 @@ def _end(reporter: Reporter, requested: int, outcome: _Outcome, models: dict[str
         return {"models": models}
     msg = f"{len(outcome.failed)} of {requested} models failed, wholly or in part: {', '.join(sorted(outcome.failed))}"
     kind = common_kind([failure.error for failure in outcome.failures])
-    remedy = "see the table above; the same command continues where this one ended. For one model: inv build --model NAME"
+    remedy = "see the table above; the same command continues where this one ended. A model's whole error: inv build --model NAME"
     raise kind(msg, remedy=remedy, details={"models": models})

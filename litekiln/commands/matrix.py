@@ -1,4 +1,4 @@
-"""`inv matrix`: what CI should build, as a GitHub Actions matrix. The plan's keys say what a change touches; nothing is run."""
+"""`inv matrix`: what CI should build, as a GitHub Actions matrix. The plan's keys say what a change affects; nothing is run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from litekiln.run.step_errors import common_kind
 from litekiln.terminal import Reporter
 
 PER = ("variant", "model")
-MOST_LEGS = 256  # what GitHub takes in one matrix
+MOST_LEGS = 256  # GitHub's limit for one matrix
 
 
 @dataclass(frozen=True)
 class Leg:
-    """A variant to build. `key` tells caches apart, `downloads` is "" where nothing is fetched."""
+    """A variant to build. `key` tells caches apart. `downloads` is "" if nothing is fetched."""
 
     model: str
     variant: str
@@ -34,7 +34,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class MatrixRequest:
-    """Of which models and variants, since which commit ("" for all there is), and what a leg is."""
+    """The models and variants, the commit to compare with ("" for all variants), and what a leg is."""
 
     models: Sequence[str] = ()
     variants: Sequence[str] = ()
@@ -43,10 +43,10 @@ class MatrixRequest:
 
 
 def matrix(reporter: Reporter, project: Project, request: MatrixRequest) -> dict[str, Any]:
-    """The legs, all or those that a change touches."""
+    """The legs: all, or those that a change affects."""
     per, changed_since = request.per, request.changed_since
     if per not in PER:
-        msg = f"--per {per}: there is no such thing to make a leg of"
+        msg = f"--per {per}: a leg can't be made of that"
         raise UsageError(msg, remedy=f"choose among: {', '.join(PER)}")
     chosen = select_variants(project, select_models(project, request.models), request.variants)
     now, writers = _keys_here(project, chosen), writers_of(project)
@@ -70,12 +70,12 @@ def matrix(reporter: Reporter, project: Project, request: MatrixRequest) -> dict
     _show(reporter, legs, len(variants), changed_since)
     if len(include) > MOST_LEGS:
         msg = f"{len(include)} legs; GitHub takes {MOST_LEGS} in one matrix"
-        raise UsageError(msg, remedy="--per model makes one leg of a model's variants; or split them by --models")
+        raise UsageError(msg, remedy="--per model makes one leg per model; or split them by --models")
     return {"include": include}
 
 
 def _keys_here(project: Project, chosen: dict[str, list[str]]) -> dict[str, ModelKeys]:
-    """The keys of this folder's files as they are. A recipe that can't be planned is an error: CI could not build it either."""
+    """The keys of the current files. A recipe that can't be planned is an error: CI could not build it either."""
     found: dict[str, ModelKeys] = {}
     errors: dict[str, LitekilnError] = {}
     for model in chosen:
@@ -84,14 +84,14 @@ def _keys_here(project: Project, chosen: dict[str, list[str]]) -> dict[str, Mode
         except LitekilnError as error:
             errors[model] = error
     if errors:
-        told = "\n".join(f"{model}: {error}" for model, error in errors.items())
-        msg = f"{len(errors)} of {len(chosen)} models can't be planned: {', '.join(errors)}\n{told}"
-        raise common_kind(list(errors.values()))(msg, remedy="mend what is named above, or choose others with --models")
+        lines = "\n".join(f"{model}: {error}" for model, error in errors.items())
+        msg = f"{len(errors)} of {len(chosen)} models can't be planned: {', '.join(errors)}\n{lines}"
+        raise common_kind(list(errors.values()))(msg, remedy="fix the errors above, or choose others with --models")
     return found
 
 
 def _keys_before(reporter: Reporter, project: Project, ref: str) -> Before | None:
-    """The keys as they were at a commit, said by its own litekiln. None where that is not known: then everything counts."""
+    """The keys at a commit, as its own litekiln gives them. None if they are not known: then everything counts as changed."""
     if ref == NOTHING:
         reporter.note("there is no commit before this one (a branch's first push): everything is listed")
         return None
@@ -110,7 +110,7 @@ def _keys_before(reporter: Reporter, project: Project, ref: str) -> Before | Non
 
 
 def _reason(now: ModelKeys, keys: VariantKeys, writers: str, before: Before | None, model: str, variant: str) -> str:
-    """Why a variant is to be built; "" where nothing that decides about it has changed."""
+    """Why a variant must be built; "" if nothing that affects it has changed."""
     if before is None:
         return "all"
     if model in before.unplanned:
@@ -118,7 +118,7 @@ def _reason(now: ModelKeys, keys: VariantKeys, writers: str, before: Before | No
     if model not in before.models:
         return "new model"
     was = before.models[model]
-    if was.variants is None:  # it doesn't say which step leads where: a step that is gone counts for all variants
+    if was.variants is None:  # which step serves which variant is not known: a removed step counts for all variants
         return _step_that_differs(keys.steps, was.steps, still=now.steps) or _writers_differ(writers, before)
     if variant not in was.variants:
         return "new variant"
@@ -130,7 +130,7 @@ def _writers_differ(writers: str, before: Before) -> str:
 
 
 def _step_that_differs(steps: dict[str, StepKey], were: dict[str, StepKey], *, still: dict[str, StepKey]) -> str:
-    """The first step, in the plan's order, that differs: there the change came in. `still` are those that are no loss."""
+    """The first step that differs, in the plan's order. An old step that is in neither `steps` nor `still` counts as removed."""
     for name, step in steps.items():
         if name not in were:
             return f"{name}: new step"
@@ -155,12 +155,12 @@ def _leg(model: str, variant: str, keys: VariantKeys, writers: str, reason: str)
 
 
 def _data(leg: Leg) -> dict[str, str]:
-    """A leg's values are texts: that is what a workflow's expressions and its shell take."""
+    """A leg as texts, which a workflow's expressions and shell need."""
     return {**vars(leg), "toolchains": " ".join(leg.toolchains)}
 
 
 def _by_model(legs: list[Leg], model: str) -> dict[str, str]:
-    """One leg of all variants of a model that are to be built."""
+    """One leg with all of a model's variants that must be built."""
     own = [leg for leg in legs if leg.model == model]
     fetched = sorted({leg.downloads for leg in own} - {""})
     return {

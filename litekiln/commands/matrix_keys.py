@@ -1,6 +1,6 @@
 """What `inv matrix` compares: plans as `inv build --all --dry-run --json` prints them, and the code that writes bundles.
 
-Another commit is asked by that command of its own, in a folder with its files. Nothing here knows which modules it has.
+For another commit its own litekiln runs that command, in a folder with its files. This code knows none of its modules.
 """
 
 import json
@@ -25,7 +25,7 @@ PLANNING_TIME = 120
 
 @dataclass(frozen=True)
 class StepKey:
-    """A step's key, and what went into it: None at commits whose plans don't say it."""
+    """A step's key and ingredients. Plans of old commits have no ingredients."""
 
     key: str
     toolchain: str
@@ -34,7 +34,7 @@ class StepKey:
 
 @dataclass(frozen=True)
 class VariantKeys:
-    """The toolchain that is tried first, and the steps of all ways to the variant, in the plan's order."""
+    """A variant's first toolchain, and the steps of all ways to it, in the plan's order."""
 
     toolchain: str
     steps: dict[str, StepKey]
@@ -42,7 +42,7 @@ class VariantKeys:
 
 @dataclass(frozen=True)
 class ModelKeys:
-    """All steps of a model's plan, and which lead to which variant: None at commits whose plans don't say it."""
+    """The steps of a model's plan, and those of each variant. Plans of old commits don't list the variants."""
 
     steps: dict[str, StepKey]
     variants: dict[str, VariantKeys] | None
@@ -50,7 +50,7 @@ class ModelKeys:
 
 @dataclass(frozen=True)
 class Before:
-    """What another commit answered: the keys of its models, what kept the others from being planned, and its code's hash."""
+    """Another commit's answer: its models' keys, why other models can't be planned, and the hash of its writing code."""
 
     models: dict[str, ModelKeys]
     unplanned: dict[str, str]
@@ -62,7 +62,7 @@ class Unplannable(Exception):
 
 
 def keys_of(project: Project, model: str) -> ModelKeys:
-    """A model's keys, with this code and these files. Nothing is fetched."""
+    """A model's keys, with the current code and files. Nothing is fetched."""
     return _read(plan_as_data(plan_build(project, load_recipe(project, model))))
 
 
@@ -72,7 +72,7 @@ def writers_of(project: Project) -> str:
 
 
 def ask(folder: Path) -> Before:
-    """What the litekiln in a folder says of the models there; what this one says, where the folder has none of its own."""
+    """The answer of the litekiln in a folder about the models there. If the folder has none, this one answers."""
     code = _code(folder)
     recipes = sorted(path.parent.name for path in folder.glob("models/*/model.toml"))
     found: dict[str, Any] = _answer(code, folder) if recipes else {}
@@ -80,19 +80,19 @@ def ask(folder: Path) -> Before:
         models = {name: _read(value) for name, value in found.items() if not value.get("failures")}
         failed = {name: str(value["failures"][0]["what"]).partition("\n")[0] for name, value in found.items() if name not in models}
     except (AttributeError, KeyError, TypeError) as error:
-        msg = f"its plans have another form than this litekiln reads ({type(error).__name__}: {error})"
+        msg = f"this litekiln can't read the form of its plans ({type(error).__name__}: {error})"
         raise Unplannable(msg) from None
     silent = {name: "its litekiln doesn't say why" for name in recipes if name not in found}
     return Before(models, {**failed, **silent}, _writers(code))
 
 
 def _code(folder: Path) -> Path:
-    """Where the litekiln of a folder is: there, or where this one is. A folder of that name alone may hold anything."""
+    """The folder of the code: the given one if it has litekiln and tasks.py, else this code's own."""
     return folder if (folder / "litekiln").is_dir() and (folder / "tasks.py").is_file() else CODE
 
 
 def _answer(code: Path, folder: Path) -> dict[str, Any]:
-    """By model what the dry run of a build printed. Models that can't be planned make it fail, and the others are there still."""
+    """What a dry run of a build prints, by model. It fails if a model can't be planned, but still prints the others."""
     argv = [sys.executable, "-m", "invoke", "--search-root", str(code), "build", "--all", "--dry-run", "--json"]
     environment = {name: value for name, value in os.environ.items() if name != "LITEKILN_HOME"}  # its hashes stay in its folder
     environment |= {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -112,7 +112,7 @@ def _answer(code: Path, folder: Path) -> dict[str, Any]:
 
 
 def _read(value: dict[str, Any]) -> ModelKeys:
-    """A plan, from what a dry run prints of it."""
+    """A plan's keys, from what a dry run prints."""
     steps = {each["id"]: StepKey(each["key"], each["toolchain"], each.get("ingredients")) for each in value["plan"]}
     ways = value.get("variants")
     return ModelKeys(steps, None if ways is None else {variant: _variant(steps, each) for variant, each in ways.items()})

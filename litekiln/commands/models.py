@@ -1,4 +1,4 @@
-"""`inv models`: the recipes there are, and what of each is built."""
+"""`inv models`: the recipes, and which of their variants are built."""
 
 import json
 from contextlib import suppress
@@ -20,11 +20,11 @@ from litekiln.terminal import Reporter
 
 @dataclass(frozen=True)
 class ModelsRequest:
-    """Nothing can be chosen: all recipes are listed."""
+    """No options: all recipes are listed."""
 
 
 def models(reporter: Reporter, project: Project, _: ModelsRequest) -> dict[str, Any]:
-    """The recipes there are, and what of each is built."""
+    """The recipes as data, with the variants that are built."""
     found = [_model(project, load_recipe(project, name)) for name in recipe_names(project)]
     rows = [
         (
@@ -56,7 +56,7 @@ def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
 
 
 def _input_size(project: Project, recipe: Recipe) -> str:
-    """From the source, never from the recipe or a name; '' while it isn't here and nothing is built."""
+    """The input size, read from the source and never from the recipe or a name. '' if it is not known yet."""
     if not BY_NAME[recipe.spec.source.kind].checkpoint:
         return _input_size_of_file(recipe) or _input_size_of_bundle(project, recipe)
 
@@ -69,7 +69,7 @@ def _input_size(project: Project, recipe: Recipe) -> str:
 
 
 def _input_size_of_file(recipe: Recipe) -> str:
-    """Where the source has no pipeline.config but lies beside its recipe: its own word. A function has to be run for it."""
+    """The input size of a source that lies beside its recipe. '' for a download, and for a function, which would have to run."""
     source = recipe.spec.source
     if source.url or source.kind == FUNCTION.name:
         return ""
@@ -81,16 +81,16 @@ def _input_size_of_file(recipe: Recipe) -> str:
 
 
 def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
-    """Where only running the source tells, or fetching it, what was built tells; '' before that."""
+    """The input size of a built bundle, for sources that must be run or fetched first. '' if nothing is built."""
     for path in sorted((project.out / recipe.name).glob("*/report.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # reading the report says what is wrong with one
+        with suppress(OSError, ValueError, KeyError, TypeError):  # `inv report` says what is wrong with a report
             contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
             return f"{contract['width']}x{contract['height']}"
     return ""
 
 
 def source_config(project: Project, recipe: Recipe) -> Path | None:
-    """A model's pipeline.config, where it is here already."""
+    """The path of a model's pipeline.config, or None if it is not fetched yet."""
     sources = SourceSteps(project, recipe, PlanBuilder(project, recipe.name), force_export=False)
     config = sources.detection()[0]["config"]
     if not config.step:

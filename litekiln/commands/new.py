@@ -1,4 +1,4 @@
-"""`inv new`: a model of the user's own becomes models/<name>/, and its pictures calib/<name>/."""
+"""`inv new`: the user's own model becomes models/<name>/, and its pictures become calib/<name>/."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ENOUGH = 100  # pictures to calibrate with
 
 
 def new(reporter: Reporter, project: Project, typed: NewRequest) -> dict[str, Any]:
-    """Make a model of the user's own, and say what was found and what to type next."""
+    """What was found, as data. Makes the model's folders, and says what to type next."""
     request = check_request(typed)
     parts = make_model(reporter, project, request)
     made = [project.relative(folder) for folder in reversed(folders_of(project, request.name)) if folder.is_dir()]
@@ -25,7 +25,7 @@ def new(reporter: Reporter, project: Project, typed: NewRequest) -> dict[str, An
 
 
 def _show(request: CheckedRequest, parts: Parts, made: list[str], reporter: Reporter) -> dict[str, Any]:
-    """Say what was found and what to type next; the same as data."""
+    """What was found and what to type next: printed, and returned as data."""
     found, evaluation = parts.found, parts.evaluation
     names = parts.labels.as_lines() if parts.labels else []
     notes = [*found.notes, *(evaluation.notes if evaluation else [])]
@@ -66,7 +66,7 @@ def _warnings(request: CheckedRequest, parts: Parts) -> list[str]:
     found, few = parts.found, len(parts.pictures)
     warnings = []
     if found.postprocess and not parts.labels and not found.own_labels:
-        warnings.append("it has no label map of its own and none was given: what it finds has numbers and no names (--labels FILE)")
+        warnings.append("it has no label map and none was given: detections have numbers instead of names (--labels FILE)")
     if not few and calibrates(found):
         text = f"no pictures to calibrate with, so no int8: models/{request.name}/{RECIPE} says how to add them"
         warnings.append(f"{text}; or remove the model and make it again with --calib DIR")

@@ -1,4 +1,4 @@
-"""`inv pi`: a bundle and the runtime as an arm64 image, to be run on a Raspberry Pi."""
+"""`inv pi`: a bundle and the runtime as an arm64 image for a Raspberry Pi."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ TAG = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{
 
 @dataclass(frozen=True)
 class PiRequest:
-    """Which bundle becomes an image, and where that goes; "" for this machine's Docker alone."""
+    """The bundle, and where its image goes besides this machine's Docker; "" for nowhere else."""
 
     model: str
     variant: str
@@ -45,7 +45,7 @@ class PiRequest:
 
 
 def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, Any]:
-    """Check the bundle, lay everything out, build; then push or write it where that was asked for."""
+    """Facts about the image. Checks the bundle, builds the image, and pushes or saves it if requested."""
     model, variant, base, push, save = request.model, request.variant, request.base, request.push, request.save
     tag = request.tag or f"litekiln/{model}:{variant}"
     _refuse_unclear(project, model, variant, tag, base)
@@ -66,13 +66,13 @@ def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, An
                 say = partial(reporter.live, "image")
                 image = build_pi_image(client, project, context, tag, words, base_kind=base, say=say)
             reporter.done("image", image.seconds, "buildx")
-        told: dict[str, Any] = {**vars(image), "model": model, "variant": variant, "labels": words}
+        made: dict[str, Any] = {**vars(image), "model": model, "variant": variant, "labels": words}
         if push:
-            told["pushed"] = push_image(client, image, push, reporter.note)
+            made["pushed"] = push_image(client, image, push, reporter.note)
         if save:
-            told["saved"], told["saved_size"] = save, save_image(image, Path(save), reporter.note)
-    _show(reporter, told)
-    return told
+            made["saved"], made["saved_size"] = save, save_image(image, Path(save), reporter.note)
+    _show(reporter, made)
+    return made
 
 
 def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: str) -> None:
@@ -80,16 +80,16 @@ def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: 
     refuse_unknown_kind(base)
     if not TAG.fullmatch(tag):
         msg = f"{tag!r} can't be the name of an image"
-        raise UsageError(msg, cause="names are of small letters, digits, . _ - and /", remedy="--tag name:version")
+        raise UsageError(msg, cause="a name has small letters, digits, . _ - and / only", remedy="--tag name:version")
 
 
 def _whole(tag: str) -> str:
-    """With a version: by a name alone Docker would save every version that is here."""
+    """The tag with a version: for a bare name Docker would save every version that is here."""
     return tag if ":" in tag else f"{tag}:latest"
 
 
 def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:
-    """The bundle, built where it isn't there; every file as its manifest says, and fit for use."""
+    """The bundle, built first if it is missing. Refuses one that is unfit for use or differs from its manifest."""
     folder = project.out / model / variant
     if not (folder / MANIFEST).is_file():
         reporter.note(f"{project.relative(folder)} is not built yet: building it")
@@ -103,7 +103,7 @@ def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engi
         msg = f"{built.name} is {built.report.verdict}"
         raise BundleError(msg, cause="its report says why", remedy=f"inv report --model {model}")
     if not (folder / SELFTEST).is_file():
-        msg = f"{built.name} has no {SELFTEST}, by which a Pi tests itself"
+        msg = f"{built.name} has no {SELFTEST}, which a Pi needs to test itself"
         cause = "it was built by an older litekiln, without pictures, or gives no detections"
         raise BundleError(msg, cause=cause, remedy=_again(model, variant))
     return built
@@ -113,11 +113,11 @@ def _again(model: str, variant: str) -> str:
     return f"build it again: inv build --model {model} --variant {variant}"
 
 
-def _show(reporter: Reporter, told: dict[str, Any]) -> None:
-    reporter.note(f"{told['tag']}: {size_text(told['size'])}, base {told['base']}")
-    if "saved" in told:
-        reporter.note(f"{told['saved']}: {size_text(told['saved_size'])}; on the Pi: docker load -i {Path(told['saved']).name}")
-    name = told.get("pushed", told["tag"])
-    if "pushed" not in told and "saved" not in told:
-        reporter.note(f"to the Pi: docker save {told['tag']} | ssh PI docker load")
+def _show(reporter: Reporter, made: dict[str, Any]) -> None:
+    reporter.note(f"{made['tag']}: {size_text(made['size'])}, base {made['base']}")
+    if "saved" in made:
+        reporter.note(f"{made['saved']}: {size_text(made['saved_size'])}; on the Pi: docker load -i {Path(made['saved']).name}")
+    name = made.get("pushed", made["tag"])
+    if "pushed" not in made and "saved" not in made:
+        reporter.note(f"to the Pi: docker save {made['tag']} | ssh PI docker load")
     reporter.note(f"on the Pi: docker run --rm -p 8080:8080 --device /dev/video0 {name}")

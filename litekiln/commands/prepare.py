@@ -1,4 +1,4 @@
-"""What `inv build` of one model and of all have in common: the request, the plan that it asks for, and how results are shown."""
+"""What building one model and building all share: the request, its plan, and how results are shown."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from litekiln.wording import size_text
 
 @dataclass(frozen=True)
 class Legacy:
-    """What only TF1's models can be asked for."""
+    """Options for TF1's models only."""
 
     raw: bool  # leave the PostProcess operator out
     force_export: bool  # even where the archive has a finished graph
@@ -34,12 +34,12 @@ class Legacy:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What the command line asks of a build: of one `model`, or of `everything`, or of some `models` of that."""
+    """What the command line asks of a build: one `model`, `everything`, or with that only some `models`."""
 
     model: str = ""
     everything: bool = False
     models: Sequence[str] = ()
-    variants: Sequence[str] = ()  # all of the recipe's, where none is named
+    variants: Sequence[str] = ()  # () for all of the recipe's
     engine: str = AUTO
     calib: str = ""  # pictures to calibrate with, instead of the recipe's
     jobs: int = 0
@@ -63,7 +63,7 @@ class Prepared:
 
 
 def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch") -> Prepared:
-    """A model's recipe and the plan of what is asked. An archive without a known hash is fetched: `fetch_as` is shown meanwhile."""
+    """A model's recipe and plan. An archive without a known hash is fetched first, shown as `fetch_as`."""
     recipe = load_recipe(project, request.model)
     if request.legacy:
         _check_legacy(recipe)
@@ -79,7 +79,7 @@ def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetc
 
 
 def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
-    """What to type for the same bundles, but for the variant."""
+    """What to type for the same bundles, without the variant."""
     parts = [
         "inv",
         "legacy" if legacy else "build",
@@ -102,7 +102,7 @@ def _check_legacy(recipe: Recipe) -> None:
 
 
 def calibration_set(project: Project, calib: str) -> PictureSet | None:
-    """What `--calib` names: a folder of pictures, or a set below calib/."""
+    """The pictures that `--calib` names: a folder, or a set below calib/."""
     if not calib or calib == RANDOM:
         return None
     folder = Path(calib).resolve()
@@ -114,7 +114,7 @@ def calibration_set(project: Project, calib: str) -> PictureSet | None:
 
 
 def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:
-    """Fetch an archive that nobody published a hash of and record what it has: before the plan, since the hash is part of keys."""
+    """Fetch an archive without a published hash and record its hash. Keys contain it, so this comes before the plan."""
     source = recipe.spec.source
     if not source.url or source.remote(recipe.folder).digest:
         return
@@ -135,7 +135,7 @@ def _bytes_shown(reporter: Reporter, shown: str) -> Any:
 
 
 def show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any]:
-    """Print a plan's steps and give them back as data. Ways that are only taken when another is refused are counted, not listed."""
+    """A plan's steps as data. Prints them; ways that are only tried after a refusal are counted, not listed."""
     store = Store(project.state)
     first_ways = {step.id for attempts in plan.variants.values() for step in plan.leading_to(*attempts[0].ends)}
     stored = {step.id: step.key in store for step in plan.steps}
@@ -152,14 +152,14 @@ def show_plan(project: Project, plan: Plan, reporter: Reporter) -> dict[str, Any
 
 
 def plan_as_data(plan: Plan, stored: Mapping[str, bool] = MappingProxyType({})) -> dict[str, Any]:
-    """What `--dry-run --json` prints of a plan. `inv matrix` of later versions reads it: a name here keeps its meaning."""
+    """A plan as `--dry-run --json` prints it. `inv matrix` of later versions reads it: names here must keep their meaning."""
     names = ("id", "toolchain", "key", "ingredients")
     steps = [{**{name: getattr(step, name) for name in names}, "stored": stored.get(step.id, False)} for step in plan.steps]
     return {"plan": steps, "variants": {variant: _ways(plan, variant) for variant in plan.bundled}}
 
 
 def _ways(plan: Plan, variant: str) -> list[dict[str, Any]]:
-    """Every way to a variant, the preferred one first: which one is taken shows only when the ways before it are refused."""
+    """Every way to a variant, preferred first. A way is tried only after those before it are refused."""
     attempts = plan.variants[variant]
     return [{"toolchain": each.toolchain, "steps": [step.id for step in plan.leading_to(*each.ends)]} for each in attempts]
 
@@ -180,7 +180,7 @@ def bundle_row(project: Project, bundle: Bundle) -> tuple[str, ...]:
 
 
 def warnings_of(bundles: list[Bundle]) -> list[str]:
-    """What the bundles' reports warn of, each once."""
+    """The warnings of the bundles' reports, each once."""
     return list(dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle)))
 
 

@@ -1,4 +1,4 @@
-"""`inv report`: what a model's bundles are worth, in a table, and the page that shows it."""
+"""`inv report`: how good a model's bundles are, as a table and a page."""
 
 import sys
 import webbrowser
@@ -20,7 +20,7 @@ COLUMNS = ("variant", "verdict", "mAP", "points lost", "found again", "size", "1
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """Whose bundles are told of: all of a model's, or of one variant."""
+    """The bundles to show: all of a model's, or one variant's."""
 
     model: str
     variant: str = ""
@@ -28,7 +28,7 @@ class ReportRequest:
 
 
 def show_report(reporter: Reporter, project: Project, request: ReportRequest) -> dict[str, Any]:
-    """Read the bundles, write the model's page anew, print."""
+    """The bundles' figures as data. Prints them and redraws the model's page."""
     model, variant = request.model, request.variant
     folders = _folders(project, model, variant)
     found = sorted((read_bundle(folder) for folder in folders), key=lambda each: place(each.report.variant))
@@ -45,7 +45,7 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
 
 
 def _folders(project: Project, model: str, variant: str) -> list[Path]:
-    """The bundles asked for, or what to build."""
+    """The requested bundles' folders. If there are none, the error says what to build."""
     every = bundle_folders(project, model)
     folders = [folder for folder in every if folder.name == variant] if variant else every
     if folders:
@@ -54,7 +54,7 @@ def _folders(project: Project, model: str, variant: str) -> list[Path]:
     built = ", ".join(folder.name for folder in every)
     if not (project.models / model).is_dir() and not every:
         msg = f"unknown model {model!r}: it has neither a recipe nor bundles"
-        raise UsageError(msg, cause="it is spelt otherwise", remedy="inv models")
+        raise UsageError(msg, cause="a typing error", remedy="inv models")
     msg = f"nothing is built of {wanted}{f', only: {built}' if built else ''}"
     remedy = f"inv build --model {model}{f' --variant {variant}' if variant else ''}"
     raise UsageError(msg, cause="it was not built yet, or out/ was emptied", remedy=remedy)
@@ -62,8 +62,8 @@ def _folders(project: Project, model: str, variant: str) -> list[Path]:
 
 def _row(built: Built) -> tuple[str, ...]:
     report = built.report
-    told = (figures.accuracy_text(report), figures.drop_text(report), figures.parity_text(report))
-    return (report.variant, report.verdict, *told, figures.size_of(built), figures.time_text(report))
+    quality = (figures.accuracy_text(report), figures.drop_text(report), figures.parity_text(report))
+    return (report.variant, report.verdict, *quality, figures.size_of(built), figures.time_text(report))
 
 
 def _as_data(built: Built) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def _as_data(built: Built) -> dict[str, Any]:
 
 
 def _open(reporter: Reporter, page: Path) -> None:
-    """Only for somebody who sits before it: a build server has a browser too, now and then."""
+    """Open the page on a terminal only: some build servers have a browser too."""
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        reporter.note("not opened: this is no terminal")
+        reporter.note("not opened: this is not a terminal")
     elif not webbrowser.open(page.resolve().as_uri()):
         reporter.warn("no browser was found: open the page by hand")

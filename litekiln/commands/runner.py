@@ -1,4 +1,4 @@
-"""The edge between invoke and the package: errors become one message and one exit code, results become JSON when asked."""
+"""Between invoke and the package: errors become one message and one exit code, results become JSON on request."""
 
 import io
 import json
@@ -16,13 +16,13 @@ from litekiln.errors import LitekilnError
 from litekiln.paths import Project, find_project
 from litekiln.terminal import Reporter
 
-# What options that several commands take mean.
+# The help of options that several commands share.
 COMMON = {
     "json": "print one JSON value on stdout; progress goes to stderr",
     "debug": "show a traceback with an error",
     "engine": CHOICES_TEXT,
     "toolchain": "a folder below toolchains/; can be given more than once (default: all)",
-    "force": "do the steps again even if the store has them",
+    "force": "run the steps again even if the store has them",
 }
 INTERRUPTED = 130
 TERMINATED = 143
@@ -37,7 +37,7 @@ def run_command(
     debug: bool = False,
     one_line: bool = False,
 ) -> None:
-    """Run a command, print its result, and leave with its exit code: an error's, or one that the result names."""
+    """Run a command, print its result, and exit with the code of its error or result."""
     signal.signal(signal.SIGTERM, _terminate)
     _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
@@ -49,9 +49,9 @@ def run_command(
         _show_error(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
-        reporter.failed("stopped", "nothing is lost: the same command goes on from here")
+        reporter.failed("stopped", "nothing is lost: the same command continues from here")
         raise Exit(code=INTERRUPTED) from None
-    except Exception as error:  # a mistake of litekiln's own: said as such, in one place
+    except Exception as error:  # litekiln's own mistake, reported as such in this one place
         if debug:
             raise
         msg = f"{type(error).__name__}: {error}"
@@ -73,11 +73,11 @@ def _show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json:
 
 
 def _spell_out_what_cannot_be_printed() -> None:
-    """A file's name may hold bytes that are no text; stderr does this by itself."""
+    """Escape what stdout can't print: a file's name may hold bytes that are not text. stderr already does this."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    """Unwind as on Ctrl-C, so that containers and staging folders go."""
+    """Unwind as on Ctrl-C, so that containers and staging folders are removed."""
     raise SystemExit(TERMINATED)

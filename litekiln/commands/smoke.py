@@ -1,4 +1,4 @@
-"""`inv smoke`: toolchains proven by their smoke programs."""
+"""`inv smoke`: proves toolchains by running their smoke programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from litekiln.toolchains.toolchain import Toolchain, select_toolchains
 
 @dataclass(frozen=True)
 class SmokeRequest:
-    """Which toolchains are proven."""
+    """The toolchains to prove."""
 
     toolchains: Sequence[str] = ()
     engine: str = AUTO
@@ -24,7 +24,7 @@ class SmokeRequest:
 
 
 def smoke(reporter: Reporter, project: Project, request: SmokeRequest) -> dict[str, Any]:
-    """Each toolchain's smoke program, through the same plan, store and engine as everything else."""
+    """The steps as data: each toolchain's smoke program, run through plan, store and engine like any step."""
     runs = {}
     with open_executor(project, request.engine, reporter) as (executor, _):
         for toolchain in select_toolchains(project, request.toolchains):
@@ -34,7 +34,7 @@ def smoke(reporter: Reporter, project: Project, request: SmokeRequest) -> dict[s
 
 
 def plan_smoke(project: Project, toolchain: Toolchain) -> Plan:
-    """One step: the toolchain's smoke program."""
+    """The plan with one step: the toolchain's smoke program."""
     builder = PlanBuilder(project, "smoke")
     spec = toolchain.spec
     args = {"python": spec.python, "tensorflow": spec.tensorflow, "imports": spec.imports}

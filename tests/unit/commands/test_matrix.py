@@ -384,7 +384,7 @@ def plan_build(a, b, c, d, e): ...
         (
             "litekiln/commands/build.py",
             "def build(reporter, project, request):\n    return {'models': {'demo': {'plan': [{'name': 'export'}]}}}\n",
-            "its plans have another form than this litekiln reads (KeyError: 'id')",
+            "this litekiln can't read the form of its plans (KeyError: 'id')",
         ),
     ],
 )
@@ -484,7 +484,7 @@ def test_before_a_branchs_first_push_there_is_nothing(repo: Project, capfd: pyte
         ({"models": ["dmeo"]}, "unknown model 'dmeo', did you mean 'demo'?"),
         ({"variants": ["int88"]}, "unknown variant 'int88', did you mean 'int8'?"),
         ({"variants": ["uint8-qat"]}, "no recipe lists the variant uint8-qat"),
-        ({"per": "toolchain"}, "--per toolchain: there is no such thing to make a leg of"),
+        ({"per": "toolchain"}, "--per toolchain: a leg can't be made of that"),
     ],
 )
 def test_names_that_are_not_there(repo: Project, chosen: dict[str, Any], message: str) -> None:

@@ -103,7 +103,7 @@ def _not_for_use(folder: Path) -> None:
     ("spoil", "message"),
     [
         (_edited, "out/demo/float32/labelmap.txt is not what its manifest says"),
-        (_without_selftest, "demo/float32 has no selftest.json, by which a Pi tests itself"),
+        (_without_selftest, "demo/float32 has no selftest.json, which a Pi needs to test itself"),
         (_not_for_use, "demo/float32 is not for use"),
     ],
 )

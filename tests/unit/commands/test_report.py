@@ -98,7 +98,7 @@ def test_without_bundles_the_command_that_builds_is_told(project: Project, argum
 def test_nothing_is_opened_off_a_terminal(project: Project) -> None:
     write_model(project.out, sample())
     run = run_inv(project, "report", "--model", "shapes", "--open", BROWSER="false")
-    assert (run.returncode, "not opened: this is no terminal" in run.stdout) == (0, True)
+    assert (run.returncode, "not opened: this is not a terminal" in run.stdout) == (0, True)
 
 
 class _Terminal:

@@ -233,7 +233,7 @@ def test_a_finished_tflite(steps: Project, theirs: Path, types: tuple[str, ...],
 def test_a_finished_tflite_without_names_is_warned_of(home: Project, theirs: Path) -> None:
     source = write_tflite(theirs / "net.tflite")
     assert new(home, theirs, source=source, **NO_LABELS)["warnings"] == [
-        "it has no label map of its own and none was given: what it finds has numbers and no names (--labels FILE)"
+        "it has no label map and none was given: detections have numbers instead of names (--labels FILE)"
     ]
     error = refusal(UsageError, home, theirs, name="other", source=source, calib=theirs / "photos")
     assert error.what.startswith("--calib is of no use: nothing that is made of a finished .tflite, float32, input 64x48")
