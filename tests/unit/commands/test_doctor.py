@@ -84,7 +84,7 @@ def test_the_store_is_checked_thoroughly(project: Project) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     found = list(doctor._store(project))
     assert [check.status for check in found] == [Status.WARN]
-    assert "files/x has another content" in found[0].detail
+    assert "files/x has changed since it was stored" in found[0].detail
     assert len(list(Store(project.state))) == 1
 
 
