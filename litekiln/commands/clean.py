@@ -81,7 +81,7 @@ def clean_store(
 
 
 def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
-    """Whether the entry was free: False if another process is making or reading it."""
+    """Remove an entry. False if another process is making or reading it."""
     path = store.lock_path(key)
     with free_lock(path) as free:
         if free and not dry_run:

@@ -130,7 +130,7 @@ def _writers_differ(writers: str, before: Before) -> str:
 
 
 def _step_that_differs(steps: dict[str, StepKey], were: dict[str, StepKey], *, still: dict[str, StepKey]) -> str:
-    """The first step that differs, in the plan's order. An old step that is in neither `steps` nor `still` counts as removed."""
+    """The first step that differs, in the plan's order. An old step that is not in `still` counts as removed."""
     for name, step in steps.items():
         if name not in were:
             return f"{name}: new step"

@@ -34,7 +34,7 @@ class StepKey:
 
 @dataclass(frozen=True)
 class VariantKeys:
-    """A variant's first toolchain, and the steps of all ways to it, in the plan's order."""
+    """A variant's preferred toolchain, and the steps of all ways to it, in the plan's order."""
 
     toolchain: str
     steps: dict[str, StepKey]
