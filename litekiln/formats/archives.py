@@ -1,4 +1,4 @@
-"""Archives into folders: nothing lands outside the folder, no links, no modes, and no more than a model can need."""
+"""Unpack archives safely: nothing lands outside the folder, no links, no file modes, and no more than a model can need."""
 
 import errno
 import re
@@ -20,11 +20,11 @@ from litekiln.errors import BrokenArchive, UnsafeArchive
 
 try:
     import lzma
-except ImportError:  # some hand-made Pythons lack it: then .tar.xz can't be read, all else can
+except ImportError:  # some self-built Pythons lack it: then only .tar.xz can't be read
     lzma = None  # type: ignore[assignment]
 
 MOST_BYTES = 8 << 30
-MOST_RATIO = 200  # unpacked bytes for each of the archive's, beyond the free ones
+MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
 FREE_BYTES = 64 << 20
 MOST_ENTRIES = 200_000  # files and folders
 HEADER_BYTES = 1 << 20  # one file's name and times in a tar
@@ -38,8 +38,8 @@ DAMAGE = (
     zlib.error,
     *([lzma.LZMAError] if lzma else []),
     EOFError,
-    NotImplementedError,  # zipfile's word for a compression it doesn't know
-    RecursionError,  # tarfile's for a header that begins with a header that ...
+    NotImplementedError,  # zipfile raises it for an unknown compression
+    RecursionError,  # tarfile raises it for headers nested without end
     ValueError,
     OverflowError,
 )
@@ -50,7 +50,7 @@ class _Readable(Protocol):
 
 
 def unpack(archive: Path, target: Path) -> Path:
-    """Unpack into `target`, which is there whole afterwards or not at all; it must not be there before."""
+    """`target`, with the whole archive in it. It must not exist before; it does not exist after an error."""
     if target.exists():
         raise FileExistsError(target)
     with saying_disk_full(target.parent):
@@ -72,12 +72,12 @@ def unpack(archive: Path, target: Path) -> Path:
 
 
 def top_folder(target: Path) -> Path:
-    """The one folder in an unpacked archive, or the whole when there is more; what macOS adds doesn't count."""
+    """The only folder in an unpacked archive, or `target` if it holds more. What macOS adds doesn't count."""
     entries = [path for path in target.iterdir() if path.name != "__MACOSX" and not path.name.startswith("._")]
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else target
 
 
-PACK_AGAIN = "get it again from its publisher, or pack the plain files and folders anew"
+PACK_AGAIN = "download it again from its publisher, or pack the plain files and folders again"
 
 
 class _Sink:
@@ -104,7 +104,7 @@ class _Sink:
         try:
             stream = path.open("xb")
         except FileExistsError:
-            raise self.refused(name, "which is there twice") from None
+            raise self.refused(name, "twice") from None
         with stream:
             while block := content.read(BLOCK):
                 self.bytes += len(block)
@@ -114,15 +114,15 @@ class _Sink:
         path.chmod(0o644)
 
     def _path(self, name: str) -> Path:
-        """Where an entry of the archive goes: always below the folder."""
+        """The path that an entry is written to, always below the folder."""
         parts = PurePosixPath(name).parts
         if name.startswith("/"):
             raise self.refused(name, "an absolute path")
         if ".." in parts:
-            raise self.refused(name, "a path out of its folder")
+            raise self.refused(name, "a path that leaves its folder")
         odd = re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", name)
         if odd or len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > 255 for part in parts):
-            raise self.refused(name, "a name that not every system can take")
+            raise self.refused(name, "a name that some systems do not accept")
         return self.folder.joinpath(*parts)
 
     def _make(self, folder: Path, name: str) -> None:
@@ -149,7 +149,7 @@ class _Sink:
         return UnsafeArchive(f"{self.archive.name} {what}", cause=cause, remedy="pack only the model's own files into an archive")
 
     def refused(self, name: str, why: str) -> UnsafeArchive:
-        cause = "it was packed by mistake, or to write where it must not"
+        cause = "it was packed by mistake, or to write outside its folder"
         return UnsafeArchive(f"{self.archive.name} holds {name!r}, {why}", cause=cause, remedy=PACK_AGAIN)
 
 
@@ -158,11 +158,11 @@ def _unpack_zip(archive: Path, sink: _Sink) -> None:
         for entry in package.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 0x1:
-                msg = f"{archive.name} is locked by a password"
-                raise BrokenArchive(msg, cause=f"{entry.filename!r} in it is encrypted", remedy="unlock it and pack it anew")
+                msg = f"{archive.name} is protected by a password"
+                raise BrokenArchive(msg, cause=f"{entry.filename!r} in it is encrypted", remedy="pack it again without a password")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise sink.refused(entry.filename, "a link" if kind == stat.S_IFLNK else "a device")
-            if entry.filename.endswith("/"):  # is_dir() of an older Python stumbles over an empty name
+            if entry.filename.endswith("/"):  # is_dir() of older Pythons fails on an empty name
                 sink.add_folder(entry.filename)
             else:
                 with package.open(entry) as content:
@@ -172,7 +172,7 @@ def _unpack_zip(archive: Path, sink: _Sink) -> None:
 def _unpack_tar(archive: Path, sink: _Sink) -> None:
     with _decompressed(archive) as stream:
         meter = _Meter(stream, sink)
-        # All that tarfile asks of a stream is read(). tarfile's own filters against bad entries are not in every Python yet.
+        # tarfile only calls read(). Its own filters against bad entries are not in every Python yet.
         with tarfile.open(fileobj=cast("IO[bytes]", meter), mode="r|", tarinfo=_Header) as package:
             for entry in package:
                 meter.reading_content()
@@ -187,7 +187,7 @@ def _unpack_tar(archive: Path, sink: _Sink) -> None:
                     raise sink.refused(entry.name, "a link" if entry.issym() or entry.islnk() else "a device")
                 meter.reading_header()
         meter.reading_content()
-        while meter.read(BLOCK):  # to the end, where a compressed file holds its checksum
+        while meter.read(BLOCK):  # a compressed file's checksum is at its end
             pass
 
 
@@ -206,7 +206,7 @@ def _decompressed(archive: Path) -> IO[bytes]:
 
 
 class _Meter:
-    """What tarfile reads from, held to the limits: by itself it takes a header of any size into memory."""
+    """A stream with limits, for tarfile to read from: tarfile alone loads a header of any size into memory."""
 
     def __init__(self, stream: _Readable, sink: _Sink) -> None:
         self._stream = stream
@@ -224,12 +224,12 @@ class _Meter:
         block = self._stream.read(size)
         self._count += len(block)
         if self._count > self._most:
-            raise self._sink.too_big() if self._count > self._sink.most_bytes else self._sink.bomb("holds a header without end")
+            raise self._sink.too_big() if self._count > self._sink.most_bytes else self._sink.bomb("holds an endless header")
         return block
 
 
 class _Header(tarfile.TarInfo):
-    """A tar's header. By itself tarfile takes a damaged one, or the file's end in the middle, for the end of the archive."""
+    """A tar header. tarfile alone mistakes a damaged or cut-off header for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
@@ -253,8 +253,8 @@ def _saying_damaged(archive: Path) -> Iterator[None]:
         yield
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # the disk's own; an invalid argument is a place in a zip that doesn't exist
+            raise  # the disk's own error; EINVAL is a damaged zip's: it points to a place that does not exist
         known = _begins_with(archive, *ZIPPED, *COMPRESSED) or _begins_with(archive, b"ustar", at=257)
-        msg = f"{archive.name} is damaged or cut off: {error}" if known else f"{archive.name} is no tar or zip archive: {error}"
-        cause = "it did not arrive whole, or is something else under this name (a web page?)"
+        msg = f"{archive.name} is damaged or cut off: {error}" if known else f"{archive.name} is not a tar or zip archive: {error}"
+        cause = "the download was cut off, or it is another file under this name (a web page?)"
         raise BrokenArchive(msg, cause=cause, remedy=PACK_AGAIN) from None

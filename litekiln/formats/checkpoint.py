@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints, looked into without TensorFlow: which variables there are, and whether their data is all there.
+"""Read TensorFlow checkpoints without TensorFlow: their variables, and whether their data files are complete.
 
 A checkpoint is a prefix: `<prefix>.index` is an SSTable (LevelDB's table format) from variable names to BundleEntryProto messages,
 `<prefix>.data-0000i-of-0000n` holds the values. TF2 writes it, and TF1 since 0.12.
@@ -42,14 +42,14 @@ class Variable:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The prefix of the checkpoint in a folder, in its `checkpoint` folder, or of which a file or the prefix itself is given."""
+    """A checkpoint's prefix. `path` is its folder, the folder above `checkpoint/`, one of its files, or the prefix itself."""
     if path.name == STATE_FILE and path.is_file():
         path = path.parent
     if not path.is_dir():
         prefix = path.with_name(re.sub(r"(?<=.)\.(index|meta|data-\d{5}-of-\d{5})$", "", path.name))
         if index_file(prefix).is_file():
             return prefix
-        raise _no_checkpoint(prefix.parent, f"no checkpoint {prefix}: {index_file(prefix).name} is not there")
+        raise _no_checkpoint(prefix.parent, f"no checkpoint {prefix}: {index_file(prefix).name} is missing")
     for folder in (path, path / STATE_FILE):
         prefixes = _prefixes(folder)
         named = named_checkpoint(folder)
@@ -65,7 +65,7 @@ def index_file(prefix: Path) -> Path:
 
 
 def named_checkpoint(folder: Path) -> str | None:
-    """The one that the folder's `checkpoint` file names. Folders are moved after training, so only the last part counts."""
+    """The name in the folder's `checkpoint` file, without folders: these may have moved since the training."""
     try:
         named = parse((folder / STATE_FILE).read_text(encoding="utf-8")).get("model_checkpoint_path")
     except (OSError, UnicodeDecodeError, TextprotoError):
@@ -78,7 +78,7 @@ def _prefixes(folder: Path) -> list[str]:
 
 
 def _newest(folder: Path, prefixes: list[str]) -> str:
-    """The one with the highest step: `ckpt-12` is newer than `ckpt-9`."""
+    """The prefix with the highest step: `ckpt-12` is newer than `ckpt-9`."""
     steps = {prefix: int(found[1]) for prefix in prefixes if (found := re.search(r"-(\d{1,18})$", prefix))}
     if steps:
         return max(prefixes, key=lambda prefix: steps.get(prefix, -1))
@@ -92,16 +92,16 @@ def _no_checkpoint(folder: Path, msg: str) -> SourceError:
     others = _prefixes(folder)
     orphans = sorted(path.name for path in folder.glob("*.data-?????-of-?????"))
     if others:
-        cause = f"there is: {', '.join(others)}"
+        cause = f"the folder has: {', '.join(others)}"
     elif orphans:
-        cause = f"{orphans[0]} is there, but not the .index file that belongs to it"
+        cause = f"{orphans[0]} is there, but its .index file is missing"
     else:
-        cause = "the training did not save one yet, or its files were not copied"
+        cause = "the training has not saved one yet, or its files were not copied"
     return SourceError(msg, cause=cause, remedy="give the folder with ckpt-N.index and ckpt-N.data-00000-of-00001")
 
 
 def check_complete(prefix: Path) -> dict[str, Variable]:
-    """Prove that every byte the index speaks of is there, and hand back what it lists."""
+    """The index's variables. Data files that are missing, too short or of another checkpoint are a SourceError."""
     shards, variables = _load(prefix)
     needed = [0] * shards
     for variable in variables.values():
@@ -112,15 +112,15 @@ def check_complete(prefix: Path) -> dict[str, Variable]:
         if not data.is_file():
             msg = f"{data} is missing: {size} bytes needed"
             raise SourceError(msg, cause="only some of the checkpoint's files were copied", remedy=remedy)
-        there = data.stat().st_size
-        if there < size:
-            msg = f"{data} is incomplete: {there} bytes there, {size} bytes needed"
+        found = data.stat().st_size
+        if found < size:
+            msg = f"{data} is incomplete: {found} bytes found, {size} bytes needed"
             cause = (
-                "the download or the copy was cut off" if there else "it is an empty file: the disk was full, or the copy failed"
+                "the download or the copy was cut off" if found else "it is an empty file: the disk was full, or the copy failed"
             )
             raise SourceError(msg, cause=cause, remedy=remedy)
-        if shard == shards - 1 and there > size:
-            msg = f"{data} does not belong to {index_file(prefix).name}: {there} bytes there, {size} bytes needed"
+        if shard == shards - 1 and found > size:
+            msg = f"{data} does not belong to {index_file(prefix).name}: {found} bytes found, {size} bytes needed"
             raise SourceError(msg, cause="files of two checkpoints with the same name were mixed", remedy=remedy)
     return variables
 
@@ -131,9 +131,8 @@ def _load(prefix: Path) -> tuple[int, dict[str, Variable]]:
     try:
         return _decoded(path.read_bytes())
     except OSError as error:
-        raise SourceError(
-            f"{path} can't be read: {error.strerror}", remedy="check the path, and that the file may be read"
-        ) from None
+        msg = f"{path} could not be read: {error.strerror}"
+        raise SourceError(msg, remedy="check the path and the file's permissions") from None
     except (IndexError, ValueError) as error:
         problem = "it ends too early" if isinstance(error, IndexError) else error
         msg = f"{path} is not a checkpoint's index, or is damaged: {problem}"
@@ -142,7 +141,7 @@ def _load(prefix: Path) -> tuple[int, dict[str, Variable]]:
 
 
 def _decoded(data: bytes) -> tuple[int, dict[str, Variable]]:
-    """What the index holds. Its first entry, under the empty name, is the header."""
+    """The number of data files, and the variables. The entry with the empty name is the header."""
     entries = dict(_table(data))
     if b"" not in entries:
         raise ValueError("it has no header")
@@ -150,12 +149,12 @@ def _decoded(data: bytes) -> tuple[int, dict[str, Variable]]:
     variables = {key.decode("utf-8", "backslashreplace"): value for key, value in entries.items()}
     found = {name: _variable(name, value) for name, value in variables.items()}
     if not 0 < shards < 100_000 or any(variable.shard >= shards for variable in found.values()):
-        raise ValueError(f"it counts {shards} data files, and has entries for more")
+        raise ValueError(f"it states {shards} data files, but has entries for more")
     return shards, found
 
 
 def _variable(name: str, message: bytes) -> Variable:
-    """A BundleEntryProto."""
+    """A variable, from its BundleEntryProto."""
     entry = read_message(message)
     dtype, shard, offset, size = (entry.number(number) for number in (1, 3, 4, 5))
     shape = tuple(dimension.number(1) for dimension in entry.child(2).children(2))
@@ -175,7 +174,7 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(data: bytes, handle: bytes) -> bytes:
-    """A block's content: checked, and unpacked."""
+    """A block's content, checked and decompressed."""
     offset, position = varint(handle, 0)
     size, _ = varint(handle, position)
     block = cut(data, offset, size + 1)
@@ -183,16 +182,16 @@ def _block(data: bytes, handle: bytes) -> bytes:
     if stored != masked_crc(block):
         raise ValueError(f"the block at byte {offset} fails its checksum")
     if block[-1] not in (STORED, SNAPPY):
-        raise ValueError(f"the block at byte {offset} is packed in an unknown way ({block[-1]})")
+        raise ValueError(f"the block at byte {offset} is compressed in an unknown way ({block[-1]})")
     return _unsnapped(block[:-1]) if block[-1] == SNAPPY else block[:-1]
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """A block's entries; each key leaves out what it shares with the one before."""
+    """A block's entries. Each key omits what it shares with the key before."""
     (restarts,) = struct.unpack("<I", cut(block, len(block) - 4, 4))
     end = len(block) - 4 - 4 * restarts
     if end < 0:
-        raise ValueError("a block shorter than it says")
+        raise ValueError("a block is shorter than it states")
     key, position = b"", 0
     while position < end:
         shared, position = varint(block, position)
@@ -204,7 +203,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _unsnapped(packed: bytes) -> bytes:
-    """Snappy's raw format: literals, and copies of what came before."""
+    """The content of a block in Snappy's raw format: literals, and copies of earlier bytes."""
     size, position = varint(packed, 0)
     out = bytearray()
     while position < len(packed):
@@ -223,11 +222,11 @@ def _unsnapped(packed: bytes) -> bytes:
             offset = int.from_bytes(cut(packed, position, width), "little")
         position += width
         if not 0 < offset <= len(out):
-            raise ValueError("a packed block that copies from before its start")
+            raise ValueError("a compressed block copies from before its start")
         chunk = bytes(out[-offset:])
-        out += (chunk * (length // offset + 1))[:length]  # a copy may run into itself
+        out += (chunk * (length // offset + 1))[:length]  # a copy may overlap itself
     if len(out) != size:
-        raise ValueError(f"a packed block of {len(out)} bytes, {size} announced")
+        raise ValueError(f"a compressed block has {len(out)} bytes, and states {size}")
     return bytes(out)
 
 

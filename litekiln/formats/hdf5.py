@@ -1,7 +1,7 @@
-"""HDF5, as far as it takes to read the texts that a file's root carries as attributes. Weights are never touched.
+"""Read the texts among the attributes of an HDF5 file's root. Weights are never touched.
 
 Keras writes the oldest form (superblock 0, object headers of version 1) through h5py, with texts of variable length in a global
-heap; older Keras wrote texts of fixed length in place. Both are read; what newer forms there are is told apart from damage.
+heap. Older Keras wrote texts of fixed length in place. Both are read. A newer form has its own error, so it does not look damaged.
 """
 
 import mmap
@@ -22,7 +22,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def root_texts(path: Path) -> dict[str, str]:
-    """The root's attributes that are texts, by name. Damaged bytes raise ValueError."""
+    """The root's text attributes by name. Damaged bytes raise ValueError."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _File(data).root_texts()
 
@@ -34,7 +34,7 @@ class _File:
             raise ValueError("it does not begin as an HDF5 file")
         if self._cut(8, 1)[0] > 1 or self._cut(13, 2) != b"\x08\x08":
             raise ValueError(ANOTHER_FORM)
-        self._table = 24 + (4 if self._cut(8, 1)[0] else 0) + 4 * 8  # behind four addresses: the root's entry
+        self._table = 24 + (4 if self._cut(8, 1)[0] else 0) + 4 * 8  # the root's entry comes after four addresses
 
     def root_texts(self) -> dict[str, str]:
         (header,) = self._unpack("<Q", self._table + 8)
@@ -55,7 +55,7 @@ class _File:
         return struct.unpack(form, self._cut(start, struct.calcsize(form)))
 
     def _messages(self, header: int) -> list[tuple[int, int, int, int]]:
-        """Kind, flags, place and size of each message of an object header, which may go on elsewhere."""
+        """Kind, flags, place and size of each message of an object header. A header may continue in other blocks."""
         version, _, count, _, size = self._unpack("<BBHII", header)
         if version != 1 or count > MOST_MESSAGES:
             raise ValueError(ANOTHER_FORM)
@@ -72,7 +72,7 @@ class _File:
         return found
 
     def _attribute(self, message: bytes) -> tuple[str, bytes | None]:
-        """An attribute's name and, where it is one text, its bytes."""
+        """An attribute's name, and its bytes if it is a single text."""
         version, _, name_size, type_size, space_size = struct.unpack("<BBHHH", message[:8])
         if version not in (1, 2, 3):
             raise ValueError(ANOTHER_FORM)
@@ -94,7 +94,7 @@ class _File:
         return name, None
 
     def _heap_object(self, heap: int, index: int) -> bytes:
-        """What a global heap keeps under a number."""
+        """The object with this number in a global heap."""
         if heap == UNDEFINED or self._cut(heap, 4) != b"GCOL":
             raise ValueError("a text is not where it should be")
         (size,) = self._unpack("<Q", heap + 8)

@@ -1,4 +1,4 @@
-"""Label maps: which name each class has. `.pbtxt` as the Object Detection API writes them, or `.txt` with one name a line."""
+"""Label maps: the name of each class. `.pbtxt` as the Object Detection API writes them, or `.txt` with one name a line."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ EXPECTED = "give a .pbtxt with `item { id: 1 name: 'cat' }` for each class, or a
 
 @dataclass(frozen=True)
 class Labels:
-    """Names by class index, counted from 0 as the model counts. Classes without a name are left out, but counted."""
+    """Names by class index. Indices count from 0, as in the model. `class_count` includes classes without a name."""
 
     names: dict[int, str]
     class_count: int
@@ -60,7 +60,7 @@ def _from_items(path: Path, text: str) -> Labels:
             warnings.append(f"{path}: id 0 ({name}) stands for the background and is skipped")
             continue
         if number - 1 in names:
-            raise _unusable(path, f"id {number} is there twice: in line {lines[number]} and in line {item.line}")
+            raise _unusable(path, f"id {number} is used twice: in line {lines[number]} and in line {item.line}")
         names[number - 1], lines[number] = name, item.line
     if not names:
         raise _unusable(path, "no class has a name")
@@ -75,7 +75,7 @@ def _item(path: Path, item: TextMessage) -> tuple[int, str]:
     if name is None or name == "":
         raise _unusable(path, f"line {item.line}: the item has no name")
     if not isinstance(name, str):
-        raise _unusable(path, f"line {item.line}: the name must stand in quotes")
+        raise _unusable(path, f"line {item.line}: the name must be in quotes")
     if not isinstance(number, int) or isinstance(number, bool):
         raise _unusable(path, f"line {item.line}: the id must be a whole number, without quotes")
     if number < 0 or (number == 0 and name.lower() not in BACKGROUND):
@@ -103,7 +103,7 @@ def _from_lines(path: Path, text: str) -> Labels:
 
 
 def _other_format(lines: list[str]) -> str:
-    """What the lines are when they are not names."""
+    """The format that the lines are in; '' if they are plain names."""
     if lines[0][0] in "{[":
         return "JSON"
     if lines[0][0] == "<":

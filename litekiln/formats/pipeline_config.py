@@ -1,4 +1,4 @@
-"""pipeline.config: what the Object Detection API was told when the model was trained, as far as the conversion needs it."""
+"""Read pipeline.config: the settings of the training that the conversion needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ TRAINED_WITH = "give the pipeline.config that the model was trained with"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A model's shape, from its configuration."""
+    """A model's architecture, from its configuration."""
 
     architecture: str  # "ssd" or "center_net"
     feature_extractor: str
@@ -26,8 +26,8 @@ class Pipeline:
     box_coder: str
     box_code_size: int  # outputs of the box head per anchor
     quantization_aware: bool
-    moving_averages: bool  # TF1's exporter is to take the averages of the weights
-    keypoints: bool  # CenterNet: it was also trained to find points on things
+    moving_averages: bool  # TF1's exporter takes the averages of the weights
+    keypoints: bool  # CenterNet: also trained to find keypoints
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -66,16 +66,16 @@ def _parsed(path: Path) -> TextMessage:
         return parse(text)
     except TextprotoError as error:
         cause = "a bracket or quote was lost while editing, or the file is of another kind"
-        raise SourceError(f"{path}: {error}", cause=cause, remedy=f"mend that line, or {TRAINED_WITH}") from None
+        raise SourceError(f"{path}: {error}", cause=cause, remedy=f"fix that line, or {TRAINED_WITH}") from None
 
 
 def _fields(values: list[Value]) -> list[str]:
-    """The names of the fields that are set in messages which count as one."""
+    """The names of the fields that are set in any of these messages."""
     return list(dict.fromkeys(name for value in values if isinstance(value, TextMessage) for name in value.fields))
 
 
 def _choice(config: TextMessage, path: str) -> str:
-    """Which of the fields that exclude each other is set; of several, protobuf takes the last."""
+    """The field that is set, of those that exclude each other. If several are set, protobuf takes the last."""
     return (_fields(config.all(path)) or [""])[-1]
 
 
@@ -104,7 +104,7 @@ def _num_classes(path: Path, config: TextMessage, model: str) -> int:
     if config.get(f"{model}.num_classes") is None:
         msg = f"{path}: num_classes is missing in {model}"
         raise SourceError(
-            msg, cause="the line was lost while editing", remedy=f"write back what was trained with, or {TRAINED_WITH}"
+            msg, cause="the line was lost while editing", remedy=f"write the number of trained classes there, or {TRAINED_WITH}"
         )
     return _size(path, config, f"{model}.num_classes", 0)
 
@@ -115,26 +115,26 @@ def _input_size(path: Path, config: TextMessage, model: str) -> tuple[str, int, 
     where = f"{model}.image_resizer.{resizer}"
     method = config.get(f"{where}.resize_method")
     if method not in (None, "BILINEAR", 0):
-        msg = f"{path}: {where}.resize_method is {method}, and pictures are resized by BILINEAR here and on a Pi"
-        raise SourceError(msg, cause="each method gives other pixels", remedy="train with the default method, BILINEAR")
+        msg = f"{path}: {where}.resize_method is {method}, but pictures are resized by BILINEAR here and on a Pi"
+        raise SourceError(msg, cause="each method gives different pixels", remedy="train with the default method, BILINEAR")
     if resizer == "fixed_shape_resizer":
         return resizer, _size(path, config, f"{where}.height", 300), _size(path, config, f"{where}.width", 300)
     if resizer == "keep_aspect_ratio_resizer" and _flag(config, f"{where}.pad_to_max_dimension"):
         shorter, side = _size(path, config, f"{where}.min_dimension", 600), _size(path, config, f"{where}.max_dimension", 1024)
         if shorter == side:
             return resizer, side, side
-        problem = f"{where} has min_dimension {shorter} and max_dimension {side}: how large a picture becomes depends on its shape"
+        problem = f"{where} has min_dimension {shorter} and max_dimension {side}: a picture's new size depends on its shape"
     elif resizer == "keep_aspect_ratio_resizer":
-        problem = "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture another size"
+        problem = "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture a different size"
     else:
         problem = f"{resizer} has no fixed size" if resizer else f"no image_resizer in {model}"
     remedy = "train with `image_resizer { fixed_shape_resizer { height: 320 width: 320 } }`"
-    raise SourceError(f"{path}: {problem}", cause="a TFLite model needs an input of one size", remedy=remedy)
+    raise SourceError(f"{path}: {problem}", cause="a TFLite model needs an input of fixed size", remedy=remedy)
 
 
 def _flag(config: TextMessage, where: str, *, absent: bool = False) -> bool:
     value = config.get(where)
-    return absent if value is None else value in (True, 1, "t")  # all that protobuf takes for true
+    return absent if value is None else value in (True, 1, "t")  # what protobuf accepts as true
 
 
 def _size(path: Path, config: TextMessage, where: str, default: int) -> int:
@@ -143,5 +143,5 @@ def _size(path: Path, config: TextMessage, where: str, default: int) -> int:
         return default
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         shown = repr(value) if not isinstance(value, TextMessage) else "a message"
-        raise SourceError(f"{path}: {where} is {shown}, expected a whole number from 1 on", remedy=f"mend it, or {TRAINED_WITH}")
+        raise SourceError(f"{path}: {where} is {shown}, expected a whole number of at least 1", remedy=f"fix it, or {TRAINED_WITH}")
     return value

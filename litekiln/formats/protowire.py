@@ -1,6 +1,6 @@
-"""Protobuf's wire format, read without its library: messages as fields by number, what nobody asks for skipped.
+"""Read protobuf's wire format without its library: messages as fields by number.
 
-Damaged bytes raise ValueError or IndexError; who reads a file says which file.
+Damaged bytes raise ValueError or IndexError; the caller adds the file's name.
 """
 
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ class Message:
     fields: dict[int, list[int | bytes]] = field(default_factory=dict)
 
     def number(self, number: int, absent: int = 0) -> int:
-        """The last value: it counts, where a field that may be there once is there more often."""
+        """The last value: it counts if a single field occurs more than once."""
         value = self.fields.get(number, [absent])[-1]
         if not isinstance(value, int):
-            raise ValueError(f"field {number} of an entry is of another kind")
+            raise ValueError(f"field {number} of an entry has another type")
         return value
 
     def signed(self, number: int, absent: int = 0) -> int:
@@ -34,7 +34,7 @@ class Message:
     def bytes(self, number: int) -> bytes:
         value = self.fields.get(number, [b""])[-1]
         if not isinstance(value, bytes):
-            raise ValueError(f"field {number} of an entry is of another kind")
+            raise ValueError(f"field {number} of an entry has another type")
         return value
 
     def text(self, number: int) -> str:
@@ -70,7 +70,7 @@ def read_message(data: bytes) -> Message:
 
 
 def varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends."""
+    """A number stored in seven bits per byte, and the position after it."""
     value = 0
     for shift in range(0, 7 * LONGEST_VARINT, 7):
         byte = data[position]
@@ -82,12 +82,12 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def cut(data: bytes, start: int, size: int) -> bytes:
-    """Exactly so many bytes: Python's own slices are silently shorter at the end."""
+    """Exactly `size` bytes. Python's own slices are silently shorter at the end."""
     if start < 0 or size < 0 or start + size > len(data):
         raise ValueError("it ends too early")
     return data[start : start + size]
 
 
 def shape_of(message: Message) -> tuple[int, ...] | None:
-    """A TensorShapeProto: -1 for a size that is open, None where not even the rank is known."""
+    """The shape in a TensorShapeProto: -1 for an open size, None if not even the rank is known."""
     return None if message.number(3) else tuple(dimension.signed(1) for dimension in message.children(2))

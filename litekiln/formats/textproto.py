@@ -1,4 +1,4 @@
-"""Protobuf's text format, read without a schema: pipeline.config, label maps and `checkpoint` state files are written in it."""
+"""Read protobuf's text format without a schema: pipeline.config, label maps and `checkpoint` state files use it."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ class TextprotoError(ValueError):
 
 
 class TextMessage:
-    """Fields by name, each with every value it was given, in order. Names of enum values are strings."""
+    """Fields by name, each with all its values in order. Names of enum values are strings."""
 
     def __init__(self, line: int) -> None:
         self.line = line
@@ -69,7 +69,7 @@ def parse(text: str) -> TextMessage:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file's text; a byte order mark stays in it, for its reader to strip or to refuse."""
+    """A UTF-8 file's text. A byte order mark stays in it: the caller strips or refuses it."""
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,12 +77,12 @@ def read_text(path: Path) -> str:
         cause = "it was saved in another encoding, UTF-16 for example, or is a binary file"
         raise SourceError(msg, cause=cause, remedy="open it in an editor and save it as UTF-8") from None
     except OSError as error:
-        msg = f"{path}: can't be read: {error.strerror}"
-        raise SourceError(msg, remedy="check the path, and that the file may be read") from None
+        msg = f"{path} could not be read: {error.strerror}"
+        raise SourceError(msg, remedy="check the path and the file's permissions") from None
 
 
 class _Reader:
-    """A text and the token it has come to: `kind` and `here`."""
+    """A text and its current token: `kind` and `here`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -129,7 +129,7 @@ class _Reader:
             self.line += found[0].count("\n")
             self.position = found.end()
             name = f"[{found[1]}]"
-        elif self.kind == "word" or (self.kind == "number" and self.here.isdigit()):  # a field that has no name has a number
+        elif self.kind == "word" or (self.kind == "number" and self.here.isdigit()):  # a field without a name has a number
             name = self.here
         else:
             raise self.error(f"expected the name of a field, got {self._shown()}")
@@ -163,7 +163,7 @@ class _Reader:
         return self._string() if self.kind == "string" else self._scalar()
 
     def _string(self) -> str:
-        """One string; neighbours are parts of it. Bytes are put together first: an escape may be half a letter."""
+        """One string, joined from adjacent parts. Bytes are joined first: an escape may be half a letter."""
         parts = []
         while self.kind == "string":
             parts.append(self._unescaped(self.here[1:-1]))
@@ -222,7 +222,7 @@ class _Reader:
     def _unreadable(self) -> str:
         character = self.text[self.position]
         if character in "\"'":
-            return "a string that does not end in its line"
+            return "a string that does not end on its line"
         if character.isspace():
-            return f"unexpected character {character!r}: a space of another kind, often from copying out of a web page"
+            return f"unexpected character {character!r}: an unusual space, often copied from a web page"
         return f"unexpected {self.text[self.position : self.position + 12].split()[0]!r}"

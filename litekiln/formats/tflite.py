@@ -1,6 +1,6 @@
-"""What a .tflite file holds, as plain data: its graph, its signatures, what it packs. Read with care: files come from anybody.
+"""Read a .tflite file as plain data: its graph, its signatures, the files packed into it. No file is trusted.
 
-A file that is cut off, damaged or made to harm is a ValueError, whatever is wrong with it.
+A file that is cut off, damaged or made to harm raises ValueError.
 """
 
 import mmap
@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
-from litekiln.formats.flatbuffer import Bytes, Source, Table, read_map
+from litekiln.formats.flatbuffer import Bytes, Flatbuffer, Table, read_map
 from litekiln.formats.tflite_metadata import Metadata, Packed, read_metadata, read_packed
 
 MAGIC = b"TFL3"
@@ -26,13 +26,13 @@ ADD, CONV, DEPTHWISE, DEQUANTIZE, FULLY, MUL, SUB, DIV, QUANTIZE = 0, 3, 4, 6, 9
 METADATA = "TFLITE_METADATA"
 FLEX = "Flex"
 MOST_DIMENSIONS = 16
-LATER = 10_000  # work, for the few constants that are asked for when all is read
-MOST_VALUES = 64  # of a constant that are looked at
+LATER = 10_000  # work for the few constants that are read after everything else
+MOST_VALUES = 64  # of one constant
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`stated` is the shape with -1 where a size is left open; `scale` only where there is one for all channels."""
+    """`stated` is the shape with -1 for open sizes. `scale` is set only if all channels share one."""
 
     name: str
     dtype: str
@@ -49,7 +49,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """A custom operator has a name, a built-in one a number. What it leaves out of its inputs and outputs is -1."""
+    """A custom operator has a name, a built-in one a number. -1 stands for an input or output that is left out."""
 
     name: str
     number: int
@@ -63,7 +63,7 @@ class Operator:
 
     @property
     def gives_first(self) -> bool:
-        """Whether its first output is there."""
+        """Whether it has its first output."""
         return bool(self.outputs) and self.outputs[0] >= 0
 
 
@@ -77,7 +77,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class TfliteFile:
-    """`graphs` counts them; tensors, operators, inputs and outputs are the first one's, which is what runs."""
+    """`graphs` is their number. Tensors, operators, inputs and outputs are those of the first graph, the one that runs."""
 
     graphs: int
     description: str
@@ -96,7 +96,7 @@ class TfliteFile:
         return [operator for operator in self.operators if operator.name == POSTPROCESS]
 
     def stores(self, tensor: int) -> bool:
-        """Whether a tensor's values are in the file: it is a constant."""
+        """Whether a tensor is a constant: the file stores its values."""
         buffer = self.tensors[tensor].buffer
         table = self._buffers[buffer] if 0 < buffer < len(self._buffers) else None
         return table is not None and (table.count(0) > 0 or table.number(1, "Q") > 1)
@@ -108,7 +108,7 @@ class TfliteFile:
 
 
 def open_tflite(path: Path) -> TfliteFile:
-    """Of a file on disk only what is looked at is read."""
+    """The contents of a file on disk. Only the parts that are needed are read."""
     with path.open("rb") as stream:
         if not begins_as_tflite(stream):
             raise ValueError("it does not begin as one")
@@ -121,14 +121,14 @@ def begins_as_tflite(stream: BinaryIO) -> bool:
 
 
 def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
-    """From a file's bytes, and the same as a stream."""
+    """The contents of a file, given as bytes and as a stream."""
     if bytes(data[4:8]) != MAGIC:
         raise ValueError("it does not begin as one")
-    source = Source(data)
-    model = source.root()
+    flatbuffer = Flatbuffer(data)
+    model = flatbuffer.root()
     graphs, buffers = model.tables(2), model.tables(4)
     if not graphs:
-        raise ValueError("there is no graph in it")
+        raise ValueError("it has no graph")
     graph = graphs[0]
     tensors = [_tensor(each) for each in graph.tables(0)]
     inputs, outputs = (_within(graph.numbers(place), len(tensors)) for place in (1, 2))
@@ -147,12 +147,12 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
         _buffers=buffers,
     )
     _check_buffers(buffers)
-    source.allow(LATER)
+    flatbuffer.allow(LATER)
     return file
 
 
 def _check_buffers(buffers: list[Table]) -> None:
-    """Constants are read when all else is, and by then nobody reckons with a damaged file."""
+    """Refuse damaged constants now: where they are read later, nobody expects a damaged file."""
     for each in buffers:
         each.count(0)
         each.number(1, "Q")
@@ -160,7 +160,7 @@ def _check_buffers(buffers: list[Table]) -> None:
 
 def _tensor(table: Table) -> Tensor:
     if max(table.count(0, 4), table.count(7, 4)) > MOST_DIMENSIONS:
-        raise ValueError("a tensor of far too many dimensions")
+        raise ValueError("a tensor has far too many dimensions")
     shape, scale, zero_point = tuple(table.numbers(0)), None, 0
     quantization = table.table(4)
     if quantization and quantization.count(2, 4) == 1:
@@ -172,26 +172,26 @@ def _tensor(table: Table) -> Tensor:
 
 def _operators(model: Table, graph: Table, tensors: int) -> list[Operator]:
     codes = [
-        (code.text(1), max(code.number(0, "b"), code.number(3, "i")))  # a newer file has the number twice
+        (code.text(1), max(code.number(0, "b"), code.number(3, "i")))  # newer files have the number twice
         for code in model.tables(1)
     ]
     found, finished = [], False
     for each in graph.tables(3):
         code = each.number(0, "I")
         if code >= len(codes):
-            raise ValueError("an operator of a kind that the file doesn't list")
+            raise ValueError("an operator is of a kind that the file does not list")
         name, number = codes[code]
         inputs, outputs = _within(each.numbers(1), tensors, lowest=-1), _within(each.numbers(2), tensors, lowest=-1)
         options = read_map(each.bytes(5)) if name == POSTPROCESS and not finished else {}
-        finished = finished or name == POSTPROCESS  # of several the first counts
+        finished = finished or name == POSTPROCESS  # if there are several, the first counts
         found.append(Operator(name, number, inputs, outputs, options))
     return found
 
 
 def _within(places: list[int], tensors: int, lowest: int = 0) -> list[int]:
-    """An operator may leave an input or output out, which is -1."""
+    """The same numbers of tensors, if all of them exist. An operator may leave one out: -1."""
     if any(not lowest <= place < tensors for place in places):
-        raise ValueError("a tensor that isn't there is named")
+        raise ValueError("it names a tensor that does not exist")
     return places
 
 
@@ -201,31 +201,31 @@ def _signature(table: Table) -> Signature:
 
 
 def _metadata(model: Table, buffers: list[Table]) -> tuple[Metadata | None, str]:
-    """A broken one doesn't spoil the model: it is said."""
+    """The metadata, and what is wrong with it: a model with broken metadata still works."""
     entry = next((each for each in model.tables(6) if each.text(0) == METADATA), None)
     if entry is None:
         return None, ""
     try:
         place = entry.number(1, "I")
         if place >= len(buffers):
-            raise ValueError("it names a buffer that isn't there")
+            raise ValueError("it names a buffer that does not exist")
         return read_metadata(buffers[place].bytes(0)), ""
     except ValueError as error:
         return None, str(error)
 
 
 def arithmetic(file: TfliteFile) -> set[tuple[str, str]]:
-    """What convolutions take in and hold as weights. Weights that are unpacked first count as what they are stored as.
+    """The types of convolutions' inputs and weights. Weights that are dequantized first count with their stored type.
 
-    An operator that leaves one of them out says nothing.
+    Operators without one of the two are ignored.
     """
     types = [tensor.dtype for tensor in file.tensors]
-    unpacked = [each for each in file.operators if _is(each, DEQUANTIZE) and each.gives_first and each.inputs[0] >= 0]
-    stored = {each.outputs[0]: types[each.inputs[0]] for each in unpacked}
+    dequantized = [each for each in file.operators if _is(each, DEQUANTIZE) and each.gives_first and each.inputs[0] >= 0]
+    stored = {each.outputs[0]: types[each.inputs[0]] for each in dequantized}
     convolutions = [each.inputs[:2] for each in file.operators if _is(each, CONV, DEPTHWISE)]
     multiplied = convolutions or [each.inputs[:2] for each in file.operators if _is(each, FULLY)]
-    whole = [inputs for inputs in multiplied if len(inputs) > 1 and min(inputs) >= 0]
-    return {(types[taken], stored.get(weights, types[weights])) for taken, weights in whole}
+    complete = [inputs for inputs in multiplied if len(inputs) > 1 and min(inputs) >= 0]
+    return {(types[taken], stored.get(weights, types[weights])) for taken, weights in complete}
 
 
 def _is(operator: Operator, *kinds: int) -> bool:

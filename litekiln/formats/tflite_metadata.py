@@ -1,4 +1,4 @@
-"""What a .tflite file says of itself: TFLite metadata, and the files that are packed behind the model as a zip."""
+"""Read a .tflite file's TFLite metadata, and the files packed behind the model as a zip."""
 
 import io
 import struct
@@ -7,10 +7,10 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from litekiln.formats.flatbuffer import Source, Table
+from litekiln.formats.flatbuffer import Flatbuffer, Table
 
-NORMALIZATION = 1  # of a process unit's options
-MOST_WORK = 50_000  # the published ones take some 30
+NORMALIZATION = 1  # a type of a process unit's options
+MOST_WORK = 50_000  # published files need about 30
 AXIS_LABELS, VALUE_LABELS = 2, 3  # kinds of associated files
 LARGEST_INDEX = 1 << 16  # bytes of a zip's directory: metadata packs a handful of files
 LARGEST_TEXT, MOST_TEXTS = 1 << 18, 8
@@ -25,7 +25,7 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class TensorNotes:
-    """What metadata says of one input or output. `mean` and `std` are empty where it doesn't say how pixels are normalised."""
+    """What metadata says about one input or output. `mean` and `std` are empty if it doesn't say how pixels are normalised."""
 
     name: str
     mean: list[float]
@@ -43,7 +43,7 @@ class Metadata:
 
     @property
     def label_files(self) -> list[str]:
-        """Those that an output names."""
+        """The label files that the outputs name."""
         return [name for output in self.outputs for name in output.label_files]
 
 
@@ -56,7 +56,7 @@ class Packed:
 
 
 def read_metadata(data: bytes) -> Metadata:
-    root = Source(data, MOST_WORK).root()
+    root = Flatbuffer(data, MOST_WORK).root()
     graphs = root.tables(3)
     inputs, outputs = ([_notes(each) for each in graphs[0].tables(place)] if graphs else [] for place in (2, 3))
     return Metadata(root.text(0), root.text(1), root.text(5), inputs, outputs)
@@ -74,7 +74,7 @@ def _notes(table: Table) -> TensorNotes:
 
 
 def read_packed(stream: BinaryIO) -> Packed:
-    """Nothing, where there is no zip or a broken one: a model can do without."""
+    """The packed files; none if the zip is missing or broken: a model works without them."""
     try:
         _check_index(stream)
         with zipfile.ZipFile(stream) as archive:
@@ -85,7 +85,7 @@ def read_packed(stream: BinaryIO) -> Packed:
 
 
 def _check_index(stream: BinaryIO) -> None:
-    """A zip's directory is read at once, so it is held to a size first."""
+    """Refuse a zip with a huge directory: zipfile reads it all at once."""
     size = stream.seek(0, io.SEEK_END)
     stream.seek(max(0, size - LARGEST_COMMENT - END_SIZE - LOCATOR_SIZE))
     tail = stream.read()
@@ -97,7 +97,7 @@ def _check_index(stream: BinaryIO) -> None:
 
 
 def _lines(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> list[str]:
-    """None of what is damaged, or too large for a label file."""
+    """The file's lines; none if it is damaged, or too large for a label file."""
     if entry.compress_type not in READABLE:
         return []
     try:

@@ -23,7 +23,7 @@ def reading(path: Path, form: str, remedy: str) -> Iterator[None]:
         if error.errno not in (None, errno.EINVAL):
             msg = f"{path} can't be read: {error.strerror}"
             raise SourceError(msg, remedy="check the path, and that your user may read the file") from None
-        raise _damaged(path, form, "an offset out of the file", remedy) from None
+        raise _damaged(path, form, "an offset points outside the file", remedy) from None
     except DAMAGE as error:
         problem = str(error) if isinstance(error, (ValueError, zipfile.BadZipFile)) else "it ends too early"
         raise _damaged(path, form, problem, remedy) from None

@@ -138,9 +138,9 @@ def test_a_file_without_a_tensor_is_read(tmp_path: Path) -> None:
 UNREADABLE = [
     (b"", "it does not begin as one"),
     (b"# a text\n" * 9, "it does not begin as one"),
-    (b"\x10\0\0\0TFL3", "an offset out of the file"),
-    (b"\xff\xff\xff\xffTFL3" + bytes(64), "an offset out of the file"),
-    (b"\x08\0\0\0TFL3" + bytes(64), "there is no graph in it"),
+    (b"\x10\0\0\0TFL3", "an offset points outside the file"),
+    (b"\xff\xff\xff\xffTFL3" + bytes(64), "an offset points outside the file"),
+    (b"\x08\0\0\0TFL3" + bytes(64), "it has no graph"),
 ]
 
 
@@ -165,7 +165,7 @@ def test_a_file_whose_constants_are_cut_off(tmp_path: Path) -> None:
     run = _inv(tmp_path, "--file", "x.tflite", "--json")
     [file] = _json(run)["files"]
     assert run.returncode == 2
-    assert file["unreadable"]["what"] == "x.tflite can't be read as a TFLite model: a list that is longer than the file"
+    assert file["unreadable"]["what"] == "x.tflite can't be read as a TFLite model: a list is longer than the file"
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:

@@ -113,12 +113,12 @@ def test_the_state_file_names_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "given", "what", "cause"),
     [
-        ([], "", "no checkpoint in {folder}", "the training did not save one yet, or its files were not copied"),
-        ([DATA], "", "no checkpoint in {folder}", f"{DATA} is there, but not the .index file that belongs to it"),
-        (["ckpt-5.index"], "ckpt-6", "no checkpoint {folder}/ckpt-6: ckpt-6.index is not there", "there is: ckpt-5"),
-        (["ckpt-5.index"], DATA, "no checkpoint {folder}/ckpt-1: ckpt-1.index is not there", "there is: ckpt-5"),
+        ([], "", "no checkpoint in {folder}", "the training has not saved one yet, or its files were not copied"),
+        ([DATA], "", "no checkpoint in {folder}", f"{DATA} is there, but its .index file is missing"),
+        (["ckpt-5.index"], "ckpt-6", "no checkpoint {folder}/ckpt-6: ckpt-6.index is missing", "the folder has: ckpt-5"),
+        (["ckpt-5.index"], DATA, "no checkpoint {folder}/ckpt-1: ckpt-1.index is missing", "the folder has: ckpt-5"),
         (["a.index", "b.index"], "", "several checkpoints in {folder}: a, b", "none of them ends in a step number"),
-        ([], "gone/ckpt-1", "no checkpoint {folder}/gone/ckpt-1: ckpt-1.index is not there", "the training did not save one yet"),
+        ([], "gone/ckpt-1", "no checkpoint {folder}/gone/ckpt-1: ckpt-1.index is missing", "the training has not saved one yet"),
     ],
 )
 def test_no_checkpoint_says_what_there_is(tmp_path: Path, names: list[str], given: str, what: str, cause: str) -> None:
@@ -145,13 +145,13 @@ def _resize(path: Path, change: int) -> None:
         (lambda path: path.unlink(), "{path} is missing: {size} bytes needed", "only some of the checkpoint's files"),
         (
             lambda path: _resize(path, -1),
-            "{path} is incomplete: {less} bytes there, {size} bytes needed",
+            "{path} is incomplete: {less} bytes found, {size} bytes needed",
             "the download or the copy",
         ),
-        (lambda path: _resize(path, -9999), "{path} is incomplete: 0 bytes there, {size} bytes needed", "it is an empty file"),
+        (lambda path: _resize(path, -9999), "{path} is incomplete: 0 bytes found, {size} bytes needed", "it is an empty file"),
         (
             lambda path: _resize(path, 1),
-            "{path} does not belong to ckpt-1.index: {more} bytes there, {size} bytes needed",
+            "{path} does not belong to ckpt-1.index: {more} bytes found, {size} bytes needed",
             "files of two checkpoints",
         ),
     ],
@@ -200,17 +200,17 @@ ENTRY = b"\x08\x01\x12\x04\x12\x02\x08\x03"  # float32, three of them
         (lambda index: index[:-1], "it does not end as one"),
         (lambda index: index[-48:], "it ends too early"),
         (_flipped, "the block at byte 0 fails its checksum"),
-        (lambda index: _with_block(block({}) + b"\7"), "the block at byte 0 is packed in an unknown way (7)"),
-        (lambda index: _with_block(b"\xff\0\0\0\0"), "a block shorter than it says"),
-        (lambda index: _with_block(b"\5\0a\1"), "a packed block of 1 bytes, 5 announced"),
-        (lambda index: _with_block(b"\5\0a\1\2\1"), "a packed block that copies from before its start"),
+        (lambda index: _with_block(block({}) + b"\7"), "the block at byte 0 is compressed in an unknown way (7)"),
+        (lambda index: _with_block(b"\xff\0\0\0\0"), "a block is shorter than it states"),
+        (lambda index: _with_block(b"\5\0a\1"), "a compressed block has 1 bytes, and states 5"),
+        (lambda index: _with_block(b"\5\0a\1\2\1"), "a compressed block copies from before its start"),
         (lambda index: _with_block(b"\5\0a\2\1"), "it ends too early"),
         (lambda index: table({}), "it has no header"),
         (lambda index: table({b"a": ENTRY}), "it has no header"),
-        (lambda index: table({b"": b"\x08\x01", b"a": ENTRY + b"\x18\x01"}), "it counts 1 data files, and has entries for more"),
-        (lambda index: table({b"": b"\x08\x00"}), "it counts 0 data files, and has entries for more"),
-        (lambda index: table({b"": b"\x0a\x00"}), "field 1 of an entry is of another kind"),
-        (lambda index: table({b"": b"\x08\x01", b"a": b"\x10\x01"}), "field 2 of an entry is of another kind"),
+        (lambda index: table({b"": b"\x08\x01", b"a": ENTRY + b"\x18\x01"}), "it states 1 data files, but has entries for more"),
+        (lambda index: table({b"": b"\x08\x00"}), "it states 0 data files, but has entries for more"),
+        (lambda index: table({b"": b"\x0a\x00"}), "field 1 of an entry has another type"),
+        (lambda index: table({b"": b"\x08\x01", b"a": b"\x10\x01"}), "field 2 of an entry has another type"),
         (lambda index: table({b"": b"\x0b"}), "an entry with wire type 3"),
         (lambda index: table({b"": b"\x08\x01", b"a": b"\x12\x09"}), "it ends too early"),
         (lambda index: table({b"": b"\x08\x80"}), "it ends too early"),
@@ -227,7 +227,7 @@ def test_a_damaged_index_is_named(prefix: Path, damage: Callable[[bytes], bytes]
 
 def test_an_index_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / INDEX).mkdir()
-    with pytest.raises(SourceError, match="can't be read: Is a directory"):
+    with pytest.raises(SourceError, match="could not be read: Is a directory"):
         read_index(tmp_path / "ckpt-1")
 
 

@@ -10,7 +10,7 @@ import flatbuffers
 import pytest
 from flatbuffers import flexbuffers
 
-from litekiln.formats.flatbuffer import Source, Table, read_map
+from litekiln.formats.flatbuffer import Flatbuffer, Table, read_map
 from litekiln.formats.tflite import TfliteFile, open_tflite, read_tflite
 from tests.helpers import tflite_files as files
 from tests.helpers.tflite_files import POSTPROCESS, Scalar, Values, int8, ints, uint32
@@ -19,7 +19,7 @@ FIELDS = {0: int8(-3), 1: uint32(7), 2: ints([1, -2, 3]), 3: "a näme", 4: {0: i
 
 
 def _root(data: bytes, work: int = 1000) -> Table:
-    return Source(data, work).root()
+    return Flatbuffer(data, work).root()
 
 
 def _read(data: bytes) -> TfliteFile:
@@ -50,13 +50,13 @@ def test_cut_off_anywhere_it_is_refused_or_read(length: int) -> None:
         for read in (lambda: table.number(0, "b"), lambda: table.numbers(2), lambda: table.text(3), lambda: table.tables(5)):
             read()
     except ValueError as error:
-        assert str(error) in ("an offset out of the file", "a list that is longer than the file")  # noqa: PT017
+        assert str(error) in ("an offset points outside the file", "a list is longer than the file")  # noqa: PT017
 
 
 def test_a_list_longer_than_the_file() -> None:
     data = bytearray(files.flatbuffer({0: b"data"}, b"TEST"))
     data[data.index(b"data") - 4 : data.index(b"data")] = struct.pack("<I", 5000)
-    with pytest.raises(ValueError, match="a list that is longer than the file"):
+    with pytest.raises(ValueError, match="a list is longer than the file"):
         _root(bytes(data)).bytes(0)
 
 
@@ -107,7 +107,7 @@ def test_a_file_whose_parts_overlap_is_not_read_to_its_end(data: bytes) -> None:
 
 
 def test_what_an_honest_file_takes_is_far_below_the_limit() -> None:
-    source = Source(files.detector().to_bytes(), 500)
+    source = Flatbuffer(files.detector().to_bytes(), 500)
     assert source.root().tables(2)
 
 
@@ -123,12 +123,12 @@ def _changed(change: Callable[[files.Model], object]) -> bytes:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda model: model.outputs.append(99), "a tensor that isn't there is named"),
-        (lambda model: model.inputs.append(-1), "a tensor that isn't there is named"),
-        (lambda model: model.operators[0].inputs.append(-2), "a tensor that isn't there is named"),
-        (lambda model: setattr(model, "graphs", 0), "there is no graph in it"),
-        (lambda model: setattr(model.tensors[0], "shape", [1] * 17), "a tensor of far too many dimensions"),
-        (lambda model: model.options.update({f"k{each}": each for each in range(200)}), "an operator with far too many options"),
+        (lambda model: model.outputs.append(99), "it names a tensor that does not exist"),
+        (lambda model: model.inputs.append(-1), "it names a tensor that does not exist"),
+        (lambda model: model.operators[0].inputs.append(-2), "it names a tensor that does not exist"),
+        (lambda model: setattr(model, "graphs", 0), "it has no graph"),
+        (lambda model: setattr(model.tensors[0], "shape", [1] * 17), "a tensor has far too many dimensions"),
+        (lambda model: model.options.update({f"k{each}": each for each in range(200)}), "an operator has far too many options"),
     ],
 )
 def test_a_file_that_contradicts_itself(change: Callable[[files.Model], object], why: str) -> None:
@@ -138,7 +138,7 @@ def test_a_file_that_contradicts_itself(change: Callable[[files.Model], object],
 
 def test_an_operator_of_a_kind_that_is_not_listed() -> None:
     model = files.detector()
-    with pytest.raises(ValueError, match="an operator of a kind that the file doesn't list"):
+    with pytest.raises(ValueError, match="an operator is of a kind that the file does not list"):
         _read(_overlapping(1, 3, {0: uint32(1)}))
     assert _read(model.to_bytes()).postprocess
 
@@ -150,7 +150,7 @@ def test_a_constant_that_is_longer_than_the_file(count: int) -> None:
     model.tensors[6].data = values
     data = bytearray(model.to_bytes())
     struct.pack_into("<I", data, data.index(values) - 4, count)
-    with pytest.raises(ValueError, match="a list that is longer than the file"):
+    with pytest.raises(ValueError, match="a list is longer than the file"):
         _read(bytes(data))
 
 

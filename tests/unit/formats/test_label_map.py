@@ -90,12 +90,12 @@ def test_numbers_and_commas_may_be_part_of_names(tmp_path: Path) -> None:
         ("labels.pbtxt", "items { id: 1 name: 'cat' }", "no `item { }` in it"),
         ("labels.pbtxt", "item: 5", "no `item { }` in it"),
         ("labels.pbtxt", "cat\ndog\n", "line 2: expected ':' or '{' after 'cat', got 'dog'"),
-        ("labels.pbtxt", "item {\n id: 1\n name: 'cat\n}", "line 3: a string that does not end in its line"),
-        ("labels.pbtxt", "item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", "id 1 is there twice: in line 1 and in line 2"),
+        ("labels.pbtxt", "item {\n id: 1\n name: 'cat\n}", "line 3: a string that does not end on its line"),
+        ("labels.pbtxt", "item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", "id 1 is used twice: in line 1 and in line 2"),
         ("labels.pbtxt", "\nitem { name: 'cat' }", "line 2: the item has no id"),
         ("labels.pbtxt", "item { id: 1 }", "line 1: the item has no name"),
         ("labels.pbtxt", "item { id: 1 name: '' }", "line 1: the item has no name"),
-        ("labels.pbtxt", "item { id: 1 name: 5 }", "line 1: the name must stand in quotes"),
+        ("labels.pbtxt", "item { id: 1 name: 5 }", "line 1: the name must be in quotes"),
         ("labels.pbtxt", "item { id: '1' name: 'cat' }", "line 1: the id must be a whole number, without quotes"),
         ("labels.pbtxt", "item { id: true name: 'cat' }", "line 1: the id must be a whole number, without quotes"),
         ("labels.pbtxt", "item { id: 0 name: 'cat' }", "line 1: id 0: ids count from 1"),
@@ -133,7 +133,7 @@ def test_another_encoding_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"labels.txt: can't be read: No such file or directory"):
+    with pytest.raises(SourceError, match=r"labels.txt could not be read: No such file or directory"):
         read_labels(tmp_path / "labels.txt")
 
 

@@ -78,7 +78,7 @@ def test_a_center_net_is_read_and_left_to_the_caller(tmp_path: Path) -> None:
         ("", "not a pipeline.config: it has no `model { ssd { … } }`", "it is empty"),
         ("item { id: 1 name: 'cat' }", "not a pipeline.config: it has no `model { ssd { … } }`", "it holds: item"),
         ("model: 5", "not a pipeline.config: it has no `model { ssd { … } }`", "it holds: model"),
-        ("model { ssd {", "line 1: '}' is missing", "mend that line"),
+        ("model { ssd {", "line 1: '}' is missing", "fix that line"),
         ("<html>", "line 1: expected the name of a field, got '<'", "the file is of another kind"),
         ("\ufeff" + SSD, "begins with a byte order mark", "save it as UTF-8 without BOM"),
         (
@@ -99,8 +99,8 @@ def test_a_center_net_is_read_and_left_to_the_caller(tmp_path: Path) -> None:
         ("model { experimental_model { name: 'x' } }", "model is 'experimental_model'", "known here: ssd, center_net"),
         ("model { ssd { } center_net { } }", "several models in one configuration: ssd, center_net", "trained with"),
         (SSD.replace("num_classes: 4", ""), "num_classes is missing in model.ssd", "trained with"),
-        (SSD.replace("s: 4", "s: 0"), "model.ssd.num_classes is 0, expected a whole number from 1 on", "trained with"),
-        (SSD.replace("s: 4", "s: 4.0"), "model.ssd.num_classes is 4.0, expected a whole number from 1 on", "trained with"),
+        (SSD.replace("s: 4", "s: 0"), "model.ssd.num_classes is 0, expected a whole number of at least 1", "trained with"),
+        (SSD.replace("s: 4", "s: 4.0"), "model.ssd.num_classes is 4.0, expected a whole number of at least 1", "trained with"),
         (SSD.replace("s: 4", "s: '4'"), "model.ssd.num_classes is '4', expected", "trained with"),
         (SSD.replace("s: 4", "s { }"), "model.ssd.num_classes is a message, expected", "trained with"),
         (
@@ -110,21 +110,21 @@ def test_a_center_net_is_read_and_left_to_the_caller(tmp_path: Path) -> None:
         ),
         (
             SSD.replace(RESIZER, "keep_aspect_ratio_resizer { min_dimension: 640 max_dimension: 640 }"),
-            "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture another size",
+            "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture a different size",
             "fixed_shape_resizer { height: 320 width: 320 }",
         ),
         (
             SSD.replace(RESIZER, "keep_aspect_ratio_resizer { pad_to_max_dimension: true }"),
-            "model.ssd.image_resizer.keep_aspect_ratio_resizer has min_dimension 600 and max_dimension 1024: how large a picture",
+            "model.ssd.image_resizer.keep_aspect_ratio_resizer has min_dimension 600 and max_dimension 1024: a picture's new size",
             "fixed_shape_resizer { height: 320 width: 320 }",
         ),
         (
             SSD.replace("width: 256", "width: 256 resize_method: NEAREST_NEIGHBOR"),
-            "model.ssd.image_resizer.fixed_shape_resizer.resize_method is NEAREST_NEIGHBOR, and pictures are resized by BILINEAR",
+            "model.ssd.image_resizer.fixed_shape_resizer.resize_method is NEAREST_NEIGHBOR, but pictures are resized by BILINEAR",
             "train with the default method, BILINEAR",
         ),
-        (SSD.replace(RESIZER, "identity_resizer { }"), "identity_resizer has no fixed size", "needs an input of one size"),
-        (SSD.replace(RESIZER, ""), "no image_resizer in model.ssd", "needs an input of one size"),
+        (SSD.replace(RESIZER, "identity_resizer { }"), "identity_resizer has no fixed size", "needs an input of fixed size"),
+        (SSD.replace(RESIZER, ""), "no image_resizer in model.ssd", "needs an input of fixed size"),
         (SSD.replace("faster_rcnn_box_coder", "keypoint_box_coder"), "box_coder is 'keypoint_box_coder'", "train the model with"),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_can_not_be_converted_is_refused(tmp_path: Path, text: str, message
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"\xff\xfem\0", "not UTF-8 text"), (None, "can't be read: No such file")])
+@pytest.mark.parametrize(("content", "message"), [(b"\xff\xfem\0", "not UTF-8 text"), (None, "could not be read: No such file")])
 def test_what_can_not_be_read_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / "pipeline.config").write_bytes(content)

@@ -256,7 +256,7 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         (_without("metadata"), "warning", "the file doesn't say how pixels are normalised, what its outputs mean or what its"),
     ],
     "metadata-unreadable": [
-        (_without("metadata_bytes", b"\xff" * 64), "warning", "it can't be read: an offset out of the file"),
+        (_without("metadata_bytes", b"\xff" * 64), "warning", "it can't be read: an offset points outside the file"),
     ],
     "metadata-outputs": [
         (

@@ -166,7 +166,7 @@ def test_what_is_wrong_in_an_archive_is_told_by_the_archive_s_name(home: Project
 
 def test_a_broken_archive_is_refused(home: Project, theirs: Path) -> None:
     (theirs / "model.tar.gz").write_text("<html>", encoding="utf-8")
-    assert "model.tar.gz is no tar or zip archive" in refusal(BrokenArchive, home, theirs, source=theirs / "model.tar.gz").what
+    assert "model.tar.gz is not a tar or zip archive" in refusal(BrokenArchive, home, theirs, source=theirs / "model.tar.gz").what
 
 
 def test_a_checkpoint_in_the_name_of_an_archive_is_still_one(home: Project, theirs: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_model_that_cannot_be_built_is_refused(
 def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None:
     (theirs / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
     assert "counts 2 classes" in refusal(SourceError, home, theirs).what
-    assert "can't be read" in refusal(SourceError, home, theirs, labels=theirs / "none.txt").what
+    assert "could not be read" in refusal(SourceError, home, theirs, labels=theirs / "none.txt").what
 
 
 # What was typed

@@ -125,7 +125,7 @@ def test_a_saved_model_without_its_weights_is_refused(home: Project, theirs: Pat
     assert error.what == f"{folder} has no variables/: the weights are missing"
     write_saved_model(folder)
     (folder / "variables" / "variables.data-00000-of-00001").write_bytes(b"")
-    assert "is incomplete: 0 bytes there, 12 bytes needed" in refusal(SourceError, home, theirs, source=folder, **PIXELS).what
+    assert "is incomplete: 0 bytes found, 12 bytes needed" in refusal(SourceError, home, theirs, source=folder, **PIXELS).what
 
 
 @pytest.mark.parametrize("given", ["", "saved_model", "saved_model/saved_model.pb"])
@@ -441,7 +441,7 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
     "Mask R-CNN": (lambda folder: write_model(folder, FASTER % MASKS, ssd_shapes(4)), "is a Mask R-CNN", "train an SSD instead"),
     "EfficientDet of no fixed size": (
         lambda folder: write_model(folder, EFFICIENTDET, ssd_shapes(4)),
-        "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture another size",
+        "keep_aspect_ratio_resizer without pad_to_max_dimension gives each picture a different size",
         "train with `image_resizer",
     ),
     "graph for servers": (
@@ -484,7 +484,7 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
     ),
     "picture of no fixed size": (
         lambda folder: write_saved_model(folder, {"serving_default": signature({"x": (FLOAT, (1, -1, -1, 3))}, {})}),
-        "its size is open, a TFLite model needs an input of one size",
+        "its size is open, a TFLite model needs an input of fixed size",
         "save it with one signature for one picture",
     ),
     "something else": (

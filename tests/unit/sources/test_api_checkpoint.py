@@ -235,7 +235,7 @@ def test_a_state_file_that_names_a_lost_checkpoint_is_noted(tmp_path: Path) -> N
 def test_an_incomplete_checkpoint_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path, config(3), ssd_shapes(4))
     os.truncate(folder / "checkpoint" / "ckpt-0.data-00000-of-00001", 10)
-    assert "ckpt-0.data-00000-of-00001 is incomplete: 10 bytes there" in refusal(folder).what
+    assert "ckpt-0.data-00000-of-00001 is incomplete: 10 bytes found" in refusal(folder).what
 
 
 WAY_OUT = "give the folder that has pipeline.config and checkpoint/ (ckpt-N.index, ckpt-N.data-00000-of-00001)"
@@ -279,7 +279,7 @@ def test_a_configuration_alone_has_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "pipeline.config").write_text(config(3), encoding="utf-8")
     error = refusal(tmp_path)
     assert error.what == f"no checkpoint in {tmp_path}"
-    assert error.cause.startswith("the training did not save one yet")
+    assert error.cause.startswith("the training has not saved one yet")
 
 
 @pytest.mark.parametrize(("name", "cause"), [("frozen_inference_graph.pb", "is a frozen graph"), ("x.tflite", "is a finished")])

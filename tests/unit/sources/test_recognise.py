@@ -153,7 +153,7 @@ def test_a_signature_that_cannot_be_chosen_is_refused(
         ({"x": (FLOAT, None)}, "takes x float32 of unknown shape: expected float32 [1, HEIGHT, WIDTH, 3]"),
         (
             {"x": (FLOAT, (-1, -1, 64, 3))},
-            "takes x float32 [?, ?, 64, 3]: its size is open, a TFLite model needs an input of one size",
+            "takes x float32 [?, ?, 64, 3]: its size is open, a TFLite model needs an input of fixed size",
         ),
         (
             {"x": (FLOAT, PICTURE), "y": (FLOAT, (1,))},
