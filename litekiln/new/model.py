@@ -79,8 +79,8 @@ def _labels(request: CheckedRequest, found: Found) -> Labels | None:
         return found.checkpoint.labels
     labels = read_labels(request.labels) if request.labels else None
     if labels and found.classes and labels.class_count != found.classes:
-        msg = f"{request.labels} counts {labels.class_count} classes, {found.what} has {found.classes}"
-        cause = "; ".join(["it is the label map of another model, or not all of it", *labels.warnings])
+        msg = f"{request.labels} has {labels.class_count} classes, but {found.what} has {found.classes}"
+        cause = "; ".join(["it is the label map of another model, or a part is missing", *labels.warnings])
         raise SourceError(msg, cause=cause, remedy="give the label map of the model's training")
     return labels
 

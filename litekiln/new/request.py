@@ -123,7 +123,7 @@ def check_fits(request: CheckedRequest, kind: str) -> None:
     if request.evaluation and not request.labels:
         msg = "--eval without --labels"
         raise UsageError(msg, cause="boxes are compared by the names of their classes", remedy="give the label map: --labels FILE")
-    if row.told and not request.pixels:
+    if row.asks_pixels and not request.pixels:
         msg = f"--mean and --std are missing: a source of kind {kind!r} does not say what its pixels have to be"
         raise UsageError(msg, cause="a wrong guess converts without an error and finds less", remedy=HOW_TO_FIND_OUT)
     if request.pixels and row.checkpoint:

@@ -132,7 +132,7 @@ class RecipeFile(Table, frozen=True, kw_only=True):
         if kind.detector and not self.labels:
             msg = 'labels: missing, and a detector\'s classes have names: [labels] file = "labels.pbtxt"'
             raise ValueError(msg)
-        if kind.told and not self.input:
+        if kind.asks_pixels and not self.input:
             msg = f"input: missing, and a source of kind {kind.name!r} does not say what its pixels are: {TELL_PIXELS}"
             raise ValueError(msg)
         for variant in variants:

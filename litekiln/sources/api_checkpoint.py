@@ -1,4 +1,4 @@
-"""A model of the user's own, looked into before anything runs: is it whole, and do its parts belong together?"""
+"""Check a user's checkpoint before anything runs: is it complete, and do its parts belong together?"""
 
 import re
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeli
 from litekiln.sources.kinds import TF1_DETECTION, TF2_DETECTION
 
 CONFIG = "pipeline.config"
-DEEPEST = 3  # folders between the one that was given and its pipeline.config
+DEEPEST = 3  # folders between the given one and its pipeline.config
 WAY_OUT = f"give the folder that has {CONFIG} and {STATE_FILE}/ (ckpt-N.index, ckpt-N.data-00000-of-00001)"
 OTHER_FORMS = {
-    "saved_model.pb": "a SavedModel, which is what comes out of an export",
-    "frozen_inference_graph.pb": "a frozen graph, which is what comes out of an export",
+    "saved_model.pb": "a SavedModel, the result of an export",
+    "frozen_inference_graph.pb": "a frozen graph, the result of an export",
     "*.tar.gz": "an archive that is still packed",
     "*.tflite": "a finished TFLite model",
     "*.h5": "Keras weights",
     "*.keras": "a Keras model",
 }
-OTHER_TRAINING = "the two are of different trainings: often one is the model zoo's and the other is yours"
+OTHER_TRAINING = "the two come from different trainings: often one is from the model zoo and the other is yours"
 SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
 TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
 TF2_BIAS = r"/bias/\.ATTRIBUTES/VARIABLE_VALUE"
@@ -30,7 +30,7 @@ CENTER_BIAS = rf"model/_prediction_head_dict/object_center/(\d+)/layer_with_weig
 RANGE = r".*(?:act|weights)_quant/(?:.*/)?(?:min|max)"  # what quantization-aware training learns
 AVERAGE = "/ExponentialMovingAverage"
 TF1_SCOPE = r"(?:BoxPredictor_(\d+)|WeightSharedConvolutionalBoxPredictor)"
-# A class head's bias and its box head's: groups are the feature map, where each has its own predictor, and the layer in the head.
+# A class head's bias and its box head's. The groups are the feature map, if each has its own predictor, and the head's layer.
 HEADS = [
     (
         rf"model/_box_predictor/_prediction_heads/class_predictions_with_background/(?:(\d+)/)?_class_predictor_layers/(\d+){TF2_BIAS}",
@@ -56,9 +56,9 @@ class Head:
 
 @dataclass(frozen=True)
 class Findings:
-    """What there is, and what the user should know about it."""
+    """What a folder with a checkpoint holds, and what the user should know about it."""
 
-    kind: str  # that of a checkpoint
+    kind: str  # one of the kinds of checkpoints
     pipeline: Pipeline
     pipeline_path: Path
     prefix: Path
@@ -67,9 +67,9 @@ class Findings:
 
 
 def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None = None) -> Findings:
-    """Look into a folder with a checkpoint and its pipeline.config, and refuse what could only fail later.
+    """What a folder with a checkpoint and its pipeline.config holds. What would fail later is refused now.
 
-    `prefix` names the checkpoint; without it the one that the folder's state file names is taken, or the newest.
+    `prefix` names the checkpoint. Without it, the one in the folder's state file counts, or the newest.
     """
     pipeline_path = _find_config(folder)
     pipeline = read_pipeline(pipeline_path)
@@ -83,7 +83,7 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     notes += _center_net_notes(pipeline, pipeline_path)
     heads = find_heads(variables, pipeline.box_code_size)
     if not heads:
-        notes.append(f"{prefix}: its class head has an unknown form; num_classes {pipeline.num_classes} is not checked against it")
+        notes.append(f"{prefix}: its class head has an unknown form, so num_classes {pipeline.num_classes} is not checked")
     _check_heads(heads, pipeline, pipeline_path, prefix)
     found = read_labels(labels) if labels else None
     if labels and found:
@@ -107,12 +107,12 @@ def _find_config(folder: Path) -> Path:
     if (folder.parent / CONFIG).is_file():
         cause = f"it is one folder up, in {folder.parent}"
     elif others:
-        cause = f"there is {others[0]}: if that is the one, name it {CONFIG}"
+        cause = f"it holds {others[0]}: if that is the right file, rename it to {CONFIG}"
     raise SourceError(f"no {CONFIG} in {folder}", cause=cause, remedy=WAY_OUT)
 
 
 def _other_form(place: Path) -> str:
-    """Which other form of a model was given."""
+    """A sentence about the form of model that was given instead; '' if it is none that is known."""
     for pattern, form in OTHER_FORMS.items():
         found = (
             [place] if place.match(pattern) else [path for depth in range(DEEPEST) for path in place.glob("*/" * depth + pattern)]
@@ -123,7 +123,7 @@ def _other_form(place: Path) -> str:
 
 
 def _find_prefix(folder: Path, beside_config: Path) -> tuple[Path, list[str]]:
-    """The checkpoint beside the configuration, or else in the folder; and what to note about the choice."""
+    """The prefix of the checkpoint beside the configuration, or else in the folder; and notes about the choice."""
     places = [place for place in (beside_config, folder) if any(place.glob("*.index")) or any(place.glob(f"{STATE_FILE}/*.index"))]
     if not places and (form := _other_form(folder)):
         raise SourceError(f"no checkpoint in {folder}", cause=form, remedy=WAY_OUT)
@@ -131,7 +131,7 @@ def _find_prefix(folder: Path, beside_config: Path) -> tuple[Path, list[str]]:
     named = named_checkpoint(prefix.parent)
     if named in (None, prefix.name):
         return prefix, []
-    return prefix, [f"{prefix.parent / STATE_FILE} names {named}, which is not there: {prefix.name} is taken"]
+    return prefix, [f"{prefix.parent / STATE_FILE} names {named}, which is missing: {prefix.name} is used"]
 
 
 def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
@@ -141,53 +141,53 @@ def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
         return TF1_DETECTION.name
     first = next((name for name in variables if name != TF2_ROOT), "nothing")
     msg = f"{prefix} holds no model of the Object Detection API: it begins with {first!r}"
-    cause = "it is another program's checkpoint, or a classifier that only starts a training"
+    cause = "another program wrote it, or it is a classifier from which a training starts"
     raise SourceError(msg, cause=cause, remedy="give the checkpoint that the API's training wrote")
 
 
 def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
-    """TF2 can only build an SSD whose feature extractor is a Keras one."""
+    """Refuse an SSD that TF2 can't build: its feature extractor must be a Keras one."""
     extractor = pipeline.feature_extractor
     if kind == TF2_DETECTION.name and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
-        msg = f"{pipeline_path}: feature extractor {extractor!r} is TF1's, the checkpoint {prefix} is TF2's"
+        msg = f"{pipeline_path}: feature extractor {extractor!r} is for TF1, but the checkpoint {prefix} is from TF2"
         raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
 
 
 def _check_averages(variables: Mapping[str, Variable], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
-    """TF1's exporter would look for averages of the weights, and fail in the middle of its own code."""
+    """Refuse missing averages of the weights: TF1's exporter would fail in the middle of its own code."""
     if pipeline.moving_averages and not any(name.endswith(AVERAGE) for name in variables):
-        msg = f"{pipeline_path} says use_moving_averages: true, the checkpoint {prefix} has no averages (no *{AVERAGE})"
+        msg = f"{pipeline_path} says use_moving_averages: true, but the checkpoint {prefix} has no averages (no *{AVERAGE})"
         remedy = f"if the training kept none, write use_moving_averages: false into eval_config in {CONFIG}"
-        raise SourceError(msg, cause="the training did not keep them, or the checkpoint was cut to what it needs", remedy=remedy)
+        raise SourceError(msg, cause="the training did not keep them, or somebody removed them from the checkpoint", remedy=remedy)
 
 
 def _check_ranges(variables: Mapping[str, Variable], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
-    """Quantization-aware or not: configuration and checkpoint must say the same."""
+    """Refuse a configuration and a checkpoint of which only one is quantization-aware."""
     learned = next((name for name in variables if re.fullmatch(RANGE, name)), "")
     if pipeline.quantization_aware and not learned:
-        msg = f"{pipeline_path} has a graph_rewriter, the checkpoint {prefix} has no learned ranges (no */act_quant/min)"
-        cause = "the checkpoint was saved before quantization-aware training began, or is of another training"
+        msg = f"{pipeline_path} has a graph_rewriter, but the checkpoint {prefix} has no learned ranges (no */act_quant/min)"
+        cause = "the checkpoint was saved before quantization-aware training began, or comes from another training"
         remedy = f"give a later checkpoint; or, to convert it as an ordinary model, remove graph_rewriter from {CONFIG}"
         raise SourceError(msg, cause=cause, remedy=remedy)
     if learned and not pipeline.quantization_aware:
-        msg = f"the checkpoint {prefix} was trained quantization-aware ({learned}), {pipeline_path} has no graph_rewriter"
-        remedy = f"write back into {CONFIG}: graph_rewriter {{ quantization {{ weight_bits: 8 activation_bits: 8 }} }}"
-        raise SourceError(msg, cause=f"the configuration is of another training; {TRAINED_WITH}", remedy=remedy)
+        msg = f"the checkpoint {prefix} was trained quantization-aware ({learned}), but {pipeline_path} has no graph_rewriter"
+        remedy = f"write into {CONFIG}: graph_rewriter {{ quantization {{ weight_bits: 8 activation_bits: 8 }} }}"
+        raise SourceError(msg, cause=f"the configuration comes from another training; {TRAINED_WITH}", remedy=remedy)
 
 
 def _center_net_notes(pipeline: Pipeline, pipeline_path: Path) -> list[str]:
-    """What of a CenterNet is promised, and what is not."""
+    """Notes about what litekiln does not promise for a CenterNet."""
     notes = []
     if pipeline.architecture == "center_net" and not pipeline.feature_extractor.startswith("mobilenet"):
-        text = "is not tried here: only CenterNets on mobilenet are; it is converted and checked all the same"
+        text = "is not tested: only CenterNets on mobilenet are; it is still converted and checked"
         notes.append(f"{pipeline_path}: feature extractor {pipeline.feature_extractor!r} {text}")
     if pipeline.keypoints:
-        notes.append(f"{pipeline_path}: its keypoints are left out: boxes, classes and scores come out")
+        notes.append(f"{pipeline_path}: its keypoints are left out: the result has boxes, classes and scores")
     return notes
 
 
 def find_heads(variables: Mapping[str, Variable], box_code_size: int) -> list[Head]:
-    """The class heads, in the order of their feature maps; none where one has a form that is not known here."""
+    """The class heads, in the order of their feature maps; none if one of them has an unknown form."""
     centers = [Head(name, length, 1) for name, length in _biases(CENTER_BIAS, variables).values()]
     if centers:
         return centers if all(head.length for head in centers) else []
@@ -206,7 +206,7 @@ def find_heads(variables: Mapping[str, Variable], box_code_size: int) -> list[He
 
 
 def _biases(pattern: str, variables: Mapping[str, Variable]) -> dict[int, tuple[str, int]]:
-    """The heads' biases by feature map: name and length. Of a head's layers the last one is what predicts."""
+    """The heads' biases by feature map: name and length. A head's last layer is the one that predicts."""
     found = []
     for name, variable in variables.items():
         match = re.fullmatch(pattern, name)
@@ -225,20 +225,19 @@ def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, pre
     trained = f"the checkpoint {prefix} was trained with {wrong.slots - background}"
     anchors = f" ({wrong.anchors} anchors x {wrong.slots})" if pipeline.architecture == "ssd" else ""
     has = f"{wrong.name} has {wrong.length} values{anchors}"
-    msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, {trained}: {has}, {wrong.anchors * wanted} were expected"
+    msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, but {trained}: {has}, expected {wrong.anchors * wanted}"
     cause = OTHER_TRAINING
     if wrong.slots == pipeline.num_classes + (not background):
-        cause = (
-            f"add_background_class is {str(pipeline.background_class).lower()} in {CONFIG}, and was the other way in the training"
-        )
+        value = str(pipeline.background_class).lower()
+        cause = f"add_background_class is {value} in {CONFIG}, but the training had the other value"
     raise SourceError(msg, cause=cause, remedy=SAME_TRAINING)
 
 
 def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path: Path) -> list[str]:
-    """What to note about a label map that fits."""
+    """Notes about a label map that fits the model; another one is refused."""
     if labels.class_count != pipeline.num_classes:
-        msg = f"{path} counts {labels.class_count} classes, {pipeline_path} says num_classes {pipeline.num_classes}"
-        cause = "; ".join(["it is the label map of another model, or not all of it", *labels.warnings])
+        msg = f"{path} has {labels.class_count} classes, but {pipeline_path} says num_classes {pipeline.num_classes}"
+        cause = "; ".join(["it is the label map of another model, or a part is missing", *labels.warnings])
         remedy = f"give the label map of the model's training; in a .txt a line {NO_NAME!r} counts a class without a name"
         raise SourceError(msg, cause=cause, remedy=remedy)
     holes = labels.class_count - len(labels.names)
@@ -247,7 +246,7 @@ def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path:
 
 
 def check_kind(found: Findings) -> None:
-    """What `inv build` can take on from here."""
+    """Refuse what `inv build` can't build."""
     if found.pipeline.channels == 1:
-        msg = "the model takes grey pictures, which is not supported"
+        msg = "the model takes grey pictures, which are not supported"
         raise SourceError(msg, cause=f"{CONFIG} sets convert_to_grayscale", remedy="train it on pictures in colour")

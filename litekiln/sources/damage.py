@@ -1,4 +1,4 @@
-"""Files that users bring: whatever is wrong with their bytes is said as one kind of error, with the file's name."""
+"""One kind of error for all that can be wrong with a user's file, with the file's name."""
 
 import errno
 import struct
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 
-# What readers run into when bytes are not what they should be; RuntimeError: nested too deep, locked by a password, unknown form.
+# What readers raise for damaged bytes. RuntimeError: nested too deep, protected by a password, unknown form.
 DAMAGE = (IndexError, KeyError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
 @contextmanager
 def reading(path: Path, form: str, remedy: str) -> Iterator[None]:
-    """`form` is what the file should be: "a SavedModel"."""
+    """A context that turns a reader's errors into a SourceError. `form` is what the file should be: "a SavedModel"."""
     try:
         yield
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):
-            msg = f"{path} can't be read: {error.strerror}"
-            raise SourceError(msg, remedy="check the path, and that your user may read the file") from None
+            msg = f"{path} could not be read: {error.strerror}"
+            raise SourceError(msg, remedy="check the path and the file's permissions") from None
         raise _damaged(path, form, "an offset points outside the file", remedy) from None
     except DAMAGE as error:
         problem = str(error) if isinstance(error, (ValueError, zipfile.BadZipFile)) else "it ends too early"

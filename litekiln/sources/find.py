@@ -1,4 +1,4 @@
-"""Where a user's own model is: an archive, a folder, a file, or one checkpoint of several. Found, looked into, or refused."""
+"""Find a user's own model: in an archive, a folder, a file, or as one checkpoint of several."""
 
 import re
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ def is_archive(source: Path) -> bool:
 
 
 def find_source(source: Path, scratch: Path, named: Named) -> Found:
-    """What a user's source holds. An archive is unpacked to `scratch`, which must stay while what was found is used."""
+    """What a user's source holds. An archive is unpacked to `scratch`: keep that folder while the result is used."""
     if is_archive(source):
         unpack(source, scratch)
-        with _told_by_name(source, scratch):
+        with _errors_naming(source, scratch):
             found = recognise(scratch, named)
             found = replace(found, notes=[note.replace(str(scratch), source.name) for note in found.notes])
     elif source.is_dir() or named.function or (source.is_file() and not _is_checkpoint(source)):
@@ -37,9 +37,9 @@ def find_source(source: Path, scratch: Path, named: Named) -> Found:
 
 
 def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) -> Findings:
-    """The checkpoint in an archive, unpacked to `scratch`, which must stay while the findings are used."""
+    """The checkpoint in an archive. It is unpacked to `scratch`: keep that folder while the findings are used."""
     unpack(archive, scratch)
-    with _told_by_name(archive, scratch):
+    with _errors_naming(archive, scratch):
         findings = inspect_source(scratch, labels)
     findings.notes[:] = [note.replace(str(scratch), archive.name) for note in findings.notes]
     check_kind(findings)
@@ -47,8 +47,8 @@ def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) ->
 
 
 @contextmanager
-def _told_by_name(archive: Path, scratch: Path) -> Iterator[None]:
-    """What is wrong is said with the archive's name: nobody knows the folder, which is gone soon."""
+def _errors_naming(archive: Path, scratch: Path) -> Iterator[None]:
+    """A context whose errors name the archive instead of `scratch`: users do not know that folder."""
     try:
         yield
     except LitekilnError as error:
@@ -62,10 +62,10 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _named_checkpoint(source: Path, labels: Path | None) -> Findings:
-    """The checkpoint that was named, whichever others there are."""
+    """The checkpoint that the user names, even if its folder has others."""
     if not _is_checkpoint(source):
-        there = sorted({path.name.removesuffix(".index") for path in source.parent.glob("*")})
-        close = nearest(source.name, there)
+        names = sorted({path.name.removesuffix(".index") for path in source.parent.glob("*")})
+        close = nearest(source.name, names)
         cause = f"did you mean {source.with_name(close)}?" if close else ""
         raise SourceError(f"{source}: no such archive, folder, file or checkpoint", cause=cause, remedy=KNOWN)
     prefix = find_checkpoint(source)

@@ -1,4 +1,4 @@
-"""Frozen graphs, looked into without TensorFlow: TF1's graph for TFLite is taken, its graph for servers is not."""
+"""Read frozen graphs without TensorFlow. TF1's graph for TFLite is accepted, its graph for servers is not."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ class Graph:
     height: int
     width: int
     postprocess: bool
-    classes: int  # 0 where the graph doesn't say
+    classes: int  # 0 if the graph doesn't say
     max_detections: int  # the same
     quantization_aware: bool
 
 
 def is_graph(path: Path) -> bool:
-    """Whether a .pb begins as a graph: with a node that has a name and an operator. A SavedModel begins with a number."""
+    """Whether a .pb begins with a node, as a graph does. A SavedModel begins with a number."""
     with path.open("rb") as stream:
         return stream.read(1) == b"\x0a"
 
@@ -47,13 +47,13 @@ def _looked_into(path: Path, nodes: list[Message]) -> Graph:
     if not finish and not {node.text(1) for node in nodes} >= RAW:
         raise SourceError(
             f"{path} is a frozen graph without {POSTPROCESS} and without {' and '.join(sorted(RAW))}",
-            cause="it is no tflite_graph.pb: a frozen graph does not say what goes in and what comes out",
-            remedy="save the model as a SavedModel with a signature; of a detector: give checkpoint and pipeline.config",
+            cause="it is not a tflite_graph.pb: a frozen graph does not say what its inputs and outputs are",
+            remedy="save the model as a SavedModel with a signature; for a detector, give checkpoint and pipeline.config",
         )
     tensors = [_placeholder(node) for node in inputs]
     takes = f"{path} takes {', '.join(map(str, tensors)) or 'nothing'}"
     if len(tensors) != 1:
-        raise SourceError(f"{takes}: one picture is expected", cause="it was frozen with more than the model", remedy=EXPORT_AGAIN)
+        raise SourceError(f"{takes}: one picture is expected", cause="more than the model was frozen into it", remedy=EXPORT_AGAIN)
     height, width = fixed_picture(tensors[0], takes, EXPORT_AGAIN)
     attributes = finish.map(5) if finish else {}
     classes, most = (attributes[key].number(3) if key in attributes else 0 for key in ("num_classes", "max_detections"))
@@ -68,15 +68,15 @@ def _placeholder(node: Message) -> Tensor:
 
 
 def _for_servers(path: Path) -> SourceError:
-    """A frozen_inference_graph.pb; what lies beside it may do."""
+    """The error for a frozen_inference_graph.pb. Its remedy names a checkpoint that lies beside it."""
     beside = next((each for each in sorted(path.parent.glob("*.index")) if each.with_suffix("").name), None)
     config = (path.parent / "pipeline.config").is_file()
     remedy = EXPORT_AGAIN
     if beside and config:
         remedy = f"give the checkpoint beside it: --source {beside.with_suffix('')}"
     elif beside:
-        there = f"its checkpoint {beside.with_suffix('').name} is beside it"
-        remedy = f"{there}: copy the training's pipeline.config there and give the folder"
+        name = beside.with_suffix("").name
+        remedy = f"its checkpoint {name} is beside it: copy the training's pipeline.config there and give the folder"
     return SourceError(
         f"{path} is a frozen graph for servers (its input is {SERVER_INPUT}): it has no TFLite form",
         cause="export_inference_graph.py wrote it, with the detections made by TensorFlow's own operators",

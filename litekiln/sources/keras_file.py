@@ -1,4 +1,4 @@
-"""Keras files, looked into without Keras: which Keras wrote it, what goes in, and whose classes it is made of."""
+"""Read Keras files without Keras: which Keras wrote them, their input, and the classes that Keras does not know."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SAVE_WHOLE = "save the whole model: model.save('model.keras')"
 GIVE_FIXED = "build the model with keras.Input((320, 320, 3)), the size it was trained with, load its weights and save it whole"
 KERAS_OWN = ("keras", "tf_keras", "builtins", "numpy", "tensorflow")
 MOST_CONFIG = 64 << 20  # bytes
-PARTS_OF_FORMAT = re.compile("__.*__")  # __lambda__, __tensor__: what an object's form is told by
+PARTS_OF_FORMAT = re.compile("__.*__")  # __lambda__, __tensor__: forms of objects, not classes
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class KerasModel:
     """A whole model in a file."""
 
     version: str
-    suffix: str  # what the file is, whatever its name
+    suffix: str  # of the file's true form, whatever its name
     height: int
     width: int
     custom: list[str]  # classes and functions that Keras does not know
@@ -39,7 +39,7 @@ class KerasModel:
 
 
 def is_keras(path: Path) -> bool:
-    """Whether the file is a whole model or weights of Keras, in either of its forms."""
+    """Whether Keras wrote the file: a whole model or weights, as HDF5 or zip."""
     if hdf5.is_hdf5(path):
         return True
     try:
@@ -58,10 +58,10 @@ def read_keras(path: Path) -> KerasModel:
 
 def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool) -> KerasModel:
     if not re.match(r"[23]\.\d", version):
-        cause = "the file says another version, or none" if version else "the file does not say which Keras wrote it"
+        cause = "the file names another version" if version else "the file does not say which Keras wrote it"
         raise SourceError(f"{path} was written by Keras {version or '?'}: 2 and 3 are known", cause=cause, remedy=SAVE_WHOLE)
     tensors = _inputs(config)
-    takes = f"{path} takes {', '.join(map(str, tensors)) or 'nothing that it tells'}"
+    takes = f"{path} takes {', '.join(map(str, tensors)) or 'an input that it does not describe'}"
     if len(tensors) != 1:
         raise SourceError(f"{takes}: one picture is expected", cause="the model has several inputs, or none", remedy=GIVE_FIXED)
     height, width = fixed_picture(tensors[0], takes, GIVE_FIXED)
@@ -72,7 +72,7 @@ def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool)
 def _weights_only(path: Path) -> SourceError:
     cause = "save_weights() wrote it, or a checkpoint that saves weights only"
     remedy = f"build the model, load the weights, then {SAVE_WHOLE}"
-    return SourceError(f"{path} holds weights and no model", cause=cause, remedy=remedy)
+    return SourceError(f"{path} holds weights, but no model", cause=cause, remedy=remedy)
 
 
 def _from_hdf5(path: Path) -> tuple[str, dict[str, Any]]:
@@ -97,7 +97,7 @@ def _from_zip(path: Path) -> tuple[str, dict[str, Any]]:
 
 def _as_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("its configuration is no object")
+        raise ValueError("its configuration is not an object")
     return value
 
 
@@ -114,7 +114,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _layers(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A model, its layers, theirs, and those that a layer wraps: for files where only these tell whose they are."""
+    """A model, its layers, their layers, and the layers that a layer wraps."""
     yield value
     inner = value.get("config")
     if isinstance(inner, dict):
@@ -126,9 +126,9 @@ def _layers(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
-    """Classes and functions of the user's own. `named`: the file says which module each object comes from.
+    """The user's own classes and functions. `named`: the file says which module each object comes from.
 
-    A .h5 does not, and Keras 3 does not find its own operations (`half[..., :4]`) there again: they count as not known.
+    A .h5 does not, and Keras 3 can't load its own operations (`half[..., :4]`) from one: they count as unknown.
     """
     for each in _objects(config):
         if "module" in each:
@@ -145,7 +145,7 @@ def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
 
 
 def _packed(value: Any, layer: str = "") -> Iterator[str]:
-    """The names of layers with code packed into them: Keras 3 says so, Keras 2 has a list where a function is meant."""
+    """The names of layers with code packed into them. Keras 3 marks the code, Keras 2 marks the function's type."""
     if isinstance(value, list):
         for each in value:
             yield from _packed(each, layer)
@@ -160,16 +160,16 @@ def _packed(value: Any, layer: str = "") -> Iterator[str]:
 
 
 def _inputs(config: dict[str, Any]) -> list[Tensor]:
-    """The input layers of the outer model; of a model without them, the shape it was built with."""
+    """The outer model's input layers; if it has none, the shape that it was built with."""
     inner = config.get("config")
     layers = inner.get("layers", []) if isinstance(inner, dict) else []
     found = []
     for layer in layers if isinstance(layers, list) else []:
         if isinstance(layer, dict) and layer.get("class_name") == "InputLayer" and isinstance(layer.get("config"), dict):
-            told = layer["config"]
-            shape = told.get("batch_shape", told.get("batch_input_shape"))
-            dtype = told.get("dtype")
-            found.append(Tensor(str(told.get("name", "input")), dtype if isinstance(dtype, str) else "float32", _shape(shape)))
+            settings = layer["config"]
+            shape = settings.get("batch_shape", settings.get("batch_input_shape"))
+            dtype = settings.get("dtype")
+            found.append(Tensor(str(settings.get("name", "input")), dtype if isinstance(dtype, str) else "float32", _shape(shape)))
     if found:
         return found
     first = layers[0].get("config") if isinstance(layers, list) and layers and isinstance(layers[0], dict) else None

@@ -1,6 +1,6 @@
-"""The layers that Keras 2 and Keras 3 have themselves: a .h5 tells a layer's name, and not whose it is.
+"""The layers of Keras 2 and Keras 3 themselves: a .h5 has a layer's name, but not its module.
 
-Made of both toolchains' `keras.layers`; tests/engine/test_source_forms.py holds it to them.
+Made from `keras.layers` of both toolchains; tests/engine/test_source_forms.py compares them.
 """
 
 _LAYERS = """
@@ -27,6 +27,6 @@ UnitNormalization UpSampling1D UpSampling2D UpSampling3D Wrapper ZeroPadding1D Z
 """
 LAYERS = frozenset(_LAYERS.split())
 MODELS = frozenset(["Functional", "Model", "Sequential"])
-# What Keras 2 makes of TensorFlow's functions between layers.
+# Keras 2 wraps TensorFlow's functions between layers in these.
 OPERATIONS = frozenset(["ClassMethod", "InstanceMethod", "InstanceProperty", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"])
 KNOWN = LAYERS | MODELS | OPERATIONS

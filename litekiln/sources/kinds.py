@@ -1,6 +1,6 @@
-"""The kinds of sources: what a model can be made from. One row each.
+"""The kinds of sources that a model can be made from. One row each.
 
-Adding one is adding its row here and its reader to recognise.py, with a module of its own for each and programs in steps/.
+To add one, add its row here, its reader to recognise.py, a module of its own, and its programs to steps/.
 """
 
 from dataclasses import dataclass
@@ -8,35 +8,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind: what it holds, and which programs of steps/ make of it what converters take.
+    """One kind of source, and the programs of steps/ that prepare it for converters.
 
-    `export` leaves contract.json and a SavedModel or model.tflite; `run` runs the source itself on pictures.
+    `export` writes contract.json and a SavedModel or model.tflite. `run` runs the source itself on pictures.
     """
 
     name: str
     words: str  # what messages call it
     export: str
     run: str
-    freeze: str = ""  # what comes before `export`, in TF1's toolchain
+    freeze: str = ""  # runs before `export`, in TF1's toolchain
     checkpoint: bool = False  # a checkpoint of the Object Detection API, with its pipeline.config
-    detector: bool = False  # always one: its classes have names
+    detector: bool = False  # always a detector: its classes have names
     tf1: bool = False
-    told: bool = False  # its files don't say what a pixel has to be: the recipe does
+    asks_pixels: bool = False  # the recipe must say what pixels the network takes: the files don't
     finished: bool = False  # nothing is converted
     own_toolchain: bool = False  # exported and run in the recipe's export.toolchain
     finishes: bool = False  # that toolchain also annotates and verifies
-    input: str = "model"  # what its file is called as an input of steps
-    arguments: tuple[str, ...] = ()  # keys of [source] that `export` is told
+    input: str = "model"  # the name of its file as an input of steps
+    arguments: tuple[str, ...] = ()  # keys of [source] that `export` gets as arguments
     option: str = ""  # the key of [source] that no other kind has
-    parts: tuple[str, ...] = ()  # what of its folder is copied; () for all
-    holds: str = ""  # what its folder beside a recipe has in it; "" where it is one file
-    file: str = ""  # what its file beside a recipe is called; "" for "model" with its own ending
-    pattern: str = ""  # what it is in an archive
-    memory: int = 1500  # of `export` and `run` at their peak, in MB
+    parts: tuple[str, ...] = ()  # the files of its folder that are copied; () for all
+    holds: str = ""  # the contents of its folder beside a recipe; "" if it is one file
+    file: str = ""  # the name of its file beside a recipe; "" for "model" with the file's own ending
+    pattern: str = ""  # finds it in an archive
+    memory: int = 1500  # peak of `export` and `run`, in MB
 
 
 DETECTION_FOLDER = "pipeline.config, and the checkpoint in checkpoint/"
-CALLED = ("signature", "function")  # what programs that load a model as Python are told of it
+CALLED = ("signature", "function")  # arguments of the programs that load a model as Python
 
 TF2_DETECTION = Kind(
     "tf2-detection",
@@ -68,7 +68,7 @@ TF1_FROZEN = Kind(
     "run_frozen.py",
     detector=True,
     tf1=True,
-    told=True,
+    asks_pixels=True,
     input="graph",
     file="tflite_graph.pb",
     pattern="tflite_graph.pb",
@@ -78,7 +78,7 @@ KERAS = Kind(
     "the Keras model",
     "export_keras.py",
     "run_model.py",
-    told=True,
+    asks_pixels=True,
     own_toolchain=True,
     arguments=CALLED,
     option="custom",
@@ -89,7 +89,7 @@ SAVED_MODEL = Kind(
     "the SavedModel",
     "export_saved_model.py",
     "run_model.py",
-    told=True,
+    asks_pixels=True,
     own_toolchain=True,
     arguments=CALLED,
     option="signature",
@@ -102,7 +102,7 @@ FUNCTION = Kind(
     "the function",
     "export_function.py",
     "run_model.py",
-    told=True,
+    asks_pixels=True,
     own_toolchain=True,
     arguments=CALLED,
     option="function",

@@ -1,19 +1,19 @@
-"""How a fetched or copied source is laid out, whatever its archive looked like, so that later steps know where everything is."""
+"""The layout of a fetched or copied source, the same for every archive, so that later steps find everything."""
 
 import shutil
 from pathlib import Path
 
-CHECKPOINT = "ckpt-0"  # what the checkpoint is called here, whatever its name was
+CHECKPOINT = "ckpt-0"  # the checkpoint's name here, whatever it was before
 
 
-READY = "tflite_graph.pb"  # what TF1's exporter writes; some archives have it
+READY = "tflite_graph.pb"  # TF1's exporter writes it; some archives have it
 
 
-SOURCE = "source"  # what a source of one file or folder is called here
+SOURCE = "source"  # the name of a source of one file or folder here
 
 
 def lay_out(config: Path, prefix: Path, out: Path) -> None:
-    """A model's source as later steps expect it: pipeline.config, checkpoint/ckpt-0, ready/ (with TF1's finished graph, if any)."""
+    """Copy a source to where later steps expect it: pipeline.config, checkpoint/ckpt-0, ready/ (with TF1's graph, if any)."""
     target = out / "checkpoint"
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(config, out / "pipeline.config")
@@ -26,4 +26,4 @@ def lay_out(config: Path, prefix: Path, out: Path) -> None:
     (target / "checkpoint").write_text(f'model_checkpoint_path: "{CHECKPOINT}"\n', encoding="utf-8")
 
 
-VERSION = 2  # counts what they leave: part of their steps' keys
+VERSION = 2  # of this layout; part of the keys of the steps that write it

@@ -1,4 +1,4 @@
-"""What a model takes, as far as its file says it: one picture of a fixed size."""
+"""The input that a model needs: one picture of a fixed size."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from litekiln.errors import SourceError
 
 @dataclass(frozen=True)
 class Tensor:
-    """What goes in or comes out, under its name."""
+    """A named input or output."""
 
     name: str
     dtype: str
@@ -21,16 +21,16 @@ class Tensor:
 
 
 def fixed_picture(tensor: Tensor, takes: str, remedy: str) -> tuple[int, int]:
-    """Height and width, where it is a picture in colour and in floats whose size is fixed."""
+    """Height and width of an input that takes one colour picture in floats, of fixed size."""
     shape = tensor.shape or ()
     if len(shape) != PICTURE_RANK or shape[0] not in (-1, 1) or shape[3] != COLOURS:
-        cause = "its input is no picture in colour with the channels last"
+        cause = "its input is not a colour picture with the channels last"
         raise SourceError(f"{takes}: expected float32 [1, HEIGHT, WIDTH, 3]", cause=cause, remedy=remedy)
     if tensor.dtype != "float32":
-        cause = f"it takes {tensor.dtype} pixels; what an integer variant takes is made by the conversion"
+        cause = f"it takes {tensor.dtype} pixels; integer inputs are made later, by the conversion"
         raise SourceError(f"{takes}: expected float32 [1, HEIGHT, WIDTH, 3]", cause=cause, remedy=remedy)
     if min(shape[1:3]) < 1:
-        raise SourceError(f"{takes}: its size is open, a TFLite model needs an input of one size", remedy=remedy)
+        raise SourceError(f"{takes}: its size is open, but a TFLite model needs an input of fixed size", remedy=remedy)
     return shape[1], shape[2]
 
 

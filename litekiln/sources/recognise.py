@@ -1,4 +1,4 @@
-"""What a source is, found by looking inside; or why it is none.
+"""Find out what a source is by looking inside.
 
 A checkpoint, a SavedModel, a frozen graph, a Keras file, a .tflite, a function.
 """
@@ -17,7 +17,7 @@ from litekiln.sources.kinds import FUNCTION, KERAS, SAVED_MODEL, TF1_DETECTION, 
 from litekiln.sources.saved_model import FILE, choose_signature, newer_than, picture_size, read_saved_model
 from litekiln.sources.tflite_source import is_tflite, read_tflite
 
-OLD_TENSORFLOW = (2, 13)  # the newest whose files the usual exporter loads
+OLD_TENSORFLOW = (2, 13)  # the newest version whose files the usual exporter loads
 SERVER_GRAPH = "frozen_inference_graph.pb"
 PATTERNS = (FILE, "*.pb", "*.keras", "*.h5", "*.hdf5", "*.tflite")
 BESIDE_SAVED_MODEL = ("keras_metadata.pb", "fingerprint.pb")
@@ -25,28 +25,28 @@ KNOWN = (
     f"give a checkpoint with its {CONFIG}, a SavedModel, a tflite_graph.pb, a whole Keras model (.keras, .h5), a .tflite, "
     "or code: --function package.module:attribute"
 )
-SAVE_NEW = "; if they are none of yours: model.save('model.keras'), which tells Keras's own from others'"
-SEVERAL = "give one of them alone; out of an archive, unpack it first"
+SAVE_NEW = "; if none of them is yours: model.save('model.keras'), which records where each class is from"
+SEVERAL = "give one of them alone; if they are in an archive, unpack it first"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a source is, as far as a recipe and a plan need it."""
+    """What a recipe and a plan need to know about a source."""
 
     kind: str
     what: str  # in words
-    path: Path  # the file or folder that is copied; of a checkpoint its prefix
-    height: int = 0  # 0: only running it tells
+    path: Path  # the file or folder that is copied; a checkpoint's prefix
+    height: int = 0  # 0: known only when it runs
     width: int = 0
     notes: list[str] = field(default_factory=list)
     newer: bool = False  # written by a newer TensorFlow or Keras than the usual exporter loads
     quantization_aware: bool = False
-    postprocess: bool = False  # has that operator, or gets it
-    classes: int = 0  # 0: it doesn't say
+    postprocess: bool = False  # has the PostProcess operator, or gets it
+    classes: int = 0  # 0: unknown
     max_detections: int = 0  # the same
     signature: str = ""
     variant: str = ""  # of a finished model
-    suffix: str = ""  # what kind of file it is, whatever its name
+    suffix: str = ""  # of the file's true form, whatever its name
     own_labels: bool = False  # it carries a label map
     checkpoint: Findings | None = None
 
@@ -57,7 +57,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Named:
-    """What the user says of a source that can't be found out, or should not be guessed."""
+    """What the user says about a source, because it can't be found out or should not be guessed."""
 
     signature: str = ""
     custom: Path | None = None
@@ -66,7 +66,7 @@ class Named:
 
 
 def recognise(place: Path, named: Named = Named()) -> Found:
-    """What lies in a folder, or what a file is."""
+    """What a file is, or what a folder holds."""
     if named.function:
         return _function(place, named.function)
     if place.is_file():
@@ -76,7 +76,7 @@ def recognise(place: Path, named: Named = Named()) -> Found:
     candidates = _candidates(place)
     if len(candidates) > 1:
         shown = ", ".join(path.relative_to(place).as_posix() for path in candidates)
-        raise SourceError(f"{place} holds several models: {shown}", cause="which one is meant is not said", remedy=SEVERAL)
+        raise SourceError(f"{place} holds several models: {shown}", cause="nothing says which one to use", remedy=SEVERAL)
     if candidates:
         return _file(candidates[0], named)
     return of_checkpoint(inspect_source(place, named.labels), place)
@@ -87,7 +87,7 @@ def of_checkpoint(findings: Findings, place: Path | None = None) -> Found:
     notes = list(findings.notes)
     beside = _at_any_depth(place, FILE) if place else []
     if beside:
-        notes.append(f"{beside[0].parent} is the training's export of the same: the checkpoint is taken")
+        notes.append(f"{beside[0].parent} is an export of the same training: the checkpoint is used")
     what = f"{pipeline.architecture} ({pipeline.feature_extractor}), input {pipeline.width}x{pipeline.height}"
     return Found(
         kind=findings.kind,
@@ -112,13 +112,13 @@ def _at_any_depth(folder: Path, pattern: str) -> list[Path]:
 
 
 def _has_checkpoint(folder: Path) -> bool:
-    """Whether there is one; a SavedModel's variables are none."""
+    """Whether a folder has a checkpoint. A SavedModel's variables don't count."""
     found = [*_at_any_depth(folder, "*.index"), *folder.glob("*/" * (DEEPEST + 1) + "*.index")]
     return any(not (path.parent.parent / FILE).is_file() for path in found)
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """The models in a folder, without what only goes with one of them."""
+    """The models in a folder, without the files that belong to one of them."""
     found = {path for pattern in PATTERNS for path in _at_any_depth(folder, pattern) if path.is_file()}
     saved = {path.parent for path in found if path.name == FILE}
     found = {path for path in found if path.name == FILE or not saved & set(path.parents)}
@@ -128,7 +128,7 @@ def _candidates(folder: Path) -> list[Path]:
 
 
 def _file(path: Path, named: Named) -> Found:
-    """By what its first bytes are; where these say nothing, its name says what to complain of."""
+    """What a file is, by its first bytes. If these say nothing, its name decides which reader reports the problem."""
     if path.name == CONFIG:
         return of_checkpoint(inspect_source(path.parent, named.labels), path.parent)
     if path.name == FILE:
@@ -141,10 +141,10 @@ def _file(path: Path, named: Named) -> Found:
     try:
         reader = next((reader for is_one, _, reader in readers if is_one(path)), None)
     except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror}", remedy="check that your user may read it") from None
+        raise SourceError(f"{path} could not be read: {error.strerror}", remedy="check the file's permissions") from None
     reader = reader or next((reader for _, suffixes, reader in readers if path.suffix.lower() in suffixes), None)
     if not reader:
-        raise SourceError(f"{path} is not of a kind that is known here", cause="its first bytes are of no model", remedy=KNOWN)
+        raise SourceError(f"{path} is of an unknown kind", cause="its first bytes are not those of a model", remedy=KNOWN)
     return reader(path, named)
 
 
@@ -169,7 +169,7 @@ def _saved_model(folder: Path, named: Named) -> Found:
 
 
 def _check_variables(folder: Path) -> None:
-    """A SavedModel's weights lie in a folder of their own, which is easily left behind."""
+    """Refuse a SavedModel without weights: they have a folder of their own, which is easily left behind."""
     prefix = folder / "variables" / "variables"
     if index_file(prefix).is_file():
         check_complete(prefix)
@@ -204,12 +204,12 @@ def _keras(path: Path, named: Named) -> Found:
     if model.packed:
         raise SourceError(
             f"{path} has code packed into it, in {', '.join(model.packed)}: a Lambda layer with a lambda",
-            cause="that is bytecode of the Python that saved it: others can't read it, and it could be anything",
+            cause="the code is bytecode of one Python: other versions can't read it, and it could do anything",
             remedy="write it as a class with call(), build the model with that, load its weights, save it; then --custom FILE.py",
         )
     if model.custom and not named.custom:
         raise SourceError(
-            f"{path} is made of what Keras does not have: {', '.join(model.custom)}",
+            f"{path} uses what Keras does not have: {', '.join(model.custom)}",
             cause="the file holds their names, not their code",
             remedy=f"give the Python file that defines them: --custom FILE.py{SAVE_NEW if model.suffix == '.h5' else ''}",
         )
@@ -230,10 +230,10 @@ def _check_custom(wanted: list[str], path: Path) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} can't be read: {error}", remedy="give a Python file in UTF-8: --custom FILE.py") from None
+        raise SourceError(f"{path} could not be read: {error}", remedy="give a Python file in UTF-8: --custom FILE.py") from None
     missing = [name for name in wanted if not re.search(rf"\b{re.escape(name.split('>')[-1])}\b", text)]
     if missing:
-        cause = "the names must be those that the model was saved with"
+        cause = "the model was saved with these names"
         raise SourceError(f"{path} does not define {', '.join(missing)}", cause=cause, remedy="--custom with the file that does")
 
 
@@ -257,7 +257,7 @@ def _tflite(path: Path, _: Named) -> Found:
 
 
 def _function(folder: Path, function: str) -> Found:
-    """Code that makes a model: only running it tells more, which a step does."""
+    """Code that makes a model. A step runs it and finds out the rest."""
     module, attribute = function.split(":")
     if not folder.is_dir():
         problem = "not a folder" if folder.exists() else "no such folder"
@@ -267,7 +267,7 @@ def _function(folder: Path, function: str) -> Found:
     if not path:
         inside = (folder / "__init__.py").is_file() and module.split(".")[0] == folder.name
         cause = "the folder is the package itself" if inside else f"it holds: {', '.join(sorted(_names(folder))) or 'nothing'}"
-        remedy = f"--source {folder.parent}" if inside else "give the folder from which the module would be imported"
+        remedy = f"--source {folder.parent}" if inside else "give the folder that the module is imported from"
         raise SourceError(f"{folder} has no module {module}", cause=cause, remedy=remedy)
     text = path.read_text(encoding="utf-8", errors="replace")
     if not re.search(rf"\b{attribute}\b", text) and "import *" not in text:

@@ -1,4 +1,4 @@
-"""SavedModels, looked into without TensorFlow: what their signatures take and give, and whether a picture fits in."""
+"""Read SavedModels without TensorFlow: their signatures' inputs and outputs, and whether one takes a picture."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from litekiln.sources.picture_input import Tensor, fixed_picture
 
 FILE = "saved_model.pb"
 DEFAULT = "serving_default"
-# What exporter_main_v2 of the Object Detection API names its outputs.
+# The output names of exporter_main_v2 of the Object Detection API.
 TRAINING_EXPORT = {"detection_boxes", "detection_classes", "detection_scores", "num_detections"}
 GIVE_CHECKPOINT = "give the training's checkpoint and its pipeline.config: the folder that has both"
 SAVE_FIXED = (
@@ -31,13 +31,13 @@ class Signature:
 
     @property
     def from_training(self) -> bool:
-        """Whether it is what the Object Detection API's own exporter writes."""
+        """Whether the Object Detection API's own exporter wrote it."""
         return {each.name for each in self.outputs} >= TRAINING_EXPORT
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a SavedModel says of itself."""
+    """What a SavedModel says about itself."""
 
     tensorflow: str  # the version that wrote it
     signatures: dict[str, Signature]
@@ -64,26 +64,26 @@ def _tensors(infos: dict[str, Message]) -> list[Tensor]:
 
 
 def choose_signature(model: SavedModel, folder: Path, wanted: str) -> Signature:
-    """The one that was named, or the one that is there for this, or the only one."""
+    """The signature that the user names, else the default one, else the only one."""
     names = sorted(model.signatures)
     if not names:
         cause = "it was saved without a function to call, as tf.saved_model.save does for a bare module"
         raise SourceError(f"{folder / FILE} has no signature", cause=cause, remedy=SAVE_FIXED)
     if wanted and wanted not in model.signatures:
-        raise SourceError(f"{folder / FILE} has no signature {wanted!r}", remedy=f"choose among: --signature {' or '.join(names)}")
+        raise SourceError(f"{folder / FILE} has no signature {wanted!r}", remedy=f"choose one: --signature {' or '.join(names)}")
     name = wanted or (DEFAULT if DEFAULT in names else names[0] if len(names) == 1 else "")
     if not name:
         msg = f"{folder / FILE} has several signatures, none of them called {DEFAULT}: {', '.join(names)}"
-        raise SourceError(msg, cause="which one is meant is not said", remedy=f"--signature {names[0]}, or another of them")
+        raise SourceError(msg, cause="nothing says which one to use", remedy=f"--signature {names[0]}, or another of them")
     return model.signatures[name]
 
 
 def picture_size(signature: Signature, where: Path) -> tuple[int, int]:
-    """Height and width of the one picture that goes in; or what goes in instead."""
+    """Height and width of the picture that goes in. Any other input is a SourceError."""
     if signature.from_training:
         raise SourceError(
-            f"{where} is a training's export, with the detections made by TensorFlow's own operators: it has no TFLite form",
-            cause="exporter_main_v2.py wrote it for servers; TFLite needs another graph, which is made of the checkpoint",
+            f"{where} is a training's export, which makes detections with TensorFlow's own operators: it has no TFLite form",
+            cause="exporter_main_v2.py wrote it for servers; TFLite needs another graph, made from the checkpoint",
             remedy=GIVE_CHECKPOINT,
         )
     takes = f"{where}: signature {signature.name!r} takes {', '.join(map(str, signature.inputs)) or 'nothing'}"
@@ -93,6 +93,6 @@ def picture_size(signature: Signature, where: Path) -> tuple[int, int]:
 
 
 def newer_than(version: str, major: int, minor: int) -> bool:
-    """Whether a version such as "2.21.0-rc1" is of a later minor release."""
+    """Whether a version such as "2.21.0-rc1" belongs to a later minor release."""
     found = re.match(r"(\d+)\.(\d+)", version)
     return bool(found) and (int(found[1]), int(found[2])) > (major, minor)  # type: ignore[index]

@@ -100,7 +100,7 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_runs(work: Pat
     config.write_text(config.read_text().replace("num_classes: 3", "num_classes: 90"))
     run = inv(*BUILD)
     assert run.returncode == 10
-    assert "says num_classes 90, the checkpoint" in run.stdout
+    assert "says num_classes 90, but the checkpoint" in run.stdout
     assert "was trained with 3" in run.stdout
     assert not (work / ".litekiln" / "store").exists()
 

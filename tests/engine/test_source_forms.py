@@ -164,7 +164,7 @@ def _check_keras(toolchain: str, written: Path) -> None:
     assert read_keras(written / "function.keras").custom == ["double"]
     # Keras 3 writes its own operations into a .h5 by names that it then does not know itself.
     assert read_keras(written / "sliced.h5").custom == ([] if toolchain == "tf2.13" else ["GetItem"])
-    with pytest.raises(SourceError, match="holds weights and no model"):
+    with pytest.raises(SourceError, match="holds weights, but no model"):
         read_keras(written / "net.weights.h5")
 
 
@@ -237,5 +237,5 @@ def test_a_center_net_s_class_head_is_found(write: Callable[[str, str], Path]) -
     assert found.checkpoint
     assert (found.kind, found.classes, found.width) == ("tf2-detection", 7, 128)
     (output / "pipeline.config").write_text(CENTER_CONFIG.replace("num_classes: 7", "num_classes: 8"), encoding="utf-8")
-    with pytest.raises(SourceError, match=r"says num_classes 8, the checkpoint .* was trained with 7"):
+    with pytest.raises(SourceError, match=r"says num_classes 8, but the checkpoint .* was trained with 7"):
         recognise(output)

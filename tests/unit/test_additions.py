@@ -114,7 +114,8 @@ def test_an_engine(copy: Copy, project: Project) -> None:
 
 KIND = """
 SCROLL = Kind(
-    "scroll", "the scroll", "export_scroll.py", "run_model.py", told=True, own_toolchain=True, arguments=CALLED, pattern="*.scroll"
+    "scroll", "the scroll", "export_scroll.py", "run_model.py",
+    asks_pixels=True, own_toolchain=True, arguments=CALLED, pattern="*.scroll",
 )
 
 KINDS = (SCROLL, """

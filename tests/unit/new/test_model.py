@@ -160,7 +160,7 @@ def test_what_is_wrong_in_an_archive_is_told_by_the_archive_s_name(home: Project
     write_model(theirs / "trained", config(90), ssd_shapes(4), checkpoint="checkpoint/ckpt-12")
     error = refusal(SourceError, home, theirs, source=pack(theirs / "trained", theirs / "model.zip"))
     assert error.what.startswith(
-        "model.zip/zoo_model/pipeline.config says num_classes 90, the checkpoint model.zip/zoo_model/checkpoint"
+        "model.zip/zoo_model/pipeline.config says num_classes 90, but the checkpoint model.zip/zoo_model/checkpoint"
     )
 
 
@@ -224,8 +224,12 @@ GREY = config(3).replace("height: 320", "convert_to_grayscale: true height: 320"
 @pytest.mark.parametrize(
     ("text", "shapes", "what"),
     [
-        (GREY, ssd_shapes(4), "the model takes grey pictures, which is not supported"),
-        (config(3), ssd_shapes(3), "{trained}/pipeline.config says num_classes 3, the checkpoint {trained}/checkpoint/ckpt-12 was"),
+        (GREY, ssd_shapes(4), "the model takes grey pictures, which are not supported"),
+        (
+            config(3),
+            ssd_shapes(3),
+            "{trained}/pipeline.config says num_classes 3, but the checkpoint {trained}/checkpoint/ckpt-12 was",
+        ),
     ],
     ids=["grey", "another head"],
 )
@@ -239,7 +243,7 @@ def test_a_model_that_cannot_be_built_is_refused(
 
 def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None:
     (theirs / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
-    assert "counts 2 classes" in refusal(SourceError, home, theirs).what
+    assert "has 2 classes" in refusal(SourceError, home, theirs).what
     assert "could not be read" in refusal(SourceError, home, theirs, labels=theirs / "none.txt").what
 
 

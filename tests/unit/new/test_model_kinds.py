@@ -48,7 +48,7 @@ TF1 = config(3, "ssd_mobilenet_v2")
 QAT = TF1 + " graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 } }"
 RANGES = {f"FeatureExtractor/MobilenetV2/Conv/{name}_quant/{end}": () for name in ("act", "weights") for end in ("min", "max")}
 CENTER = config(3, "mobilenet_v2_fpn_sep_conv").replace("ssd {", "center_net {")
-NOT_PROMISED = "is not tried here: only CenterNets on mobilenet are; it is converted and checked all the same"
+NOT_PROMISED = "is not tested: only CenterNets on mobilenet are; it is still converted and checked"
 CENTER_HEAD = "model/_prediction_head_dict/object_center/0/layer_with_weights-{}/bias" + VALUE
 CENTER_SHAPES: dict[str, tuple[int, ...]] = {OBJECT_GRAPH: (), CENTER_HEAD.format(0): (256,), CENTER_HEAD.format(1): (3,)}
 SCALE = layer("Scale", None, "mine>Scale", name="scale")
@@ -134,7 +134,7 @@ def test_of_a_training_s_export_the_checkpoint_is_taken(home: Project, theirs: P
     write_saved_model(theirs / "trained" / "saved_model", {"serving_default": TRAINING})
     made = new(home, theirs, source=theirs / "trained" / given)
     assert (made["kind"], made["checkpoint"]) == ("tf2-detection", "ckpt-12")
-    assert made["notes"] == [f"{theirs}/trained/saved_model is the training's export of the same: the checkpoint is taken"]
+    assert made["notes"] == [f"{theirs}/trained/saved_model is an export of the same training: the checkpoint is used"]
     assert "source/pipeline.config" in below(home.models / "mine")
     assert not [name for name in below(home.models / "mine") if "saved_model" in name]
 
@@ -174,7 +174,7 @@ def test_a_frozen_graph_without_the_postprocess_operator_stays_without(home: Pro
 def test_a_graph_s_class_count_is_held_to_the_label_map(home: Project, theirs: Path) -> None:
     (theirs / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
     error = refusal(SourceError, home, theirs, source=write_graph(theirs / "g.pb", ENTRY, FINISH), **PIXELS)
-    assert error.what == f"{theirs}/labels.txt counts 2 classes, a frozen graph of TF1 for TFLite, input 64x48 has 3"
+    assert error.what == f"{theirs}/labels.txt has 2 classes, but a frozen graph of TF1 for TFLite, input 64x48 has 3"
 
 
 # Keras
@@ -198,12 +198,11 @@ def test_a_keras_model(home: Project, theirs: Path, suffix: str, version: str, t
 def test_a_keras_model_with_classes_of_its_own_needs_their_code(home: Project, theirs: Path) -> None:
     source = write_keras(theirs / "net.keras", keras_config(SCALE))
     error = refusal(SourceError, home, theirs, source=source, **PIXELS)
-    assert error.what == f"{source} is made of what Keras does not have: mine>Scale"
+    assert error.what == f"{source} uses what Keras does not have: mine>Scale"
     assert error.remedy == "give the Python file that defines them: --custom FILE.py"
     old = refusal(SourceError, home, theirs, source=write_h5(theirs / "net.h5", keras_config(SCALE)), **PIXELS)
-    assert (
-        old.remedy == f"{error.remedy}; if they are none of yours: model.save('model.keras'), which tells Keras's own from others'"
-    )
+    resave = "if none of them is yours: model.save('model.keras'), which records where each class is from"
+    assert old.remedy == f"{error.remedy}; {resave}"
     code = theirs / "layers.py"
     code.write_text("class Scaling: ...\n", encoding="utf-8")
     error = refusal(SourceError, home, theirs, source=source, custom=code, **PIXELS)
@@ -263,7 +262,7 @@ def test_a_function(home: Project, theirs: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "function", "what", "remedy"),
     [
-        ("code", "nets.big:build", "{theirs}/code has no module nets.big", "give the folder from which"),
+        ("code", "nets.big:build", "{theirs}/code has no module nets.big", "give the folder that the module is imported from"),
         ("code/nets", "nets.tiny:build", "{theirs}/code/nets has no module nets.tiny", "--source {theirs}/code"),
         ("code", "nets.tiny:train", "{theirs}/code/nets/tiny.py has no 'train'", "--function package.module:attribute"),
         ("labels.txt", "nets.tiny:build", "{theirs}/labels.txt: not a folder", "give the folder that holds nets"),
@@ -321,19 +320,19 @@ def test_a_checkpoint_of_tf1(
         (
             QAT,
             tf1_shapes(4),
-            "{folder}/pipeline.config has a graph_rewriter, the checkpoint {folder}/model.ckpt has no learned ranges",
+            "{folder}/pipeline.config has a graph_rewriter, but the checkpoint {folder}/model.ckpt has no learned ranges",
             "give a later checkpoint; or, to convert it as an ordinary model, remove graph_rewriter from pipeline.config",
         ),
         (
             TF1,
             tf1_shapes(4) | RANGES,
             "the checkpoint {folder}/model.ckpt was trained quantization-aware (FeatureExtractor/MobilenetV2/Conv/act_quant/",
-            "write back into pipeline.config: graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 } }",
+            "write into pipeline.config: graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 } }",
         ),
         (
             TF1 + " eval_config { use_moving_averages: true }",
             tf1_shapes(4),
-            "{folder}/pipeline.config says use_moving_averages: true, the checkpoint {folder}/model.ckpt has no averages",
+            "{folder}/pipeline.config says use_moving_averages: true, but the checkpoint {folder}/model.ckpt has no averages",
             "if the training kept none, write use_moving_averages: false into eval_config in pipeline.config",
         ),
     ],
@@ -367,8 +366,8 @@ def test_a_center_net_s_head_counts_its_classes(home: Project, theirs: Path) -> 
     folder = write_model(theirs / "cn", CENTER.replace("num_classes: 3", "num_classes: 90"), CENTER_SHAPES)
     error = refusal(SourceError, home, theirs, source=folder)
     assert error.what == (
-        f"{folder}/pipeline.config says num_classes 90, the checkpoint {folder}/checkpoint/ckpt-0 was trained with 3:"
-        f" {CENTER_HEAD.format(1)} has 3 values, 90 were expected"
+        f"{folder}/pipeline.config says num_classes 90, but the checkpoint {folder}/checkpoint/ckpt-0 was trained with 3:"
+        f" {CENTER_HEAD.format(1)} has 3 values, expected 90"
     )
 
 
@@ -379,7 +378,7 @@ def test_what_of_a_center_net_is_not_promised_is_noted(home: Project, theirs: Pa
     folder = write_model(theirs / "cn", text, CENTER_SHAPES)
     assert new(home, theirs, source=folder)["notes"] == [
         f"{folder}/pipeline.config: feature extractor 'resnet_v2_50' {NOT_PROMISED}",
-        f"{folder}/pipeline.config: its keypoints are left out: boxes, classes and scores come out",
+        f"{folder}/pipeline.config: its keypoints are left out: the result has boxes, classes and scores",
     ]
 
 
@@ -391,7 +390,7 @@ def test_an_archive_may_hold_any_of_them(home: Project, theirs: Path) -> None:
     with zipfile.ZipFile(theirs / "net.zip", "w") as archive:
         archive.write(source, "training/best.keras")
     error = refusal(SourceError, home, theirs, source=theirs / "net.zip", **PIXELS)
-    assert error.what == "net.zip/training/best.keras is made of what Keras does not have: mine>Scale"
+    assert error.what == "net.zip/training/best.keras uses what Keras does not have: mine>Scale"
     write_saved_model(theirs / "export")
     shutil.make_archive(str(theirs / "export"), "zip", theirs / "export")
     assert new(home, theirs, source=theirs / "export.zip", **PIXELS)["kind"] == "saved-model"
@@ -403,7 +402,7 @@ def test_of_several_models_in_a_folder_none_is_guessed(home: Project, theirs: Pa
     write_tflite(theirs / "all" / "net.tflite")
     error = refusal(SourceError, home, theirs, source=theirs / "all", **PIXELS)
     assert error.what == f"{theirs}/all holds several models: export/saved_model.pb, net.tflite"
-    assert error.remedy == "give one of them alone; out of an archive, unpack it first"
+    assert error.remedy == "give one of them alone; if they are in an archive, unpack it first"
 
 
 def test_what_only_goes_with_a_model_does_not_count(home: Project, theirs: Path) -> None:
@@ -456,7 +455,7 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
     ),
     "another checkpoint": (
         lambda folder: write_model(folder, config(90), ssd_shapes(4)),
-        "says num_classes 90, the checkpoint",
+        "says num_classes 90, but the checkpoint",
         "give the checkpoint and the pipeline.config of one training",
     ),
     "shard missing": (damaged(lambda path: path.unlink()), "is missing", "copy or download the checkpoint again"),
@@ -468,7 +467,7 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
     ),
     "class that nobody gave": (
         lambda folder: write_keras(folder / "net.keras", keras_config(SCALE)),
-        "is made of what Keras does not have: mine>Scale",
+        "uses what Keras does not have: mine>Scale",
         "give the Python file that defines them: --custom FILE.py",
     ),
     "code packed into it": (
@@ -476,7 +475,7 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
         "has code packed into it, in plus: a Lambda layer with a lambda",
         "write it as a class with call(), build the model with that",
     ),
-    "weights only": (lambda folder: write_h5(folder / "w.h5", None), "holds weights and no model", "build the model, load"),
+    "weights only": (lambda folder: write_h5(folder / "w.h5", None), "holds weights, but no model", "build the model, load"),
     "training's export": (
         lambda folder: write_saved_model(folder, {"serving_default": TRAINING}),
         "is a training's export",
@@ -484,12 +483,12 @@ HOPELESS: dict[str, tuple[Write, str, str]] = {
     ),
     "picture of no fixed size": (
         lambda folder: write_saved_model(folder, {"serving_default": signature({"x": (FLOAT, (1, -1, -1, 3))}, {})}),
-        "its size is open, a TFLite model needs an input of fixed size",
+        "its size is open, but a TFLite model needs an input of fixed size",
         "save it with one signature for one picture",
     ),
     "something else": (
         lambda folder: Path(shutil.copy(__file__, folder)),
-        "hopeless is not of a kind that is known here",
+        "hopeless is of an unknown kind",
         "give a checkpoint with its pipeline.config, a SavedModel",
     ),
 }

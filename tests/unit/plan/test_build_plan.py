@@ -362,7 +362,7 @@ def test_a_checkpoint_beside_the_recipe_keeps_its_name(project: Project) -> None
 
 def test_a_source_that_cannot_be_converted_is_refused_before_anything_runs(project: Project) -> None:
     (project.models / "demo" / "labels.txt").write_text("cat\ndog\n")
-    with pytest.raises(SourceError, match=r"labels\.txt counts 2 classes"):
+    with pytest.raises(SourceError, match=r"labels\.txt has 2 classes"):
         _plan(project)
     assert not project.state.exists()
 

@@ -167,7 +167,7 @@ def test_what_there_is_to_note_names_the_archive(tmp_path: Path, server: Server,
     (theirs / "checkpoint" / "checkpoint").write_text('model_checkpoint_path: "ckpt-9"\n')
     server.archive = pack(theirs, tmp_path / "zoo.tar.gz", "zoo")
     result = run(fetch_model)
-    note = "zoo.tar.gz/zoo/checkpoint/checkpoint names ckpt-9, which is not there: ckpt-1 is taken"
+    note = "zoo.tar.gz/zoo/checkpoint/checkpoint names ckpt-9, which is missing: ckpt-1 is used"
     assert result["notes"] == run.noted == [note]
 
 
@@ -177,7 +177,7 @@ def test_what_there_is_to_note_names_the_archive(tmp_path: Path, server: Server,
         (
             config(90),
             ssd_shapes(4),
-            "zoo.tar.gz/zoo/pipeline.config says num_classes 90, the checkpoint zoo.tar.gz/zoo/checkpoint/ckpt-0 was",
+            "zoo.tar.gz/zoo/pipeline.config says num_classes 90, but the checkpoint zoo.tar.gz/zoo/checkpoint/ckpt-0 was",
         ),
         (
             config(3, "ssd_mobilenet_v2"),
@@ -206,8 +206,7 @@ def test_an_archive_without_a_model_is_refused(tmp_path: Path, server: Server, r
         run(fetch_model)
     assert caught.value.what == "no pipeline.config in zoo.tar.gz"
     assert (
-        caught.value.cause
-        == "saved_model.pb is a SavedModel, which is what comes out of an export; the conversion starts from the checkpoint"
+        caught.value.cause == "saved_model.pb is a SavedModel, the result of an export; the conversion starts from the checkpoint"
     )
 
 

@@ -78,10 +78,10 @@ def test_labels_may_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "tensor", "values"),
     [
-        ("ssd", HEAD, "12 values (3 anchors x 4), 273"),
-        ("fpnlite", SHARED_HEAD, "24 values (6 anchors x 4), 546"),
-        ("efficientdet", SHARED_HEAD, "27 values (9 anchors x 3), 810"),
-        ("tf1", "BoxPredictor_0/ClassPredictor/biases", "12 values (3 anchors x 4), 273"),
+        ("ssd", HEAD, "12 values (3 anchors x 4), expected 273"),
+        ("fpnlite", SHARED_HEAD, "24 values (6 anchors x 4), expected 546"),
+        ("efficientdet", SHARED_HEAD, "27 values (9 anchors x 3), expected 810"),
+        ("tf1", "BoxPredictor_0/ClassPredictor/biases", "12 values (3 anchors x 4), expected 273"),
     ],
 )
 def test_another_class_count_than_the_head_s_is_refused(tmp_path: Path, name: str, tensor: str, values: str) -> None:
@@ -89,10 +89,10 @@ def test_another_class_count_than_the_head_s_is_refused(tmp_path: Path, name: st
     folder = write_model(tmp_path, text.replace("num_classes: 3", "num_classes: 90"), shapes)
     error = refusal(folder)
     assert error.what == (
-        f"{folder}/pipeline.config says num_classes 90, the checkpoint {folder}/checkpoint/ckpt-0 was trained with 3:"
-        f" {tensor} has {values} were expected"
+        f"{folder}/pipeline.config says num_classes 90, but the checkpoint {folder}/checkpoint/ckpt-0 was trained with 3:"
+        f" {tensor} has {values}"
     )
-    assert error.cause == "the two are of different trainings: often one is the model zoo's and the other is yours"
+    assert error.cause == "the two come from different trainings: often one is from the model zoo and the other is yours"
 
 
 def test_the_first_head_that_differs_is_named_in_the_order_of_the_feature_maps(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_first_head_that_differs_is_named_in_the_order_of_the_feature_maps(t
 
 def test_a_background_class_of_difference_is_called_by_its_name(tmp_path: Path) -> None:
     error = refusal(write_model(tmp_path, config(3), shared_shapes(3)))
-    assert error.cause == "add_background_class is true in pipeline.config, and was the other way in the training"
+    assert error.cause == "add_background_class is true in pipeline.config, but the training had the other value"
 
 
 def test_only_the_last_layer_of_a_head_predicts(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_only_the_last_layer_of_a_head_predicts(tmp_path: Path) -> None:
 def test_a_head_of_unknown_form_is_noted(tmp_path: Path, change: dict[str, tuple[int, ...]]) -> None:
     folder = write_model(tmp_path, config(3), ssd_shapes(4) | change)
     assert inspect_source(folder).notes == [
-        f"{folder}/checkpoint/ckpt-0: its class head has an unknown form; num_classes 3 is not checked against it"
+        f"{folder}/checkpoint/ckpt-0: its class head has an unknown form, so num_classes 3 is not checked"
     ]
 
 
@@ -142,14 +142,14 @@ def test_a_center_net_s_head_of_unknown_form_is_noted(tmp_path: Path) -> None:
     folder = write_model(tmp_path, text, {OBJECT_GRAPH: (), f"model/head/bias{VALUE}": (3,)})
     found = inspect_source(folder)
     assert found.pipeline.architecture == "center_net"
-    unknown = "its class head has an unknown form; num_classes 3 is not checked against it"
+    unknown = "its class head has an unknown form, so num_classes 3 is not checked"
     assert found.notes == [f"{folder}/checkpoint/ckpt-0: {unknown}"]
 
 
 def test_a_configuration_of_tf1_for_a_checkpoint_of_tf2_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path, config(3, "ssd_mobilenet_v2"), ssd_shapes(4))
-    config_says = f"{folder}/pipeline.config: feature extractor 'ssd_mobilenet_v2' is TF1's"
-    assert refusal(folder).what == f"{config_says}, the checkpoint {folder}/checkpoint/ckpt-0 is TF2's"
+    config_says = f"{folder}/pipeline.config: feature extractor 'ssd_mobilenet_v2' is for TF1"
+    assert refusal(folder).what == f"{config_says}, but the checkpoint {folder}/checkpoint/ckpt-0 is from TF2"
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_another_class_count_than_the_label_map_s_is_refused(tmp_path: Path, con
     folder, labels = write_model(tmp_path / "m", config(3), ssd_shapes(4)), tmp_path / "labels.txt"
     labels.write_text(content, encoding="utf-8")
     error = refusal(folder, labels)
-    assert error.what == f"{labels} counts {count} classes, {folder}/pipeline.config says num_classes 3"
-    assert error.cause == "it is the label map of another model, or not all of it"
+    assert error.what == f"{labels} has {count} classes, but {folder}/pipeline.config says num_classes 3"
+    assert error.cause == "it is the label map of another model, or a part is missing"
 
 
 def test_a_skipped_line_is_spoken_of_when_the_count_is_wrong(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_state_file_that_names_a_lost_checkpoint_is_noted(tmp_path: Path) -> N
     found = inspect_source(folder)
     assert (found.prefix.name, found.notes) == (
         "ckpt-7",
-        [f"{folder}/checkpoint names ckpt-8, which is not there: ckpt-7 is taken"],
+        [f"{folder}/checkpoint names ckpt-8, which is missing: ckpt-7 is used"],
     )
 
 
@@ -248,7 +248,7 @@ WAY_OUT = "give the folder that has pipeline.config and checkpoint/ (ckpt-N.inde
         (
             ["saved_model.pb"],
             "no pipeline.config in {folder}",
-            "saved_model.pb is a SavedModel, which is what comes out of an export",
+            "saved_model.pb is a SavedModel, the result of an export",
         ),
         (["saved_model/saved_model.pb", "pipeline.config"], "no checkpoint in {folder}", "saved_model.pb is a SavedModel"),
         (["frozen_inference_graph.pb"], "no pipeline.config in {folder}", "frozen_inference_graph.pb is a frozen graph"),
@@ -259,7 +259,11 @@ WAY_OUT = "give the folder that has pipeline.config and checkpoint/ (ckpt-N.inde
         ),
         (["detect.tflite"], "no pipeline.config in {folder}", "detect.tflite is a finished TFLite model"),
         (["model.tar.gz"], "no pipeline.config in {folder}", "model.tar.gz is an archive that is still packed"),
-        (["ssd.config"], "no pipeline.config in {folder}", "there is ssd.config: if that is the one, name it pipeline.config"),
+        (
+            ["ssd.config"],
+            "no pipeline.config in {folder}",
+            "it holds ssd.config: if that is the right file, rename it to pipeline.config",
+        ),
         (["../pipeline.config"], "no pipeline.config in {folder}", "it is one folder up, in {parent}"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, name: str) -> None
     write(tmp_path)
     (tmp_path / file).unlink()
     (tmp_path / file).mkdir()
-    assert refusal(read, tmp_path).what == f"{tmp_path / file} can't be read: Is a directory"
+    assert refusal(read, tmp_path).what == f"{tmp_path / file} could not be read: Is a directory"
 
 
 def test_a_number_without_an_end_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_the_signature_that_is_meant_is_chosen(tmp_path: Path, names: list[str],
     [
         ([], "", "has no signature", "save it with one signature for one picture"),
         (["one", "two"], "", "has several signatures, none of them called serving_default: one, two", "--signature one"),
-        (["one", "two"], "three", "has no signature 'three'", "choose among: --signature one or two"),
+        (["one", "two"], "three", "has no signature 'three'", "choose one: --signature one or two"),
     ],
 )
 def test_a_signature_that_cannot_be_chosen_is_refused(
@@ -153,7 +153,7 @@ def test_a_signature_that_cannot_be_chosen_is_refused(
         ({"x": (FLOAT, None)}, "takes x float32 of unknown shape: expected float32 [1, HEIGHT, WIDTH, 3]"),
         (
             {"x": (FLOAT, (-1, -1, 64, 3))},
-            "takes x float32 [?, ?, 64, 3]: its size is open, a TFLite model needs an input of fixed size",
+            "takes x float32 [?, ?, 64, 3]: its size is open, but a TFLite model needs an input of fixed size",
         ),
         (
             {"x": (FLOAT, PICTURE), "y": (FLOAT, (1,))},
@@ -172,7 +172,7 @@ def test_what_is_no_picture_of_one_size_is_refused(tmp_path: Path, inputs: Any, 
 def test_a_training_s_export_is_refused_with_the_way_out(tmp_path: Path) -> None:
     model = read_saved_model(write_saved_model(tmp_path, {"serving_default": TRAINING}))
     error = refusal(lambda folder: picture_size(model.signatures["serving_default"], folder), tmp_path)
-    assert error.what.startswith(f"{tmp_path} is a training's export, with the detections made by TensorFlow's own operators")
+    assert error.what.startswith(f"{tmp_path} is a training's export, which makes detections with TensorFlow's own operators")
     assert error.remedy == "give the training's checkpoint and its pipeline.config: the folder that has both"
     assert len(DETECTIONS) == 5
 
@@ -292,8 +292,8 @@ def test_a_sequential_model_without_an_input_layer_has_the_shape_it_was_built_wi
 @pytest.mark.parametrize(
     ("write", "what"),
     [
-        (lambda path: write_h5(path, None), "holds weights and no model"),
-        (lambda path: write_hdf5(path, {"layer_names": "x"}), "holds weights and no model"),
+        (lambda path: write_h5(path, None), "holds weights, but no model"),
+        (lambda path: write_hdf5(path, {"layer_names": "x"}), "holds weights, but no model"),
         (lambda path: write_h5(path, keras_config(), "1.2.2"), "was written by Keras 1.2.2: 2 and 3 are known"),
         (lambda path: write_h5(path, keras_config(), ""), "was written by Keras ?: 2 and 3 are known"),
         (
@@ -304,7 +304,7 @@ def test_a_sequential_model_without_an_input_layer_has_the_shape_it_was_built_wi
             lambda path: write_keras(path, keras_config(shape=(None, 10))),
             "takes photo float32 [?, 10]: expected float32 [1, HEIGHT",
         ),
-        (lambda path: write_keras(path, layer("Net", "mine")), "takes nothing that it tells: one picture is expected"),
+        (lambda path: write_keras(path, layer("Net", "mine")), "takes an input that it does not describe: one picture is expected"),
         (
             lambda path: write_keras(path, keras_config(layer("InputLayer", name="more", batch_shape=[None, 4]))),
             "takes photo float32 [?, 48, 64, 3], more float32 [?, 4]: one picture is expected",
@@ -371,8 +371,8 @@ def test_a_count_that_is_no_whole_number_is_none(tmp_path: Path, count: float) -
     [
         ("int16", "int16", "int16", PICTURE, "takes a int16 int16 [1, 48, 64, 3]: expected float32, uint8 or int8 pixels"),
         ("float32", "float32", "float32", (1, 48, 64, 1), "takes a float32 float32 [1, 48, 64, 1]: expected float32 [1, HEIGHT"),
-        ("int8", "int8", "float32", PICTURE, "is of no variant that is known here"),
-        ("uint8", "float32", "float32", PICTURE, "is of no variant that is known here"),
+        ("int8", "int8", "float32", PICTURE, "is of an unknown variant"),
+        ("uint8", "float32", "float32", PICTURE, "is of an unknown variant"),
     ],
 )
 def test_another_tflite_is_refused(tmp_path: Path, entry: str, inside: str, out: str, sizes: tuple[int, ...], what: str) -> None:
