@@ -1,57 +1,57 @@
-"""The variants: how the numbers of a model are stored and computed with. One row each, in the order of tables and plots.
+"""The variants: how a model stores its numbers and computes with them. One row each, in the order of tables and plots.
 
-Adding one is adding its row. Steps get what they need of it as arguments.
+To add one, add its row. Steps get what they need of it as arguments.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What an operator with weights takes in, holds as its weights, and gives out.
+# The types of an operator's input, weights and output.
 Arithmetic = tuple[str, str, str]
 FLOAT: Arithmetic = ("float32", "float32", "float32")
-# Which limits a variant is held to, where its recipe says nothing else: recipes/limits.py.
+# Groups of default limits: recipes/limits.py.
 EXACT, HALVED, EIGHT_BITS = "exact", "halved", "eight bits"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How one variant's numbers are stored."""
+    """How one variant stores and computes its numbers."""
 
     name: str
     limits: str
     computes: tuple[Arithmetic, ...] = (FLOAT,)
-    expected: Arithmetic | None = None  # of `computes`, what at least some operators do
-    entry: str = "float32"  # the type of the picture that goes in
-    result: str = "float32"  # the type of what comes out
+    expected: Arithmetic | None = None  # the one of `computes` that at least some operators must use
+    entry: str = "float32"  # type of the input picture
+    result: str = "float32"  # type of the outputs
     calibrated: bool = False  # needs pictures to calibrate with
     tf1: bool = False  # made by TF1's own converter
-    rounded: bool = False  # its source rounds as it does: trained with quantization
+    rounded: bool = False  # its source was trained with quantization, so it rounds the same way
     raw: bool = False  # without the PostProcess operator
-    raw_form: str = ""  # the same numbers without the PostProcess operator
+    raw_form: str = ""  # the same variant without the PostProcess operator
 
     @property
     def family(self) -> str:
-        """The first variant whose inside computes like this one's."""
+        """The first variant that computes like this one inside."""
         return next(row.name for row in VARIANTS if row.computes == self.computes)
 
     @property
     def integer(self) -> bool:
-        """Whether its inside computes in integers."""
+        """Whether it computes in integers inside."""
         return all("int" in entry for entry, _, _ in self.computes)
 
     @property
     def eight_bits(self) -> bool:
-        """Whether it computes in 8 bits throughout: an Edge TPU takes nothing else."""
+        """Whether it computes only in 8 bits: an Edge TPU takes nothing else."""
         return self.computes in (INT8, UINT8)
 
     @property
     def keeps_float(self) -> bool:
-        """Whether single operators of it can be kept in float."""
+        """Whether single operators can be kept in float."""
         return self.calibrated and self.eight_bits
 
     def as_arguments(self) -> dict[str, Any]:
-        """What steps are told of it: its name, and all that the name says."""
+        """A step's arguments about its variant: the name and its meaning."""
         return {
             "variant": self.name,
             "form": {
@@ -84,7 +84,7 @@ VARIANTS = (
     Variant("uint8-qat-raw", EIGHT_BITS, UINT8, entry="uint8", result="uint8", tf1=True, rounded=True, raw=True),
 )
 BY_NAME = {row.name: row for row in VARIANTS}
-REFERENCE = "float32"  # what the other variants are held against
+REFERENCE = "float32"  # the other variants are compared with it
 
 
 def names(rows: Sequence[Variant] = VARIANTS) -> tuple[str, ...]:
@@ -96,6 +96,6 @@ RAW_FORMS = {row.name: row.raw_form for row in VARIANTS if row.raw_form}
 
 
 def place(name: str) -> tuple[int, str]:
-    """Where a variant stands in tables and plots; one of another litekiln comes last."""
+    """A variant's place in tables and plots. Variants of another litekiln come last."""
     known = list(BY_NAME)
     return (known.index(name) if name in known else len(known), name)

@@ -1,4 +1,4 @@
-"""What a variant is held to, where its recipe doesn't say something else."""
+"""The limits that a variant must keep, unless its recipe sets others."""
 
 from typing import Annotated, Any
 
@@ -11,16 +11,16 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Limits(Table, frozen=True, kw_only=True):
-    """[verify.variants.<variant>]: what differs from the defaults."""
+    """[verify.variants.<variant>]: the limits that differ from the defaults."""
 
-    iou: Share | None = None  # from here on a box is the source's
+    iou: Share | None = None  # minimum IoU to count as the same box
     share: Share | None = None  # of the source's detections: fewer is refused
-    warn_share: Share | None = None  # fewer is worth a warning; of float32's detections too
-    raw: Annotated[float, Meta(ge=0)] | None = None  # the largest difference of a raw output, as a share of its largest value
-    raw_mean: Annotated[float, Meta(ge=0)] | None = None  # the mean one, as a share of the mean value; where nothing is detected
-    agreement: Share | None = None  # of float32's detections, where there is no evaluation set
-    max_map_drop: Annotated[float, Meta(ge=0)] | None = None  # points of mAP against float32: more is refused
-    warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is worth a warning
+    warn_share: Share | None = None  # fewer is a warning; also for float32's detections
+    raw: Annotated[float, Meta(ge=0)] | None = None  # largest difference of a raw output, as a share of its largest value
+    raw_mean: Annotated[float, Meta(ge=0)] | None = None  # mean difference, as a share of the mean value; if nothing is detected
+    agreement: Share | None = None  # of float32's detections, if there is no evaluation set
+    max_map_drop: Annotated[float, Meta(ge=0)] | None = None  # mAP points below float32: more is refused
+    warn_map_drop: Annotated[float, Meta(ge=0)] | None = None  # more is a warning
 
 
 DEFAULTS = {
@@ -34,12 +34,12 @@ DEFAULTS = {
 }
 
 
-def limits(variant: Variant, told: Limits | None, max_map_drop: float | None, warn_map_drop: float | None) -> dict[str, Any]:
+def limits(variant: Variant, given: Limits | None, max_map_drop: float | None, warn_map_drop: float | None) -> dict[str, Any]:
     """The variant's limits: the recipe's for this variant, else the recipe's for all, else the defaults."""
     defaults = DEFAULTS[variant.limits]
     found = {name: getattr(defaults, name) for name in Limits.__struct_fields__}
     for_all = {"max_map_drop": max_map_drop, "warn_map_drop": warn_map_drop} if variant.limits != EXACT else {}
-    own = {name: getattr(told, name) for name in found} if told else {}
+    own = {name: getattr(given, name) for name in found} if given else {}
     return {name: _first(own.get(name), for_all.get(name), value) for name, value in found.items()}
 
 

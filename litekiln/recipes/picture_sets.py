@@ -1,4 +1,4 @@
-"""Picture sets below calib/, to calibrate with or to evaluate on: a folder's, a public archive's, or drawn by a generator."""
+"""Picture sets below calib/, for calibration or evaluation: from a folder or a public archive, or drawn by a generator."""
 
 import random
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from litekiln.toml_files import load_table
 from litekiln.wording import did_you_mean
 
 SET = "set.toml"
-ANNOTATIONS = "annotations.json"  # of a set to evaluate on, in COCO's form
+ANNOTATIONS = "annotations.json"  # of an evaluation set, in COCO's form
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TOO_FEW = 10
 MOST = 500
@@ -22,7 +22,7 @@ RANDOM = "random"
 
 
 class SetFile(Pinned, frozen=True, kw_only=True):
-    """set.toml: one of folder, generator and url; how many pictures are taken of them; with which seed they are chosen or drawn."""
+    """set.toml: one of folder, generator and url; the number of pictures; the seed for choosing or drawing them."""
 
     license: str = ""
     folder: str = ""
@@ -37,13 +37,13 @@ class SetFile(Pinned, frozen=True, kw_only=True):
             msg = "folder: give one of folder (of pictures), generator (a Python file) and url (an archive)"
             raise ValueError(msg)
         if self.url and not self.pinned:
-            msg = "pinned: missing; a list of the archive's pictures: sha256, bytes and path of each, one a line"
+            msg = "pinned: missing; it names a list of the archive's pictures: sha256, bytes and path, one picture per line"
             raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One that an archive must hold."""
+    """A picture that an archive must hold."""
 
     sha256: str
     size: int
@@ -52,7 +52,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """A set by its name: `coco128` is calib/coco128/, `shapes/eval` is calib/shapes/eval/."""
+    """A set and its name: `coco128` is calib/coco128/, `shapes/eval` is calib/shapes/eval/."""
 
     name: str
     folder: Path
@@ -63,7 +63,7 @@ class PictureSet:
         return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
 
     def pinned(self) -> list[Picture]:
-        """The archive's pictures."""
+        """The pictures that an archive must hold."""
         shown_as = f"calib/{self.name}/{self.spec.pinned}"
         found = []
         for line in (self.folder / self.spec.pinned).read_text(encoding="utf-8").splitlines():
@@ -71,7 +71,7 @@ class PictureSet:
                 parts = line.split(maxsplit=2)
                 if len(parts) != 3 or len(parts[0]) != 64 or not parts[1].isdigit():
                     msg = f"{shown_as}: expected sha256, bytes and path, got {line!r}"
-                    raise RecipeError(msg, remedy="mend that line")
+                    raise RecipeError(msg, remedy="fix that line")
                 found.append(Picture(parts[0], int(parts[1]), parts[2]))
         return found
 
@@ -89,7 +89,7 @@ def load_set(project: Project, name: str) -> PictureSet:
         value = getattr(spec, key)
         if value and not (folder / value).exists():
             msg = f"calib/{name}/{SET}: {key}: no {value!r} in calib/{name}/"
-            raise RecipeError(msg, remedy="write the path as it is seen from the set's folder")
+            raise RecipeError(msg, remedy="write the path relative to the set's folder")
     return PictureSet(name, folder, spec)
 
 
@@ -98,17 +98,17 @@ def set_names(project: Project) -> list[str]:
 
 
 def from_folder(folder: Path) -> PictureSet:
-    """A folder of pictures that somebody names on the command line."""
+    """The set for a folder of pictures on the command line."""
     return PictureSet(folder.name, folder.parent, SetFile(folder=folder.name))
 
 
 def choose(folder: Path, count: int, seed: int) -> list[str]:
-    """The pictures below a folder; of more than `count`, as many as that, the same ones each time."""
+    """The pictures below a folder. If there are more than `count`, the same `count` of them each time."""
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if len(names) < TOO_FEW:
-        msg = f"{folder} has {len(names)} pictures, at least {TOO_FEW} are needed to calibrate"
+        msg = f"{folder} has {len(names)} pictures, but calibration needs at least {TOO_FEW}"
         cause = f"looked for {' '.join(SUFFIXES)} in it and in its folders"
         raise CalibrationError(msg, cause=cause, remedy="give 100 or more pictures of what the model will see: --calib DIR")
-    return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, no secret
+    return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, not a secret

@@ -1,6 +1,6 @@
-"""Downloads that are held to a hash: the keys of a recipe or picture set that say so, and the record of a first use.
+"""Downloads with a pinned hash: the keys of a recipe or picture set, and the record of a first use.
 
-Where the upstream publishes no hash, `sha256 = "first-use"` records what the first download had, in a lock file beside the recipe.
+If the publisher gives no hash, `sha256 = "first-use"` records the first download's hash in a lock file beside the recipe.
 """
 
 import re
@@ -14,16 +14,16 @@ from litekiln.toml_files import Table, load_table
 
 @dataclass(frozen=True)
 class Remote:
-    """What a recipe says."""
+    """A download, as a recipe describes it."""
 
     url: str
-    digest: str  # "sha256:<hex>" or "sha384:<hex>"; "" when nobody publishes one
+    digest: str  # "sha256:<hex>" or "sha384:<hex>"; "" if none is known yet
     size: int | None = None
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What is on disk now."""
+    """A download on disk."""
 
     path: Path
     sha256: str
@@ -37,7 +37,7 @@ DIGITS = {"sha256": 64, "sha384": 96}
 
 
 class Pinned(Table, frozen=True, kw_only=True):
-    """Keys of something that may be downloaded."""
+    """The keys of a table whose file may be downloaded."""
 
     url: str = ""
     sha256: str = ""
@@ -45,14 +45,14 @@ class Pinned(Table, frozen=True, kw_only=True):
     size: int | None = None
 
     def check_pin(self) -> None:
-        """Raises ValueError for an address or hash that can't be right."""
+        """Raise ValueError for an address or hash that can't be right."""
         if not self.url:
             return
         if not self.url.startswith("https://") and not re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]", self.url):
             msg = f"url: expected an https address, got {self.url!r}"
             raise ValueError(msg)
         if bool(self.sha256) == bool(self.sha384):
-            msg = f"sha256: give sha256 or sha384 of the archive, or sha256 = {FIRST_USE!r} where nobody publishes one"
+            msg = f"sha256: give sha256 or sha384 of the archive, or sha256 = {FIRST_USE!r} if nobody publishes one"
             raise ValueError(msg)
         for name, length in DIGITS.items():
             value = getattr(self, name)
@@ -61,7 +61,7 @@ class Pinned(Table, frozen=True, kw_only=True):
                 raise ValueError(msg)
 
     def remote(self, folder: Path) -> Remote:
-        """What to fetch, and the hash it is held to: the recipe's, or the one that the first use recorded in `folder`."""
+        """What to fetch, with its expected hash: the recipe's, or the one that the first use recorded in `folder`."""
         if self.sha384:
             return Remote(self.url, f"sha384:{self.sha384}", self.size)
         if self.sha256 != FIRST_USE:
@@ -73,7 +73,7 @@ class Pinned(Table, frozen=True, kw_only=True):
 
 
 class FirstUse(Table, frozen=True, kw_only=True):
-    """source.lock: what the first download had."""
+    """source.lock: the record of the first download."""
 
     url: str
     sha256: str
@@ -86,7 +86,7 @@ def _recorded(folder: Path) -> FirstUse | None:
 
 
 def record_first_use(folder: Path, url: str, archive: Archive) -> Path:
-    """Write the lock file, whole or not at all."""
+    """The lock file's path, after writing it whole or not at all."""
     path = folder / LOCK
     values = msgspec.structs.asdict(FirstUse(url=url, sha256=archive.sha256, size=archive.size))
     lines = [f'{name} = "{value}"\n' if isinstance(value, str) else f"{name} = {value}\n" for name, value in values.items()]

@@ -1,4 +1,4 @@
-"""What the network takes for pixels: (pixel - mean) / std, as a recipe or a command line says it."""
+"""The pixels that the network takes, (pixel - mean) / std, from a recipe or a command line."""
 
 import math
 from typing import Literal
@@ -16,14 +16,14 @@ RESIZES = ("stretch", "letterbox")
 
 
 HOW_TO_FIND_OUT = (
-    "look at what the training did with pixels from 0 to 255 before they went into the model: divided by 127.5, minus 1: "
-    "--mean 127.5 --std 127.5; divided by 255: --mean 0 --std 255; nothing, or the model's own first layer does it: "
+    "look at what the training did with pixels from 0 to 255 before the model got them. Divided by 127.5, minus 1: "
+    "--mean 127.5 --std 127.5; divided by 255: --mean 0 --std 255; nothing, or the model's first layer does it: "
     "--mean 0 --std 1; ImageNet's means: --mean 123.675,116.28,103.53 --std 58.395,57.12,57.375"
 )
 
 
 class InputPixels(Table, frozen=True, kw_only=True):
-    """What the network takes: (pixel - mean) / std, of RGB pixels from 0 to 255. One number, or one per channel."""
+    """The network takes (pixel - mean) / std of RGB pixels from 0 to 255. One number each, or one per channel."""
 
     mean: float | list[float]
     std: float | list[float]
@@ -36,7 +36,7 @@ class InputPixels(Table, frozen=True, kw_only=True):
                 msg = f"{key}: expected one number, or three: red, green, blue"
                 raise ValueError(msg)
         if 0 in self.channels("std"):
-            msg = "std: can't be 0, it is divided by"
+            msg = "std: can't be 0, because pixels are divided by it"
             raise ValueError(msg)
 
     def channels(self, name: Literal["mean", "std"]) -> list[float]:
@@ -48,7 +48,7 @@ def read_pixels(mean: str, std: str, resize: str) -> InputPixels | None:
     if not mean and not std:
         if resize:
             msg = f"--resize {resize} without --mean and --std"
-            raise UsageError(msg, remedy="give all three, or none where a pipeline.config says it")
+            raise UsageError(msg, remedy="give all three, or none if a pipeline.config says it")
         return None
     if not mean or not std:
         missing, given = ("--std", "--mean") if mean else ("--mean", "--std")
@@ -56,7 +56,7 @@ def read_pixels(mean: str, std: str, resize: str) -> InputPixels | None:
         raise UsageError(msg, cause="the network takes (pixel - mean) / std", remedy=HOW_TO_FIND_OUT)
     if resize not in ("", *RESIZES):
         msg = f"--resize {resize!r} is unknown"
-        raise UsageError(msg, remedy=f"choose among: {' and '.join(RESIZES)}")
+        raise UsageError(msg, remedy=f"give --resize {' or '.join(RESIZES)}")
     try:
         pixels = InputPixels(mean=_numbers("--mean", mean), std=_numbers("--std", std), resize=resize or "stretch")  # type: ignore[arg-type]
     except ValueError as error:

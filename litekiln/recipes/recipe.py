@@ -1,4 +1,4 @@
-"""Recipes: what a model folder's model.toml says. Adding a model is adding its folder."""
+"""Recipes: the contents of a model folder's model.toml. To add a model, add its folder."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from litekiln.wording import did_you_mean
 if TYPE_CHECKING:
     KindName: TypeAlias = str
     VariantName: TypeAlias = str
-else:  # what msgspec holds a recipe to
+else:  # msgspec checks recipes against these
     KindName = Literal[tuple(kind.name for kind in KINDS)]
     VariantName = Literal[variant_names()]
 RECIPE = "model.toml"
@@ -36,7 +36,7 @@ class Source(Pinned, frozen=True, kw_only=True):
     license: str
     folder: str = ""
     file: str = ""
-    member: str = ""  # what of an archive is meant, where it holds more than one thing
+    member: str = ""  # the part of an archive to use, if it holds more than one thing
     signature: str = ""  # of a SavedModel
     function: str = ""  # package.module:attribute, in the folder
     custom: str = ""  # a Python file beside the recipe with a Keras file's own classes
@@ -49,58 +49,58 @@ class Source(Pinned, frozen=True, kw_only=True):
             msg = "url: give one of url (an archive or file), folder and file (below the model's own)"
             raise ValueError(msg)
         if self.member and not self.url:
-            msg = "member: names a part of an archive, and there is no url"
+            msg = "member: names a part of an archive, but there is no url"
             raise ValueError(msg)
         for kind in KINDS:
             if kind.option and getattr(self, kind.option) and self.kind != kind.name:
-                msg = f"{kind.option}: only a source of kind {kind.name!r} has one, this is {self.kind!r}"
+                msg = f"{kind.option}: only a source of kind {kind.name!r} has one, but this is {self.kind!r}"
                 raise ValueError(msg)
         called = self.kind == FUNCTION.name
         if called and not re.fullmatch(CALLABLE, self.function):
             msg = 'function: expected "package.module:attribute"'
             raise ValueError(msg)
         if called and self.url and not self.member:
-            msg = "member: missing, and of an archive it says which folder holds the code"
+            msg = "member: missing; it says which folder of the archive holds the code"
             raise ValueError(msg)
 
 
 class Qat(Table, frozen=True, kw_only=True):
-    """What an input byte means to a quantization-aware model: (byte - mean) / std. TF1's converter is told, it can't know."""
+    """What an input byte means to a quantization-aware model, (byte - mean) / std: TF1's converter can't find it out."""
 
     mean: int = 128
     std: Annotated[float, Meta(gt=0)] = 127.5
 
 
 class Export(Table, frozen=True, kw_only=True):
-    """How its graph is written."""
+    """How the source's graph is exported."""
 
-    toolchain: str = ""  # the one whose role that is, where none is named
+    toolchain: str = ""  # "" for the default of this role
     max_detections: Annotated[int, Meta(ge=1, le=1000)] = 10
     nms: Literal["fast", "regular"] = "fast"
 
 
 class Convert(Table, frozen=True, kw_only=True):
-    """How the graph becomes TFLite. The next toolchain is tried for what the one before refuses."""
+    """How the graph becomes TFLite. If a toolchain refuses a variant, the next one is tried."""
 
     toolchains: Annotated[list[str], Meta(min_length=1)]
     variants: Annotated[list[VariantName], Meta(min_length=1)]
-    keep_float: list[str] = field(default_factory=list)  # of variants of 8 bits: tensors whose operators stay in float
+    keep_float: list[str] = field(default_factory=list)  # in 8-bit variants: tensors whose operators stay in float
 
 
-class PictureSet(Table, frozen=True, kw_only=True):
-    """A set of pictures: a folder below calib/."""
+class ChosenSet(Table, frozen=True, kw_only=True):
+    """The name of a picture set: a folder below calib/."""
 
     set: str
 
 
-class Labels(Table, frozen=True, kw_only=True):
-    """The label map, beside the recipe."""
+class LabelMap(Table, frozen=True, kw_only=True):
+    """The label map's name, beside the recipe."""
 
     file: str
 
 
 class Verify(Table, frozen=True, kw_only=True):
-    """What variants are held to: all, or each by its name."""
+    """The limits for all variants, or for one by its name."""
 
     max_map_drop: Annotated[float, Meta(ge=0)] | None = None
     warn_map_drop: Annotated[float, Meta(ge=0)] | None = None
@@ -111,43 +111,43 @@ class Verify(Table, frozen=True, kw_only=True):
 
 
 class RecipeFile(Table, frozen=True, kw_only=True):
-    """model.toml"""
+    """The contents of model.toml."""
 
     source: Source
     export: Export = Export()
     convert: Convert
-    labels: Labels | None = None
+    labels: LabelMap | None = None
     input: InputPixels | None = None
     qat: Qat = Qat()
-    calibration: PictureSet | None = None
-    evaluation: PictureSet | None = None
+    calibration: ChosenSet | None = None
+    evaluation: ChosenSet | None = None
     verify: Verify = Verify()
 
     def __post_init__(self) -> None:
         kind, variants = KIND_BY_NAME[self.source.kind], [BY_NAME[name] for name in self.convert.variants]
         integer = [variant.name for variant in variants if variant.calibrated]
         if integer and not self.calibration and not kind.finished:
-            msg = f'calibration: missing, and {integer[0]} needs pictures: [calibration] set = "a folder below calib/"'
+            msg = f'calibration: missing, but {integer[0]} needs pictures: [calibration] set = "a folder below calib/"'
             raise ValueError(msg)
         if kind.detector and not self.labels:
-            msg = 'labels: missing, and a detector\'s classes have names: [labels] file = "labels.pbtxt"'
+            msg = 'labels: missing, but a detector\'s classes have names: [labels] file = "labels.pbtxt"'
             raise ValueError(msg)
         if kind.asks_pixels and not self.input:
-            msg = f"input: missing, and a source of kind {kind.name!r} does not say what its pixels are: {TELL_PIXELS}"
+            msg = f"input: missing, but a source of kind {kind.name!r} does not say which pixels it takes: {TELL_PIXELS}"
             raise ValueError(msg)
         for variant in variants:
             if variant.tf1 and not kind.tf1 and not kind.finished:
                 source = " or ".join(TF1_NAMES)
-                msg = f"convert.variants: {variant.name} is made by TF1's converter, from a source of kind {source}"
+                msg = f"convert.variants: TF1's converter makes {variant.name}, and only from a source of kind {source}"
                 raise ValueError(msg)
         if kind.finished and len(variants) != 1:
-            msg = "convert.variants: a finished .tflite is of one variant, name that one"
+            msg = "convert.variants: a finished .tflite has one variant: name only that one"
             raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model: its folder's name, the folder, and what its recipe says."""
+    """A model: its name, its folder, and the contents of its recipe."""
 
     name: str
     folder: Path
@@ -177,5 +177,5 @@ def load_recipe(project: Project, name: str) -> Recipe:
     for key, value in named.items():
         if value and not (folder / value).exists():
             msg = f"{shown_as}: {key}: no {value!r} in models/{name}/"
-            raise RecipeError(msg, remedy="write the path as it is seen from the model's folder")
+            raise RecipeError(msg, remedy="write the path relative to the model's folder")
     return Recipe(name=name, folder=folder, spec=spec)

@@ -1,4 +1,4 @@
-"""Which models and variants a command that takes many is about: `--models A,B`, `--variants X --variants Y`."""
+"""The models and variants that a command names: `--models A,B`, `--variants X --variants Y`."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from litekiln.wording import did_you_mean
 
 
 def listed(values: Sequence[str]) -> list[str]:
-    """Names that were given comma-separated, in several options, or both; each once."""
+    """Each name once, from options that hold one or several with commas between."""
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
 def select_models(project: Project, models: Sequence[str]) -> list[str]:
-    """The models that are named, or all there are."""
+    """The named models, or all."""
     known, wanted = recipe_names(project), listed(models)
     for name in wanted:
         _refuse_unknown("model", name, known)
@@ -23,9 +23,9 @@ def select_models(project: Project, models: Sequence[str]) -> list[str]:
 
 
 def select_variants(project: Project, models: list[str], variants: Sequence[str]) -> dict[str, list[str]]:
-    """For each model which of the named variants its recipe lists; [] stands for all, where none is named.
+    """The requested variants that each model's recipe lists. [] means all: none was requested.
 
-    A model that lists none of them is left out. One whose recipe can't be read stays: what is wrong is told where it is used.
+    Models that have none of the requested variants are skipped. One whose recipe can't be read stays: its user reports the error.
     """
     wanted = listed(variants)
     for name in wanted:

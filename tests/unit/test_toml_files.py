@@ -35,7 +35,7 @@ def _edit(path: Path, old: str, new: str) -> None:
             "source.sha256: give sha256 or sha384 of the archive",
         ),
         ('folder = "source"', 'url = "https://x/a"\nsha256 = "12"', "source.sha256: expected 64 hex digits, got '12'"),
-        ('"float16"]', '"int8"]', "models/demo/model.toml: calibration: missing, and int8 needs pictures"),
+        ('"float16"]', '"int8"]', "models/demo/model.toml: calibration: missing, but int8 needs pictures"),
         ("[labels]", "[verify]\nmax_map_drop = -1\n[labels]", "verify.max_map_drop: expected float >= 0.0"),
         ('["float32", "float16"]', "[]", "models/demo/model.toml: convert.variants: expected array of length >= 1"),
         ('["float32", "float16"]', '["int9"]', "models/demo/model.toml: convert.variants[0]: invalid enum value 'int9'"),

@@ -304,7 +304,7 @@ def test_a_flag_that_cannot_be_right_is_refused(home: Project, theirs: Path, cha
 def test_too_few_pictures_are_refused(home: Project, theirs: Path) -> None:
     write_pictures(theirs / "few", 9)
     error = refusal(CalibrationError, home, theirs, calib=theirs / "few")
-    assert error.what == f"{theirs}/few has 9 pictures, at least 10 are needed to calibrate"
+    assert error.what == f"{theirs}/few has 9 pictures, but calibration needs at least 10"
 
 
 # Whole or not at all

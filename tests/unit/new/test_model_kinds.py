@@ -519,7 +519,7 @@ def test_a_hopeless_source_is_shown_the_way_out_and_leaves_nothing(home: Project
         ({}, "--mean and --std are missing: a source of kind 'saved-model' does not say what its pixels have to be"),
         ({"mean": "0"}, "--mean without --std"),
         ({"std": "255"}, "--std without --mean"),
-        ({"mean": "0", "std": "0"}, "--std: can't be 0, it is divided by"),
+        ({"mean": "0", "std": "0"}, "--std: can't be 0, because pixels are divided by it"),
         ({"mean": "1,2", "std": "1"}, "--mean '1,2': expected one number, or three with commas between: red,green,blue"),
         ({"mean": "0", "std": "inf"}, "--std 'inf': expected one number, or three with commas between: red,green,blue"),
         ({"mean": "zero", "std": "1"}, "--mean 'zero': expected one number, or three with commas between: red,green,blue"),

@@ -116,7 +116,7 @@ def test_without_an_integer_variant_no_picture_is_needed(project: Project, photo
     for name in numbered(12)[1:]:
         (photos / name).unlink()
     assert [step.id for step in _plan(project, "float32").steps] == ["export", *_steps("float32")]
-    with pytest.raises(CalibrationError, match="has 0 pictures, at least 10 are needed to calibrate"):
+    with pytest.raises(CalibrationError, match="has 0 pictures, but calibration needs at least 10"):
         _plan(project, "int8")
 
 

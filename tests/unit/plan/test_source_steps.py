@@ -161,11 +161,11 @@ def test_a_frozen_graph_is_lifted_with_the_pixels_of_the_recipe(home: Project) -
             "tf2-detection",
             ["uint8-qat"],
             "",
-            "uint8-qat is made by TF1's converter, from a source of kind tf1-detection or tf1-frozen",
+            "TF1's converter makes uint8-qat, and only from a source of kind tf1-detection or tf1-frozen",
         ),
-        ("tflite", ["float32", "int8"], "", "a finished .tflite is of one variant, name that one"),
-        ("tf1-frozen", ["float32"], "", "input: missing, and a source of kind 'tf1-frozen' does not say what its pixels are"),
-        ("tf1-frozen", ["float32"], "[input]\nmean = 0\nstd = 0", "std: can't be 0, it is divided by"),
+        ("tflite", ["float32", "int8"], "", "a finished .tflite has one variant: name only that one"),
+        ("tf1-frozen", ["float32"], "", "input: missing, but a source of kind 'tf1-frozen' does not say which pixels it takes"),
+        ("tf1-frozen", ["float32"], "[input]\nmean = 0\nstd = 0", "std: can't be 0, because pixels are divided by it"),
         ("tf1-frozen", ["float32"], "[input]\nmean = [1, 2]\nstd = 1", "mean: expected one number, or three: red, green, blue"),
     ],
 )
@@ -179,10 +179,10 @@ def test_a_recipe_that_makes_no_sense_is_refused(home: Project, kind: str, varia
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ('member = "x"\nfolder = "source"', "source.member: names a part of an archive, and there is no url"),
+        ('member = "x"\nfolder = "source"', "source.member: names a part of an archive, but there is no url"),
         (f'{URL}\nfolder = "source"', "source.url: give one of url (an archive or file), folder and file"),
-        (f'{URL}\nsignature = "x"', "source.signature: only a source of kind 'saved-model' has one, this is 'tf2-detection'"),
-        (f'{URL}\ncustom = "labels.txt"', "source.custom: only a source of kind 'keras' has one, this is 'tf2-detection'"),
+        (f'{URL}\nsignature = "x"', "source.signature: only a source of kind 'saved-model' has one, but this is 'tf2-detection'"),
+        (f'{URL}\ncustom = "labels.txt"', "source.custom: only a source of kind 'keras' has one, but this is 'tf2-detection'"),
     ],
 )
 def test_a_source_key_of_another_kind_is_refused(home: Project, line: str, what: str) -> None:
@@ -200,7 +200,7 @@ def test_a_function_is_named_by_package_and_attribute(home: Project) -> None:
 
 def test_code_in_an_archive_is_named_with_its_folder(home: Project) -> None:
     write(home, "function", ["float32"], PIXELS, source=f'{URL}\nfunction = "net:detect"')
-    with pytest.raises(RecipeError, match=r"source\.member: missing, and of an archive it says which folder holds the code"):
+    with pytest.raises(RecipeError, match=r"source\.member: missing; it says which folder of the archive holds the code"):
         load_recipe(home, "demo")
 
 

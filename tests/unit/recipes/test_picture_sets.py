@@ -71,16 +71,16 @@ def test_without_any_set_it_says_so(project: Project) -> None:
         (FETCHED + 'folder = "a"', "folder: give one of folder (of pictures), generator (a Python file) and url (an archive)"),
         (
             f'url = "{ADDRESS}"\nsha256 = "first-use"',
-            "pinned: missing; a list of the archive's pictures: sha256, bytes and path of each, one a line",
+            "pinned: missing; it names a list of the archive's pictures: sha256, bytes and path, one picture per line",
         ),
         (FETCHED.replace("https", "http"), "url: expected an https address, got 'http://litekiln.invalid/pictures.zip'"),
         (
             FETCHED.replace("sha256", "# "),
-            "sha256: give sha256 or sha384 of the archive, or sha256 = 'first-use' where nobody publishes one",
+            "sha256: give sha256 or sha384 of the archive, or sha256 = 'first-use' if nobody publishes one",
         ),
         (
             FETCHED + f'sha384 = "{"a" * 96}"',
-            "sha256: give sha256 or sha384 of the archive, or sha256 = 'first-use' where nobody publishes one",
+            "sha256: give sha256 or sha384 of the archive, or sha256 = 'first-use' if nobody publishes one",
         ),
         (FETCHED.replace("first-use", "abc"), "sha256: expected 64 hex digits, got 'abc'"),
         (FETCHED.replace('sha256 = "first-use"', 'sha384 = "abc"'), "sha384: expected 96 hex digits, got 'abc'"),
@@ -119,7 +119,7 @@ def test_a_malformed_line_of_pins_is_shown(project: Project, line: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_set(project, "photos").pinned()
     assert caught.value.what == f"calib/photos/list: expected sha256, bytes and path, got {line!r}"
-    assert caught.value.remedy == "mend that line"
+    assert caught.value.remedy == "fix that line"
 
 
 def test_pins_are_read_with_spaces_in_their_paths(project: Project) -> None:
@@ -138,7 +138,7 @@ def test_fewer_than_ten_pictures_are_refused(tmp_path: Path, count: int) -> None
     with pytest.raises(CalibrationError) as caught:
         choose(folder, 500, 0)
     assert caught.value.exit_code == 11
-    assert caught.value.what == f"{folder} has {count} pictures, at least 10 are needed to calibrate"
+    assert caught.value.what == f"{folder} has {count} pictures, but calibration needs at least 10"
     assert caught.value.cause == "looked for .bmp .gif .jpeg .jpg .png .tif .tiff .webp in it and in its folders"
     assert caught.value.remedy == "give 100 or more pictures of what the model will see: --calib DIR"
 
