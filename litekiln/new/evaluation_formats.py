@@ -1,4 +1,4 @@
-"""The forms in which people have pictures with boxes: COCO's one JSON file, or Pascal VOC's XML file for each picture."""
+"""Read pictures with boxes: in COCO's form (one JSON file), or Pascal VOC's (an XML file for each picture)."""
 
 import json
 import math
@@ -22,7 +22,7 @@ NOT_COCO = "it is another kind of file, or was edited by hand"
 
 
 def read_eval_set(folder: Path, format: str) -> EvalSet:  # noqa: A002 - the flag's name
-    """What a folder holds; '' finds out in which form."""
+    """The evaluation set in a folder. If `format` is '', the folder's files decide."""
     return (_read_coco if (format or _find_format(folder)) == "coco" else _read_voc)(folder)
 
 
@@ -30,7 +30,7 @@ def _find_format(folder: Path) -> str:
     coco, voc = (folder / ANNOTATIONS).is_file(), bool(_files(folder, (".xml",)))
     if coco and voc:
         msg = f"{folder} has {ANNOTATIONS} and .xml files"
-        raise UsageError(msg, cause="it is in COCO's form and in Pascal VOC's", remedy="say which counts: --format coco, or voc")
+        raise UsageError(msg, cause="it has COCO's form and Pascal VOC's", remedy="choose one: --format coco, or --format voc")
     if coco or voc:
         return "coco" if coco else "voc"
     raise unusable(folder, f"no {ANNOTATIONS} and no .xml in it", cause=_other_form(folder), remedy=LAYOUT)
@@ -39,7 +39,7 @@ def _find_format(folder: Path) -> str:
 def _other_form(folder: Path) -> str:
     others = sorted(path.relative_to(folder).as_posix() for path in (*folder.glob("*.json"), *folder.glob("*/*.json")))
     if others:
-        return f"there is {others[0]}: if that is the one, name it {ANNOTATIONS} and put it beside {IMAGES}/"
+        return f"it holds {others[0]}: if that is the right file, rename it to {ANNOTATIONS} and put it beside {IMAGES}/"
     pictures = {path.stem for path in _files(folder, SUFFIXES)}
     if any(path.stem in pictures for path in _files(folder, (".txt",))):
         return "a .txt for each picture is YOLO's form: export it as COCO or Pascal VOC"
@@ -61,7 +61,7 @@ def _number(value: Any) -> float | None:
 
 
 def _text(value: Any) -> str:
-    """A name as label maps have it."""
+    """A name, spelt as in label maps."""
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 
@@ -87,14 +87,14 @@ def _read_coco(folder: Path) -> EvalSet:
     samples = [_coco_sample(folder, key, entry, found[key]) for key, entry in pictures.items()]
     if missing := [sample.name for sample in samples if not sample.path.is_file()]:
         count = amount(len(samples), "picture", "pictures")
-        problem = f"of its {count} {len(missing)} can't be found in {folder / IMAGES}: {list_names(missing)}"
+        problem = f"{len(missing)} of its {count} could not be found in {folder / IMAGES}: {list_names(missing)}"
         raise unusable(
             path, problem, cause="they were not copied, or have other names", remedy="put them there, or export the set again"
         )
     listed = {sample.path for sample in samples}
     unlisted = [each for each in _files(folder / IMAGES, SUFFIXES) if each not in listed]
     some = amount(len(unlisted), "picture", "pictures")
-    notes = [f"{path}: left out because it does not list them: {some} in {folder / IMAGES}"] if unlisted else []
+    notes = [f"{path} does not list {some} in {folder / IMAGES}: left out"] if unlisted else []
     return EvalSet("coco", list(dict.fromkeys(classes.values())), samples, notes)
 
 
@@ -103,11 +103,11 @@ def _tables(path: Path) -> list[list[dict[str, Any]]]:
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise unusable(path, f"can't be read: {error.strerror}", remedy="check that your user may read it") from None
+        raise unusable(path, f"could not be read: {error.strerror}", remedy="check the file's permissions") from None
     except (ValueError, RecursionError) as error:
         raise unusable(path, f"not valid JSON: {error}", cause="it was cut off, or edited by hand") from None
     if not isinstance(data, dict):
-        cause = "a list is what a detector found, not what somebody annotated" if isinstance(data, list) else NOT_COCO
+        cause = "a list holds a detector's results, not ground truth" if isinstance(data, list) else NOT_COCO
         raise unusable(path, "not in COCO's form: expected images, annotations and categories", cause=cause)
     tables = []
     for name in ("images", "annotations", "categories"):
@@ -126,7 +126,7 @@ def _by_id(path: Path, table: Iterable[dict[str, Any]], what: str) -> dict[Any, 
         if not isinstance(key, int | float | str):
             raise unusable(path, f"{what} without an id: {str(entry)[:80]}", cause=NOT_COCO)
         if key in found:
-            raise unusable(path, f"{what} id {key!r} is there twice", cause="two exports were joined")
+            raise unusable(path, f"{what} id {key!r} is used twice", cause="two exports were joined")
         found[key] = entry
     return found
 
@@ -136,7 +136,7 @@ def _coco_box(entry: dict[str, Any], name: str, where: str) -> Box:
     numbers = [_number(value) for value in values] if isinstance(values, list) else []
     x, y, width, height = numbers if len(numbers) == 4 else [None] * 4
     if x is None or y is None or width is None or height is None:
-        raise unusable(where, f"bbox is {values!r}, expected [x, y, width, height]", cause="it has only an outline, or none")
+        raise unusable(where, f"bbox is {values!r}, expected [x, y, width, height]", cause="it has an outline, but no box")
     return Box(name, x, y, width, height, entry.get("iscrowd") in (1, True), where)
 
 
@@ -158,7 +158,7 @@ def _coco_sample(folder: Path, key: Any, entry: dict[str, Any], boxes: list[Box]
 def _size(width: Any, height: Any, where: str) -> tuple[int, int]:
     across, down = _number(width), _number(height)
     if across is None or down is None or min(across, down) < 1:
-        problem = f"width {width} and height {height} are no picture's size"
+        problem = f"width {width} and height {height} are not a picture's size"
         raise unusable(where, problem, cause="the labelling program did not know it", remedy="write the true size in pixels")
     return int(across), int(down)
 
@@ -168,13 +168,13 @@ def _size(width: Any, height: Any, where: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Pictures:
-    """A folder's pictures, to be found by the name of an .xml."""
+    """A folder's pictures, by name without ending."""
 
     folder: Path
     by_stem: dict[str, list[Path]]
 
     def of(self, path: Path, file_name: str) -> Path:
-        """The picture beside an .xml, in JPEGImages/ where that is in Annotations/, or else the only one of its name."""
+        """The picture beside an .xml, or in JPEGImages/ for one in Annotations/, or else the only one with its name."""
         candidates = self.by_stem.get(path.stem, [])
         parts = ["JPEGImages" if part == "Annotations" else part for part in path.parent.relative_to(self.folder).parts]
         for place in (path.parent, self.folder.joinpath(*parts)):
@@ -184,7 +184,7 @@ class _Pictures:
         if len(candidates) == 1:
             return candidates[0]
         shown = list_names(each.relative_to(self.folder).as_posix() for each in candidates)
-        problem = f"its picture is one of {shown}" if candidates else f"its picture {path.stem}.jpg is not there"
+        problem = f"its picture is one of {shown}" if candidates else f"its picture {path.stem}.jpg is missing"
         remedy = "put each picture beside its .xml, with the same name; or in JPEGImages/ and Annotations/"
         raise unusable(path, problem, cause="it was not copied, or has another name" if not candidates else "", remedy=remedy)
 
@@ -200,9 +200,7 @@ def _read_voc(folder: Path) -> EvalSet:
     samples = [_voc_sample(path, pictures) for path in files]
     rest = sum(map(len, by_stem.values())) - len({sample.path for sample in samples})
     some = amount(rest, "picture", "pictures")
-    notes = (
-        [f"{folder}: left out for want of an .xml: {some}; a picture without things needs an .xml without objects"] if rest else []
-    )
+    notes = [f"{folder}: left out {some} without an .xml; a picture of nothing needs an .xml without objects"] if rest else []
     classes = sorted({box.name for sample in samples for box in sample.boxes})
     return EvalSet("voc", classes, samples, notes)
 
@@ -210,9 +208,8 @@ def _read_voc(folder: Path) -> EvalSet:
 def _voc_sample(path: Path, pictures: _Pictures) -> Sample:
     root = _parsed(path)
     if root.tag != "annotation":
-        raise unusable(
-            path, f"no Pascal VOC annotation: it begins with <{root.tag}>", remedy="keep other .xml files out of the set"
-        )
+        problem = f"not a Pascal VOC annotation: it begins with <{root.tag}>"
+        raise unusable(path, problem, remedy="keep other .xml files out of the set")
     picture = pictures.of(path, Path(_text(root.findtext("filename")).replace("\\", "/")).name)
     width, height = _size(root.findtext("size/width"), root.findtext("size/height"), str(path))
     boxes = [_voc_box(entry, f"{path}: object {place}") for place, entry in enumerate(root.findall("object"), 1)]
@@ -225,18 +222,18 @@ def _voc_box(entry: ET.Element, where: str) -> Box:
         raise unusable(where, "has no name")
     left, top, right, bottom = (_number(entry.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
     if left is None or top is None or right is None or bottom is None:
-        raise unusable(where, f"{name!r} has no bndbox of xmin, ymin, xmax and ymax", cause="it has only an outline, or none")
+        raise unusable(where, f"{name!r} has no bndbox with xmin, ymin, xmax and ymax", cause="it has an outline, but no box")
     return Box(name, left, top, right - left, bottom - top, crowd=False, where=where)
 
 
 def _parsed(path: Path) -> ET.Element:
-    """An XML file's root. What may define entities, and so grow without end, is refused unread."""
+    """An XML file's root. A file that may define entities is refused unread: these can grow without end."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise unusable(path, f"can't be read: {error.strerror}", remedy="check that your user may read it") from None
+        raise unusable(path, f"could not be read: {error.strerror}", remedy="check the file's permissions") from None
     if b"\0" in data or b"<!DOCTYPE" in data or len(data) > MOST_XML:
-        raise unusable(path, "not a plain XML file: it has a DOCTYPE, is not UTF-8, or is huge", cause="it is no annotation")
+        raise unusable(path, "not a plain XML file: it has a DOCTYPE, is not UTF-8, or is huge", cause="it is not an annotation")
     try:
         return ET.fromstring(data)  # noqa: S314 - without a DOCTYPE there are no entities
     except (ET.ParseError, ValueError, LookupError) as error:

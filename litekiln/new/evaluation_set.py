@@ -1,4 +1,4 @@
-"""Sets to evaluate on, of the user's own: pictures with boxes that somebody drew, checked, and written in COCO's form."""
+"""The user's own evaluation sets, pictures with ground truth: checked, and written in COCO's form."""
 
 import json
 import shutil
@@ -14,14 +14,14 @@ from litekiln.recipes.picture_sets import ANNOTATIONS
 from litekiln.wording import amount, list_names
 
 IMAGES = "images"
-TOLERANCE = 1.0  # pixels that a box may reach out of its picture without a word: labelling programs round
-EXPORT_AGAIN = "mend it in the labelling program and export the set again"
-WRONG_SIZE = "the file gives the picture a wrong size, or the boxes were drawn on a resized copy"
+TOLERANCE = 1.0  # pixels that a box may lie outside its picture without a note: labelling programs round
+EXPORT_AGAIN = "fix it in the labelling program and export the set again"
+WRONG_SIZE = "the file states a wrong picture size, or the boxes were drawn on a resized copy"
 
 
 @dataclass(frozen=True)
 class Box:
-    """What somebody drew around a thing, in pixels of its picture."""
+    """A ground truth box, in pixels of its picture."""
 
     name: str  # of its class
     x: float
@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class EvalSet:
-    """What a folder holds, and what its owner should know about it."""
+    """An evaluation set, and what its owner should know about it."""
 
     format: str  # "coco" or "voc"
     classes: list[str]
@@ -65,16 +65,16 @@ def unusable(where: Path | str, problem: str, cause: str = "", remedy: str = EXP
 
 
 def check_readable(path: Path) -> None:
-    """Say so before a copy fails half-way."""
+    """Refuse a file that can't be read, before a copy fails half-way."""
     try:
         path.open("rb").close()
     except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}"
-        raise SourceError(msg, remedy="check that it is a file which your user may read") from None
+        msg = f"{path} could not be read: {error.strerror}"
+        raise SourceError(msg, remedy="check the file's permissions, and that it is not a folder") from None
 
 
 def check_eval_set(found: EvalSet, folder: Path, labels: Labels, labels_path: Path) -> EvalSet:
-    """The same with boxes cut to their pictures, and only of classes that the model has; or what is wrong with it."""
+    """The set with boxes cut to their pictures, and only of classes that the model has. An unusable set is a SourceError."""
     if not found.samples:
         raise unusable(folder, "it lists no pictures", remedy="give 50 or more pictures of what the model will see, with boxes")
     twice = next((name for name, count in Counter(sample.name for sample in found.samples).items() if count > 1), None)
@@ -91,9 +91,7 @@ def _cut_to_pictures(samples: list[Sample]) -> tuple[list[Sample], list[str]]:
         outside += [box.where for box in sample.boxes if _overhang(box, sample) > TOLERANCE]
     if not outside:
         return cut, []
-    return cut, [
-        f"cut at their picture's edge, which they reach out of: {amount(len(outside), 'box', 'boxes')}; first: {outside[0]}"
-    ]
+    return cut, [f"cut at their picture's edge: {amount(len(outside), 'box', 'boxes')}; first: {outside[0]}"]
 
 
 def _overhang(box: Box, sample: Sample) -> float:
@@ -114,13 +112,13 @@ def _cut(box: Box, sample: Sample) -> Box:
 
 
 def _only_known(found: EvalSet, folder: Path, labels: Labels, labels_path: Path) -> EvalSet:
-    """Without the classes that the model can't know: each would count as one that it never finds."""
+    """The set without classes that the model does not have: each would count as one that it never finds."""
     known = dict.fromkeys(labels.names.values())
     shared = [name for name in found.classes if name in known]
     if not shared:
         msg = f"{folder}: no class of the set is in the label map {labels_path}"
         cause = f"the set has {list_names(found.classes) or 'none'}, the label map has {list_names(known)}"
-        raise SourceError(msg, cause=cause, remedy="give the classes the same names in both, letter by letter")
+        raise SourceError(msg, cause=cause, remedy="give the classes exactly the same names in both")
     counts = Counter(box.name for sample in found.samples for box in sample.boxes)
     notes = list(found.notes)
     unknown = [name for name in found.classes if name not in known]
@@ -145,7 +143,7 @@ def _other_case(unknown: list[str], known: Iterable[str]) -> str:
 
 
 def write_eval_set(found: EvalSet, out: Path, say: Callable[[int, int], None]) -> None:
-    """images/ and annotations.json. Everything is counted anew from 1: tools take an annotation with id 0 for none."""
+    """Write images/ and annotations.json. New ids count from 1: tools ignore an annotation with id 0."""
     for place, sample in enumerate(found.samples, 1):
         target = out / IMAGES / sample.name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""New folders in models/ and calib/: made below the state folder, then renamed into place. Both are there in the end, or neither.
+"""New folders in models/ and calib/: made below the state folder, then renamed into place. In the end both exist, or neither.
 
-A model needs its pictures, so they go first, with a mark that names the lease of who works. A mark of a dead process without a
-model, or a hidden copy with its name, is what a killed run left.
+A model needs its pictures, so they are moved first, with a mark that names this process's lease. A killed run leaves such a mark
+without a model, or a hidden copy with its lease's name.
 """
 
 import re
@@ -23,7 +23,7 @@ HIDDEN = re.compile(r"\..+\.([0-9a-f]{16})")
 
 @contextmanager
 def new_folders(project: Project, name: str, waiting: Callable[[], None]) -> Iterator[Project]:
-    """A project below the staging folder: what it holds for the model when the block ends is moved into the real one."""
+    """A project below the staging folder. When the block ends, its folders for this model move into the real project."""
     with saying_disk_full(project.state):
         sweep_staging(project.state)
         sweep_unfinished(project)
@@ -40,11 +40,11 @@ def folders_of(project: Project, name: str) -> list[Path]:
 
 
 def check_free(project: Project, name: str) -> None:
-    there = [folder for folder in folders_of(project, name) if folder.exists() or folder.is_symlink()]
-    taken = [f"{folder.parent.name}/{name}" for folder in there]  # not resolved: of a link, the link is to be removed
+    existing = [folder for folder in folders_of(project, name) if folder.exists() or folder.is_symlink()]
+    taken = [f"{folder.parent.name}/{name}" for folder in existing]  # not resolved: rm must remove a link, not its target
     if taken:
-        msg = f"{taken[0]}/ is there already"
-        remedy = f"choose another --name; or, when it is no longer needed: rm -r {' '.join(taken)}"
+        msg = f"{taken[0]}/ exists already"
+        remedy = f"choose another --name; or, if it is no longer needed: rm -r {' '.join(taken)}"
         raise UsageError(msg, cause="a model or a picture set of this name was made before", remedy=remedy)
 
 
@@ -65,7 +65,7 @@ def _publish(staged: Project, project: Project, name: str, lease: Lease) -> None
 
 
 def _remove(folder: Path, lease: str) -> None:
-    """Renamed away first, so that nobody sees half of it."""
+    """Remove a folder. It is renamed first, so that nobody sees half of it."""
     if folder.exists():
         doomed = hidden(folder, lease)
         folder.rename(doomed)
@@ -73,7 +73,7 @@ def _remove(folder: Path, lease: str) -> None:
 
 
 def sweep_unfinished(project: Project) -> None:
-    """Remove what runs that were killed between two renames left."""
+    """Remove the leftovers of runs that were killed between two renames."""
     for mark in project.calib.glob(f"*/{MARK}"):
         name, lease = mark.parent.name, mark.read_text(encoding="utf-8")
         if re.fullmatch("[0-9a-f]{16}", lease):

@@ -1,4 +1,4 @@
-"""A model of the user's own becomes models/<name>/, and its pictures calib/<name>/. Looked into first, then copied."""
+"""Make models/<name>/ from a user's own model, and calib/<name>/ from its pictures. Everything is checked before it is copied."""
 
 import shutil
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from litekiln.formats.label_map import Labels, read_labels
 from litekiln.new.evaluation_formats import read_eval_set
 from litekiln.new.evaluation_set import EvalSet, check_eval_set, check_readable, write_eval_set
 from litekiln.new.folders import folders_of, new_folders
-from litekiln.new.recipe_text import EVALUATION_TEXT, PICTURES_TEXT, Told, file_name, one_line, recipe_text, variants
+from litekiln.new.recipe_text import EVALUATION_TEXT, PICTURES_TEXT, Choices, file_name, one_line, recipe_text, variants
 from litekiln.new.request import CheckedRequest, check_fits
 from litekiln.paths import Project
 from litekiln.recipes.picture_sets import MOST, SET, choose, load_set
@@ -29,7 +29,7 @@ NOT_CODE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 @dataclass(frozen=True)
 class Parts:
-    """What was found there."""
+    """The user's model and its checked companions."""
 
     found: Found
     labels: Labels | None
@@ -38,10 +38,10 @@ class Parts:
 
 
 def make_model(reporter: Reporter, project: Project, request: CheckedRequest) -> Parts:
-    """Look into everything that was named, then make the model's folders of it: both are there in the end, or neither."""
+    """What the user named, after copying it into the model's new folders. In the end both folders exist, or neither."""
 
     def waiting() -> None:
-        reporter.note(f"another `inv new --name {request.name}` is at work: waiting for it")
+        reporter.note(f"another `inv new --name {request.name}` is running: waiting for it")
 
     with new_folders(project, request.name, waiting) as staged:
         parts = _look(request, staged.work / "unpacked", reporter)
@@ -51,13 +51,13 @@ def make_model(reporter: Reporter, project: Project, request: CheckedRequest) ->
 
 
 def _look(request: CheckedRequest, scratch: Path, reporter: Reporter) -> Parts:
-    """Find everything that was named, and refuse what could only fail later. Writes nothing but what an archive holds."""
+    """What the user named, checked: what would fail later is refused now. Only archives are unpacked, to `scratch`."""
     with reporter.step("look into the source", request.source.name):
         found = find_source(request.source, scratch, Named(request.signature, request.custom, request.function, request.labels))
         check_fits(request, found.kind)
         labels = _labels(request, found)
     if request.calib and not calibrates(found):
-        msg = f"--calib is of no use: nothing that is made of {found.what} is calibrated"
+        msg = f"--calib has no effect: no variant of {found.what} is calibrated"
         raise UsageError(msg, remedy="leave --calib out")
     pictures = choose(request.calib, MOST, seed=0) if request.calib else []
     evaluation = None
@@ -69,12 +69,12 @@ def _look(request: CheckedRequest, scratch: Path, reporter: Reporter) -> Parts:
 
 
 def calibrates(found: Found) -> bool:
-    """Whether anything that is made of it needs pictures. A finished model has been calibrated."""
+    """Whether any of its variants needs pictures. A finished model is calibrated already."""
     return not BY_NAME[found.kind].finished and bool(set(CALIBRATED) & set(variants(found, calibrated=True)))
 
 
 def _labels(request: CheckedRequest, found: Found) -> Labels | None:
-    """The label map, which counts as many classes as the model does, where that is known."""
+    """The label map. It must have as many classes as the model, if that number is known."""
     if found.checkpoint:
         return found.checkpoint.labels
     labels = read_labels(request.labels) if request.labels else None
@@ -86,7 +86,7 @@ def _labels(request: CheckedRequest, found: Found) -> Labels | None:
 
 
 def _stage(request: CheckedRequest, parts: Parts, staged: Project, reporter: Reporter) -> None:
-    """Copy everything that the new folders hold."""
+    """Write everything into the new folders."""
     pictures, model = folders_of(staged, request.name)
     with reporter.step(f"copy the {'checkpoint' if parts.found.checkpoint else 'source'}", parts.found.path.name):
         _copy_source(parts.found, model)
@@ -106,7 +106,7 @@ def _counting(reporter: Reporter, step: str) -> Callable[[int, int], None]:
 
 
 def _copy_source(found: Found, model: Path) -> None:
-    """What a build needs of it, and nothing else."""
+    """Copy what a build needs, and nothing else."""
     kind, target = BY_NAME[found.kind], model / (file_name(found) or "source")
     target.parent.mkdir(parents=True)
     if found.checkpoint:
@@ -140,7 +140,7 @@ def _write_recipe(project: Project, request: CheckedRequest, parts: Parts, model
     if request.custom:
         _copy_file(request.custom, model / CUSTOM)
     checkpoint = f" (checkpoint {parts.found.path.name})" if parts.found.checkpoint and not is_archive(request.source) else ""
-    told = Told(
+    choices = Choices(
         name=request.name,
         origin=request.source.name + checkpoint,
         license=request.license,
@@ -153,7 +153,7 @@ def _write_recipe(project: Project, request: CheckedRequest, parts: Parts, model
         exporter=exporter,
         converters=converters_from(project, exporter),
     )
-    (model / RECIPE).write_text(recipe_text(parts.found, told), encoding="utf-8")
+    (model / RECIPE).write_text(recipe_text(parts.found, choices), encoding="utf-8")
 
 
 def _copy_pictures(folder: Path, names: list[str], out: Path, say: Callable[[int, int], None]) -> None:
@@ -167,7 +167,7 @@ def _copy_pictures(folder: Path, names: list[str], out: Path, say: Callable[[int
 
 
 def _check_staged(request: CheckedRequest, parts: Parts, staged: Project) -> None:
-    """What was written is read back by what `inv build` reads it with."""
+    """Read the result back as `inv build` does, so that a mistake shows now."""
     recipe = load_recipe(staged, request.name)
     source = recipe.spec.source
     custom = recipe.folder / source.custom if source.custom else None

@@ -1,4 +1,4 @@
-"""The files that `inv new` writes for people to read and edit: a model's recipe, and what its picture sets are."""
+"""The texts that `inv new` writes for people to read and edit: a model's recipe and its picture sets."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from litekiln.sources.recognise import Found
 from litekiln.variants import CALIBRATED, VARIANTS, Variant, names, place
 
 UNKNOWN_LICENSE = "NOASSERTION"  # SPDX's word for it
-ASK_LICENSE = 'not known: write what it may be used under, as an SPDX name such as "Apache-2.0"'
+ASK_LICENSE = 'not known: write the SPDX name of its licence, such as "Apache-2.0"'
 MAX_DETECTIONS = 10
 QAT_MEAN, QAT_STD = 128, 127.5  # of pixels from -1 to 1, as the API's quantization-aware models were trained
 
@@ -28,29 +28,29 @@ file = "{labels}"
 """
 VERIFY = """
 [verify]
-max_map_drop = 1.5   # what a variant may lose of float32's mAP, in points
+max_map_drop = 1.5   # mAP points that a variant may lose against float32
 """
 ADD_PICTURES = """\
-# {integer} need pictures of what the model will see, 100 or more. Put them into
-# calib/{name}/pictures/, write the line `folder = "pictures"` into calib/{name}/set.toml, add the variants above, and here:
+# {integer} need pictures of what the model will see, 100 or more. Put them into calib/{name}/pictures/,
+# write the line `folder = "pictures"` into calib/{name}/set.toml, add the variants above, and write here:
 # [calibration]
 # set = "{name}"
 """
 PICTURES_TEXT = """\
-# Pictures to calibrate with, copied by `inv new` from {origin}. Add and remove as you like: 100 or more are good, of more than
-# 500 that many are chosen, the same ones each time.
+# Pictures for calibration. `inv new` copied them from {origin}. Add and remove as you like: 100 or more are good.
+# If there are more than 500, 500 of them are used, the same ones each time.
 folder = "pictures"
 """
 EVALUATION_TEXT = """\
-# Pictures with boxes to evaluate on, made by `inv new` from {origin} (form: {format}).
+# Pictures with boxes for evaluation. `inv new` made them from {origin} (form: {format}).
 folder = "."   # images/, and annotations.json in COCO's form
 """
 Row = tuple[str, str, str]  # key, value, comment
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a recipe says that the source itself does not."""
+class Choices:
+    """What a recipe says, but the source does not."""
 
     name: str
     origin: str
@@ -65,34 +65,34 @@ class Told:
     converters: list[str]  # the toolchains that convert, in the order in which they are tried
 
 
-def recipe_text(found: Found, told: Told) -> str:
-    """A recipe for a source beside it."""
+def recipe_text(found: Found, choices: Choices) -> str:
+    """The text of a recipe for a source beside it."""
     sections = [
-        f"# Made by `inv new` from {one_line(told.origin)}.\n{_section('source', _source(found, told))}",
-        _section("input", _input(told.pixels)),
-        _section("qat", _qat(found, told.pixels)),
-        _section("export", _export(found, told)),
-        _section("convert", _convert(found, told)),
+        f"# Made by `inv new` from {one_line(choices.origin)}.\n{_section('source', _source(found, choices))}",
+        _section("input", _input(choices.pixels)),
+        _section("qat", _qat(found, choices.pixels)),
+        _section("export", _export(found, choices)),
+        _section("convert", _convert(found, choices)),
     ]
     integer = [name for name in CALIBRATED if name in variants(found, calibrated=True)]
     text = "\n".join(section for section in sections if section)
-    if told.calibrated:
-        text += CALIBRATION.format(name=told.name)
+    if choices.calibrated:
+        text += CALIBRATION.format(name=choices.name)
     elif integer and not found.variant:
-        text += ADD_PICTURES.format(name=told.name, integer=f"{', '.join(integer[:-1])} and {integer[-1]}")
-    text += EVALUATION.format(name=told.name) if told.evaluated else ""
-    text += LABELS.format(labels=told.labels) if told.labels else ""
-    return text + (VERIFY if told.evaluated else "")
+        text += ADD_PICTURES.format(name=choices.name, integer=f"{', '.join(integer[:-1])} and {integer[-1]}")
+    text += EVALUATION.format(name=choices.name) if choices.evaluated else ""
+    text += LABELS.format(labels=choices.labels) if choices.labels else ""
+    return text + (VERIFY if choices.evaluated else "")
 
 
 def file_name(found: Found) -> str:
-    """What a source of one file is called beside its recipe; '' where it is a folder."""
+    """The name of a source file beside its recipe; '' if the source is a folder."""
     kind = BY_NAME[found.kind]
     return "" if kind.holds else kind.file or f"model{found.suffix}"
 
 
 def variants(found: Found, *, calibrated: bool) -> tuple[str, ...]:
-    """What can be made of it."""
+    """The variants that can be made from a source."""
     if found.variant:
         return (found.variant,)
     rows = [row for row in VARIANTS if _suits(row, found) and (calibrated or not row.calibrated)]
@@ -101,19 +101,19 @@ def variants(found: Found, *, calibrated: bool) -> tuple[str, ...]:
 
 
 def _suits(row: Variant, found: Found) -> bool:
-    """Whether a variant can be made of it: TF1's converter takes TF1's models, each as it was trained."""
+    """Whether a variant can be made from a source. TF1's converter takes TF1's models, with or without quantization as trained."""
     kind = BY_NAME[found.kind]
     if row.tf1 and not (kind.tf1 and row.rounded == found.quantization_aware):
         return False
     if kind.tf1 and not kind.checkpoint and not found.postprocess:
         return row.raw and not row.calibrated
-    # A CenterNet makes its boxes by ordinary operators: there is none to leave out.
+    # A CenterNet makes its boxes with ordinary operators, so there is no PostProcess operator to leave out.
     no_raw = kind.checkpoint and not found.postprocess
     return not row.raw or (row.calibrated and not no_raw)
 
 
 def _section(name: str, rows: list[Row]) -> str:
-    """Lines with their signs of equality and their comments below each other."""
+    """A section's lines, with equals signs and comments aligned."""
     if not rows:
         return ""
     keys = max(len(key) for key, _, _ in rows)
@@ -124,11 +124,11 @@ def _section(name: str, rows: list[Row]) -> str:
     return "\n".join([f"[{name}]", *lines, ""])
 
 
-def _source(found: Found, told: Told) -> list[Row]:
-    license = told.license or UNKNOWN_LICENSE  # noqa: A001
+def _source(found: Found, choices: Choices) -> list[Row]:
+    license = choices.license or UNKNOWN_LICENSE  # noqa: A001
     file = file_name(found)
     place = ("file", _text(file), "") if file else ("folder", _text("source"), BY_NAME[found.kind].holds)
-    named = {"signature": found.signature, "function": told.function, "custom": told.custom}
+    named = {"signature": found.signature, "function": choices.function, "custom": choices.custom}
     return [
         ("kind", _text(found.kind), ""),
         place,
@@ -137,30 +137,30 @@ def _source(found: Found, told: Told) -> list[Row]:
     ]
 
 
-def _export(found: Found, told: Told) -> list[Row]:
-    """TF1's part has its own toolchain; a finished model is not exported; only detectors have detections."""
+def _export(found: Found, choices: Choices) -> list[Row]:
+    """The rows of [export]: a toolchain if the kind runs in one of its own, max_detections for detectors."""
     most = found.max_detections or (MAX_DETECTIONS if found.checkpoint else 0)
-    toolchain = [("toolchain", _text(told.exporter), "")] if BY_NAME[found.kind].own_toolchain else []
+    toolchain = [("toolchain", _text(choices.exporter), "")] if BY_NAME[found.kind].own_toolchain else []
     return [*toolchain, *([("max_detections", str(most), "")] if most else [])]
 
 
-def _convert(found: Found, told: Told) -> list[Row]:
-    names, comment = told.converters, "the next one is tried for what the one before refuses"
+def _convert(found: Found, choices: Choices) -> list[Row]:
+    names, comment = choices.converters, "if one refuses a variant, the next is tried"
     if BY_NAME[found.kind].finished:
         names, comment = names[:1], "nothing is converted: it is checked, annotated and measured"
-    listed = ", ".join(map(_text, variants(found, calibrated=told.calibrated)))
+    listed = ", ".join(map(_text, variants(found, calibrated=choices.calibrated)))
     return [("toolchains", f"[{', '.join(map(_text, names))}]", comment), ("variants", f"[{listed}]", "")]
 
 
 def _input(pixels: InputPixels | None) -> list[Row]:
     if not pixels:
         return []
-    told = "the network takes (pixel - mean) / std"
-    return [("mean", json.dumps(pixels.mean), told), ("std", json.dumps(pixels.std), ""), ("resize", _text(pixels.resize), "")]
+    comment = "the network takes (pixel - mean) / std"
+    return [("mean", json.dumps(pixels.mean), comment), ("std", json.dumps(pixels.std), ""), ("resize", _text(pixels.resize), "")]
 
 
 def _qat(found: Found, pixels: InputPixels | None) -> list[Row]:
-    """What a byte means to a quantization-aware model."""
+    """The rows of [qat]: what a byte means to a quantization-aware model."""
     if not found.quantization_aware:
         return []
     mean, std = QAT_MEAN, QAT_STD
@@ -174,5 +174,5 @@ def _text(value: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A name as it may stand in a comment."""
+    """A name that is safe in a comment."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,4 +1,4 @@
-"""What `inv new` was asked for, held to what can be right before anything is looked into."""
+"""The request of `inv new`, checked before any file is read."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from litekiln.recipes.recipe import CALLABLE
 from litekiln.sources.kinds import BY_NAME, KINDS
 
 LONGEST_NAME = 100
-PIXELS_KNOWN = "pipeline.config says what it has to be, and that is measured on the model's own preprocessing"
+PIXELS_KNOWN = "pipeline.config says it, and a step measures it on the model's own preprocessing"
 
 
 @dataclass(frozen=True)
 class NewRequest:
-    """What was typed; "" for what was left out."""
+    """What the user typed; "" for what was left out."""
 
     name: str
     source: str
@@ -35,7 +35,7 @@ class NewRequest:
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """The same as paths and numbers; None or "" for what was left out."""
+    """The same request as paths and numbers; None or "" for what was left out."""
 
     name: str
     source: Path
@@ -51,22 +51,24 @@ class CheckedRequest:
 
 
 def check_request(typed: NewRequest) -> CheckedRequest:
-    """What was typed, held to what can be right."""
+    """The request as paths and numbers. One that can't be right is a UsageError."""
     _check_name(typed.name)
     if not typed.source:
         msg = "--source is empty"
         raise UsageError(msg, remedy="give a path: --source PATH")
     if typed.format not in ("", *FORMATS):
         msg = f"--format {typed.format!r} is unknown"
-        raise UsageError(msg, remedy=f"choose among: {', '.join(FORMATS)}; or leave it out")
+        raise UsageError(msg, remedy=f"give --format {' or '.join(FORMATS)}; or leave it out")
     if typed.format and not typed.evaluation:
         msg = f"--format {typed.format} without --eval"
-        raise UsageError(msg, remedy="give the folder whose form it is: --eval DIR")
+        raise UsageError(msg, remedy="give the folder of the evaluation set: --eval DIR")
     if typed.license and not re.fullmatch(r"[A-Za-z0-9.+() :-]+", typed.license):
-        msg = f"--license {typed.license!r} is no SPDX name"
-        raise UsageError(msg, cause="these hold letters, digits and . + - only", remedy="--license Apache-2.0, MIT, CC-BY-4.0, ...")
+        msg = f"--license {typed.license!r} is not an SPDX name"
+        raise UsageError(
+            msg, cause="it may hold only letters, digits and . + -", remedy="--license Apache-2.0, MIT, CC-BY-4.0, ..."
+        )
     if typed.function and not re.fullmatch(CALLABLE, typed.function):
-        msg = f"--function {typed.function!r} names no function"
+        msg = f"--function {typed.function!r} does not name a function"
         raise UsageError(msg, remedy="--function package.module:attribute, as `from package.module import attribute` would find it")
     return CheckedRequest(
         name=typed.name,
@@ -86,8 +88,8 @@ def check_request(typed: NewRequest) -> CheckedRequest:
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z0-9_][a-z0-9_.-]*", name) or len(name) > LONGEST_NAME:
         cleaned = re.sub(r"[^a-z0-9_.-]+", "_", name.lower()).lstrip(".-").strip("_")[:LONGEST_NAME] or "my_model"
-        msg = f"--name {name!r} is no good name for a model"
-        cause = f"it becomes a folder's name: at most {LONGEST_NAME} of a-z 0-9 _ . -, not beginning with . or -"
+        msg = f"--name {name!r} is not a good name for a model"
+        cause = f"it becomes a folder's name: at most {LONGEST_NAME} of a-z 0-9 _ . -, and not . or - first"
         raise UsageError(msg, cause=cause, remedy=f"--name {cleaned}")
 
 
@@ -110,12 +112,12 @@ def _python_file(text: str) -> Path | None:
 
 
 def check_fits(request: CheckedRequest, kind: str) -> None:
-    """Whether what was typed goes with what the source turned out to be."""
+    """Refuse options that do not fit the kind of the source."""
     row = BY_NAME[kind]
     for other in KINDS:
         if getattr(request, other.option, None) and other is not row:
             flag = f"--{other.option}"
-            msg = f"{flag} goes with a source of kind {other.name!r}, {request.source.name} is of kind {kind!r}"
+            msg = f"{flag} goes with a source of kind {other.name!r}, but {request.source.name} is of kind {kind!r}"
             raise UsageError(msg, remedy=f"leave {flag} out")
     if row.detector and not request.labels:
         msg = f"--labels is missing: {request.source.name} is a detector (kind {kind!r}), and its classes have names"
@@ -124,7 +126,7 @@ def check_fits(request: CheckedRequest, kind: str) -> None:
         msg = "--eval without --labels"
         raise UsageError(msg, cause="boxes are compared by the names of their classes", remedy="give the label map: --labels FILE")
     if row.asks_pixels and not request.pixels:
-        msg = f"--mean and --std are missing: a source of kind {kind!r} does not say what its pixels have to be"
+        msg = f"--mean and --std are missing: a source of kind {kind!r} does not say which pixels it takes"
         raise UsageError(msg, cause="a wrong guess converts without an error and finds less", remedy=HOW_TO_FIND_OUT)
     if request.pixels and row.checkpoint:
         msg = f"--mean and --std are not for a source of kind {kind!r}"

@@ -39,9 +39,9 @@ def first_image(**changed: object) -> Change:
         (lambda data: data.pop("images"), ": not in COCO's form: images is missing"),
         (lambda data: data.update(annotations={}), ": not in COCO's form: annotations is not a list of objects"),
         (lambda data: data.update(categories=["cat"]), ": not in COCO's form: categories is not a list of objects"),
-        (lambda data: data["categories"].append({"id": 1, "name": "x"}), ": category id 1 is there twice"),
+        (lambda data: data["categories"].append({"id": 1, "name": "x"}), ": category id 1 is used twice"),
         (lambda data: data["categories"].append({"id": 3}), ": category 3 has no name"),
-        (lambda data: data["images"].append(picture(1, "a.jpg")), ": image id 1 is there twice"),
+        (lambda data: data["images"].append(picture(1, "a.jpg")), ": image id 1 is used twice"),
         (lambda data: data["images"][0].pop("id"), ": image without an id: {{'file_name': 'a.jpg', 'width': 100, 'height': 80}}"),
         (first_image(file_name=""), ": image 0: has no file_name"),
         (first_image(file_name="../a.jpg"), ": image 0: file_name '../a.jpg' leads out of images/"),
@@ -50,9 +50,9 @@ def first_image(**changed: object) -> Change:
         (first_image(file_name="images//etc/a.jpg"), ": image 0: file_name 'images//etc/a.jpg' leads out of images/"),
         (first_image(file_name="/etc/a.jpg"), ": image 0: file_name '/etc/a.jpg' leads out of images/"),
         (first_image(file_name="C:\\a.jpg"), ": image 0: file_name 'C:\\\\a.jpg' leads out of images/"),
-        (first_image(file_name="c.jpg"), ": of its 2 pictures 1 can't be found in {coco}/images: 'c.jpg'"),
-        (first_image(width=None), ": image 0: width None and height 80 are no picture's size"),
-        (first_image(height=0), ": image 0: width 100 and height 0 are no picture's size"),
+        (first_image(file_name="c.jpg"), ": 1 of its 2 pictures could not be found in {coco}/images: 'c.jpg'"),
+        (first_image(width=None), ": image 0: width None and height 80 are not a picture's size"),
+        (first_image(height=0), ": image 0: width 100 and height 0 are not a picture's size"),
         (first_box(image_id=7), ": annotation 0: image_id 7 is not listed"),
         (first_box(category_id=7), ": annotation 0: category_id 7 is not listed"),
         (first_box(category_id=[1]), ": annotation 0: category_id [1] is not listed"),
@@ -125,7 +125,7 @@ def test_a_box_that_reaches_out_is_cut(home: Project, theirs: Path, box: list[fl
     path = write_changed(theirs, first_box(bbox=box))
     written, notes = evaluated(home, theirs)
     assert written["annotations"][0]["bbox"] == kept
-    expected = f"cut at their picture's edge, which they reach out of: 1 box; first: {path}: annotation 0"
+    expected = f"cut at their picture's edge: 1 box; first: {path}: annotation 0"
     assert (expected in notes) is noted
 
 
@@ -191,7 +191,7 @@ def test_pictures_in_folders_stay_there(home: Project, theirs: Path) -> None:
 def test_pictures_that_are_not_listed_are_noted(home: Project, theirs: Path) -> None:
     (theirs / "coco" / "images" / "c.png").touch()
     written, notes = evaluated(home, theirs)
-    assert notes[0] == f"{theirs}/coco/annotations.json: left out because it does not list them: 1 picture in {theirs}/coco/images"
+    assert notes[0] == f"{theirs}/coco/annotations.json does not list 1 picture in {theirs}/coco/images: left out"
     assert len(written["images"]) == 2
     assert not (home.calib / "mine" / "eval" / "images" / "c.png").exists()
 
@@ -230,7 +230,7 @@ def test_annotations_and_pictures_may_have_a_folder_each(home: Project, theirs: 
     (folder / "SegmentationClass" / "a.png").touch()
     written, notes = evaluated(home, theirs, evaluation=folder)
     assert [image["file_name"] for image in written["images"]] == ["JPEGImages/a.jpg", "JPEGImages/b.jpg"]
-    assert notes[0].startswith(f"{folder}: left out for want of an .xml: 1 picture; a picture without things needs")
+    assert notes[0].startswith(f"{folder}: left out 1 picture without an .xml; a picture of nothing needs")
 
 
 def test_other_folders_are_found_too(home: Project, theirs: Path) -> None:
@@ -255,13 +255,13 @@ NO_PLAIN = "not a plain XML file: it has a DOCTYPE, is not UTF-8, or is huge"
         ("\0", f": {NO_PLAIN}"),
         ("<annotation>", ": not valid XML: no element found: line 1, column 12"),
         ('<?xml version="1.0" encoding="klingon"?><annotation/>', ": not valid XML: unknown encoding"),
-        ("<gpx/>", ": no Pascal VOC annotation: it begins with <gpx>"),
-        (voc(thing(), width=0), ": width 0 and height 80 are no picture's size"),
-        (voc(thing(), width="wide"), ": width wide and height 80 are no picture's size"),
-        ("<annotation/>", ": width None and height None are no picture's size"),
+        ("<gpx/>", ": not a Pascal VOC annotation: it begins with <gpx>"),
+        (voc(thing(), width=0), ": width 0 and height 80 are not a picture's size"),
+        (voc(thing(), width="wide"), ": width wide and height 80 are not a picture's size"),
+        ("<annotation/>", ": width None and height None are not a picture's size"),
         (voc(thing(), thing(" ")), ": object 2: has no name"),
-        (voc(thing(box=("a", 1, 2, 3))), ": object 1: 'cat' has no bndbox of xmin, ymin, xmax and ymax"),
-        (voc("<object><name>cat</name></object>"), ": object 1: 'cat' has no bndbox of xmin, ymin, xmax and ymax"),
+        (voc(thing(box=("a", 1, 2, 3))), ": object 1: 'cat' has no bndbox with xmin, ymin, xmax and ymax"),
+        (voc("<object><name>cat</name></object>"), ": object 1: 'cat' has no bndbox with xmin, ymin, xmax and ymax"),
         (voc(thing(box=(9, 9, 5, 12))), ": object 1: box x 9, y 9, width -4, height 3 has no area"),
         (
             voc(thing(box=(1, 90, 5, 99))),
@@ -278,9 +278,7 @@ def test_a_voc_file_that_cannot_be_right_is_refused(home: Project, theirs: Path,
 
 def test_a_picture_that_is_not_there_or_there_twice_is_refused(home: Project, theirs: Path) -> None:
     (theirs / "voc" / "a.jpg").unlink()
-    assert (
-        refusal(SourceError, home, theirs, evaluation=theirs / "voc").what == f"{theirs}/voc/a.xml: its picture a.jpg is not there"
-    )
+    assert refusal(SourceError, home, theirs, evaluation=theirs / "voc").what == f"{theirs}/voc/a.xml: its picture a.jpg is missing"
     for name in ("one", "two"):
         (theirs / "voc" / name).mkdir()
         (theirs / "voc" / name / "a.jpg").touch()
@@ -304,8 +302,11 @@ def test_the_form_may_be_said(home: Project, theirs: Path) -> None:
     ("files", "cause"),
     [
         ([], ""),
-        (["_annotations.coco.json", "a.jpg"], "there is _annotations.coco.json: if that is the one, name it annotations.json"),
-        (["annotations/instances_val.json"], "there is annotations/instances_val.json: if that is the one"),
+        (
+            ["_annotations.coco.json", "a.jpg"],
+            "it holds _annotations.coco.json: if that is the right file, rename it to annotations.json",
+        ),
+        (["annotations/instances_val.json"], "it holds annotations/instances_val.json: if that is the right file"),
         (["a.jpg", "a.txt"], "a .txt for each picture is YOLO's form: export it as COCO or Pascal VOC"),
     ],
 )

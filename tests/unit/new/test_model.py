@@ -90,7 +90,8 @@ def test_what_the_recipe_says_about_adding_pictures_is_right(home: Project, thei
     new(home, theirs)
     path = home.models / "mine" / "model.toml"
     text = path.read_text(encoding="utf-8")
-    assert '# calib/mine/pictures/, write the line `folder = "pictures"` into calib/mine/set.toml, add the variants above' in text
+    assert "Put them into calib/mine/pictures/,\n" in text
+    assert '# write the line `folder = "pictures"` into calib/mine/set.toml, add the variants above' in text
     text = text.replace('# [calibration]\n# set = "mine"', '[calibration]\nset = "mine"').replace(
         '"dynamic"]', '"dynamic", "int8"]'
     )
@@ -106,7 +107,7 @@ def test_the_recipe_is_aligned_and_ends_well(home: Project, theirs: Path) -> Non
     new(home, theirs, license="Apache-2.0 WITH LLVM-exception", evaluation=theirs / "voc")
     text = (home.models / "mine" / "model.toml").read_text(encoding="utf-8")
     assert text.startswith("# Made by `inv new` from trained (checkpoint ckpt-12).\n[source]\n")
-    assert text.endswith("[verify]\nmax_map_drop = 1.5   # what a variant may lose of float32's mAP, in points\n")
+    assert text.endswith("[verify]\nmax_map_drop = 1.5   # mAP points that a variant may lose against float32\n")
     assert "\n\n\n" not in text
 
 
@@ -266,15 +267,15 @@ def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None
 )
 def test_a_name_must_be_a_good_folder_name(home: Project, theirs: Path, name: str, better: str) -> None:
     error = refusal(UsageError, home, theirs, name=name)
-    assert (error.what, error.remedy) == (f"--name {name!r} is no good name for a model", f"--name {better}")
+    assert (error.what, error.remedy) == (f"--name {name!r} is not a good name for a model", f"--name {better}")
 
 
 @pytest.mark.parametrize(
     ("there", "what", "remove"),
     [
-        (["models/mine"], "models/mine/ is there already", "rm -r models/mine"),
-        (["calib/mine"], "calib/mine/ is there already", "rm -r calib/mine"),
-        (["calib/mine", "models/mine"], "calib/mine/ is there already", "rm -r calib/mine models/mine"),
+        (["models/mine"], "models/mine/ exists already", "rm -r models/mine"),
+        (["calib/mine"], "calib/mine/ exists already", "rm -r calib/mine"),
+        (["calib/mine", "models/mine"], "calib/mine/ exists already", "rm -r calib/mine models/mine"),
     ],
 )
 def test_what_is_there_is_left_alone(home: Project, theirs: Path, there: list[str], what: str, remove: str) -> None:
@@ -282,7 +283,7 @@ def test_what_is_there_is_left_alone(home: Project, theirs: Path, there: list[st
         (home.work / folder).mkdir()
     error = refusal(UsageError, home, theirs)
     assert error.what == what
-    assert error.remedy == f"choose another --name; or, when it is no longer needed: {remove}"
+    assert error.remedy == f"choose another --name; or, if it is no longer needed: {remove}"
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_what_is_there_is_left_alone(home: Project, theirs: Path, there: list[st
         ({"evaluation": __file__}, f"--eval {__file__}: not a folder"),
         ({"format": "yolo", "evaluation": "/"}, "--format 'yolo' is unknown"),
         ({"format": "coco"}, "--format coco without --eval"),
-        ({"license": 'MIT"'}, "--license 'MIT\"' is no SPDX name"),
+        ({"license": 'MIT"'}, "--license 'MIT\"' is not an SPDX name"),
     ],
 )
 def test_a_flag_that_cannot_be_right_is_refused(home: Project, theirs: Path, changed: dict[str, object], what: str) -> None:

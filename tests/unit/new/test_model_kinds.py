@@ -165,7 +165,7 @@ def test_a_frozen_graph(home: Project, theirs: Path, nodes: list[bytes], variant
 def test_a_frozen_graph_without_the_postprocess_operator_stays_without(home: Project, theirs: Path) -> None:
     source = write_graph(theirs / "tflite_graph.pb", ENTRY, RAW)
     error = refusal(UsageError, home, theirs, source=source, **PIXELS, calib=theirs / "photos")
-    assert error.what.startswith("--calib is of no use: nothing that is made of a frozen graph of TF1 for TFLite")
+    assert error.what.startswith("--calib has no effect: no variant of a frozen graph of TF1 for TFLite")
     new(home, theirs, source=source, **PIXELS)
     assert load_recipe(home, "mine").spec.convert.variants == ["float32-raw", "float32-tf1-raw"]
     assert "calibration" not in (home.models / "mine" / "model.toml").read_text(encoding="utf-8")
@@ -235,7 +235,7 @@ def test_a_finished_tflite_without_names_is_warned_of(home: Project, theirs: Pat
         "it has no label map and none was given: detections have numbers instead of names (--labels FILE)"
     ]
     error = refusal(UsageError, home, theirs, name="other", source=source, calib=theirs / "photos")
-    assert error.what.startswith("--calib is of no use: nothing that is made of a finished .tflite, float32, input 64x48")
+    assert error.what.startswith("--calib has no effect: no variant of a finished .tflite, float32, input 64x48")
 
 
 # Functions
@@ -516,7 +516,7 @@ def test_a_hopeless_source_is_shown_the_way_out_and_leaves_nothing(home: Project
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
-        ({}, "--mean and --std are missing: a source of kind 'saved-model' does not say what its pixels have to be"),
+        ({}, "--mean and --std are missing: a source of kind 'saved-model' does not say which pixels it takes"),
         ({"mean": "0"}, "--mean without --std"),
         ({"std": "255"}, "--std without --mean"),
         ({"mean": "0", "std": "0"}, "--std: can't be 0, because pixels are divided by it"),
@@ -527,8 +527,8 @@ def test_a_hopeless_source_is_shown_the_way_out_and_leaves_nothing(home: Project
         ({"resize": "stretch"}, "--resize stretch without --mean and --std"),
         ({**PIXELS, "custom": "/no/such.py"}, "--custom /no/such.py: no such file"),
         ({**PIXELS, "custom": "/etc/hostname"}, "--custom /etc/hostname: not a Python file"),
-        ({**PIXELS, "custom": __file__}, "--custom goes with a source of kind 'keras', export is of kind 'saved-model'"),
-        ({**PIXELS, "function": "nets"}, "--function 'nets' names no function"),
+        ({**PIXELS, "custom": __file__}, "--custom goes with a source of kind 'keras', but export is of kind 'saved-model'"),
+        ({**PIXELS, "function": "nets"}, "--function 'nets' does not name a function"),
         ({**PIXELS, "labels": "", "evaluation": "{theirs}/coco"}, "--eval without --labels"),
     ],
 )
@@ -545,7 +545,7 @@ def test_a_flag_that_cannot_be_right_is_refused(home: Project, theirs: Path, cha
     ("changed", "what"),
     [
         (PIXELS, "--mean and --std are not for a source of kind 'tf2-detection'"),
-        ({"signature": "x"}, "--signature goes with a source of kind 'saved-model', trained is of kind 'tf2-detection'"),
+        ({"signature": "x"}, "--signature goes with a source of kind 'saved-model', but trained is of kind 'tf2-detection'"),
     ],
 )
 def test_a_flag_of_another_kind_is_refused(home: Project, theirs: Path, changed: dict[str, str], what: str) -> None:
