@@ -1,1 +1,1 @@
-"""`inv lint`: what is wrong with a .tflite file that was made elsewhere, told from the file alone."""
+"""`inv lint`: find what is wrong with a .tflite file from elsewhere, from the file alone."""

@@ -1,4 +1,4 @@
-"""A file looked into and judged by every rule."""
+"""Read a file and judge it by every rule."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ LARGEST_LABELS = 1 << 20
 
 
 def look_into(path: Path, labels: Path | None = None) -> Subject:
-    """What a file is. Unreadable ones are a SourceError that says why."""
+    """A file and its label files. An unreadable one is a SourceError that says why."""
     subject = subject_of(path, read_file(path))
     return replace(subject, labels=[*subject.labels, *_outside(path, labels)])
 
@@ -32,10 +32,10 @@ def read_file(path: Path) -> TfliteFile:
     try:
         return open_tflite(path)
     except ValueError as error:
-        msg = f"{path} can't be read as a TFLite model: {error}"
+        msg = f"{path} could not be read as a TFLite model: {error}"
         cause = "the download or the copy was cut off, or it is another kind of file"
         raise SourceError(
-            msg, cause=cause, remedy="copy or download it again; `ls -l` and the publisher's size tell more"
+            msg, cause=cause, remedy="copy or download it again; compare its size (`ls -l`) with the publisher's"
         ) from None
 
 
@@ -46,14 +46,14 @@ def examine(subject: Subject) -> list[Finding]:
 
 
 def _packed(file: TfliteFile) -> list[LabelFile]:
-    """The label file that metadata names; without one, what looks like it."""
+    """The packed label file that metadata names; else the first one that looks like it."""
     named = [name for name in (file.metadata.label_files if file.metadata else []) if name in file.packed.texts]
     chosen = named or list(file.packed.texts)
     return [LabelFile(f"{name} in the file", _trimmed(file.packed.texts[name]), packed=True) for name in chosen[:1]]
 
 
 def _outside(path: Path, labels: Path | None) -> list[LabelFile]:
-    """What the user gives; without it, what lies in the file's folder."""
+    """The label file that the user gives; else one in the model's folder."""
     if labels is not None:
         return [LabelFile(str(labels), read_lines(labels), packed=False)]
     found = next((path.parent / name for name in BESIDE if (path.parent / name).is_file()), None)
@@ -61,10 +61,10 @@ def _outside(path: Path, labels: Path | None) -> list[LabelFile]:
 
 
 def read_lines(labels: Path) -> list[str]:
-    """A label file as its lines say it; a .pbtxt by its ids."""
+    """The names in a label file, line by line; a .pbtxt's by id."""
     if not labels.is_file():
         msg = f"--labels {labels}: there is no such file"
-        raise UsageError(msg, remedy="name a .pbtxt, or a .txt with one name a line")
+        raise UsageError(msg, remedy="give a .pbtxt, or a .txt with one name a line")
     if labels.suffix.lower() == ".txt":
         return _trimmed(_text(labels).removeprefix("\ufeff").splitlines())
     try:
@@ -78,12 +78,12 @@ def _text(path: Path) -> str:
         with path.open("rb") as stream:
             return stream.read(LARGEST_LABELS).decode("utf-8", "backslashreplace")
     except OSError as error:
-        msg = f"{path} can't be read: {error.strerror}"
-        raise UsageError(msg, remedy="make it readable, or name another with --labels") from None
+        msg = f"{path} could not be read: {error.strerror}"
+        raise UsageError(msg, remedy="check the file's permissions, or give another one with --labels") from None
 
 
 def _trimmed(lines: list[str]) -> list[str]:
-    """Without blank lines at the end."""
+    """The lines without spaces around them, and without blank lines at the end."""
     lines = [line.strip() for line in lines]
     while lines and not lines[-1]:
         lines.pop()

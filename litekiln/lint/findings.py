@@ -1,4 +1,4 @@
-"""What lint can find: every id with its title. docs/lint.md has a section for each."""
+"""All that lint can find: ids and titles. docs/lint.md has a section for each."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +8,7 @@ PAGE = "docs/lint.md"
 
 
 class Severity(IntEnum):
-    """An error makes detections wrong, or the file unusable; a warning does with some programs; a note is worth knowing."""
+    """An error: detections are wrong, or the file is unusable. A warning: so with some programs. A note: worth knowing."""
 
     NOTE = 0
     WARNING = 1
@@ -24,10 +24,10 @@ NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 TITLES = {
     "several-postprocess": "more than one PostProcess operator",
     "no-postprocess": "no PostProcess operator: it gives encoded boxes",
-    "output-ports": "the outputs are not four different ones, those of the PostProcess operator",
-    "output-order": "the outputs come in another order than boxes, classes, scores, count",
+    "output-ports": "the outputs are not the four of the PostProcess operator",
+    "output-order": "the outputs are not in the order boxes, classes, scores, count",
     "output-indices": "the tensor numbers of the outputs are not in the order of their meanings",
-    "output-shape": "an output without a size, or of the wrong one",
+    "output-shape": "an output without a size, or with the wrong one",
     "output-constant": "an output that nothing computes",
     "outputs-unnamed": "nothing says which output is what",
     "signature-missing": "no signature",
@@ -36,7 +36,7 @@ TITLES = {
     "input-range": "calibrated with pixels from 0 to 1",
     "input-range-odd": "calibrated with an odd range of pixels",
     "several-inputs": "not exactly one input",
-    "input-shape": "the input is no RGB picture",
+    "input-shape": "the input is not an RGB picture",
     "batch-size": "more than one picture at a time",
     "dynamic-shapes": "sizes that are left open",
     "several-subgraphs": "branches or loops",
@@ -47,25 +47,25 @@ TITLES = {
     "uint8-inside": "computes in uint8, the old scheme",
     "uint8-input": "takes uint8, computes in int8",
     "dynamic-range": "8-bit weights, float arithmetic",
-    "not-int8": "calls itself quantized and computes in float",
+    "not-int8": "calls itself quantized, but computes in float",
     "float16-weights": "16-bit weights, float arithmetic",
     "labels-missing": "no class names",
     "labels-beside": "class names only beside the file",
-    "labels-differ": "other class names beside the file than in it",
+    "labels-differ": "class names beside the file that differ from those in it",
     "labels-offset": "class names that are shifted by one",
-    "labels-length": "another number of class names than classes",
+    "labels-length": "more or fewer class names than classes",
     "labels-not-associated": "a label file that metadata doesn't find",
     "metadata-missing": "no metadata",
     "metadata-unreadable": "damaged metadata",
     "metadata-outputs": "metadata that names the outputs in another order",
-    "normalisation-missing": "metadata that doesn't say what the network takes for pixels",
+    "normalisation-missing": "metadata that doesn't say which pixels the network takes",
     "normalisation-contradicts": "metadata with a wrong mean or std",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: the figures that show it, and what to do. `fix` says whether --fix can repair it."""
+    """One defect: the figures that show it, and what to do. `fix` says whether --fix can repair it."""
 
     id: str
     severity: Severity

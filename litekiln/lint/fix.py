@@ -1,4 +1,4 @@
-"""`inv lint --fix`: what is to be repaired is decided here; it is done, and proven, by a step in a toolchain."""
+"""`inv lint --fix`: decide what to repair here. A step in a toolchain repairs it, and proves that detections stay the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from litekiln.hashing import sha256_file, sha256_value
 from litekiln.lint.examine import read_lines
 from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
-from litekiln.lint.notes import told_pixels
+from litekiln.lint.notes import pixels_by_metadata
 from litekiln.lint.result import Linted
 from litekiln.lint.subject import Kind, Subject
 from litekiln.named_files import check_target, check_writable, write_named
@@ -24,14 +24,14 @@ from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import FIX, Toolchain, toolchain_for
 from litekiln.wording import size_text
 
-RANDOM = 8  # pictures of noise that the proof is made on
+RANDOM = 8  # pictures of noise for the proof
 MOST_PICTURES = 100
 CHANNELS = 3
 
 
 @dataclass(frozen=True)
 class FixRequest:
-    """What was typed beside the file."""
+    """What the user typed beside the file."""
 
     out: str
     labels: Path | None
@@ -41,16 +41,16 @@ class FixRequest:
 
 
 def repair(reporter: Reporter, project: Project, linted: Linted, request: FixRequest) -> dict[str, Any]:
-    """Write OUT, or say that there is nothing to write."""
+    """What was repaired and how it was proven, after writing OUT; empty if nothing can be repaired."""
     subject = linted.subject
     assert subject
     out = Path(request.out).resolve()
     check_out(out, subject.path)
     args = repairs(subject, request)
-    told = request.labels is not None or any(request.pixels)
+    given = request.labels is not None or any(request.pixels)
     usable = subject.detects and not subject.lacks_ports and subject.entry is not None and len(subject.entry.shape) == 4
-    if not usable or not (told or any(finding.fix for finding in linted.findings)):
-        reporter.note(f"nothing of this can be repaired without the model's source; {request.out} is not written")
+    if not usable or not (given or any(finding.fix for finding in linted.findings)):
+        reporter.note(f"none of this can be repaired without the model's source; {request.out} is not written")
         return {"written": "", "repaired": [], "proof": {}}
     pictures = _pictures(request.pictures)
     result, fixed = _run(project, request.engine, reporter, subject.path.resolve(), args, pictures)
@@ -65,15 +65,13 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
 def check_out(out: Path, model: Path) -> None:
     check_target("--fix", out, model.resolve(), "repaired.tflite")
     if out.exists():
-        msg = f"--fix {out}: there is a file already"
-        raise UsageError(
-            msg, cause="a file is never written over: it may be the only one", remedy="name another, or remove it first"
-        )
+        msg = f"--fix {out}: the file exists already"
+        raise UsageError(msg, cause="--fix never overwrites a file", remedy="give another name, or remove the file first")
     check_writable("--fix", out)
 
 
 def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
-    """The arguments of the step: what each output is, which names are packed, which normalisation is written."""
+    """The step's arguments: the meaning of each output, the names to pack, the normalisation to write."""
     metadata = subject.file.metadata
     mean, std = pixels_to_write(subject, request.pixels)
     rows = (subject.option("max_detections") or 0) * max(1, subject.option("max_classes_per_detection") or 1)
@@ -92,13 +90,13 @@ def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
 
 
 def labels_to_pack(subject: Subject, given: Path | None) -> list[str]:
-    """Those that the user gives; else those in the file, corrected where that makes them fit."""
+    """The user's names; else those in the file, corrected if they fit then."""
     if given is not None:
         lines = read_lines(given)
         fitting = corrected(lines, subject.classes)
         if fitting is None:
             counted = f"{len(lines)} names" if lines else "no names"
-            msg = f"--labels {given} has {counted}, the model {subject.classes or 'other'} classes"
+            msg = f"--labels {given} has {counted}, but the model has {subject.classes or 'other'} classes"
             raise UsageError(msg, cause="it is another model's, or begins with the background", remedy="give the model's own names")
         return fitting
     packed = [each.lines for each in subject.labels if each.packed]
@@ -108,13 +106,13 @@ def labels_to_pack(subject: Subject, given: Path | None) -> list[str]:
 
 
 def pixels_to_write(subject: Subject, given: tuple[str, str]) -> tuple[list[float], list[float]]:
-    """What the user gives; else what the metadata says where the input doesn't speak against it; else what the input says."""
-    told = read_pixels(*given, "")
-    if told:
-        return told.channels("mean"), told.channels("std")
+    """Mean and std: the user's; else the metadata's, unless the input's scale contradicts them; else the scale's."""
+    typed = read_pixels(*given, "")
+    if typed:
+        return typed.channels("mean"), typed.channels("std")
     metadata, known = subject.file.metadata, pixels_by_scale(subject)
     notes = metadata.inputs[0] if metadata and metadata.inputs else None
-    pixels = told_pixels(notes) if notes else None
+    pixels = pixels_by_metadata(notes) if notes else None
     if notes and pixels and (known is None or subject.quantized is None or subject.quantized[1].agrees(pixels)):
         return _channels(notes.mean), _channels(notes.std)
     return ([known[0]] * CHANNELS, [known[1]] * CHANNELS) if known else ([], [])
@@ -131,7 +129,7 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
     names = sorted(each.name for each in place.iterdir() if each.suffix.lower() in SUFFIXES) if place.is_dir() else []
     if not names:
         msg = f"--pictures {folder}: {'no pictures in it' if place.is_dir() else 'no such folder'}"
-        raise UsageError(msg, cause=f"looked for {' '.join(SUFFIXES)}", remedy="name a folder of pictures, or leave it out")
+        raise UsageError(msg, cause=f"looked for {' '.join(SUFFIXES)}", remedy="give a folder of pictures, or leave --pictures out")
     return place.resolve(), names[:MOST_PICTURES]
 
 
@@ -152,7 +150,7 @@ def _proven(proof: dict[str, Any]) -> str:
 def plan_fix(
     project: Project, toolchain: Toolchain, model: Path, args: dict[str, Any], pictures: tuple[Path, list[str]] | None
 ) -> Plan:
-    """One step: a finished file repaired, and proven to detect the same."""
+    """A plan of one step, which repairs a file and proves that it detects the same."""
     builder = PlanBuilder(project, "lint")
     inputs = {"model": builder.file(model)}
     if pictures:

@@ -1,4 +1,4 @@
-"""What goes in: one RGB picture of a fixed size, and numbers that stand for the pixels that the network was trained with."""
+"""Rules for the input: one RGB picture of fixed size, with the pixels that the network was trained with."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from litekiln.wording import shown
 
 ZERO_TO_ONE = Pixels(0.0, 1.0)
 SSD = Pixels(-1.0, 1.0)
-# What the Object Detection API's networks take: most of them; EfficientDet; ResNet; those that normalise in the graph.
+# Pixels of the Object Detection API's networks: most of them; EfficientDet; ResNet; those that normalise in the graph.
 TAKEN = (SSD, Pixels(-2.118, 2.640), Pixels(-123.68, 151.061), Pixels(0.0, 255.0))
-SURE = ((SSD, (127.5, 127.5)), (Pixels(0.0, 255.0), (0.0, 1.0)))  # with the mean and std that make them of pixels
+SURE = ((SSD, (127.5, 127.5)), (Pixels(0.0, 255.0), (0.0, 1.0)))  # with their mean and std
 CALIBRATE = (
-    "convert it again and calibrate with pixels as the network takes them, (pixel - 127.5) / 127.5 for an SSD; "
-    "without its source it can't be repaired"
+    "convert it again and calibrate with the pixels that the network takes, (pixel - 127.5) / 127.5 for an SSD; "
+    "it can't be repaired without its source"
 )
 
 
@@ -22,16 +22,18 @@ def check_inputs(subject: Subject) -> Iterator[Finding]:
     file, entry = subject.file, subject.entry
     if subject.detector and entry is None:
         names = ", ".join(shown(file.tensors[each].name) for each in file.inputs[:6]) or "none"
-        yield Finding("several-inputs", ERROR, f"{len(file.inputs)} inputs ({names}), a detector takes one picture", CONVERT)
+        yield Finding("several-inputs", ERROR, f"{len(file.inputs)} inputs ({names}), but a detector takes one picture", CONVERT)
     if entry is None:
         return
     if subject.detector and (len(entry.shape) != 4 or entry.shape[3] != 3):
         first = ": channels first, as PyTorch has them" if len(entry.shape) == 4 and entry.shape[1] == 3 else ""
         evidence = f"it takes {list(entry.shape)}, expected [1, height, width, 3]{first}"
-        yield Finding("input-shape", WARNING, evidence, "feed it so; programs for detectors don't. Or convert it again")
+        yield Finding(
+            "input-shape", WARNING, evidence, "feed it in this form, which programs for detectors don't do; or convert it again"
+        )
     if len(entry.shape) == 4 and entry.shape[0] > 1:
         evidence = f"it takes {list(entry.shape)}: {entry.shape[0]} pictures at once"
-        yield Finding("batch-size", WARNING, evidence, "convert it again with a batch of one, which is what a camera gives")
+        yield Finding("batch-size", WARNING, evidence, "convert it again with a batch of one: a camera gives one picture at a time")
 
 
 def check_sizes(subject: Subject) -> Iterator[Finding]:
@@ -43,7 +45,7 @@ def check_sizes(subject: Subject) -> Iterator[Finding]:
         more = f", and {len(opened) - 1} more" if len(opened) > 1 else ""
         stated = list(tensor.stated if min(tensor.stated) < 0 else tensor.shape)
         evidence = f"{end} {shown(tensor.name)} has shape {stated}{more}"
-        remedy = "convert it again with a fixed input size: programs that ask for the size before they run it get a wrong one"
+        remedy = "convert it again with a fixed input size: programs that ask for the size before running it get a wrong one"
         yield Finding("dynamic-shapes", WARNING, evidence, remedy)
 
 
@@ -52,20 +54,20 @@ def check_range(subject: Subject) -> Iterator[Finding]:
     if not subject.ssd or found is None:
         return
     tensor, pixels = found
-    told = f"{tensor.dtype}, scale {tensor.scale:.6f} at zero point {tensor.zero_point}: pixels from {pixels}"
+    scale = f"{tensor.dtype}, scale {tensor.scale:.6f} at zero point {tensor.zero_point}: pixels from {pixels}"
     if not pixels.symmetric and pixels.agrees(ZERO_TO_ONE):
-        yield Finding("input-range", ERROR, f"{told}; an SSD is trained with {SSD}", CALIBRATE)
+        yield Finding("input-range", ERROR, f"{scale}; an SSD is trained with {SSD}", CALIBRATE)
     elif not any(pixels.agrees(taken) for taken in TAKEN):
-        evidence = f"{told}; networks like this one take {', '.join(map(str, TAKEN))}"
+        evidence = f"{scale}; networks like this one take {', '.join(map(str, TAKEN))}"
         yield Finding("input-range-odd", WARNING, evidence, CALIBRATE)
 
 
 def pixels_by_scale(subject: Subject) -> tuple[float, float] | None:
-    """Mean and std, where the input's own scale says them for sure."""
+    """Mean and std, if the input's scale leaves no doubt."""
     if subject.quantized is None or subject.quantized[1].symmetric:
         return None
     pixels = subject.quantized[1]
-    return next((told for taken, told in SURE if pixels.agrees(taken)), None)
+    return next((mean_and_std for taken, mean_and_std in SURE if pixels.agrees(taken)), None)
 
 
 RULES = (check_inputs, check_sizes, check_range)

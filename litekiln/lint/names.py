@@ -1,4 +1,4 @@
-"""Class names: whether there are any, whether line 1 is class 0, whether there are as many as classes."""
+"""Rules for class names: whether there are any, whether line 1 is class 0, whether their number is right."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from litekiln.lint.subject import LabelFile, Subject
 from litekiln.wording import listed, shown
 
 GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line); --fix OUT packs them into the file"
-FIX_LINES = "inv lint --fix OUT packs the corrected names; see them first: what the model calls 0 must be line 1"
+FIX_LINES = "inv lint --fix OUT packs the corrected names; check them first: line 1 must be the model's class 0"
 
 
 def check_labels(subject: Subject) -> Iterator[Finding]:
@@ -23,7 +23,7 @@ def check_labels(subject: Subject) -> Iterator[Finding]:
     for each in beside if packed else ():
         if each.lines != packed[0].lines:
             evidence = f"{packed[0].where}: {listed(packed[0].lines, 3)}; {each.where}: {listed(each.lines, 3)}"
-            remedy = "find out which is the model's; --labels FILE --fix OUT packs the other one"
+            remedy = "find out which is the model's; to replace those in the file: --labels FILE --fix OUT"
             yield Finding("labels-differ", WARNING, evidence, remedy)
     for each in subject.labels:
         yield from _check_lines(subject, each)
@@ -42,13 +42,13 @@ def _check_lines(subject: Subject, labels: LabelFile) -> Iterator[Finding]:
 
 
 def _begins_with_background(lines: list[str], classes: int) -> bool:
-    """Where there are as many names as classes, `???` in the first line is a first class that was never used."""
+    """Whether line 1 is the background. If names and classes are equally many, `???` is an unused first class instead."""
     first = lines[0].strip().lower() if lines else ""
     return first in BACKGROUND and not (first == NO_NAME and len(lines) == classes)
 
 
 def corrected(lines: list[str], classes: int) -> list[str] | None:
-    """Names with the background's line taken off; None where that doesn't make them fit."""
+    """The names without the background's line; None if they don't fit then."""
     if _begins_with_background(lines, classes) and (not classes or len(lines) == classes + 1):
         lines = lines[1:]
     fits = bool(lines) and not _begins_with_background(lines, classes) and (not classes or len(lines) == classes)

@@ -1,4 +1,4 @@
-"""Metadata: whether it is there, and whether what it says is what the graph does."""
+"""Rules for metadata: whether there is any, and whether it says what the graph does."""
 
 import math
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from litekiln.lint.outputs import FIX
 from litekiln.lint.subject import Pixels, Subject, meanings_of
 from litekiln.wording import listed, shown
 
-WRITE = "inv lint --fix OUT writes it; add --mean and --std where the input's scale doesn't say what the network takes"
+WRITE = "inv lint --fix OUT writes it; add --mean and --std if the input's scale doesn't say what the network takes"
 TELL = "say what the network takes with --fix OUT --mean M --std S: (pixel - mean) / std"
 CHANNELS = (1, 3)
 
 
 def check_presence(subject: Subject) -> Iterator[Finding]:
     if subject.file.metadata_problem:
-        evidence = f"it can't be read: {shown(subject.file.metadata_problem)}"
+        evidence = f"it could not be read: {shown(subject.file.metadata_problem)}"
         yield Finding("metadata-unreadable", WARNING, evidence, WRITE, fix=subject.detects)
     elif subject.file.metadata is None:
         severity = WARNING if subject.detector else NOTE
-        evidence = "the file doesn't say how pixels are normalised, what its outputs mean or what its classes are called"
+        evidence = "the file doesn't say how pixels are normalised, what its outputs mean or how its classes are named"
         yield Finding("metadata-missing", severity, evidence, WRITE, fix=subject.detects)
 
 
@@ -31,11 +31,11 @@ def check_outputs(subject: Subject) -> Iterator[Finding]:
         return
     names = [notes.name for notes in metadata.outputs]
     if len(names) != len(subject.file.outputs):
-        evidence = f"it describes {len(names)} outputs, the file has {len(subject.file.outputs)}"
+        evidence = f"it describes {len(names)} outputs, but the file has {len(subject.file.outputs)}"
         yield Finding("metadata-outputs", WARNING, evidence, FIX, fix=True)
         return
-    told = zip(names, meanings_of(names), subject.meanings, strict=True)
-    wrong = [f"it calls {shown(name)} what is {real}" for name, says, real in told if says and real and says != real]
+    pairs = zip(names, meanings_of(names), subject.meanings, strict=True)
+    wrong = [f"it gives the {real} the name {shown(name)}" for name, says, real in pairs if says and real and says != real]
     if wrong:
         yield Finding("metadata-outputs", ERROR, listed(wrong), FIX, fix=True)
 
@@ -61,13 +61,13 @@ def check_normalisation(subject: Subject) -> Iterator[Finding]:
     if not notes.mean and not notes.std:
         if subject.detector:
             severity = WARNING if subject.entry.dtype == "float32" else NOTE
-            evidence = "it has no mean and no std: a program must know by itself what the network takes"
+            evidence = "it has no mean and no std, so programs can't find out what the network takes"
             yield Finding("normalisation-missing", severity, evidence, TELL, fix=pixels_by_scale(subject) is not None)
         return
     said = f"mean {_figures(notes.mean)}, std {_figures(notes.std)}"
-    pixels = told_pixels(notes)
+    pixels = pixels_by_metadata(notes)
     if pixels is None:
-        yield Finding("normalisation-contradicts", ERROR, f"{said}: one of each is expected, or three, and no std of 0", TELL)
+        yield Finding("normalisation-contradicts", ERROR, f"{said}: expected one of each or three, and no std of 0", TELL)
         return
     yield from _against_graph(subject, pixels, f"{said}: pixels from {pixels}")
 
@@ -82,15 +82,15 @@ def _against_graph(subject: Subject, pixels: Pixels, said: str) -> Iterator[Find
             sure = pixels_by_scale(subject) is not None
             yield Finding("normalisation-contradicts", severity, evidence, FIX if sure else TELL, fix=sure)
     elif inside is not None and not pixels.agrees(Pixels(0.0, 255.0)) and any(inside.agrees(taken) for taken in TAKEN):
-        evidence = f"{said}; the graph itself makes {inside} of pixels from 0 to 255"
+        evidence = f"{said}; but the graph itself turns pixels from 0 to 255 into {inside}"
         yield Finding("normalisation-contradicts", ERROR, evidence, "say what it takes: --fix OUT --mean 0 --std 1")
     elif subject.ssd and inside is None and pixels.agrees(ZERO_TO_ONE):
         evidence = f"{said}; an SSD is trained with {SSD}"
         yield Finding("normalisation-contradicts", ERROR, evidence, "say what it takes: --fix OUT --mean 127.5 --std 127.5")
 
 
-def told_pixels(notes: TensorNotes) -> Pixels | None:
-    """What black and white become by metadata; None where its figures make no sense."""
+def pixels_by_metadata(notes: TensorNotes) -> Pixels | None:
+    """What black and white become by metadata's mean and std; None if these make no sense."""
     mean, std = notes.mean, notes.std
     if len(mean) not in CHANNELS or len(std) not in CHANNELS or 0 in std or not all(map(math.isfinite, mean + std)):
         return None

@@ -1,4 +1,4 @@
-"""How it computes: operators that an interpreter must know, classes, and the types that convolutions multiply with."""
+"""Rules for the arithmetic: operators that an interpreter must know, classes, the types of convolutions."""
 
 import re
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from litekiln.lint.subject import Kind, Subject
 from litekiln.wording import listed, shown
 
 CLAIMS = re.compile(r"int8|uint8|int-8|8-?bit|quant", re.IGNORECASE)
-HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # a lightweight network claims all the same
+HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # not "lightweight": such a name still claims
 WITHOUT_FLEX = "the Pi's runtime can't run it: convert it again without --allow-flex (SELECT_TF_OPS), or change the model"
-WITH_PICTURES = "integer arithmetic takes pictures to calibrate with: inv new --calib DIR, inv build --variant int8"
+WITH_PICTURES = "integer arithmetic needs pictures for calibration: inv new --calib DIR, inv build --variant int8"
 
 
 def check_operators(subject: Subject) -> Iterator[Finding]:
@@ -26,22 +26,22 @@ def check_operators(subject: Subject) -> Iterator[Finding]:
     if flex:
         yield Finding("flex-ops", ERROR, f"it has {listed(flex)}", WITHOUT_FLEX)
     if others:
-        remedy = "run it once where it is meant to run: an interpreter that doesn't have them refuses the file"
+        remedy = "run it once on its target: an interpreter that doesn't have them refuses the file"
         yield Finding("custom-ops", WARNING, f"it has {listed(others)}, which are not built into TFLite", remedy)
 
 
 def check_classes(subject: Subject) -> Iterator[Finding]:
     several = subject.option("max_classes_per_detection")
     if several is not None and several > 1:
-        evidence = f"max_classes_per_detection is {several}: each box comes up to {several} times, with another class each time"
+        evidence = f"max_classes_per_detection is {several}: each box comes up to {several} times, each time with a different class"
         remedy = "export it again with 1, or let your program keep the best class of equal boxes"
         yield Finding("classes-per-detection", WARNING, evidence, remedy)
     if subject.kind is Kind.POSTPROCESS and len(subject.file.postprocess[0].inputs) > 1:
         tensor = subject.file.postprocess[0].inputs[1]
         shape = subject.file.tensors[tensor].shape if tensor >= 0 else ()
         if len(shape) == 3 and subject.classes and shape[2] - subject.classes not in (0, 1):
-            evidence = f"the PostProcess operator is told {subject.classes} classes and gets {shape[2]} scores for each box"
-            remedy = "convert it again: one of the two is from another model. The scores are one more where the background counts"
+            evidence = f"the PostProcess operator expects {subject.classes} classes, but gets {shape[2]} scores for each box"
+            remedy = "convert it again: one of the two is from another model. With a background class there is one more score"
             yield Finding("class-width", ERROR, evidence, remedy)
 
 
@@ -54,8 +54,8 @@ def check_types(subject: Subject) -> Iterator[Finding]:
         remedy = "it runs everywhere; accelerators for int8 may refuse it. Feed bytes as they come from a camera"
         yield Finding("uint8-inside", NOTE, evidence, remedy)
     if "int8" in inside and entry == "uint8":
-        evidence = "input uint8, convolutions in int8: a QUANTIZE lies between"
-        yield Finding("uint8-input", NOTE, evidence, "feed bytes from 0 to 255 as they are, not int8, and don't normalise them")
+        evidence = "input uint8, convolutions in int8, with a QUANTIZE between them"
+        yield Finding("uint8-input", NOTE, evidence, "feed bytes from 0 to 255, not int8, and don't normalise them")
     if types and inside == {"float32"}:
         yield from _float_inside(subject, weights)
 
@@ -70,12 +70,12 @@ def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
         evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
         yield Finding("dynamic-range", NOTE, evidence, WITH_PICTURES)
     if "float16" in weights:
-        evidence = "weights are float16 and unpacked when it is loaded: half the file, the speed of float32"
+        evidence = "weights are float16 and become float32 when it is loaded: half the file size, the speed of float32"
         yield Finding("float16-weights", NOTE, evidence, "nothing, if that is what you want")
 
 
 def _called(subject: Subject) -> list[str]:
-    """Where a file may say what it is. Metadata's name is the model's: ssd_v2_quant may well have a float variant."""
+    """Texts that may claim a type. Not metadata's name, which is the model's: ssd_v2_quant may have a float variant."""
     metadata = subject.file.metadata
     return [subject.name, subject.file.description, *([metadata.description] if metadata else [])]
 

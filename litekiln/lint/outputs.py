@@ -1,4 +1,4 @@
-"""What comes out: which output is what, in which order, of which shape, and what the signature says of it."""
+"""Rules for the outputs: their meanings, order and shapes, and what the signature says about them."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,19 @@ from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.subject import Kind, Subject, meanings_of, signature_names
 from litekiln.wording import listed, shown
 
-FIX = "inv lint --fix OUT puts it right and proves that the detections stay the same"
+FIX = "inv lint --fix OUT repairs it and proves that the detections stay the same"
 TOO_OLD = "the converter was too old for this export (before TensorFlow 2.4)"
-CONVERT = "convert it again from what it was made of: inv new, inv build"
-OWN_CODE = "make the boxes in your own program from anchors.npy and postprocess.json; or take a variant without -raw"
-NAME_THEM = "give it a model.toml that says it: outputs = [...] below [source], and inv build names and orders them"
+CONVERT = "convert it again from its source: inv new, inv build"
+OWN_CODE = "decode the boxes in your own program with anchors.npy and postprocess.json; or take a variant without -raw"
+NAME_THEM = "name them in a model.toml: outputs = [...] below [source]; inv build then names and orders them"
 
 
 def check_postprocess(subject: Subject) -> Iterator[Finding]:
     found = subject.file.postprocess
     if len(found) > 1:
-        yield Finding("several-postprocess", ERROR, f"{len(found)} PostProcess operators, a detector has one", CONVERT)
+        yield Finding("several-postprocess", ERROR, f"{len(found)} PostProcess operators, but a detector has one", CONVERT)
     if subject.kind is Kind.RAW:
-        yield Finding("no-postprocess", NOTE, f"it gives {' and '.join(RAW_OUTPUTS)}, which are no boxes yet", OWN_CODE)
+        yield Finding("no-postprocess", NOTE, f"it gives {' and '.join(RAW_OUTPUTS)}, which are not boxes yet", OWN_CODE)
     if subject.kind is Kind.UNNAMED:
         yield Finding("outputs-unnamed", WARNING, f"the outputs are called {_names(subject)}", NAME_THEM)
 
@@ -34,12 +34,12 @@ def check_order(subject: Subject) -> Iterator[Finding]:
         yield Finding("output-ports", ERROR, evidence, CONVERT)
         return
     if tuple(subject.meanings) != DETECTION_OUTPUTS:
-        evidence = f"they are {', '.join(subject.meanings)}; programs that count them expect {', '.join(DETECTION_OUTPUTS)}"
+        evidence = f"they are {', '.join(subject.meanings)}; programs that go by position expect {', '.join(DETECTION_OUTPUTS)}"
         yield Finding("output-order", WARNING, evidence, FIX, fix=True)
     tensors = subject.by_meaning
     if tensors != sorted(tensors):
-        told = ", ".join(f"{name} {tensor}" for name, tensor in zip(DETECTION_OUTPUTS, tensors, strict=True))
-        evidence = f"tensor numbers: {told}; tools that sort by number take one for another"
+        numbers = ", ".join(f"{name} {tensor}" for name, tensor in zip(DETECTION_OUTPUTS, tensors, strict=True))
+        evidence = f"tensor numbers: {numbers}; tools that sort by number mix them up"
         yield Finding("output-indices", WARNING, evidence, FIX, fix=True)
 
 
@@ -61,15 +61,17 @@ def check_shapes(subject: Subject) -> Iterator[Finding]:
 
 
 def check_computed(subject: Subject) -> Iterator[Finding]:
-    """Converters before TensorFlow 2.4 leave of a TF2 export's detections one constant, and raise nothing.
+    """Converters before TensorFlow 2.4 turn a TF2 export's detections into one constant, and raise nothing.
 
-    A detector for one class may well have constant classes and a constant count, other networks a table beside what they compute.
+    But a detector for one class may have constant classes and count, and other networks may output a table.
     """
     file = subject.file
     made = {*file.inputs, *(output for operator in file.operators for output in operator.outputs)}
-    told = [output for output, meaning in zip(file.outputs, subject.meanings, strict=True) if meaning not in ("classes", "count")]
-    if told and not made.intersection(told):
-        names = [file.tensors[output].name for output in dict.fromkeys(told)]
+    computed = [
+        output for output, meaning in zip(file.outputs, subject.meanings, strict=True) if meaning not in ("classes", "count")
+    ]
+    if computed and not made.intersection(computed):
+        names = [file.tensors[output].name for output in dict.fromkeys(computed)]
         evidence = f"no operator writes {listed(names)}: it is the same for every picture. Often {TOO_OLD}"
         yield Finding("output-constant", ERROR, evidence, CONVERT)
 
@@ -90,16 +92,16 @@ def check_signature(subject: Subject) -> Iterator[Finding]:
         return
     named = dict(mine[0].outputs)
     if set(named.values()) != set(file.outputs) or any(tensor not in file.inputs for _, tensor in mine[0].inputs):
-        evidence = f"it names tensors {_numbers(list(named.values()))}, the outputs are {_numbers(file.outputs)}"
+        evidence = f"it names tensors {_numbers(list(named.values()))}, but the outputs are {_numbers(file.outputs)}"
         yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
         return
     names = signature_names(file)
-    told, known = meanings_of(names), subject.meanings
-    wrong = [(name, real) for name, says, real in zip(names, told, known, strict=True) if says and real and says != real]
+    said, known = meanings_of(names), subject.meanings
+    wrong = [(name, real) for name, says, real in zip(names, said, known, strict=True) if says and real and says != real]
     if wrong:
-        evidence = "; ".join(f"it calls {shown(name)} what is {real}" for name, real in wrong)
+        evidence = "; ".join(f"it gives the {real} the name {shown(name)}" for name, real in wrong)
         yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
-    elif subject.detects and not all(told):
+    elif subject.detects and not all(said):
         evidence = f"it calls the outputs {listed(names)}"
         yield Finding("signature-names", WARNING, evidence, FIX, fix=True)
 

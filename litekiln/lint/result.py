@@ -1,4 +1,4 @@
-"""What linting one file found."""
+"""The result of linting one file."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ CLEAN, FOUND, UNREADABLE = 0, 1, 2  # exit codes
 
 @dataclass(frozen=True)
 class Linted:
-    """One file with what was found; or with the reason why it can't be read."""
+    """One file with its findings; or with the reason why it could not be read."""
 
     path: Path
     subject: Subject | None = None

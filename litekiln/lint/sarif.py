@@ -13,11 +13,11 @@ from litekiln.lint.result import Linted
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT = "%SRCROOT%"
-LINE = 1  # code scanning asks for one, even of a file that has none
+LINE = 1  # code scanning requires one, even for a file without lines
 
 
 def as_sarif(linted: list[Linted]) -> bytes:
-    """One run: a rule for each id that was found, a result for each finding, a notification for each file that can't be read."""
+    """One run: a rule for each id that was found, a result for each finding, a notification for each unreadable file."""
     ids = [name for name in TITLES if any(finding.id == name for each in linted for finding in each.findings)]
     unreadable = [each for each in linted if each.problem]
     run = {
@@ -58,12 +58,12 @@ def _notification(linted: Linted) -> dict[str, Any]:
 
 
 def _message(text: str) -> dict[str, str]:
-    """A file's name may hold bytes that are no UTF-8, and so no text of JSON."""
+    """A SARIF message. Bytes of a file's name that are not UTF-8 are escaped: JSON can't hold them."""
     return {"text": text.encode(errors="backslashreplace").decode()}
 
 
 def _location(path: Path) -> dict[str, str]:
-    """Below the folder one is in, as seen from there; elsewhere the whole address."""
+    """A file's address: relative if it is below the current folder, else absolute."""
     whole, here = path.absolute(), Path.cwd()
     if whole.is_relative_to(here):
         return {"uri": quote(os.fsencode(whole.relative_to(here))), "uriBaseId": ROOT}

@@ -1,4 +1,4 @@
-"""What is linted: a file's facts with what they mean. Whether it is a detector at all, and which of its outputs is what."""
+"""A linted file and the meaning of its facts: whether it is a detector at all, and what each of its outputs is."""
 
 import math
 import re
@@ -16,22 +16,22 @@ KNOWN = {
     "count": ("count", "number_of_detections", "num_detections", "num_boxes", "number_of_boxes"),
 }
 LIMITS = {"uint8": (0, 255), "int8": (-128, 127), "int16": (-32767, 32767)}
-STEPS = 6  # operators behind the input that may normalise pixels
+STEPS = 6  # operators after the input that may normalise pixels
 
 
 class Kind(Enum):
-    """What makes the detections: the PostProcess operator, ordinary operators, the program that runs it; or it is no detector."""
+    """What makes the detections: the PostProcess operator, ordinary operators, or the caller's program. PLAIN is no detector."""
 
     POSTPROCESS = "postprocess"
     DETECTIONS = "detections"
-    UNNAMED = "unnamed"  # ordinary operators, and nothing says which output is what
+    UNNAMED = "unnamed"  # ordinary operators, but nothing says which output is what
     RAW = "raw"
     PLAIN = "plain"
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """From what to what they go. Of `symmetric` integers only the larger end is known."""
+    """A range of pixels. For `symmetric` integers only the larger end is known."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """`where` names it in messages; `packed` ones are in the .tflite."""
+    """A label file. `where` names it in messages; `packed` means inside the .tflite."""
 
     where: str
     lines: list[str]
@@ -73,12 +73,12 @@ class Subject:
 
     @property
     def detects(self) -> bool:
-        """Whether what comes out are finished detections."""
+        """Whether its outputs are finished detections."""
         return self.kind in (Kind.POSTPROCESS, Kind.DETECTIONS)
 
     @property
     def ssd(self) -> bool:
-        """Made by the Object Detection API or after its manner, so that it is known what it takes for pixels."""
+        """Whether it is made like the Object Detection API's models, so that its pixels are known."""
         return self.kind in (Kind.POSTPROCESS, Kind.RAW)
 
     @cached_property
@@ -94,13 +94,13 @@ class Subject:
 
     @cached_property
     def meanings(self) -> list[str]:
-        """What each output is: "" where that isn't known."""
+        """The meaning of each output; "" if unknown."""
         file = self.file
         if file.postprocess:
             ports = dict(zip(file.postprocess[0].outputs, DETECTION_OUTPUTS, strict=False))
             return [ports.get(output, "") for output in file.outputs]
-        told = [notes.name for notes in file.metadata.outputs] if file.metadata else []
-        for names in (signature_names(file), told, _tensor_names(file)):
+        by_metadata = [notes.name for notes in file.metadata.outputs] if file.metadata else []
+        for names in (signature_names(file), by_metadata, _tensor_names(file)):
             found = meanings_of(names)
             if sorted(found) == sorted(DETECTION_OUTPUTS) and len(found) == len(file.outputs):
                 return found
@@ -113,17 +113,17 @@ class Subject:
 
     @property
     def by_meaning(self) -> list[int]:
-        """The outputs' tensors in the order of DETECTION_OUTPUTS; only where all are known."""
+        """The outputs' tensors in the order of DETECTION_OUTPUTS; only if all meanings are known."""
         return [self.file.outputs[self.meanings.index(meaning)] for meaning in DETECTION_OUTPUTS]
 
     def option(self, name: str) -> int | None:
-        """Of the PostProcess operator."""
+        """An integer option of the PostProcess operator."""
         value = self.file.postprocess[0].options.get(name) if self.file.postprocess else None
         return value if isinstance(value, int) else None
 
     @cached_property
     def classes(self) -> int:
-        """How many there are without the background; 0 where the graph doesn't say."""
+        """The number of classes without the background; 0 if the graph doesn't say."""
         if self.file.postprocess:
             return self.option("num_classes") or 0
         if self.kind is Kind.RAW:
@@ -138,13 +138,13 @@ class Subject:
 
     @cached_property
     def quantized(self) -> tuple[Tensor, Pixels] | None:
-        """The first integer form of the picture, the input itself or what a QUANTIZE makes of it; and what it stands for."""
+        """The picture's first integer form, the input or a QUANTIZE's output; and the pixels that it stands for."""
         if self.entry is None:
             return None
         found = [self.entry]
         if self.entry.dtype == "float32":
-            behind = [op for op in self.file.operators if op.kind == QUANTIZE and op.inputs[:1] == self.file.inputs]
-            found = [self.file.tensors[op.outputs[0]] for op in behind if op.gives_first]
+            quantizing = [op for op in self.file.operators if op.kind == QUANTIZE and op.inputs[:1] == self.file.inputs]
+            found = [self.file.tensors[op.outputs[0]] for op in quantizing if op.gives_first]
         for tensor in found[:1]:
             if tensor.dtype in LIMITS and tensor.scale and math.isfinite(tensor.scale) and tensor.scale > 0:
                 low, high = ((limit - tensor.zero_point) * tensor.scale for limit in LIMITS[tensor.dtype])
@@ -153,7 +153,7 @@ class Subject:
 
     @cached_property
     def inside(self) -> Pixels | None:
-        """What the graph's own first operators make of pixels from 0 to 255; None where they don't normalise."""
+        """The range into which the graph's first operators turn pixels from 0 to 255; None if they don't normalise."""
         if self.entry is None or self.entry.dtype != "float32":
             return None
         factor, shift, tensor = 1.0, 0.0, self.file.inputs[0]
@@ -167,7 +167,7 @@ class Subject:
 
 
 def _affine(file: TfliteFile, operator: Operator, tensor: int) -> tuple[float, float] | None:
-    """What an operator multiplies with and adds, where it does that with a constant."""
+    """The factor and the summand of an operator with a constant; None for others."""
     if operator.kind not in (ADD, MUL, SUB, DIV) or len(operator.inputs) != 2 or not operator.gives_first:
         return None
     other = operator.inputs[1] if operator.inputs[0] == tensor else operator.inputs[0]
@@ -185,7 +185,7 @@ def _affine(file: TfliteFile, operator: Operator, tensor: int) -> tuple[float, f
 
 
 def signature_names(file: TfliteFile) -> list[str]:
-    """The names that the signature of the main graph gives to the outputs, in the outputs' order."""
+    """The outputs' names in the main graph's signature, in the outputs' order."""
     for signature in file.signatures:
         if signature.graph == 0:
             named = {tensor: name for name, tensor in signature.outputs}
@@ -198,13 +198,13 @@ def _tensor_names(file: TfliteFile) -> list[str]:
 
 
 def meanings_of(names: list[str]) -> list[str]:
-    """What names say of themselves, however they are written."""
+    """The meaning of each name, however it is written; "" if it has none."""
     plain = [re.sub(r"[\s\-]+", "_", re.sub(r":\d+$", "", name[:200].rpartition("/")[2]).strip().lower()) for name in names]
     return [next((meaning for meaning, words in KNOWN.items() if name in words), "") for name in plain]
 
 
 def _shaped_as_detections(file: TfliteFile) -> bool:
-    """Boxes of four sides, two lists of as many numbers, and one number."""
+    """Whether the outputs are boxes of four sides, two lists of the same length, and one number."""
     shapes = sorted((file.tensors[output].shape for output in file.outputs), key=len)
     if len(shapes) != 4 or len(shapes[3]) != 3 or shapes[3][2] != 4:
         return False

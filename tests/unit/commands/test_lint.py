@@ -97,7 +97,7 @@ def test_findings_are_told_with_figures_remedy_and_page(bad: Path) -> None:
     assert lines[1].startswith(
         "error input-range: int8, scale 0.003922 at zero point -128: pixels from 0 to 1; an SSD is trained with"
     )
-    assert lines[2].startswith("convert it again and calibrate with pixels as the network takes them")
+    assert lines[2].startswith("convert it again and calibrate with the pixels that the network takes")
     assert lines[3] == "docs/lint.md#input-range"
     assert lines[4].startswith("error labels-offset: labelmap.txt in the file begins with '???' (4 names for 3 classes)")
     assert len(lines) == 7
@@ -110,7 +110,7 @@ def test_the_worst_of_several_files_counts(good: Path, bad: Path) -> None:
     value = _json(run)
     assert (run.returncode, value["exit_code"]) == (2, 2)
     torn, found, missing = value["files"]
-    assert torn["unreadable"]["what"].startswith("torn.tflite can't be read as a TFLite model: ")
+    assert torn["unreadable"]["what"].startswith("torn.tflite could not be read as a TFLite model: ")
     assert [each["id"] for each in found["findings"]] == ["input-range", "labels-offset"]
     assert missing["unreadable"]["what"] == "--file none.tflite: there is no such file"
 
@@ -150,7 +150,7 @@ def test_what_is_no_model_is_one_error(tmp_path: Path, content: bytes, why: str,
     path.write_bytes(content)
     assert _lint("--file", str(path))["exit_code"] == 2
     told = capsys.readouterr().out
-    assert f"✗ unreadable  {path} can't be read as a TFLite model: {why}" in told
+    assert f"✗ unreadable  {path} could not be read as a TFLite model: {why}" in told
     assert "What to do:   copy or download it again" in told
 
 
@@ -165,7 +165,7 @@ def test_a_file_whose_constants_are_cut_off(tmp_path: Path) -> None:
     run = _inv(tmp_path, "--file", "x.tflite", "--json")
     [file] = _json(run)["files"]
     assert run.returncode == 2
-    assert file["unreadable"]["what"] == "x.tflite can't be read as a TFLite model: a list is longer than the file"
+    assert file["unreadable"]["what"] == "x.tflite could not be read as a TFLite model: a list is longer than the file"
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
@@ -183,12 +183,12 @@ def test_no_file_at_all(tmp_path: Path) -> None:
         (["--file", "good.tflite", "--sarif", "no/x.sarif"], "there is no folder"),
         (["--file", "good.tflite", "--file", "good.tflite", "--fix", "out.tflite"], "--fix out.tflite with 2 files"),
         (["--file", "good.tflite", "--fix", "good.tflite"], "that is the model itself"),
-        (["--file", "good.tflite", "--fix", "there.tflite"], "there.tflite: there is a file already"),
+        (["--file", "good.tflite", "--fix", "there.tflite"], "there.tflite: the file exists already"),
         (["--file", "good.tflite", "--fix", "no/out.tflite"], "there is no folder"),
         (["--file", "good.tflite", "--fix", "out.tflite", "--mean", "1"], "--mean without --std"),
         (
             ["--file", "good.tflite", "--fix", "out.tflite", "--labels", "two.txt"],
-            "--labels two.txt has 2 names, the model 3 classes",
+            "--labels two.txt has 2 names, but the model has 3 classes",
         ),
         (["--file", "good.tflite", "--fix", "o.tflite", "--labels", "l.txt", "--pictures", "no"], "--pictures no: no such folder"),
     ],
@@ -269,7 +269,7 @@ def test_sarif(bad: Path) -> None:
     assert invocation["executionSuccessful"] is False
     [notification] = invocation["toolExecutionNotifications"]
     assert notification["level"] == "error"
-    assert notification["message"]["text"].startswith("torn file.tflite can't be read as a TFLite model")
+    assert notification["message"]["text"].startswith("torn file.tflite could not be read as a TFLite model")
     assert notification["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "torn%20file.tflite"
 
 
@@ -400,7 +400,7 @@ def test_fix_writes_what_the_step_made_and_lints_it_again(bad: Path, tmp_path: P
 def test_nothing_to_repair_writes_nothing(tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = make().written(tmp_path / "x.tflite"), tmp_path / "out.tflite"
     assert _lint("--file", str(path), "--fix", str(out))["exit_code"] == 0
-    assert f"nothing of this can be repaired without the model's source; {out} is not written" in capsys.readouterr().out
+    assert f"none of this can be repaired without the model's source; {out} is not written" in capsys.readouterr().out
     assert not out.exists()
 
 

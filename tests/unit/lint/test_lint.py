@@ -153,7 +153,7 @@ def _no_labels(model: Model) -> None:
 SIGNED_WRONGLY = dict(zip(("boxes", "scores", "classes", "count"), (7, 8, 9, 10), strict=True))
 # id of the finding: [(what is changed, how bad it is, what is said)]; every one is the only finding of its file, notes aside
 BAD: dict[str, list[tuple[Change, str, str]]] = {
-    "several-postprocess": [(_twice, "error", "2 PostProcess operators, a detector has one")],
+    "several-postprocess": [(_twice, "error", "2 PostProcess operators, but a detector has one")],
     "output-ports": [
         (_fewer_outputs, "error", "the outputs are tensors 7, 8, 9, the PostProcess operator gives 7, 8, 9, 10"),
         (_other_output, "error", "the outputs are tensors 7, 8, 9, 5, the PostProcess operator gives 7, 8, 9, 10"),
@@ -162,7 +162,7 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         (
             _reordered,
             "warning",
-            "they are scores, boxes, count, classes; programs that count them expect boxes, classes, scores, count",
+            "they are scores, boxes, count, classes; programs that go by position expect boxes, classes, scores, count",
         )
     ],
     "output-indices": [
@@ -189,9 +189,13 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         (
             _without("signatures", [("serving_default", {"image": 0}, SIGNED_WRONGLY)]),
             "error",
-            "it calls scores what is classes; it calls classes what is scores",
+            "it gives the classes the name scores; it gives the scores the name classes",
         ),
-        (_without("signatures", [("x", {"image": 0}, {"boxes": 7})]), "error", "it names tensors 7, the outputs are 7, 8, 9, 10"),
+        (
+            _without("signatures", [("x", {"image": 0}, {"boxes": 7})]),
+            "error",
+            "it names tensors 7, but the outputs are 7, 8, 9, 10",
+        ),
         (_without("signatures", [("x", {"image": 1 << 31}, dict(SIGNED_WRONGLY))]), "error", "it names tensors 7, 8, 9, 10"),
     ],
     "input-range": [
@@ -209,7 +213,7 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
             "int8, scale 0.006667 at zero point -1: pixels from -0.85 to 0.85; networks like this one take -1 to 1, -2.12 to 2.64",
         )
     ],
-    "several-inputs": [(_two_inputs, "error", "2 inputs (image, mask), a detector takes one picture")],
+    "several-inputs": [(_two_inputs, "error", "2 inputs (image, mask), but a detector takes one picture")],
     "input-shape": [
         (_set(0, shape=[1, 48, 64, 1]), "warning", "it takes [1, 48, 64, 1], expected [1, height, width, 3]"),
         (_set(0, shape=[1, 3, 48, 64]), "warning", "expected [1, height, width, 3]: channels first, as PyTorch has them"),
@@ -233,7 +237,7 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         )
     ],
     "class-width": [
-        (_set(5, shape=[1, 20, 91]), "error", "the PostProcess operator is told 3 classes and gets 91 scores for each box"),
+        (_set(5, shape=[1, 20, 91]), "error", "the PostProcess operator expects 3 classes, but gets 91 scores for each box"),
     ],
     "labels-missing": [(_no_labels, "warning", "none in the file, none in its folder (labelmap.txt, labels.txt)")],
     "labels-offset": [
@@ -253,18 +257,18 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         (_metadata(label_file="names.txt"), "warning", "it names names.txt, which isn't in the file"),
     ],
     "metadata-missing": [
-        (_without("metadata"), "warning", "the file doesn't say how pixels are normalised, what its outputs mean or what its"),
+        (_without("metadata"), "warning", "the file doesn't say how pixels are normalised, what its outputs mean or how its"),
     ],
     "metadata-unreadable": [
-        (_without("metadata_bytes", b"\xff" * 64), "warning", "it can't be read: an offset points outside the file"),
+        (_without("metadata_bytes", b"\xff" * 64), "warning", "it could not be read: an offset points outside the file"),
     ],
     "metadata-outputs": [
         (
             _metadata(outputs=("location", "score", "category", "number of detections")),
             "error",
-            "it calls score what is classes, it calls category what is scores",
+            "it gives the classes the name score, it gives the scores the name category",
         ),
-        (_metadata(outputs=("location", "category")), "warning", "it describes 2 outputs, the file has 4"),
+        (_metadata(outputs=("location", "category")), "warning", "it describes 2 outputs, but the file has 4"),
     ],
     "normalisation-missing": [
         (lambda model: _float_with(0, 1)(model) or _metadata(mean=[], std=[])(model), "warning", "it has no mean and no std"),
@@ -272,9 +276,9 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
     "normalisation-contradicts": [
         (_metadata(mean=[0], std=[255]), "error", "mean 0, std 255: pixels from 0 to 1; the input's scale stands for -1 to 1"),
         (_float_with(0, 255), "error", "mean 0, std 255: pixels from 0 to 1; an SSD is trained with -1 to 1"),
-        (_metadata(std=[0]), "error", "mean 127.5, std 0: one of each is expected, or three, and no std of 0"),
-        (_metadata(mean=[1, 2]), "error", "mean 1, 2, std 127.5: one of each is expected, or three"),
-        (_normalised_inside, "error", "pixels from -1 to 1; the graph itself makes -1 to 1 of pixels from 0 to 255"),
+        (_metadata(std=[0]), "error", "mean 127.5, std 0: expected one of each or three, and no std of 0"),
+        (_metadata(mean=[1, 2]), "error", "mean 1, 2, std 127.5: expected one of each or three"),
+        (_normalised_inside, "error", "pixels from -1 to 1; but the graph itself turns pixels from 0 to 255 into -1 to 1"),
         (
             lambda model: _set(1, scales=[1.0], zero_point=-128)(model),
             "error",
@@ -349,19 +353,19 @@ def test_what_dynamic_range_and_float16_files_are_told(tmp_path: Path) -> None:
     [dynamic] = found(files.floating("int8"), tmp_path)
     assert dynamic.evidence == "weights are int8, activations float32: a smaller file, not integer arithmetic"
     [half] = found(files.floating("float16"), tmp_path)
-    assert half.evidence == "weights are float16 and unpacked when it is loaded: half the file, the speed of float32"
+    assert half.evidence == "weights are float16 and become float32 when it is loaded: half the file size, the speed of float32"
 
 
 def test_uint8_by_the_old_scheme_and_by_the_new(tmp_path: Path) -> None:
     [old] = found(files.of_types(files.detector(), "uint8", "uint8", "uint8"), tmp_path)
     assert old.evidence == "convolutions compute in uint8, the scheme of TensorFlow 1; input uint8"
     [new] = found(files.of_types(files.detector(), "uint8", "int8", "int8"), tmp_path)
-    assert new.evidence == "input uint8, convolutions in int8: a QUANTIZE lies between"
+    assert new.evidence == "input uint8, convolutions in int8, with a QUANTIZE between them"
 
 
 def test_raw_outputs_are_told_as_what_they_are(tmp_path: Path) -> None:
     [finding] = found(files.raw(), tmp_path)
-    assert finding.evidence == "it gives box_encodings and class_predictions, which are no boxes yet"
+    assert finding.evidence == "it gives box_encodings and class_predictions, which are not boxes yet"
 
 
 # Labels beside the file
