@@ -1,4 +1,4 @@
-"""From a recipe to a plan: fetch → export → calibrate → convert → annotate → verify → measure, each way to each variant."""
+"""Turn a recipe into a plan: fetch → export → calibrate → convert → annotate → verify → measure, for each variant."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ RANDOM_PICTURES = 100
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line asks of a build, beside the recipe."""
+    """What the command line asks of a build, in addition to the recipe."""
 
     variants: tuple[str, ...] = ()  # all of the recipe's, where none is named
     calibration: PictureSet | None = None  # instead of the recipe's
@@ -45,7 +45,7 @@ def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices()) -
     if choices.raw:
         wanted = tuple(dict.fromkeys(RAW_FORMS[variant] for variant in wanted if variant in RAW_FORMS))
     if not wanted:
-        msg = f"none of the variants that were named has a form without the PostProcess operator: {', '.join(choices.variants)}"
+        msg = f"none of the named variants has a form without the PostProcess operator: {', '.join(choices.variants)}"
         raise UsageError(msg, remedy=f"--raw goes with: {', '.join(RAW_FORMS)}")
     return _Builder(project, recipe, choices).plan(wanted)
 
@@ -66,7 +66,7 @@ class _Builder:
         self._last = VerifySteps(recipe, self._steps, self._sources, self._finisher)
         self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
         self._evaluation: Pictures | None = None
-        self._made_by: dict[str, Made] = {}  # by the step that annotates
+        self._made_by: dict[str, Made] = {}  # keyed by the id of its annotate step
 
     def plan(self, wanted: tuple[str, ...]) -> Plan:
         rows = [BY_NAME[name] for name in wanted]
@@ -82,21 +82,21 @@ class _Builder:
 
     @cached_property
     def _calibration(self) -> PictureSet | None:
-        """What the command line gives, else what the recipe names; noise needs none."""
+        """The calibration set: the command line's, else the recipe's. Noise needs none."""
         if self._choices.noise or self._choices.calibration or not self._spec.calibration:
             return self._choices.calibration
         return load_set(self._project, self._spec.calibration.set)
 
     def _calibration_at_hand(self) -> Pictures | None:
-        """The same for variants that could do without: only what lies here, or can be drawn."""
+        """The calibration set for variants that don't need one: None where it would have to be fetched."""
         try:
             found = self._calibration
             return self._sets.calibration(found) if found and not found.spec.url else None
         except LitekilnError:
-            return None  # where pictures are needed, that is said
+            return None  # a variant that needs the pictures reports the error
 
     def _attempt(self, variant: Variant, toolchain: Toolchain, suffix: str) -> Attempt:
-        """One way to a variant: convert, annotate, verify, measure; for integers also where their error comes from."""
+        """One way to make a variant: convert, annotate, verify, measure; integer variants also trace their error."""
         made = self._made(variant, toolchain, suffix)
         pictures = self._judged_on(variant)
         reference = self._reference(variant, toolchain, suffix, pictures)
@@ -117,7 +117,7 @@ class _Builder:
         )
 
     def _judged_on(self, variant: Variant) -> Pictures | None:
-        """The evaluation set; else the pictures to calibrate with, unless they would have to be fetched for this alone."""
+        """The evaluation set, else the calibration set (unless it would be fetched only for this), else drawn pictures."""
         if self._evaluation:
             return self._evaluation
         if variant.calibrated and self._calibration:
@@ -125,7 +125,7 @@ class _Builder:
         return self._calibration_at_hand() or self._sets.drawn()
 
     def _reference(self, variant: Variant, toolchain: Toolchain, suffix: str, pictures: Pictures | None) -> Made | None:
-        """float32 of the same toolchain, so that nothing but the numbers differs. Pictures of something else tell nothing."""
+        """float32 of the same toolchain, so that only the arithmetic differs. Pictures of other objects tell nothing."""
         reference = BY_NAME[REFERENCE]
         if variant is reference or REFERENCE not in self._spec.convert.variants or not pictures:
             return None
@@ -138,7 +138,7 @@ class _Builder:
         return made
 
     def _made(self, variant: Variant, toolchain: Toolchain, suffix: str) -> Made:
-        """What annotate makes of the converted file: in one toolchain whatever made it."""
+        """The converted and annotated variant. One toolchain annotates all, whichever converted them."""
         annotate = f"annotate {variant.name}{suffix}"
         if annotate not in self._made_by:
             exported = self._exported(variant)
@@ -151,7 +151,7 @@ class _Builder:
         return self._made_by[annotate]
 
     def _converters(self, variant: Variant) -> list[Toolchain]:
-        """The toolchains to try, in order. What TF1's converter makes and what is finished already has one way only."""
+        """The toolchains to try, in order. TF1's variants and finished files have only one."""
         if self._kind.finished:
             return [self._finisher]
         if variant.tf1:
@@ -163,7 +163,7 @@ class _Builder:
         return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
 
     def _convert(self, step: str, variant: Variant, toolchain: Toolchain, suffix: str) -> tuple[str, ...]:
-        """The steps of converting, the last of which leaves the file."""
+        """The ids of the steps that convert; the last one writes the file."""
         inputs = {"exported": self._exported(variant).output}
         args = {**variant.as_arguments(), **self._asked(variant)}
         if variant.tf1 and not self._kind.finished:
@@ -177,16 +177,16 @@ class _Builder:
         return (step,)
 
     def _convert_by_tf1(self, step: str, variant: Variant, toolchain: Toolchain, inputs: dict[str, Input]) -> tuple[str, ...]:
-        """By TF1's own converter; what it made is held to its name in the toolchain that finishes."""
+        """The same for TF1's converter. The finishing toolchain then checks that the file is what the variant promises."""
         made, qat, args = f"{step} in TF1", self._spec.qat, variant.as_arguments()
-        told = {**args, "mean": qat.mean, "std": qat.std}
-        self._steps.add(made, programs.CONVERT_TF1, toolchain, args=told, inputs=inputs)
+        pixels = {"mean": qat.mean, "std": qat.std}
+        self._steps.add(made, programs.CONVERT_TF1, toolchain, args={**args, **pixels}, inputs=inputs)
         inputs = {**inputs, "made": self._steps.output(made)}
         self._steps.add(step, programs.TAKE_TFLITE, self._finisher, args=args, inputs=inputs)
         return (made, step)
 
     def _asked(self, variant: Variant) -> dict[str, Any]:
-        """What the command line and the recipe ask of converters; the step that checks it has to know."""
+        """The converter's options from the command line and the recipe. The verify step gets them too."""
         asked: dict[str, Any] = {"allow_flex": True} if self._choices.allow_flex else {}
         kept = self._kept_in_float()
         return {**asked, "keep_float": kept} if kept and variant.keeps_float else asked
@@ -195,7 +195,7 @@ class _Builder:
         return list(self._choices.keep_float or self._spec.convert.keep_float)
 
     def _exported(self, variant: Variant) -> Exported:
-        """What the variant is converted from. int8-raw is cut after the conversion, so it starts from the whole graph."""
+        """The export that the variant is converted from: the whole graph for int8-raw, which is cut after the conversion."""
         return self._sources.exported(raw=_leaves_out_postprocess(variant))
 
     def _calibrated(self, toolchain: Toolchain, suffix: str) -> Input:
@@ -206,7 +206,7 @@ class _Builder:
             args: dict[str, Any] = {"seed": 0, "random": RANDOM_PICTURES}
             if self._calibration:
                 pictures = self._sets.calibration(self._calibration)
-                args = {"seed": self._calibration.spec.seed, **pictures.told}
+                args = {"seed": self._calibration.spec.seed, **pictures.args}
                 inputs["pictures"] = pictures.input
             if self._choices.allow_flex:
                 args["allow_flex"] = True
@@ -215,5 +215,5 @@ class _Builder:
 
 
 def _leaves_out_postprocess(variant: Variant) -> bool:
-    """Whether its graph is exported without the PostProcess operator. int8-raw's is cut when it is quantized."""
+    """Whether the variant's graph is exported without the PostProcess operator. int8-raw's is cut when it is quantized."""
     return variant.raw and not variant.calibrated

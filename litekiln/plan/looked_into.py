@@ -1,4 +1,4 @@
-"""Sources that were looked into before: a plan need not read a checkpoint's index again to see that nothing changed."""
+"""What was found in sources before, so that a plan doesn't read an unchanged checkpoint's index again."""
 
 import json
 from contextlib import suppress
@@ -10,13 +10,13 @@ from litekiln.errors import LitekilnError
 from litekiln.hashing import files_below, sha256_value
 from litekiln.paths import CODE
 
-# Whose change makes another look worthwhile: what looks into a checkpoint's folder.
+# The modules that look into a checkpoint's folder: after a change in one of them, every folder is looked into again.
 LOOKING = ("sources/api_checkpoint.py", "formats/checkpoint.py", "formats/pipeline_config.py", "formats/label_map.py")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a plan has to know of a checkpoint's folder that was found whole."""
+    """What a plan needs to know about a complete checkpoint folder."""
 
     kind: str
     config: Path
@@ -24,29 +24,29 @@ class Seen:
 
 
 class LookedInto:
-    """By the size, times and inode of every file that the look depends on: whoever changes a file changes one of them."""
+    """What was found in each folder. It holds while the size, times and inode of every file it depends on stay the same."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / "looked-into.json"
 
     def find(self, folder: Path, labels: Path | None) -> Seen | None:
-        """What was seen there last time, if every file is as it was."""
+        """What was found there last time; None if a file has changed."""
         found = self._known().get(str(folder))
         if not found or found.get("signature") != _signature(folder, labels):
             return None
         return Seen(found["kind"], folder / found["config"], folder / found["prefix"])
 
     def keep(self, folder: Path, labels: Path | None, seen: Seen) -> None:
-        """Losing it costs time and nothing else."""
-        told = {
+        """Remember what was found. Losing it only costs time, so errors are ignored."""
+        entry = {
             "signature": _signature(folder, labels),
             "kind": seen.kind,
             "config": seen.config.relative_to(folder).as_posix(),
             "prefix": seen.prefix.relative_to(folder).as_posix(),
         }
-        if self._path.parent.is_dir():  # a dry run makes nothing
+        if self._path.parent.is_dir():  # a dry run creates no folder
             with suppress(OSError, LitekilnError):
-                write_whole(self._path, json.dumps({**self._known(), str(folder): told}).encode())
+                write_whole(self._path, json.dumps({**self._known(), str(folder): entry}).encode())
 
     def _known(self) -> dict[str, dict[str, str]]:
         try:

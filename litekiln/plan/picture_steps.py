@@ -1,4 +1,4 @@
-"""Picture sets as inputs of steps: a folder of the project's, or what a step draws or fetches."""
+"""Picture sets as inputs of steps: a folder of the project, or what a step draws or fetches."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,18 +13,18 @@ from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet, load_set, set
 from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import Toolchain
 
-DRAWN = "shapes"  # pictures that are always there, since a generator draws them
+DRAWN = "shapes"  # always available, because a generator draws it
 
 
 class PictureSteps:
-    """Adds the steps that make sets."""
+    """Adds the steps that draw or fetch picture sets."""
 
     def __init__(self, project: Project, steps: PlanBuilder, drawer: Toolchain) -> None:
         self._project, self._steps, self._drawer = project, steps, drawer
         self._hashes = FileHashes(project.state)
 
     def calibration(self, pictures: PictureSet) -> Pictures:
-        """A set's own choice of pictures."""
+        """The pictures that a set selects for calibration."""
         spec = pictures.spec
         if spec.folder:
             folder, names = pictures.folder / spec.folder, pictures.pictures()
@@ -32,19 +32,21 @@ class PictureSteps:
         return Pictures(self._made(pictures), pictures.name, {})
 
     def evaluation(self, pictures: PictureSet) -> Pictures:
-        """A set with annotations.json: all its pictures count."""
-        told = {"evaluation": True}
+        """All pictures of a set, which must have annotations.json."""
+        args = {"evaluation": True}
         if pictures.spec.generator:
-            return Pictures(self._made(pictures), pictures.name, told)
+            return Pictures(self._made(pictures), pictures.name, args)
         folder = pictures.folder / pictures.spec.folder
         if not pictures.spec.folder or not (folder / ANNOTATIONS).is_file():
-            msg = f"evaluation.set {pictures.name!r} has no boxes: a set to evaluate on has a folder with {ANNOTATIONS} in it"
-            raise RecipeError(msg, remedy="inv new --eval DIR makes one of COCO or Pascal VOC; or leave [evaluation] out")
+            msg = f"evaluation.set {pictures.name!r} has no boxes: an evaluation set needs a folder with {ANNOTATIONS}"
+            raise RecipeError(
+                msg, remedy="make one from COCO or Pascal VOC: `inv new --eval DIR`; or remove [evaluation] from the recipe"
+            )
         names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
-        return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, told)
+        return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, args)
 
     def drawn(self) -> Pictures | None:
-        """Pictures for what has none of its own in reach."""
+        """Drawn pictures, for a model that has none of its own; None where their set is missing."""
         if DRAWN not in set_names(self._project):
             return None
         return replace(self.calibration(load_set(self._project, DRAWN)), stand_in=True)

@@ -17,7 +17,7 @@ from litekiln.toolchains.toolchain import Toolchain
 
 FORMAT = 4
 IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.MULTILINE)
-HOST = ""  # the toolchain of a step that litekiln does itself: only fetching, which needs the network
+HOST = ""  # the toolchain of a step that litekiln runs itself: only fetching, which needs the network
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Input:
 class Step:
     """One program run in one toolchain. `id` is its name for people, unique in the plan; `key` its name in the store.
 
-    What a program needs, and what its end means, comes from its row in programs.py.
+    What a program needs, and what its exit means, comes from its row in programs.py.
     """
 
     id: str
@@ -53,24 +53,24 @@ class Step:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to a variant: in which toolchain it is converted, from which step's output, and by which steps.
+    """One way to make a variant: in which toolchain it is converted, from which step's output, and by which steps.
 
-    `trace` is the step that tells where its error comes from; variants of one calibration share it, and some have none.
+    `trace` is the step that finds where its error comes from. Variants of one calibration share it, and some have none.
     """
 
     toolchain: str
     exported: str
     calibrate: str  # "" where it needs no pictures
-    converting: tuple[str, ...]  # TF1's converter and what holds its file to its name are two
+    converting: tuple[str, ...]  # two for TF1: its converter, and the check of its file
     annotate: str
     verify: str
     measure: str
     trace: str = ""
-    pictures: str = ""  # the set that it is judged on, by name: no step is told, or a renamed folder would make its own again
+    pictures: str = ""  # name of the set it is judged on; in no step's arguments, so that renaming its folder rebuilds nothing
 
     @property
     def convert(self) -> str:
-        """The step that leaves the converted file."""
+        """The step that writes the converted file."""
         return self.converting[-1]
 
     @property
@@ -80,13 +80,13 @@ class Attempt:
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """The steps that have to be finished for the variant to be."""
+        """Steps that must finish before the variant exists."""
         return tuple(filter(None, (self.measure or self.verify, self.trace)))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which they can run; for each variant the ways to it, the preferred one first; and which to bundle."""
+    """Steps in an order in which they can run; the attempts at each variant, preferred first; the variants to bundle."""
 
     model: str
     steps: tuple[Step, ...]
@@ -97,13 +97,13 @@ class Plan:
         return next(step for step in self.steps if step.id == step_id)
 
     def goals(self) -> dict[str, tuple[tuple[str, ...], ...]]:
-        """What has to be finished, by name: the steps of one of these ways, the first that can be gone."""
+        """Alternatives for each goal, preferred first: each lists the steps that must finish."""
         if not self.variants:
             return {step.id: ((step.id,),) for step in self.steps}
         return {name: tuple(attempt.ends for attempt in attempts) for name, attempts in self.variants.items()}
 
     def leading_to(self, *step_ids: str) -> list[Step]:
-        """Steps and all that they need, in the plan's order."""
+        """These steps and all that they depend on, in the plan's order."""
         wanted = set(step_ids)
         for step in reversed(self.steps):
             if step.id in wanted:
@@ -112,7 +112,7 @@ class Plan:
 
 
 class PlanBuilder:
-    """Adds steps in order, keying each by what went before."""
+    """Adds steps in order and gives each its key."""
 
     def __init__(self, project: Project, model: str) -> None:
         self.project = project
@@ -126,13 +126,13 @@ class PlanBuilder:
         return step_id in self._steps
 
     def file(self, path: Path, sha256: str = "") -> Input:
-        """An input that lies in the project, or elsewhere on this machine; its hash, if it is known already."""
+        """A file or folder of this machine as an input. `sha256` is its hash, if that is known already."""
         work = self.project.work
         shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
         return Input(path=shown, sha256=sha256 or sha256_tree(path))
 
     def output(self, step_id: str, path: str = "") -> Input:
-        """An input that an earlier step makes."""
+        """The output of an earlier step as an input."""
         return Input(path=path, sha256=self._steps[step_id].key, step=step_id)
 
     def add(
@@ -144,7 +144,7 @@ class PlanBuilder:
         args: dict[str, Any],
         inputs: Mapping[str, Input],
     ) -> None:
-        """A program of steps/ in a toolchain; without a toolchain, one of the host's own steps."""
+        """Add a program of steps/ in a toolchain; without a toolchain, a step that litekiln runs itself."""
         ingredients = {
             "code": self._code(program.file) if toolchain else program.file,
             "arguments": sha256_value(args),
@@ -199,7 +199,7 @@ class StepModules:
         return list(found)
 
     def hash_of(self, program: str) -> str:
-        """As sha256_paths gives it of these files."""
+        """The hash of these files, as sha256_paths gives it."""
         return sha256_value([[name, self._look(name)[0]] for name in sorted(self.files(program))])
 
     def _look(self, name: str) -> tuple[str, list[str]]:

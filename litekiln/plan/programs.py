@@ -1,4 +1,4 @@
-"""The programs of steps/, as far as a plan has to know them: what each takes, and what its end means. One row each."""
+"""What a plan needs to know of each program of steps/: what it takes, and what its exit means. One row each."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ class Program:
     timeout: int = 3600  # seconds
     keep_refusal: bool = False  # the same inputs would be refused again: another toolchain is tried instead
     alone: bool = False  # it measures time, so nothing runs beside it
-    runs_model: bool = False  # TFLite's interpreter runs a model's file in it: a crash is that file's
-    judges: bool = False  # it runs models to look at them: `inv verify --force` does it again
+    runs_model: bool = False  # it runs a model's file in TFLite's interpreter: a crash is that file's fault
+    judges: bool = False  # it checks or measures models: `inv verify --force` runs it again
 
 
-HANGING = 1800  # seconds: a file that hangs its interpreter is a bad file
+HANGING = 1800  # seconds: a file that makes its interpreter hang is a bad file
 
 FETCH_MODEL = Program("fetch model", memory=100)
 FETCH_PICTURES = Program("fetch pictures", memory=100)

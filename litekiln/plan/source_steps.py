@@ -1,6 +1,6 @@
-"""From a recipe's source to what converters take: the first steps of a plan, by the row of its kind.
+"""The first steps of a plan: they turn a recipe's source into what converters read, by the row of its kind.
 
-Whatever the kind, they end in one step whose output has `contract.json` (what a picture has to look like, and what comes out) and
+For every kind they end in one step. Its output has `contract.json` (what pictures must look like, and what the model gives) and
 what a converter reads: `saved_model/` and, from TF1, `tflite_graph.pb`; or, where the source is finished, `model.tflite`.
 """
 
@@ -23,14 +23,14 @@ from litekiln.variants import Variant
 
 @dataclass(frozen=True)
 class Exported:
-    """What converters take: the step's output, and what its id ends in where the PostProcess operator is left out."""
+    """What converters read: a step's output, and the suffix of its id where the PostProcess operator is left out."""
 
     output: Input
     suffix: str = ""
 
 
 class SourceSteps:
-    """Adds the steps that make what converters take. `exported` names the last of them."""
+    """Adds the steps that make what converters read. `exported` gives the last one's output."""
 
     def __init__(self, project: Project, recipe: Recipe, steps: PlanBuilder, *, force_export: bool) -> None:
         self._project = project
@@ -42,7 +42,7 @@ class SourceSteps:
 
     @cached_property
     def finisher(self) -> Toolchain:
-        """The toolchain that annotates and verifies: the exporter's, where that is a modern one with all its tools."""
+        """The toolchain that annotates and verifies: the exporter's where that has the tools, else the one with this role."""
         return self._exporter if self._kind.finishes else toolchain_for(self._project, FINISH)
 
     @cached_property
@@ -51,12 +51,12 @@ class SourceSteps:
 
     @cached_property
     def _exporter(self) -> Toolchain:
-        """The recipe's, or the one that exports where a recipe names none."""
+        """The recipe's toolchain for exporting, else the one with this role."""
         named = self._recipe.spec.export.toolchain
         return load_toolchain(self._project, named) if named else toolchain_for(self._project, EXPORT)
 
     def exported(self, *, raw: bool = False) -> Exported:
-        """What converters take, made at its first use. `raw` leaves the PostProcess operator out."""
+        """What converters read; the first call adds its steps. `raw` leaves the PostProcess operator out."""
         suffix = " raw" if raw else ""
         step = f"export{suffix}"
         if step not in self._steps:
@@ -79,11 +79,11 @@ class SourceSteps:
         self._steps.add(step, self._program(kind.export), toolchain, args=args, inputs=inputs)
 
     def _program(self, file: str) -> Program:
-        """Of a finished file, both run that file by the interpreter."""
+        """The program's row. For a finished file, both programs run it in the interpreter."""
         return Program(file, memory=self._kind.memory, runs_model=self._kind.finished, judges=file == self._kind.run)
 
     def _parts(self) -> tuple[dict[str, Input], dict[str, Any]]:
-        """The source as inputs of a step, and what the recipe says of it."""
+        """The source as a step's inputs, and its arguments from the recipe."""
         if self._kind.checkpoint:
             inputs, prefix = self.detection()
             return inputs, self._detection_args(prefix)
@@ -109,7 +109,7 @@ class SourceSteps:
         return {name: self._steps.output("fetch", path) for name, path in parts.items()}, CHECKPOINT
 
     def file(self) -> Input:
-        """The source where it is one file or folder."""
+        """The source as an input, where it is one file or folder."""
         if self._source.url:
             self._fetch()
             return self._steps.output("fetch", SOURCE)
@@ -117,7 +117,7 @@ class SourceSteps:
 
     @cached_property
     def _found(self) -> Seen:
-        """The checkpoint beside the recipe. It is looked into when a file has changed; what was found wrong is found again."""
+        """The checkpoint beside the recipe. It is read again only after a file changed, or if it was wrong last time."""
         folder, looked = self._recipe.folder / self._source.folder, LookedInto(self._project.state)
         seen = looked.find(folder, self._recipe.labels)
         if not seen:
@@ -129,7 +129,7 @@ class SourceSteps:
             looked.keep(folder, self._recipe.labels, seen)
         if seen.kind != self._source.kind:
             msg = f"models/{self._recipe.name}: the recipe says kind {self._source.kind!r}, its source is of kind {seen.kind!r}"
-            raise SourceError(msg, cause="the checkpoint was exchanged", remedy=f'write kind = "{seen.kind}" into its model.toml')
+            raise SourceError(msg, cause="the checkpoint was replaced", remedy=f'write kind = "{seen.kind}" into its model.toml')
         return seen
 
     def _fetch(self) -> None:
@@ -143,13 +143,13 @@ class SourceSteps:
         export = self._recipe.spec.export
         return {"prefix": prefix, "max_detections": export.max_detections, "nms": export.nms}
 
-    def observed(self, pictures: Input, name: str, told: dict[str, Any], exported: Exported, variant: Variant) -> str:
-        """The id of the step that runs the source itself on pictures: nothing of what is made of it is used."""
+    def observed(self, pictures: Input, name: str, picture_args: dict[str, Any], exported: Exported, variant: Variant) -> str:
+        """The id of the step that runs the source itself on pictures, not a file that was converted from it."""
         kind, rounded = self._kind, variant.rounded
         step = f"source on {name}{', fake-quantized' if rounded else ''}{exported.suffix}"
         if step in self._steps:
             return step
-        toolchain, args = self.finisher, dict(told)
+        toolchain, args = self.finisher, dict(picture_args)
         inputs = {"pictures": pictures, "exported": exported.output}
         if kind.tf1:  # the frozen graph, as its exporter left it
             args["fake_quant"] = rounded
@@ -168,8 +168,8 @@ class SourceSteps:
         return step
 
     def _pixels(self) -> dict[str, Any]:
-        """What the recipe says of the input; nothing where it leaves that to the source."""
-        told = self._recipe.spec.input
-        if not told:
+        """The recipe's settings of the input; empty where the source has them itself."""
+        settings = self._recipe.spec.input
+        if not settings:
             return {}
-        return {"mean": told.channels("mean"), "std": told.channels("std"), "resize": told.resize}
+        return {"mean": settings.channels("mean"), "std": settings.channels("std"), "resize": settings.resize}

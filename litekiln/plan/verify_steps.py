@@ -1,4 +1,4 @@
-"""The last steps of a variant: hold it against its source and its limits, tell where its error comes from, measure its speed."""
+"""The last steps of a variant: compare it with its source and its limits, trace its error, measure its speed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +13,16 @@ from litekiln.variants import BY_NAME, VARIANTS, Variant
 
 @dataclass(frozen=True)
 class Pictures:
-    """A set that variants are judged on: an input of steps, what else they have to be told of it, and its name."""
+    """A set that variants are judged on: an input of steps, its name, and the arguments that go with it."""
 
     input: Input
     name: str
-    told: dict[str, Any]  # the pictures' names, or that it is an evaluation set
-    stand_in: bool = False  # of something else than the model was trained for
+    args: dict[str, Any]  # the pictures' names, or that it is an evaluation set
+    stand_in: bool = False  # of other objects than the model was trained on
 
     @property
     def evaluates(self) -> bool:
-        return bool(self.told.get("evaluation"))
+        return bool(self.args.get("evaluation"))
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,27 @@ class Made:
     """A variant that was converted and annotated."""
 
     variant: Variant
-    suffix: str  # of its steps, where it isn't made by the first toolchain
+    suffix: str  # of its steps' ids, unless the first toolchain makes it
     exported: Exported
-    converting: tuple[str, ...]  # the steps that no other variant shares, the last of which leaves the file
+    converting: tuple[str, ...]  # the steps of this variant alone; the last one writes the file
     annotated: Input
 
 
 class VerifySteps:
-    """Adds them."""
+    """Adds the steps that verify, trace and measure."""
 
     def __init__(self, recipe: Recipe, steps: PlanBuilder, sources: SourceSteps, finisher: Toolchain) -> None:
         self._recipe, self._steps, self._sources, self._finisher = recipe, steps, sources, finisher
 
     def verify(self, made: Made, pictures: Pictures | None, reference: Made | None, asked: dict[str, Any]) -> str:
-        """The id of the step that holds a variant against its source and, where there is one, against the reference."""
+        """The id of the step that compares a variant with its source and, where there is one, with the reference."""
         step = f"verify {made.variant.name}{made.suffix}"
         limits = self._recipe.spec.verify.limits(made.variant)
         args: dict[str, Any] = {**made.variant.as_arguments(), "limits": limits, **asked}
         inputs = {"bundle": made.annotated, "exported": made.exported.output}
         if pictures:
-            args |= pictures.told
-            observed = self._sources.observed(pictures.input, pictures.name, pictures.told, made.exported, made.variant)
+            args |= pictures.args
+            observed = self._sources.observed(pictures.input, pictures.name, pictures.args, made.exported, made.variant)
             inputs |= {"pictures": pictures.input, "observed": self._steps.output(observed)}
         if pictures and reference and pictures.evaluates:
             inputs["reference"] = self._steps.output(f"verify {reference.variant.name}{reference.suffix}")
@@ -60,7 +60,7 @@ class VerifySteps:
         return step
 
     def trace(self, calibrate: str, suffix: str, toolchain: Toolchain, pictures: Pictures, kept: list[str]) -> str:
-        """The id of the step that tells where the error of integer variants comes from: one for all of a calibration."""
+        """The id of the step that traces the error of integer variants: one for all variants of a calibration."""
         step = f"trace{suffix}"
         if step not in self._steps:
             listed = [BY_NAME[name] for name in self._recipe.spec.convert.variants]
@@ -71,7 +71,7 @@ class VerifySteps:
                 "variants": traced,
                 "forms": [row.as_arguments() for row in calibrated],
                 **({"keep_float": kept} if kept else {}),
-                **pictures.told,
+                **pictures.args,
             }
             self._steps.add(step, programs.TRACE_ERRORS, toolchain, args=args, inputs=inputs)
         return step

@@ -109,7 +109,7 @@ def test_raw_needs_a_variant_that_has_such_a_form(home: Project) -> None:
     write(home, "tf1-detection", ["float32", "float16"])
     with pytest.raises(UsageError) as caught:
         plan(home, "float16", raw=True)
-    assert caught.value.what == "none of the variants that were named has a form without the PostProcess operator: float16"
+    assert caught.value.what == "none of the named variants has a form without the PostProcess operator: float16"
     assert caught.value.remedy == "--raw goes with: float32, int8, float32-tf1, uint8-qat"
 
 
