@@ -12,7 +12,7 @@ from typing import IO, Protocol
 from litekiln.toolchains.toolchain import Toolchain
 
 TAIL_LINES = 15
-# What every step sees of the outside: nothing that could change its numbers or make two engines differ.
+# The environment of every step: nothing in it changes numbers or makes two engines differ.
 STEP_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "LC_ALL": "C.UTF-8",
@@ -41,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. `signal` is set when it was killed, `timed_out` when that was done by its time limit."""
+    """How a job ended. `signal` is set when it was killed, `timed_out` when its time limit killed it."""
 
     exit_code: int
     tail: tuple[str, ...]
@@ -58,7 +58,7 @@ OnLine = Callable[[str], None]
 
 
 class Stop:
-    """Ends whatever is running, from another thread: jobs say how to end them, and are told when it is time."""
+    """Ends all running jobs from another thread. Each job registers how to end it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class Stop:
 
     @contextmanager
     def ends(self, end: Callable[[], None]) -> Iterator[None]:
-        """While a job runs: `end` is called at most once, at once when it is too late already."""
+        """Register `end` while a job runs. It is called at most once; immediately if the stop came first."""
         with self._lock:
             self._running.append(end)
             if self._set:
@@ -90,7 +90,7 @@ class Stop:
 
 
 class Box(Protocol):
-    """An opened toolchain, the name of the engine that opened it, and the image that it is, where there is one."""
+    """An opened toolchain, with its engine's name and its image, if it has one."""
 
     engine: str
 
@@ -101,7 +101,7 @@ class Box(Protocol):
 
 
 class Engine(Protocol):
-    """`open` makes the toolchain ready, which may take minutes the first time; `say` is told about it."""
+    """`open` makes the toolchain ready, which may take minutes the first time; `say` gets the progress."""
 
     name: str
 
@@ -109,7 +109,7 @@ class Engine(Protocol):
 
 
 class LineSink:
-    """Splits a stream of bytes into lines: for the log, for the caller, and the last ones kept."""
+    """Writes a stream of bytes to a log, passes each line on, and keeps the last ones."""
 
     def __init__(self, log: Path, on_line: OnLine) -> None:
         self._path = log

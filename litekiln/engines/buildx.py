@@ -1,4 +1,4 @@
-"""BuildKit, reached through the docker command: what it says while it builds, and why it failed."""
+"""BuildKit, called through the docker command: its progress, and why it failed."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ TITLE_LENGTH = 100
 
 @contextmanager
 def building(project: Project, name: str) -> Iterator[None]:
-    """One build of an image at a time."""
+    """Wait for the image's lock: one process builds it at a time."""
     locks = project.state / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with waiting_lock(locks / f"image-{name}.lock"):
@@ -45,7 +45,7 @@ def require_buildx() -> None:
     if not shutil.which("docker"):
         msg = "the docker command is not installed"
         raise DockerMissing(
-            msg, cause="images are built by it, with BuildKit", remedy="Debian: `sudo apt install docker.io docker-buildx`"
+            msg, cause="it builds images, with BuildKit", remedy="Debian: `sudo apt install docker.io docker-buildx`"
         )
     if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
         msg = "docker has no buildx"
@@ -55,7 +55,7 @@ def require_buildx() -> None:
 
 
 def titles(say: OnLine) -> OnLine:
-    """Of BuildKit's output, the title of each step once: `[toolchain 5/6] RUN …`."""
+    """A listener to BuildKit's output that says the title of each step once: `[toolchain 5/6] RUN …`."""
     said: set[str] = set()
 
     def on_line(line: str) -> None:
@@ -68,13 +68,13 @@ def titles(say: OnLine) -> OnLine:
 
 
 def build_error(what: str, base: str, log: Path, without_registry: str) -> LitekilnError:
-    """Why BuildKit failed, from the end of what it said."""
+    """The error for a failed build, from the end of BuildKit's output."""
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     text = "\n".join(tail)
     if any(sign in text for sign in BASE_SIGNS):
-        msg = f"the base of {what} can't be reached: {base.partition('@')[0]}"
-        told = f"check the network; where no registry is in reach: {without_registry}"
-        return BaseUnreachable(msg, cause="no container registry in reach, and the image is not on this machine", remedy=told)
+        msg = f"the base image of {what} could not be fetched: {base.partition('@')[0]}"
+        cause = "no container registry can be reached, and the image is not on this machine"
+        return BaseUnreachable(msg, cause=cause, remedy=f"check the network; without a registry: {without_registry}")
     if "no space left on device" in text.lower():
         return DiskFull(f"no space left while building {what}", cause="an image takes up to 2 GB", remedy=FREE_SPACE)
     last = "\n".join(f"  | {line}" for line in tail[-12:])
@@ -85,5 +85,5 @@ def build_error(what: str, base: str, log: Path, without_registry: str) -> Litek
 
 
 def build_platform() -> str:
-    """How Docker calls this machine's processor."""
+    """Docker's name for this machine's platform."""
     return "linux/arm64" if "aarch64" in sysconfig.get_platform() or "arm64" in sysconfig.get_platform() else "linux/amd64"

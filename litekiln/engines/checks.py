@@ -1,4 +1,4 @@
-"""What `inv doctor` asks of Docker."""
+"""The checks of Docker in `inv doctor`."""
 
 import shutil
 import subprocess
@@ -53,7 +53,7 @@ def _buildx() -> Check:
 
 
 def _emulation() -> Check:
-    """arm64 programs are run to test Pi images, never to build them."""
+    """Whether this machine runs arm64 programs: only tests of Pi images need it, their builds don't."""
     if sys.platform == "darwin":
         return Check("arm64 emulation", Status.OK, "Docker Desktop brings it")
     if subprocess.run(["uname", "-m"], capture_output=True, text=True, check=False).stdout.strip() in ("aarch64", "arm64"):

@@ -13,8 +13,8 @@ from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.toolchains.toolchain import Toolchain
 
-# Reasons to do without docker. Each is said aloud, and then an environment made from the same lock does the work.
-NOT_TO_BE_HAD = (DockerMissing, DaemonUnreachable, SocketForbidden, BuildxMissing, BaseUnreachable)
+# Errors after which `auto` uses venv. It shows the reason; the environment comes from the same lock.
+NO_DOCKER = (DockerMissing, DaemonUnreachable, SocketForbidden, BuildxMissing, BaseUnreachable)
 
 
 class AutoEngine:
@@ -37,7 +37,7 @@ class AutoEngine:
             return None
         try:
             box = stack.enter_context(self._docker.open(toolchain, say))
-        except NOT_TO_BE_HAD as error:
+        except NO_DOCKER as error:
             self._no_docker = error.what
             say(f"engine venv, because {error.what}")
             return None
@@ -46,7 +46,7 @@ class AutoEngine:
 
 
 def choose_engine(name: str, project: Project, lease: Lease, say: OnLine) -> Engine:
-    """The engine of that name; `auto` decides by where we are and what answers."""
+    """The engine of that name. `auto` is `here` inside a toolchain image, else docker or venv."""
     makers: dict[str, Callable[[], Engine]] = {
         DOCKER.name: lambda: DockerEngine(project, lease),
         VENV.name: lambda: VenvEngine(project, lease),

@@ -1,4 +1,4 @@
-"""What `inv clean` asks of Docker."""
+"""The part of `inv clean` that removes containers and images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from litekiln.toolchains.toolchain import select_toolchains
 
 @dataclass(frozen=True)
 class Removal:
-    """Something that went (or, in a dry run, would go)."""
+    """Something that was removed (or, in a dry run, would be)."""
 
     what: str
     size: int
 
 
 def clean_docker(project: Project, *, images: bool, everything: bool, dry_run: bool, say: OnLine) -> Iterator[Removal]:
-    """Containers that killed runs left; with `images` the toolchain images that no lock here asks for, with `everything` all.
+    """Remove containers that killed runs left; with `images` also toolchain images that no lock here uses, with `everything` all.
 
-    Images are shared by all checkouts on a machine, so they stay unless they are asked for.
+    Images are shared by all checkouts on a machine, so they stay unless the caller asks for their removal.
     """
     current = set() if everything else {image_tag(project, each) for each in select_toolchains(project, [])}
     try:
@@ -39,4 +39,4 @@ def clean_docker(project: Project, *, images: bool, everything: bool, dry_run: b
                     client.images.remove(tag)
                 yield Removal(f"image {tag}", int(image.attrs["Size"]))
     except EngineError as error:
-        say(f"Docker was not looked at: {error.what}")
+        say(f"Docker was not cleaned: {error.what}")

@@ -1,4 +1,4 @@
-"""Reach the Docker daemon, or say in plain words why not."""
+"""Connect to the Docker daemon, or say in plain words why that fails."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ from litekiln.errors import DaemonUnreachable, DockerMissing, EngineError, Socke
 if TYPE_CHECKING:
     from docker import DockerClient
 
-WITHOUT = ", or work without it: --engine venv"  # what a step can do, and an image can't
+WITHOUT = ", or work without it: --engine venv"  # true for steps, not for images
 INSTALL = "install Docker (Debian: `sudo apt install docker.io docker-buildx`)"
-# A step may run for hours without a word; the daemon itself is asked only short questions.
+# A step may run for hours without output; a ping is answered at once.
 PATIENCE = 24 * 3600
 PING_SECONDS = 10
 
 
 def daemon_address() -> str:
-    """DOCKER_HOST, else the usual socket, else what docker's own current context says (Docker Desktop, rootless, colima)."""
+    """DOCKER_HOST, else the usual socket, else the address in docker's current context (Docker Desktop, rootless, colima)."""
     host = os.environ.get("DOCKER_HOST")
     if host:
         return host
@@ -34,13 +34,13 @@ def daemon_address() -> str:
 
 
 def is_elsewhere(address: str) -> bool:
-    """Whether the daemon sees other files than we do: then inputs and outputs are copied, not mounted."""
+    """Whether the daemon may run on another machine: then inputs and outputs are copied, not mounted."""
     return not address.startswith(("unix:", "npipe:"))
 
 
 @contextmanager
 def connect(otherwise: str = "") -> Iterator["DockerClient"]:
-    """A client whose daemon has answered, closed at the end; else an error, whose remedy ends with what to do `otherwise`."""
+    """A client whose daemon answers, closed at the end. The error without one has a remedy that ends with `otherwise`."""
     from docker import DockerClient
     from docker.errors import DockerException
 
@@ -65,7 +65,7 @@ def _why_unreachable(address: str, reason: str, otherwise: str) -> EngineError:
     if "Permission denied" in reason or "PermissionError" in reason:
         msg = f"no permission on the Docker socket {address}"
         remedy = "`sudo usermod -aG docker $USER` and log in again, or use rootless Docker"
-        return SocketForbidden(msg, cause="your user is not in the group that may use Docker", remedy=remedy + otherwise)
+        return SocketForbidden(msg, cause="your user is not in the group docker", remedy=remedy + otherwise)
     if not shutil.which("docker") and not is_elsewhere(address) and not socket.exists():
         return DockerMissing(
             "Docker is not installed", cause=f"no docker on PATH and no socket {socket}", remedy=INSTALL + otherwise
@@ -74,6 +74,6 @@ def _why_unreachable(address: str, reason: str, otherwise: str) -> EngineError:
     cause = (
         "it is not running"
         if not is_elsewhere(address)
-        else f"DOCKER_HOST points to a place that can't be reached: {reason[-120:]}"
+        else f"DOCKER_HOST points to an address that could not be reached: {reason[-120:]}"
     )
     return DaemonUnreachable(msg, cause=cause, remedy=f"start it (`sudo systemctl start docker`){otherwise}")

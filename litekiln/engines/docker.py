@@ -28,7 +28,7 @@ LABEL_STATE = "org.litekiln.state"
 LABEL_STEP = "org.litekiln.step"
 IMAGE_PYTHON = "/opt/toolchain/bin/python"
 IMAGE_PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
-# The daemon carries stdout and stderr apart and loses their order; a log needs it.
+# The daemon sends stdout and stderr separately and loses their order, which a log needs.
 ONE_STREAM = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 BOX = "/box"
 PLATFORM = "linux/amd64"
@@ -36,7 +36,7 @@ SIGNAL_BASE = 128
 
 
 class DockerEngine:
-    """Talks to the daemon by the SDK. A daemon elsewhere gets copies of the inputs and gives back a copy of the output."""
+    """Runs steps through Docker's SDK. A remote daemon gets copies of the inputs, and its output is copied back."""
 
     name = DOCKER.name
 
@@ -89,7 +89,7 @@ class DockerBox:
             ) from None
         except RequestException:
             msg = f"the Docker daemon went away while {job.label} ran"
-            remedy = "start it and run the same command again: what was finished is kept"
+            remedy = "start it and run the same command again: finished steps are kept"
             raise DaemonUnreachable(msg, cause="it was stopped, or the connection broke", remedy=remedy) from None
 
     def _mounts(self, job: Job, cleanup: ExitStack) -> list[Any]:
@@ -120,12 +120,12 @@ class DockerBox:
         )
 
     def _user(self) -> str:
-        """The caller, so that files that come out are theirs. A rootless daemon maps its root to the caller."""
+        """The caller's ids, so that output files belong to the caller. A rootless daemon maps its root to the caller."""
         rootless = any("rootless" in option for option in self._client.info().get("SecurityOptions") or [])
         return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
     def _watch(self, container: "Container", job: Job, sink: LineSink, stop: Stop) -> Outcome:
-        """Run to the end or to the time limit, with every line passed on as it comes."""
+        """Run the container to its end or to the time limit; pass on each line as it comes."""
         from docker.errors import APIError
 
         expired = threading.Event()
@@ -157,14 +157,14 @@ class DockerBox:
 
 
 def state_id(project: Project) -> str:
-    """This project's folder on this machine, as a label: other people's containers are never touched."""
+    """A label for this project on this machine, so that other people's containers are never touched."""
     return sha256_value([socket.gethostname(), str(project.state.resolve())])[:16]
 
 
 def sweep(client: "DockerClient", project: Project) -> list[str]:
-    """Remove containers and volumes of this project whose process is gone, and name them.
+    """Remove this project's containers and volumes whose process is gone, and return their names.
 
-    Another process may be sweeping too: what it removed between our look and our turn is gone, and no error.
+    Another process may sweep at the same time: what it removed first is no error.
     """
     from docker.errors import NotFound
 

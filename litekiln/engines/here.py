@@ -18,7 +18,7 @@ IMAGE_LOCK = Path("/opt/litekiln/toolchain/requirements.lock")
 
 
 def toolchain_here() -> str:
-    """The toolchain whose image we are in, or ''."""
+    """The toolchain whose image litekiln runs in, or ''."""
     return os.environ.get(TOOLCHAIN_VARIABLE, "")
 
 
@@ -36,8 +36,8 @@ class HereEngine:
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:  # noqa: ARG002 - nothing takes long here
         here = toolchain_here()
         if not here:
-            msg = "engine 'here' works inside a toolchain image only"
-            raise WrongToolchainHere(msg, remedy="--engine docker, --engine venv, or leave it at auto")
+            msg = "engine 'here' works only inside a toolchain image"
+            raise WrongToolchainHere(msg, remedy="use --engine docker or --engine venv, or leave --engine out")
         if here != toolchain.name:
             msg = f"this step needs toolchain {toolchain.name!r}; this image is {here!r}"
             cause = "one image holds one toolchain"

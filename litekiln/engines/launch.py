@@ -1,9 +1,9 @@
-"""Start a program cut off from the network and bound to its parent's life, then become it.
+"""Become a program that has no network and dies with its parent.
 
     python launch.py PROGRAM [ARGUMENT ...]          python launch.py --probe
 
-Linux only, and best effort by design: where the system refuses a namespace, the program runs without it. `--probe` says so and
-`inv doctor` shows it. Standard library only.
+Linux only, and best effort by design: where the system refuses a namespace, the program keeps the network. The exit code of
+`--probe` says so, and `inv doctor` shows it. Standard library only.
 """
 
 import ctypes
@@ -17,14 +17,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def cut_network() -> bool:
-    """Move into a network namespace that has no interface; without root, by way of a user namespace of the same user."""
+    """Enter a network namespace without interfaces; without root, inside a user namespace too. Whether that worked."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
     if uid == 0:
         return int(libc.unshare(CLONE_NEWNET)) == 0
-    # Ubuntu 24.04 lets a program in and then refuses it its own user there, and there is no way back: a child tries it first.
+    # Ubuntu 24.04 lets a program enter, then refuses to map its user, and it can't leave again: a child process tries first.
     child = os.fork()
     if child == 0:
         os._exit(0 if _enter(libc, uid, gid) else 1)
@@ -44,7 +44,7 @@ def _enter(libc: ctypes.CDLL, uid: int, gid: int) -> bool:
 
 
 def die_with_parent(parent: int) -> None:
-    """When litekiln is killed, its step must not go on alone."""
+    """Have this process killed with its parent: no step may outlive litekiln."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above

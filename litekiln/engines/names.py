@@ -1,4 +1,4 @@
-"""The engines by name, and what `--engine` may say. Adding one is adding its row here, its module, and its maker to choose.py."""
+"""The engines by name, and the values of `--engine`. A new engine needs a row here, a module, and a maker in choose.py."""
 
 from dataclasses import dataclass
 

@@ -28,7 +28,7 @@ REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth")
 
 @dataclass(frozen=True)
 class PiImage:
-    """An image that is there now."""
+    """A Pi image that was built."""
 
     tag: str
     image_id: str
@@ -57,7 +57,7 @@ def build_pi_image(
 
 
 def _bases(client: "DockerClient", kind: str) -> dict[str, str]:
-    """Build arguments; none leaves the Dockerfile's own digest-pinned defaults."""
+    """Build arguments for the base images; empty for the digest-pinned defaults of the Dockerfile."""
     from docker.errors import ImageNotFound
 
     made = {name: base.tag for name, base in _from_debian().items()}
@@ -74,38 +74,40 @@ def _bases(client: "DockerClient", kind: str) -> dict[str, str]:
 
 
 def make_pi_bases(client: "DockerClient", project: Project, say: OnLine) -> None:
-    """From Debian packages, where no registry is in reach."""
+    """Make the base images from Debian packages, where no registry can be reached."""
     make_bases(client, list(dict.fromkeys(_from_debian().values())), project.state / "bases", say)
 
 
 def _from_debian() -> dict[str, Base]:
-    """What stands in for the registry's: on the Pi, and on the machine that builds."""
+    """The bases that replace the registry's: one for the Pi, one for the machine that builds."""
     native = "arm64" if build_platform() == PLATFORM else "amd64"
     return {"BASE": Base("arm64", PI_PYTHON), "BUILD_BASE": Base(native, PI_PYTHON)}
 
 
 def push(client: "DockerClient", image: PiImage, registry: str, say: OnLine) -> str:
-    """Send it; the address with the digest that the registry gave it, which is what to pin."""
+    """Push the image; returns its address with the registry's digest, which is what to pin."""
     there = registry.rstrip("/")
     target = f"{there}/{image.tag}"
     if not client.images.get(image.tag).tag(target):
-        msg = f"{target!r} can't be a name of an image"
+        msg = f"{target!r} is not a valid image name"
         raise UsageError(msg, remedy="--push takes a registry and a path: registry.example.org/me")
     run = subprocess.run(["docker", "push", target], capture_output=True, text=True, check=False)
     if run.returncode:
         said = (run.stderr.strip() or run.stdout.strip()).splitlines()[-1:]
-        told = said[0] if said else "no reason given"
-        msg = f"{target} could not be pushed: {told}"
-        if any(sign in told.lower() for sign in REFUSED):
-            raise NetworkError(msg, cause="the registry doesn't know you", remedy=f"docker login {registry.partition('/')[0]}")
-        raise NetworkError(msg, cause="the registry can't be reached from Docker's daemon", remedy="check its name and the network")
+        reason = said[0] if said else "no reason given"
+        msg = f"{target} could not be pushed: {reason}"
+        if any(sign in reason.lower() for sign in REFUSED):
+            raise NetworkError(
+                msg, cause="you are not logged in to the registry", remedy=f"docker login {registry.partition('/')[0]}"
+            )
+        raise NetworkError(msg, cause="the Docker daemon could not reach the registry", remedy="check its name and the network")
     digest = re.search(r"digest: (sha256:[0-9a-f]{64})", run.stdout)
     say(f"pushed {target}")
     return f"{there}/{image.tag.partition(':')[0]}@{digest[1]}" if digest else target
 
 
 def save(image: PiImage, path: Path, say: OnLine) -> int:
-    """`docker save`, compressed; whole or not at all. The bytes it has."""
+    """Write the image to a compressed file, whole or not at all; returns its size in bytes."""
     staged = path.with_name(f".{path.name}.part")
     say(f"writing {path}")
     try:
@@ -114,7 +116,7 @@ def save(image: PiImage, path: Path, say: OnLine) -> int:
         staged.replace(path)
     except OSError as error:
         msg = f"{path} can't be written: {error.strerror}"
-        raise UsageError(msg, remedy="--save takes a file in a folder that is there") from None
+        raise UsageError(msg, remedy="--save takes a file in a folder that exists") from None
     finally:
         staged.unlink(missing_ok=True)
     return path.stat().st_size
@@ -129,4 +131,4 @@ def _compress(tag: str, file: BinaryIO) -> None:
         shutil.copyfileobj(process.stdout, stream, BLOCK)
     if process.returncode:
         msg = f"docker could not write {tag} to a file"
-        raise ImageBuildFailed(msg, cause="the line above", remedy="check the disk, then try again")
+        raise ImageBuildFailed(msg, cause="see the line above", remedy="check the disk, then try again")

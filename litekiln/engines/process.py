@@ -17,7 +17,7 @@ LAUNCH = Path(__file__).with_name("launch.py")
 
 
 class ProcessBox:
-    """A toolchain whose Python lies on this machine."""
+    """A toolchain whose Python is on this machine."""
 
     image = ""
 
@@ -35,12 +35,12 @@ class ProcessBox:
                 return _run(argv, box, self._environment(tmp), job.timeout, sink, stop or Stop())
 
     def _temporary(self, prefix: str) -> "tempfile.TemporaryDirectory[str]":
-        """Beside the staging; elsewhere when that path has a space, which TensorFlow 1's converter can't take."""
+        """A temporary folder in `scratch`; elsewhere if that path has a space, which TensorFlow 1's converter can't read."""
         place = None if " " in str(self._scratch) else self._scratch
         return tempfile.TemporaryDirectory(dir=place, prefix=f"litekiln-{prefix}")
 
     def _environment(self, tmp: str) -> dict[str, str]:
-        """Nothing of the caller's environment but what finding programs and libraries takes."""
+        """The job's environment. It takes from the caller only what finds libraries."""
         path = os.pathsep.join([str(self._python.parent), "/usr/local/bin", "/usr/bin", "/bin"])
         inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         return {
@@ -95,13 +95,13 @@ def _run(argv: list[str], box: Path, environment: dict[str, str], timeout: float
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """The program and whatever it started."""
+    """Kill the program and everything that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def run_logged(argv: list[str], log: Path, on_line: OnLine, environment: Mapping[str, str] | None = None) -> int:
-    """Run a program of this machine to its end: everything into a log, each line to the caller."""
+    """The exit code of a program of this machine. Its output goes to a log, and each line to the caller."""
     with saying_disk_full(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""For a Docker daemon elsewhere: inputs go there as copies in volumes, the output comes back as a copy."""
+"""For a remote Docker daemon: inputs are copied there in volumes, the output is copied back."""
 
 import io
 import os
@@ -53,13 +53,13 @@ def _archive(job: Job) -> IO[bytes]:
 
 
 def _readable(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Readable by whoever the container runs as."""
+    """The member, readable by any user; None to leave out caches."""
     member.mode |= 0o555 if member.isdir() else 0o444
     return None if "__pycache__" in member.name else member
 
 
 def copy_out(container: "Container", folder: str, target: Path) -> None:
-    """Bring a folder's content home as plain files of the caller. Links and ways out are refused."""
+    """Copy a container's folder here as plain files of the caller. Links and paths out of it are refused."""
     chunks, _ = container.get_archive(folder)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         for chunk in chunks:

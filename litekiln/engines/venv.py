@@ -22,7 +22,7 @@ from litekiln.toolchains.pythons import require_python, uv_binary
 from litekiln.toolchains.toolchain import Toolchain
 
 NO_WHEEL = ("no wheels with a matching", "no usable wheels", "doesn't have a source distribution or wheel for the current platform")
-# What uv prints of large packages, and at the end.
+# uv's lines that are passed on: about large packages, and the last one.
 WORTH_SAYING = re.compile(r"Downloading |Building |Installed \d{2,}")
 NO_NETWORK = ("Failed to fetch", "error sending request", "dns error", "Network is unreachable", "client error (Connect)")
 
@@ -46,7 +46,7 @@ class VenvEngine:
         return self._project.state / "envs" / f"{toolchain.name}-{key}"
 
     def ensure(self, toolchain: Toolchain, say: OnLine) -> Path:
-        """The environment, made if it isn't there. Of several processes one makes it and the others wait."""
+        """The environment's folder, made if it is missing. Of several processes one makes it and the others wait."""
         folder = self.folder(toolchain)
         ready = folder / "ready.json"
         if ready.exists():
@@ -54,7 +54,7 @@ class VenvEngine:
         require_current(toolchain)
         with saying_disk_full(self._project.state):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        waiting = f"waiting for another litekiln that makes the {toolchain.name} environment"
+        waiting = f"waiting for another litekiln process that makes the {toolchain.name} environment"
         with waiting_lock(folder.with_name(f"{folder.name}.lock"), lambda: say(waiting)):
             if not ready.exists():
                 self._make(toolchain, folder, say)
@@ -63,7 +63,7 @@ class VenvEngine:
 
     def _make(self, toolchain: Toolchain, folder: Path, say: OnLine) -> None:
         python = require_python(toolchain.spec.python, say)
-        say(f"making the {toolchain.name} environment from its lock, once: some hundred megabytes are fetched")
+        say(f"making the {toolchain.name} environment from its lock, once: this downloads some hundred megabytes")
         log = self._project.state / "logs" / f"env-{toolchain.name}.log"
         argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]
         argv += ["--python", str(python), "--uv", str(uv_binary()), "--dest", str(folder)]

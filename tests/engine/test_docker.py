@@ -144,7 +144,7 @@ def test_a_daemon_that_goes_away_is_said(
             DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print) as box,
         ):
             box.run(job, lambda _: _cut(connections))
-        assert "what was finished is kept" in caught.value.remedy
+        assert "finished steps are kept" in caught.value.remedy
         monkeypatch.delenv("DOCKER_HOST")
     assert len(left_in_docker(client, project)[0]) == 1
     with Lease(project.state) as lease, DockerEngine(project, lease).open(load_toolchain(project, "tf2.13"), print):
@@ -249,7 +249,9 @@ def test_a_base_that_can_not_be_reached(project: Project, client: "DockerClient"
     elsewhere = Project(code=code, work=project.work)
     with pytest.raises(BaseUnreachable) as caught:
         build_image(client, elsewhere, load_toolchain(elsewhere, "tf2.13"), base_kind="registry", say=print)
-    assert caught.value.what == "the base of the tf2.13 image can't be reached: registry.invalid/python:3.10-slim-bookworm"
+    assert (
+        caught.value.what == "the base image of the tf2.13 image could not be fetched: registry.invalid/python:3.10-slim-bookworm"
+    )
     assert "inv images --base debian" in caught.value.remedy
 
 

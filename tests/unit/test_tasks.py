@@ -42,7 +42,7 @@ def test_json_has_stdout_to_itself(project: Project) -> None:
         (["build", "--model", "demo", "--jobs", "-1"], 2, "--jobs -1: expected 1 or more"),
         (["build", "--model", "demo", "--calib", "nowhere"], 2, "unknown picture set 'nowhere', there is: none"),
         (["build", "--model", "demo", "--engine", "venv"], 4, "toolchains/tiny/requirements.lock is out of date"),
-        (["build", "--model", "demo", "--engine", "here"], 5, "engine 'here' works inside a toolchain image only"),
+        (["build", "--model", "demo", "--engine", "here"], 5, "engine 'here' works only inside a toolchain image"),
         (["smoke", "--toolchain", "tf9"], 2, "unknown toolchain 'tf9', known: tiny"),
         (["images", "--base", "alpine"], 2, "unknown base 'alpine'"),
     ],

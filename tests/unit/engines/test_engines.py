@@ -93,7 +93,7 @@ def test_a_docker_host_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("DOCKER_HOST", "nonsense://x")
     with pytest.raises(DaemonUnreachable) as caught, connect():
         pass
-    assert "DOCKER_HOST points to a place that can't be reached" in caught.value.cause
+    assert "DOCKER_HOST points to an address that could not be reached" in caught.value.cause
 
 
 def test_a_daemon_elsewhere_is_recognised() -> None:
@@ -125,7 +125,7 @@ def test_no_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "ERROR: failed to do request: Head https://registry: dial tcp",
             BaseUnreachable,
-            "the base of the tiny image can't be reached: python:3.11",
+            "the base image of the tiny image could not be fetched: python:3.11",
         ),
         ("ERROR: write /x: no space left on device", DiskFull, "no space left while building the tiny image"),
         ("ERROR: process did not complete: exit code 2", ImageBuildFailed, "building the tiny image failed\n  | ERROR: process"),
@@ -317,7 +317,7 @@ def _open_here(project: Project, lock: Path) -> None:
 
 
 def test_here_works_only_in_an_image(project: Project, tmp_path: Path) -> None:
-    with pytest.raises(WrongToolchainHere, match="engine 'here' works inside a toolchain image only"):
+    with pytest.raises(WrongToolchainHere, match="engine 'here' works only inside a toolchain image"):
         _open_here(project, tmp_path / "lock")
 
 
