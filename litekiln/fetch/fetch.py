@@ -1,6 +1,6 @@
-"""A recipe's archive: kept, from the mirror or from its address, and held to size and hash before anything else sees it.
+"""A recipe's archive: kept, or fetched from the mirror or its address. Size and hash are checked before anything uses it.
 
-`downloads/<name>` is a finished archive, `<name>.part` what has arrived of one, `<name>.part.json` whose bytes those are.
+`downloads/<name>` is a whole archive, `<name>.part` an unfinished one, `<name>.part.json` says where its bytes come from.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from litekiln.recipes.pins import Archive, Remote
 
 MIRROR = "LITEKILN_MIRROR"
 DIGEST_LENGTHS = {"sha256": 64, "sha384": 96}
-PUBLISHED_OTHERWISE = "run it again; if that doesn't help, compare with what the publisher says and mend the recipe"
+PUBLISHED_OTHERWISE = "run it again; if that doesn't help, compare with what the publisher says and fix the recipe"
 
 
 @dataclass(frozen=True)
 class _Order:
-    """A fetch at work: what is wanted, where it goes, whom to tell."""
+    """One fetch: what to get, where to put it, and whom to notify."""
 
     remote: Remote
     source: Source
@@ -34,7 +34,7 @@ class _Order:
 
     @property
     def first_use(self) -> Path:
-        """Tells where an archive without a published hash came from: another recipe's may have the same file name."""
+        """The record of an archive without a published hash: another recipe's archive may have the same file name."""
         return self.path.parent / ".first-use" / f"{self.path.name}.json"
 
 
@@ -47,14 +47,14 @@ def fetch(remote: Remote, downloads: Path, *, progress: Progress, note: Note) ->
         address=remote.url,
         whose="the server's",
         wrong="its publisher changed it, or something else answered in its place (a proxy, a network's login page)",
-        mend=PUBLISHED_OTHERWISE,
-        unreachable="check the network and HTTPS_PROXY, then run it again: it goes on from there",
+        remedy=PUBLISHED_OTHERWISE,
+        unreachable="check the network and HTTPS_PROXY, then run it again: the download resumes",
     )
     order = _Order(remote, source, downloads / name, progress, note)
     locks = downloads / ".locks"
     with saying_disk_full(downloads):
         locks.mkdir(parents=True, exist_ok=True)
-        with waiting_lock(locks / f"{name}.lock", lambda: note(f"{name}: another litekiln fetches it, waiting")):
+        with waiting_lock(locks / f"{name}.lock", lambda: note(f"{name}: waiting for another litekiln process that fetches it")):
             return _already_there(order) or _from_mirror(order) or _from_address(order)
 
 
@@ -69,7 +69,7 @@ def _already_there(order: _Order) -> Archive | None:
     else:
         if order.remote.digest or Record.read(order.first_use) == Record(order.source.key, sha256):
             return Archive(order.path, sha256, order.path.stat().st_size, "already there")
-        order.note(f"nothing says that the kept {name} came from this address: fetching it again")
+        order.note(f"no record says that the kept {name} came from this address: fetching it again")
     order.path.unlink()
     return None
 
@@ -81,14 +81,14 @@ def _from_mirror(order: _Order) -> Archive | None:
     web, shown = "://" in mirror, without_secrets(mirror)
     if web and urlsplit(mirror).scheme not in ("http", "https"):
         msg = f"{MIRROR} is neither a folder nor an http or https address: {shown!r}"
-        remedy = f"set {MIRROR} to what holds the archives by file name"
-        raise UsageError(msg, cause="no other kind of address can be fetched from", remedy=remedy)
+        remedy = f"set {MIRROR} to a folder or address that holds the archives by file name"
+        raise UsageError(msg, cause="other addresses are not supported", remedy=remedy)
     address = f"{mirror.rstrip('/')}/{quote(name)}" if web else str(Path(mirror).expanduser() / name)
     source = Source(
         address=address,
         whose="the mirror's",
-        wrong=f"another version or a damaged copy lies at {MIRROR}={shown}",
-        mend=f"put the right file there, or unset {MIRROR} to use the recipe's address",
+        wrong=f"{MIRROR}={shown} holds another version or a damaged copy",
+        remedy=f"put the right file there, or unset {MIRROR} to use the recipe's address",
         unreachable=f"check {MIRROR}={shown}, or unset it to use the recipe's address",
         plain=mirror.startswith("http://"),
     )
@@ -114,7 +114,7 @@ def _part(order: _Order) -> Part:
 
 
 def _brought(order: _Order, source: Source, bring: Callable[[Transfer], None]) -> Archive:
-    """Bring the part, check it and rename it to its name. A part that can never become right goes."""
+    """The fetched archive, checked and renamed. A part that can never become right is removed."""
     part = _part(order)
     try:
         bring(Transfer(source, part, order.path.name, order.remote.size, order.progress, order.note))
@@ -131,11 +131,11 @@ def _brought(order: _Order, source: Source, bring: Callable[[Transfer], None]) -
 
 
 def _checked(path: Path, order: _Order, source: Source) -> str:
-    """The file's sha256, once its size and hash are the recipe's."""
+    """The file's sha256, after its size and hash were compared with the recipe."""
     remote, name, size = order.remote, order.path.name, path.stat().st_size
     if remote.size not in (None, size):
-        msg = f"{source.whose} {name} has {size} bytes, the recipe says {remote.size}"
-        raise SizeMismatch(msg, cause=source.wrong, remedy=source.mend)
+        msg = f"{source.whose} {name} is {size} bytes, the recipe says {remote.size}"
+        raise SizeMismatch(msg, cause=source.wrong, remedy=source.remedy)
     algorithm, _, wanted = remote.digest.partition(":")
     hashes = {name: hashlib.new(name) for name in {"sha256", algorithm or "sha256"}}
     with path.open("rb") as stream:
@@ -144,21 +144,23 @@ def _checked(path: Path, order: _Order, source: Source) -> str:
                 each.update(block)
     if algorithm and hashes[algorithm].hexdigest() != wanted.lower():
         msg = f"{source.whose} {name} has the {algorithm} {hashes[algorithm].hexdigest()}, the recipe says {wanted}"
-        raise HashMismatch(msg, cause=source.wrong, remedy=source.mend)
+        raise HashMismatch(msg, cause=source.wrong, remedy=source.remedy)
     return hashes["sha256"].hexdigest()
 
 
 def _file_name(url: str) -> str:
-    """The last part of the address's path, as a name that is one everywhere and none of litekiln's own beside it."""
+    """The last part of the address's path, if it is a valid file name everywhere and not one that litekiln uses itself."""
     name = unquote(urlsplit(url).path.rpartition("/")[2])
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+=@~-]{0,199}", name) or name.endswith((".part", ".part.json")):
         msg = f"{without_secrets(url)!r} doesn't end with a usable file name: {name!r}"
-        raise SourceError(msg, cause="the address is a page's and not a file's", remedy="use the address of the archive itself")
+        raise SourceError(
+            msg, cause="the address leads to a web page, not to a file", remedy="use the address of the archive itself"
+        )
     return name
 
 
 def _refuse_odd_digest(digest: str) -> None:
     algorithm, _, value = digest.partition(":")
     if digest and not (algorithm in DIGEST_LENGTHS and re.fullmatch(rf"[0-9A-Fa-f]{{{DIGEST_LENGTHS[algorithm]}}}", value)):
-        msg = f"{digest!r} is no hash: sha256 has 64 and sha384 96 digits of 0-9 and a-f"
+        msg = f"{digest!r} is not a hash: sha256 has 64 and sha384 96 digits of 0-9 and a-f"
         raise SourceError(msg, cause="a typing error, or it was not copied whole", remedy="copy it again from the publisher's page")

@@ -1,4 +1,4 @@
-"""A file on its way: where it comes from, what has arrived of it, and how bytes are added up to the length that it may have."""
+"""A file on its way: where it comes from, what has arrived of it, and how bytes are added up to its allowed length."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from litekiln.hashing import sha256_bytes
 
 BLOCK = 64 << 10
 LARGEST = 16 << 30  # bytes, where neither the recipe nor the server names a size
-TELLING = 0.1  # seconds between two words on the progress
+TELLING = 0.1  # seconds between two progress reports
 
 Progress = Callable[[int, int | None], None]
 Note = Callable[[str], None]
@@ -21,12 +21,12 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Source:
-    """One place a file can come from, and the words for when it sends a wrong file or nothing."""
+    """A place that a file can come from, and the words of the errors about it."""
 
     address: str
     whose: str
     wrong: str  # the likely cause of a wrong size or hash
-    mend: str
+    remedy: str
     unreachable: str  # what to do when nothing comes
     plain: bool = False  # http without TLS was asked for
 
@@ -36,22 +36,22 @@ class Source:
 
     @property
     def key(self) -> str:
-        """The address in a record: hashed, for it may hold a password."""
+        """The address as it stands in a record: hashed, because it may hold a password."""
         return sha256_bytes(self.address.encode())
 
 
 def without_secrets(address: str) -> str:
-    """An address as it may be shown: user, password and query can hold secrets."""
+    """An address without user, password and query, which can hold secrets."""
     if "://" not in address:
         return address
     return re.sub(r"^(\w+://)[^/]*@", r"\1", address.partition("?")[0])
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Beside a file: whose bytes they are."""
+    """A small file beside an archive or a part that says where its bytes come from."""
 
     key: str
-    version: str  # for a part what its server calls the version, for a whole file its sha256
+    version: str  # for a part the server's name of the version, for a whole file its sha256
 
     @classmethod
     def read(cls, path: Path) -> "Record | None":
@@ -82,7 +82,7 @@ class Part:
         self.record.unlink(missing_ok=True)
 
     def version(self, source: Source) -> str:
-        """The version that a request can go on with, or '' when it must start over."""
+        """The version that a request can resume, or '' when it must start over."""
         record = Record.read(self.record)
         return record.version if record and record.key == source.key and self.size() else ""
 
@@ -94,30 +94,30 @@ class Transfer:
     source: Source
     part: Part
     name: str
-    size: int | None  # as the recipe has it
+    size: int | None  # as the recipe says
     progress: Progress
     note: Note
 
     def receive(self, blocks: Iterable[bytes], done: int, total: int | None) -> int:
         """Append to the part, which holds `done` bytes of `total`; returns how many it holds then."""
         if total is not None and self.size not in (None, total):
-            raise self._wrong_size(f"has {total} bytes, the recipe says {self.size}")
+            raise self._wrong_size(f"is {total} bytes, the recipe says {self.size}")
         limit = next((size for size in (self.size, total) if size is not None), LARGEST)
-        told = float("-inf")
+        reported = float("-inf")
         with self.part.path.open("ab") as stream:
             for block in blocks:
                 done += len(block)
                 if done > limit:
                     raise self._wrong_size(f"is longer than {limit} bytes")
                 stream.write(block)
-                if time.monotonic() - told >= TELLING:
+                if time.monotonic() - reported >= TELLING:
                     self.progress(done, total or self.size)
-                    told = time.monotonic()
+                    reported = time.monotonic()
         self.progress(done, total or self.size)
         return done
 
     def _wrong_size(self, problem: str) -> SizeMismatch:
-        return SizeMismatch(f"{self.source.whose} {self.name} {problem}", cause=self.source.wrong, remedy=self.source.mend)
+        return SizeMismatch(f"{self.source.whose} {self.name} {problem}", cause=self.source.wrong, remedy=self.source.remedy)
 
 
 def copy(transfer: Transfer) -> None:
@@ -127,7 +127,7 @@ def copy(transfer: Transfer) -> None:
     try:
         transfer.receive(_blocks(file), 0, file.stat().st_size)
     except DownloadFailed:
-        transfer.part.remove()  # a copy is not gone on with
+        transfer.part.remove()  # a copy is never resumed
         raise
 
 

@@ -315,7 +315,7 @@ def test_a_second_fetch_asks_nobody(server: Server, downloads: Downloads) -> Non
     assert len(server.hits) == 1
 
 
-@pytest.mark.parametrize(("size", "found"), [(None, "has the sha256"), (len(DATA), f"has 4 bytes, the recipe says {len(DATA)}")])
+@pytest.mark.parametrize(("size", "found"), [(None, "has the sha256"), (len(DATA), f"is 4 bytes, the recipe says {len(DATA)}")])
 def test_a_kept_file_that_is_wrong_is_fetched_again(server: Server, downloads: Downloads, size: int | None, found: str) -> None:
     server.serve()
     downloads.folder.mkdir()
@@ -332,7 +332,7 @@ def test_first_use(server: Server, downloads: Downloads) -> None:
     assert downloads.fetch(server.url(), "").sha256 == SHA256
     assert downloads.fetch(server.url(), "").origin == "already there"
     assert downloads.fetch(server.url(f"/other/{NAME}"), "").sha256 == hashlib.sha256(OTHER).hexdigest()
-    assert "nothing says that the kept model.tar.gz came from this address" in downloads.notes[0]
+    assert "no record says that the kept model.tar.gz came from this address" in downloads.notes[0]
     (downloads.folder / NAME).write_bytes(b"damaged")
     assert downloads.fetch(server.url(f"/other/{NAME}"), "").sha256 == hashlib.sha256(OTHER).hexdigest()
     assert [hit.path for hit in server.hits] == [f"/{NAME}", f"/other/{NAME}", f"/other/{NAME}"]
@@ -346,7 +346,7 @@ def test_truncated_once_it_goes_on_from_there(server: Server, downloads: Downloa
     _is_good(downloads.fetch(server.url()), downloads, server.url())
     assert [(hit.range, hit.condition) for hit in server.hits] == [("", ""), ("bytes=150000-", '"one"')]
     assert sum(hit.sent for hit in server.hits) == len(DATA)
-    assert "trying again" in downloads.notes[0]
+    assert "retrying" in downloads.notes[0]
 
 
 def test_as_often_as_it_brings_something_new(server: Server, downloads: Downloads) -> None:
@@ -365,7 +365,7 @@ def test_truncated_by_a_server_without_ranges(server: Server, downloads: Downloa
 @pytest.mark.parametrize("ranges", [True, False])
 def test_always_truncated(server: Server, downloads: Downloads, ranges: bool) -> None:
     server.serve(always_stops=150_000, ranges=ranges)
-    downloads.fails(DownloadFailed, server.url(), "the connection failed", "it goes on from there", left=PART)
+    downloads.fails(DownloadFailed, server.url(), "the connection failed", "the download resumes", left=PART)
     assert len(server.hits) == download.TRIES
     server.serve()
     _is_good(downloads.fetch(server.url()), downloads, server.url())
@@ -473,12 +473,12 @@ def test_a_wrong_hash(server: Server, downloads: Downloads) -> None:
     server.serve(data=OTHER)
     found = hashlib.sha256(OTHER).hexdigest()
     said = f"the server's {NAME} has the sha256 {found}, the recipe says {SHA256}"
-    downloads.fails(HashMismatch, server.url(), said, "its publisher changed it", "mend the recipe")
+    downloads.fails(HashMismatch, server.url(), said, "its publisher changed it", "fix the recipe")
 
 
 def test_a_wrong_size_is_seen_before_the_body(server: Server, downloads: Downloads) -> None:
     server.serve()
-    downloads.fails(SizeMismatch, server.url(), f"has {len(DATA)} bytes, the recipe says 7", size=7)
+    downloads.fails(SizeMismatch, server.url(), f"is {len(DATA)} bytes, the recipe says 7", size=7)
     assert downloads.progress == []
 
 
@@ -489,7 +489,7 @@ def test_longer_than_the_recipe_says(server: Server, downloads: Downloads) -> No
 
 def test_shorter_than_the_recipe_says(server: Server, downloads: Downloads) -> None:
     server.serve(says_length=False)
-    downloads.fails(SizeMismatch, server.url(), f"has {len(DATA)} bytes, the recipe says 500000", size=500_000)
+    downloads.fails(SizeMismatch, server.url(), f"is {len(DATA)} bytes, the recipe says 500000", size=500_000)
 
 
 def test_without_end(server: Server, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -501,7 +501,7 @@ def test_without_end(server: Server, downloads: Downloads, monkeypatch: pytest.M
 def test_the_server_sends_more_than_it_said(server: Server, downloads: Downloads) -> None:
     server.serve(length=1000)
     downloads.fails(HashMismatch, server.url(), "has the sha256")
-    downloads.fails(SizeMismatch, server.url(), "has 1000 bytes", size=len(DATA))
+    downloads.fails(SizeMismatch, server.url(), "is 1000 bytes", size=len(DATA))
 
 
 def test_the_server_goes_on_with_more_than_it_said(server: Server, downloads: Downloads) -> None:
@@ -520,7 +520,7 @@ def test_the_server_sends_less_than_it_said(server: Server, downloads: Downloads
 
 def test_not_found(server: Server, downloads: Downloads) -> None:
     downloads.leave_part(server.url(), DATA[:100_000])
-    downloads.fails(NotFoundOnServer, server.url(), "no such file on the server (it answered 404)", "mend the address")
+    downloads.fails(NotFoundOnServer, server.url(), "no such file on the server (it answered 404)", "fix the address")
     assert len(server.hits) == 1
 
 
@@ -536,7 +536,7 @@ def test_trouble_that_may_pass(server: Server, downloads: Downloads, status: int
 
 def test_forbidden(server: Server, downloads: Downloads) -> None:
     server.serve(statuses=[403])
-    downloads.fails(DownloadFailed, server.url(), "the server answered 403 Forbidden", "wants a login", "set LITEKILN_MIRROR")
+    downloads.fails(DownloadFailed, server.url(), "the server answered 403 Forbidden", "requires a login", "set LITEKILN_MIRROR")
     assert len(server.hits) == 1
 
 
@@ -551,11 +551,11 @@ def test_forbidden(server: Server, downloads: Downloads) -> None:
         (f"http://example.com/{NAME}", "is not https"),
         (f"http://127.0.0.1.example.com/{NAME}", "is not https"),
         (NAME, "is not https"),
-        (f"https:///{NAME}", "is no address"),
-        (f"https://[::1/{NAME}", "is no address"),
-        (f"https://example.com:port/{NAME}", "is no address"),
-        (f"http://example.com\\@localhost/{NAME}", "is no address"),
-        ("https://example.com/a b.tar.gz", "is no address"),
+        (f"https:///{NAME}", "is not a valid address"),
+        (f"https://[::1/{NAME}", "is not a valid address"),
+        (f"https://example.com:port/{NAME}", "is not a valid address"),
+        (f"http://example.com\\@localhost/{NAME}", "is not a valid address"),
+        ("https://example.com/a b.tar.gz", "is not a valid address"),
         ("https://example.com/", "doesn't end with a usable file name: ''"),
         ("https://example.com", "doesn't end with a usable file name: ''"),
         ("https://example.com/..", "doesn't end with a usable file name: '..'"),
@@ -572,7 +572,7 @@ def test_an_address_that_may_not_be_used(downloads: Downloads, url: str, words: 
 
 @pytest.mark.parametrize("digest", ["sha256:", "sha256:abc", f"md5:{'0' * 32}", "0" * 64, f"sha384:{SHA256}", f"sha256:{'g' * 64}"])
 def test_a_hash_that_is_none(downloads: Downloads, digest: str) -> None:
-    downloads.fails(SourceError, f"https://example.com/{NAME}", f"{digest!r} is no hash", digest=digest)
+    downloads.fails(SourceError, f"https://example.com/{NAME}", f"{digest!r} is not a hash", digest=digest)
 
 
 def test_a_password_and_a_token_are_not_shown(downloads: Downloads) -> None:
@@ -669,7 +669,7 @@ def test_a_mirror_folder_without_the_file(server: Server, downloads: Downloads, 
     ("data", "size", "kind", "words"),
     [
         (OTHER, None, HashMismatch, "has the sha256"),
-        (DATA[:-1], len(DATA), SizeMismatch, f"has 399999 bytes, the recipe says {len(DATA)}"),
+        (DATA[:-1], len(DATA), SizeMismatch, f"is 399999 bytes, the recipe says {len(DATA)}"),
     ],
 )
 def test_a_mirror_folder_with_a_wrong_file(
@@ -792,7 +792,7 @@ def test_two_at_once_fetch_once(server: Server, downloads: Downloads) -> None:
         _wait(lambda: len(server.hits) == 1)
         with _child(server.url(), downloads) as second:
             assert second.stdout
-            assert second.stdout.readline() == f"{NAME}: another litekiln fetches it, waiting\n"
+            assert second.stdout.readline() == f"{NAME}: waiting for another litekiln process that fetches it\n"
             served.go_on.set()
             assert second.communicate()[0] == "origin: already there\n"
         assert first.communicate()[0] == f"origin: {server.url()}\n"
