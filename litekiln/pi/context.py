@@ -1,4 +1,4 @@
-"""What goes into a Pi's image, laid out in one folder for the builder: packages, runtime, bundle, list of components."""
+"""Lay out what goes into a Pi's image in one folder for the builder: packages, runtime, bundle, list of components."""
 
 import json
 import os
@@ -12,19 +12,19 @@ from litekiln.paths import Project
 from litekiln.pi.packages import listed_packages
 from litekiln.pi.sbom import sbom
 
-SHARED = ("boxes.py", "detector.py", "pictures.py", "ports.py")  # of steps/: what the verification ran, and the Pi runs
+SHARED = ("boxes.py", "detector.py", "pictures.py", "ports.py")  # of steps/: the code that the verification ran also runs on the Pi
 RUNTIME = "litekiln_pi"
 SBOM = "litekiln.cdx.json"
 
 
 def source_hash(built: Built) -> str:
-    """Of everything the bundle's steps took from outside, so that images of one source can be found by it."""
+    """The hash of everything the bundle's steps took from outside: it finds all images of one source."""
     outside = {each.sha256 for step in built.manifest.steps for each in step.inputs.values() if not each.step}
     return sha256_value(sorted(outside))
 
 
 def labels(built: Built, version: str) -> dict[str, str]:
-    """What `docker inspect` says of the image."""
+    """The image's labels, which `docker inspect` shows."""
     report = built.report
     return {
         "org.opencontainers.image.title": f"litekiln {built.name}",
@@ -41,7 +41,7 @@ def labels(built: Built, version: str) -> dict[str, str]:
 
 
 def lay_out_context(project: Project, built: Built, packages: Path, folder: Path) -> None:
-    """Everything that the Dockerfile copies."""
+    """Fill `folder` with everything that the Dockerfile copies."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     code = project.code
@@ -65,7 +65,7 @@ def lay_out_context(project: Project, built: Built, packages: Path, folder: Path
 
 
 def _link(source: str, target: str) -> None:
-    """The packages are a hundred megabytes: linked where the disk can do that."""
+    """Link a file, or copy it where the disk has no links: the packages are a hundred megabytes."""
     try:
         os.link(source, target)
     except OSError:
@@ -73,10 +73,10 @@ def _link(source: str, target: str) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Readable by the image's own user whatever this one's umask is.
+    """Make the files readable by the image's user, whatever the umask is here, and set their times.
 
-    BuildKit sends what has another size or time than last time, and looks no further: each file's time is made of its content. What
-    the image shows is one date, which pi/lay_out.py sets.
+    BuildKit sends only files whose size or time has changed, so each file's time is made from its content. In the image all files
+    have one date, which pi/lay_out.py sets.
     """
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)

@@ -1,4 +1,4 @@
-"""The Pi's packages: wheels for arm64 by hash, unpacked on this machine. Nothing of arm64 runs for it."""
+"""The Pi's packages: wheels for arm64 by hash, unpacked on this machine. No arm64 program has to run."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ DONE = "complete"
 
 @dataclass(frozen=True)
 class Package:
-    """A package that is in the image."""
+    """A package in the image."""
 
     name: str
     version: str
@@ -57,26 +57,28 @@ def _install(lock: Path, target: Path) -> None:
     if HASH_SIGN in tail:
         msg = f"a package for the Pi is not the one that pi/requirements.lock names\n{tail}"
         raise ToolchainError(
-            msg, cause="the package index gave other bytes", remedy="try another index, or `inv lock --toolchain host`"
+            msg, cause="the package index sent a different file", remedy="try another index, or `inv lock --toolchain host`"
         )
-    msg = f"the Pi's packages can't be had\n{tail}"
+    msg = f"the Pi's packages could not be fetched\n{tail}"
     raise NetworkError(msg, cause="the package index can't be reached", remedy="check the network, UV_INDEX_URL and `inv doctor`")
 
 
 def listed_packages(folder: Path) -> list[Package]:
-    """What is in it, by the packages' own words."""
+    """The packages in a folder, by their own metadata."""
     found = []
     for path in sorted(folder.glob("*.dist-info/METADATA")):
-        said = HeaderParser().parsestr(path.read_text(encoding="utf-8"), headersonly=True)
-        name = re.sub(r"[-_.]+", "-", str(said["Name"])).lower()
+        metadata = HeaderParser().parsestr(path.read_text(encoding="utf-8"), headersonly=True)
+        name = re.sub(r"[-_.]+", "-", str(metadata["Name"])).lower()
         found.append(
-            Package(name, str(said["Version"]), _license(said.get("License-Expression"), said.get_all("Classifier") or []))
+            Package(
+                name, str(metadata["Version"]), _license(metadata.get("License-Expression"), metadata.get_all("Classifier") or [])
+            )
         )
     return found
 
 
 def _license(expression: str | None, classifiers: list[str]) -> str:
-    """An SPDX expression, or the words of the package's classifier."""
+    """The package's license: its SPDX expression, or the words of its classifier."""
     if expression:
         return str(expression)
     named = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License :: OSI Approved")]

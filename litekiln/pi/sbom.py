@@ -1,4 +1,4 @@
-"""What an image is made of, as CycloneDX: the lock's packages, Debian's libraries, the model. Scanners read it."""
+"""A list of an image's components in CycloneDX, for scanners: the lock's packages, Debian's libraries, the model."""
 
 import json
 import uuid
@@ -9,7 +9,7 @@ from litekiln.pi.packages import Package
 
 SPEC = "1.5"
 NAMESPACE = uuid.UUID("6f2f0f4b-6a0b-5c1e-9c55-2f1d1a3c7e10")  # of litekiln's lists: the same content has the same serial number
-SPDX = {  # words of classifiers that are no SPDX identifiers
+SPDX = {  # classifiers whose words are not SPDX identifiers
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",
     "MIT License": "MIT",
@@ -18,7 +18,7 @@ SPDX = {  # words of classifiers that are no SPDX identifiers
 
 
 def sbom(name: str, packages: list[Package], model: dict[str, str]) -> dict[str, Any]:
-    """Without Python and Debian's part, which are known when the image is laid out: pi/lay_out.py adds it."""
+    """The list without Python and Debian's packages, which are known only in the image: pi/lay_out.py adds them."""
     components = [_package(each) for each in packages]
     components.append(
         {
@@ -44,7 +44,7 @@ def _package(package: Package) -> dict[str, Any]:
 
 
 def _licenses(words: str) -> dict[str, Any]:
-    """SPDX expressions as such, other words as a name."""
+    """The license field: SPDX expressions as such, other words as a name."""
     known = SPDX.get(words, words)
     if not known:
         return {}

@@ -1,4 +1,4 @@
-"""Compile locks: the only place where versions are resolved. Building never does."""
+"""Compile locks: the only place where versions are resolved. Builds never resolve any."""
 
 import difflib
 import re
@@ -44,7 +44,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class LockResult:
-    """What compiling gave. An empty diff means that the file on disk is right."""
+    """A compiled lock. An empty diff means that the file on disk is up to date."""
 
     lock: Lock
     text: str
@@ -64,9 +64,9 @@ def toolchain_lock(toolchain: Toolchain) -> Lock:
 
 
 def host_locks(project: Project) -> list[Lock]:
-    """The host package's own locks, for every Python it supports: what users need, and the same with the tests' tools.
+    """The host package's locks for every Python it supports: one for users, one with the tests' tools too.
 
-    Beside them what the Pi's image holds and the fuzzer's, which go by one Python each.
+    With them the locks of the Pi's image and of the fuzzer, each for one Python.
     """
     metadata = parse_toml((project.code / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [metadata["requires-python"], metadata["dependencies"], metadata["optional-dependencies"]]
@@ -87,12 +87,12 @@ def host_locks(project: Project) -> list[Lock]:
 
 
 def pi_lock(project: Project) -> Lock | None:
-    """What the Pi's image holds, by hash; None where that folder is absent."""
+    """The lock of the Pi's image; None where its folder is missing."""
     return _folder_lock(project, "pi", PI_PYTHON)
 
 
 def _folder_lock(project: Project, name: str, python: str) -> Lock | None:
-    """A lock beside its own requirements.in."""
+    """The lock beside a folder's requirements.in; None where that is missing."""
     folder = project.code / name
     if not (folder / "requirements.in").exists():
         return None
@@ -116,7 +116,7 @@ def _sources(folder: Path) -> tuple[str, ...]:
 
 
 def compile_lock(lock: Lock, *, upgrade: bool = False) -> LockResult:
-    """Resolve again, starting from the versions that are locked already, and compare."""
+    """The lock resolved again, starting from the locked versions, and how it differs from the file."""
     old = lock.path.read_text(encoding="utf-8") if lock.path.exists() else ""
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / lock.path.name
@@ -153,7 +153,7 @@ def _blocks_for(body: str, python: str) -> Iterator[str]:
     for block in filter(None, re.split(r"^(?=[a-z0-9])", body, flags=re.MULTILINE)):
         pin, _, marker = block.split("\n", 1)[0].removesuffix("\\").partition(";")
         fits = [not marker or Marker(marker.strip()).evaluate(_machine(platform, python)) for platform in PLATFORMS]
-        if all(fits):  # the marker said something about the Python only, which is settled here
+        if all(fits):  # the marker is about the Python version only, which is fixed here
             yield block.replace(f"{pin};{marker}", f"{pin}", 1)
         elif any(fits):
             yield block

@@ -53,7 +53,7 @@ def _reason(stderr: str) -> str:
 
 
 def _candidates(version: str) -> list[Path]:
-    """Where interpreters live: pyenv's folder first, since its shims on PATH answer only for the selected version."""
+    """The paths to try: pyenv's folder first, because its shims on PATH work only for the selected version."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     installed = [path for path in pyenv.glob(f"versions/{version}.*") if re.fullmatch(r"[\d.]+", path.name)]
     newest_first = sorted(installed, key=lambda path: [int(part) for part in path.name.split(".")], reverse=True)

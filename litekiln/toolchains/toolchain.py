@@ -1,4 +1,4 @@
-"""Toolchains: pinned environments, one folder each. Adding one is adding its folder."""
+"""Toolchains: pinned environments, one folder each. To add one, add its folder."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
 from litekiln.wording import did_you_mean
 
-# What litekiln takes a toolchain for where a recipe names none. Each but CONVERT is played by one.
+# What litekiln uses a toolchain for where a recipe names none. One toolchain has each role; CONVERT may have several.
 TF1 = "tf1"  # exports and converts what only TF1 can
 EXPORT = "export"  # exports checkpoints, and loads what a TensorFlow or Keras of its own age wrote
 EXPORT_NEW = "export-new"  # loads what newer ones wrote
@@ -71,7 +71,7 @@ class Toolchain:
 
     @cached_property
     def spec_hash(self) -> str:
-        """Of toolchain.toml, but for its roles: they say when litekiln takes it, and nothing of what it is."""
+        """The hash of toolchain.toml without its roles: they say when litekiln uses the toolchain, not what it is."""
         lines = (self.folder / "toolchain.toml").read_bytes().splitlines(keepends=True)
         return sha256_bytes(b"".join(line for line in lines if not line.startswith(b"roles ")))
 
@@ -88,7 +88,7 @@ class Toolchain:
 
 
 def locked_inputs_hash(folder: Path) -> str:
-    """The hash of what a lock was compiled from; the lock's header carries it, so staleness shows without a network."""
+    """The hash of what a lock was compiled from. The lock's header has it, so checking the lock needs no network."""
     sources = [folder / name for name in ("requirements.in", "excludes.txt", "overrides.txt")]
     present = [source for source in sources if source.exists()]
     return sha256_bytes(b"\0".join(source.name.encode() + b"\0" + source.read_bytes() for source in present))
@@ -99,7 +99,7 @@ def toolchain_names(project: Project) -> list[str]:
 
 
 def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolchain:
-    """Read one toolchain. `locked=False` also takes one that has no lock yet, to make it."""
+    """The toolchain of that name. `locked=False` accepts one without a lock, to compile it."""
     known = toolchain_names(project)
     if name not in known:
         msg = f"unknown toolchain {name!r}, {did_you_mean(name, known, 'known')}"
@@ -119,17 +119,17 @@ def select_toolchains(project: Project, names: Sequence[str], *, locked: bool = 
 
 
 def toolchain_for(project: Project, role: str) -> Toolchain:
-    """The toolchain that plays a role."""
+    """The one toolchain that has a role."""
     found = [each for each in select_toolchains(project, [], locked=False) if role in each.spec.roles]
     if len(found) != 1:
-        told = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
-        msg = f"{told} the role {role!r}, which one must have"
+        holders = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
+        msg = f"{holders} the role {role!r}: exactly one toolchain must have it"
         raise RecipeError(msg, remedy=f'write it into one toolchains/<name>/toolchain.toml: roles = ["{role}"]')
     return load_toolchain(project, found[0].name)
 
 
 def converters_from(project: Project, exporter: str) -> list[str]:
-    """The toolchains that a new recipe converts in: from the one that exports on, the oldest TensorFlow first."""
+    """The toolchains that a new recipe tries: the oldest TensorFlow first, none before the one that exports."""
     converters = [each for each in select_toolchains(project, [], locked=False) if CONVERT in each.spec.roles]
     names = [each.name for each in sorted(converters, key=lambda each: each.tensorflow_version)]
     return names[names.index(exporter) :] if exporter in names else names

@@ -197,7 +197,7 @@ def test_licences_by_the_packages_own_words() -> None:
     ("said", "kind", "message"),
     [
         ("error: Hash mismatch for numpy", ToolchainError, "a package for the Pi is not the one that pi/requirements.lock names"),
-        ("error: dns error", NetworkError, "the Pi's packages can't be had"),
+        ("error: dns error", NetworkError, "the Pi's packages could not be fetched"),
     ],
 )
 def test_packages_that_can_not_be_had(
