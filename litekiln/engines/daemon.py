@@ -40,7 +40,7 @@ def is_elsewhere(address: str) -> bool:
 
 @contextmanager
 def connect(otherwise: str = "") -> Iterator["DockerClient"]:
-    """A client whose daemon answers, closed at the end. The error without one has a remedy that ends with `otherwise`."""
+    """A client whose daemon answers, closed at the end. Where none answers, the error's remedy ends with `otherwise`."""
     from docker import DockerClient
     from docker.errors import DockerException
 

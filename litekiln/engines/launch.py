@@ -17,7 +17,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def cut_network() -> bool:
-    """Enter a network namespace without interfaces; without root, inside a user namespace too. Whether that worked."""
+    """Whether this process could enter a network namespace without interfaces. Without root, it enters a user namespace too."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)

@@ -107,7 +107,7 @@ def _length(response: "Response") -> int | None:
 
 
 def _version(response: "Response") -> str:
-    """The server's name of this version of the file. A weak ETag doesn't promise equal bytes."""
+    """The server's name for this version of the file. A weak ETag doesn't promise equal bytes."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 

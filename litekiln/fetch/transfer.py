@@ -51,7 +51,7 @@ class Record(msgspec.Struct, frozen=True):
     """A small file beside an archive or a part that says where its bytes come from."""
 
     key: str
-    version: str  # for a part the server's name of the version, for a whole file its sha256
+    version: str  # for a part the server's name for the version, for a whole file its sha256
 
     @classmethod
     def read(cls, path: Path) -> "Record | None":

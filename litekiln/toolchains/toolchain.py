@@ -14,7 +14,7 @@ from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
 from litekiln.wording import did_you_mean
 
-# What litekiln uses a toolchain for where a recipe names none. One toolchain has each role; CONVERT may have several.
+# What litekiln uses a toolchain for where a recipe names none. Each role has one toolchain, CONVERT has several.
 TF1 = "tf1"  # exports and converts what only TF1 can
 EXPORT = "export"  # exports checkpoints, and loads what a TensorFlow or Keras of its own age wrote
 EXPORT_NEW = "export-new"  # loads what newer ones wrote
