@@ -1,9 +1,14 @@
 """A report's main figures, as people read them: in the terminal and on the page alike. "-" where something was not measured."""
 
-from litekiln.bundles.read import Built
+from typing import TYPE_CHECKING
+
 from litekiln.bundles.report_format import Report
+from litekiln.bundles.report_measures import given
 from litekiln.variants import REFERENCE
 from litekiln.wording import size_text
+
+if TYPE_CHECKING:
+    from litekiln.bundles.read import Built
 
 NONE = "-"
 PERCENT = 100
@@ -27,17 +32,26 @@ def points(value: float) -> str:
     return f"{value + 0:.1f}"  # + 0: no "-0.0"
 
 
+def map_text(report: Report) -> str:
+    return f"{report.accuracy.map:.3f}" if report.accuracy else NONE
+
+
 def accuracy_text(report: Report) -> str:
     """mAP; without an evaluation set how often it says the same as float32, and that this is another thing."""
     if report.accuracy:
-        return f"{report.accuracy.map:.3f}"
+        return map_text(report)
     if report.agreement and (report.agreement.detections or report.agreement.extra):
         return f"agrees {percent(report.agreement.share)}"
     return NONE
 
 
+def points_lost(report: Report) -> float | None:
+    """Against float32, which loses nothing itself."""
+    return given(report.accuracy.drop_points) if report.accuracy and report.variant != REFERENCE else None
+
+
 def drop_text(report: Report) -> str:
-    lost = report.accuracy.drop_points if report.accuracy and report.variant != REFERENCE else None
+    lost = points_lost(report)
     return NONE if lost is None else points(lost)
 
 
@@ -45,7 +59,7 @@ def parity_text(report: Report) -> str:
     """Detections matched; where there are none, the largest relative difference of its outputs."""
     if not report.parity:
         return NONE
-    found = report.parity.detections
+    found = given(report.parity.detections)
     if found and (found.source or found.extra):
         return percent(found.share)
     worst = max((each.relative for each in report.parity.raw), default=None)
@@ -62,5 +76,5 @@ def time_text(report: Report) -> str:
     return NONE if found is None else milliseconds(found)
 
 
-def size_of(built: Built) -> str:
+def size_of(built: "Built") -> str:
     return NONE if built.size is None else size_text(built.size)

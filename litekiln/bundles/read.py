@@ -10,7 +10,7 @@ import msgspec
 
 from litekiln.bundles.layout import MANIFEST, MODEL, PAGE, REPORT
 from litekiln.bundles.report_format import FORMAT, Report
-from litekiln.bundles.report_schema import SECTIONS
+from litekiln.bundles.report_value import read_value
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import files_below
 from litekiln.paths import Project
@@ -87,9 +87,8 @@ def as_report(value: object, *, shown_as: str) -> Report:
     if value["format"] not in (FIRST_FORMAT, FORMAT):
         msg = f"{shown_as} has format {value['format']!r}, this litekiln reads {FIRST_FORMAT} and {FORMAT}"
         raise BundleError(msg, cause="it was made by another version of litekiln", remedy="use that version, or build it again")
-    kept = {name: part for name, part in value.items() if not (name in SECTIONS and part in ({}, None))}
     try:
-        return msgspec.convert(kept, Report)
+        return read_value(value)
     except msgspec.ValidationError as error:
         msg = f"{shown_as} is no whole report: {error}"
         raise BundleError(msg, cause="it was edited, or written by a litekiln in the making", remedy="build it again") from None

@@ -6,7 +6,7 @@ Reading passes over fields that it does not know; the schema refuses them, so th
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from litekiln.bundles.report_measures import (
     Accuracy,
@@ -28,13 +28,21 @@ Verdict = Literal["ok", "ok, with warnings", "not for use", "over its limit"]
 class Weights(Section, frozen=True, kw_only=True):
     """What was proven of the source's weights: value by value, not by name."""
 
-    variables: Annotated[int, Meta(description="how many weight tensors were compared")] = 0
-    values: Annotated[int, Meta(description="how many numbers they hold")] = 0
-    equal: Annotated[bool, Meta(description="whether each number in the exported model is the source's")] = False
-    unused: Annotated[int, Meta(description="weights of the source that don't touch its outputs, and were left out")] = 0
+    variables: Annotated[int | UnsetType, Meta(description="how many weight tensors were compared")] = UNSET
+    values: Annotated[int | UnsetType, Meta(description="how many numbers they hold")] = UNSET
+    equal: Annotated[bool | UnsetType, Meta(description="whether each number in the exported model is the source's")] = UNSET
+    unused: Annotated[
+        int | UnsetType, Meta(description="weights of the source that don't touch its outputs, and were left out")
+    ] = UNSET
     largest_difference: Annotated[
-        float | None, Meta(description="the largest difference between the source's outputs and the exported model's")
-    ] = None
+        float | UnsetType | None, Meta(description="the largest difference between the source's outputs and the exported model's")
+    ] = UNSET
+    left_out: Annotated[int | UnsetType, Meta(description="weights of the source that the model was built without, on purpose")] = (
+        UNSET
+    )
+    differing: Annotated[
+        list[str] | UnsetType, Meta(description="the first weights that differ; only a finished graph may have such ones")
+    ] = UNSET
 
 
 class Source(Section, frozen=True, kw_only=True):
@@ -71,9 +79,12 @@ class Contract(Section, frozen=True, kw_only=True):
         ),
     ]
     padding: Annotated[list[float], Meta(description="letterbox only: the colour of the bars")] = []
-    postprocess: Annotated[dict[str, Any], Meta(description="the settings of the PostProcess operator")] = {}
-    names: Annotated[list[str], Meta(description="the names of its outputs, in order")] = []
-    tf1: Annotated[dict[str, Any], Meta(description="TF1's graphs only: the names of its ends")] = {}
+    postprocess: Annotated[dict[str, Any] | UnsetType, Meta(description="the settings of the PostProcess operator")] = UNSET
+    names: Annotated[list[str] | UnsetType, Meta(description="the names of its outputs, in order")] = UNSET
+    tf1: Annotated[dict[str, Any] | UnsetType, Meta(description="TF1's graphs only: the names of its ends")] = UNSET
+    published_order: Annotated[
+        dict[str, int] | UnsetType, Meta(description="a publisher's .tflite only: the place that each output had in it")
+    ] = UNSET
 
 
 class Tensor(Section, frozen=True, kw_only=True):

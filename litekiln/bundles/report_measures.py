@@ -1,14 +1,24 @@
 """The measured sections of report.json. See report_format.py, which holds the whole."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+T = TypeVar("T")
 
 
 class Section(Struct, frozen=True):
-    """A part of a report. Fields without a default must be there when the part is."""
+    """A part of a report. Fields without a default must be there when the part is.
+
+    A field that builds leave out where there is nothing to say is UNSET then, so that the file is written as it was read. Other
+    defaults are for reports of older litekilns: today's builds always write these fields.
+    """
+
+
+def given(value: T | UnsetType | None) -> T | None:
+    """A field's value; None where the report leaves it out."""
+    return None if value is UNSET else value
 
 
 class RawOutput(Section, frozen=True, kw_only=True):
@@ -22,9 +32,11 @@ class RawOutput(Section, frozen=True, kw_only=True):
     ]
     relative: Annotated[float, Meta(description="max / largest")]
     relative_mean: Annotated[float | None, Meta(description="the mean difference in the mean size of the source's numbers")] = None
-    limit: Annotated[float | None, Meta(description="what relative may be; null where it is only told")] = None
-    mean_limit: Annotated[float | None, Meta(description="what relative_mean may be; only where no detections say more")] = None
-    ok: Annotated[bool, Meta(description="whether it is within its limit")] = True
+    limit: Annotated[float | UnsetType | None, Meta(description="what relative may be; null where it is only told")] = UNSET
+    mean_limit: Annotated[
+        float | UnsetType | None, Meta(description="what relative_mean may be; only where no detections say more")
+    ] = UNSET
+    ok: Annotated[bool | UnsetType, Meta(description="whether it is within its limit")] = UNSET
 
 
 class ScoreDifference(Section, frozen=True, kw_only=True):
@@ -42,10 +54,10 @@ class Matched(Section, frozen=True, kw_only=True):
     extra: Annotated[int, Meta(description="how many detections the file makes beside these")] = 0
     share: Annotated[Share, Meta(description="of all that either finds, what both find: matched / (source + extra)")]
     iou: Annotated[float, Meta(description="how far two boxes must cover each other to count as the same place; 1 is exactly")]
-    limit: Annotated[float | None, Meta(description="the least share allowed; null where it is only told")] = None
+    limit: Annotated[float | UnsetType | None, Meta(description="the least share allowed; null where it is only told")] = UNSET
     score: Annotated[float, Meta(description="detections under this score are not counted")] = 0.0
     score_difference: Annotated[ScoreDifference | None, Meta(description="of the matched ones; null where there are none")] = None
-    ok: Annotated[bool, Meta(description="whether the share is within its limit")] = True
+    ok: Annotated[bool | UnsetType, Meta(description="whether the share is within its limit")] = UNSET
 
 
 class Parity(Section, frozen=True, kw_only=True):
@@ -59,12 +71,13 @@ class Parity(Section, frozen=True, kw_only=True):
     ] = None
     raw: Annotated[list[RawOutput], Meta(description="the network's outputs, one by one")] = []
     detections: Annotated[
-        Matched | None, Meta(description="the detections that the file's rules make of either's outputs; null where it makes none")
-    ] = None
+        Matched | UnsetType | None,
+        Meta(description="the detections that the file's rules make of either's outputs; null where it makes none"),
+    ] = UNSET
     own_detections: Annotated[
-        Matched | None,
+        Matched | UnsetType | None,
         Meta(description="the same beside detections that the source chooses by rules of its own, where it has other ones"),
-    ] = None
+    ] = UNSET
 
 
 class Protocol(Section, frozen=True, kw_only=True):
@@ -85,12 +98,12 @@ class Accuracy(Section, frozen=True, kw_only=True):
     map: Annotated[Share, Meta(description="mAP@[.5:.95]: mean over classes and over how exact a box has to be; 1 is perfect")]
     map_50: Annotated[Share | None, Meta(description="mAP@.5: the same, where a box only has to cover half")] = None
     reference_map: Annotated[
-        Share | None, Meta(description="what float32 has on the same pictures; null where it was not built")
-    ] = None
-    drop_points: Annotated[float | None, Meta(description="how many hundredths of mAP it lost against float32")] = None
-    warn_points: Annotated[float | None, Meta(description="a loss over this is a warning")] = None
-    limit_points: Annotated[float | None, Meta(description="a loss over this is too much")] = None
-    within_limit: Annotated[bool, Meta(description="whether the loss is within its limit")] = True
+        Share | UnsetType | None, Meta(description="what float32 has on the same pictures; null where it was not built")
+    ] = UNSET
+    drop_points: Annotated[float | UnsetType | None, Meta(description="how many hundredths of mAP it lost against float32")] = UNSET
+    warn_points: Annotated[float | UnsetType | None, Meta(description="a loss over this is a warning")] = UNSET
+    limit_points: Annotated[float | UnsetType | None, Meta(description="a loss over this is too much")] = UNSET
+    within_limit: Annotated[bool | UnsetType, Meta(description="whether the loss is within its limit")] = UNSET
     protocol: Annotated[Protocol | None, Meta(description="how it was measured")] = None
     per_class: Annotated[dict[str, float | None], Meta(description="mAP of each class; null where no picture has one")] = {}
 
@@ -141,11 +154,11 @@ class Trial(Section, frozen=True, kw_only=True):
     """A way to a smaller error, tried out."""
 
     what: Annotated[str, Meta(description="what was tried")]
-    keep_float: Annotated[list[str], Meta(description="operators that were kept in float")] = []
-    share: Annotated[Share | None, Meta(description="the share of float32's detections that it makes")] = None
-    detections: Annotated[int | None, Meta(description="how many detections float32 makes in these pictures")] = None
-    snr_db: Annotated[float | None, Meta(description="signal to noise at its end, in decibels")] = None
-    failed: Annotated[str, Meta(description="why it could not be tried")] = ""
+    keep_float: Annotated[list[str] | UnsetType, Meta(description="operators that were kept in float")] = UNSET
+    share: Annotated[Share | UnsetType | None, Meta(description="the share of float32's detections that it makes")] = UNSET
+    detections: Annotated[int | UnsetType | None, Meta(description="how many detections float32 makes in these pictures")] = UNSET
+    snr_db: Annotated[float | UnsetType | None, Meta(description="signal to noise at its end, in decibels")] = UNSET
+    failed: Annotated[str | UnsetType, Meta(description="why it could not be tried")] = UNSET
 
 
 class Errors(Section, frozen=True, kw_only=True):
@@ -155,8 +168,8 @@ class Errors(Section, frozen=True, kw_only=True):
     tensors: Annotated[list[TensorError], Meta(description="the ten worst, worst first")] = []
     count: Annotated[int, Meta(description="how many tensors were compared")] = 0
     median_snr_db: Annotated[float | None, Meta(description="half of them are better than this")] = None
-    trials: Annotated[list[Trial], Meta(description="what was tried against it")] = []
-    advice: Annotated[str, Meta(description="what to do, if anything")] = ""
+    trials: Annotated[list[Trial] | UnsetType, Meta(description="what was tried against it")] = UNSET
+    advice: Annotated[str | UnsetType, Meta(description="what to do, if anything")] = UNSET
 
 
 class Machine(Section, frozen=True, kw_only=True):

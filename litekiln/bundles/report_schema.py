@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from litekiln.bundles.report_format import FORMAT, Report
+from litekiln.bundles.report_value import SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SECTIONS = ("calibration", "parity", "accuracy", "agreement", "suspicion", "errors", "speed", "xnnpack", "edge_tpu")
 
 
 def report_schema() -> dict[str, Any]:

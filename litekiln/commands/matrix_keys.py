@@ -19,7 +19,8 @@ from litekiln.recipes.recipe import load_recipe
 
 # The code that decides what is in a bundle and is in no step's key; tests/unit/commands/test_matrix_keys.py tells when something
 # is missing here. How a page looks is none of it: it is drawn anew from the same report, and no model has to be built for it.
-WRITERS = ("__init__.py", "run/write_*.py", "bundles/layout.py")
+REPORT = ("bundles/report_format.py", "bundles/report_measures.py", "bundles/report_value.py")
+WRITERS = ("__init__.py", "run/write_*.py", "bundles/layout.py", *REPORT)
 PLANNING_TIME = 120
 
 

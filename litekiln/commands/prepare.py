@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from litekiln.bundles import figures
+from litekiln.bundles.report_value import report_value
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.leases import Lease
@@ -172,7 +174,7 @@ def bundle_row(project: Project, bundle: Bundle) -> tuple[str, ...]:
         bundle.variant,
         size_text(bundle.size),
         f"{bundle.seconds:.1f} s",
-        _accuracy_text(bundle),
+        figures.map_text(bundle.report),
         bundle.input_type,
         bundle.sha256[:12],
         project.relative(bundle.folder),
@@ -184,14 +186,10 @@ def warnings_of(bundles: list[Bundle]) -> list[str]:
     return list(dict.fromkeys(warning for bundle in bundles for warning in _warnings(bundle)))
 
 
-def _accuracy_text(bundle: Bundle) -> str:
-    found = bundle.report["accuracy"]
-    return f"{found['map']:.3f}" if found else "-"
-
-
 def _warnings(bundle: Bundle) -> list[str]:
-    general = bundle.report["calibration"].get("warnings", [])
-    return [text if text in general else f"{bundle.variant} {text}" for text in bundle.report["warnings"]]
+    calibration = bundle.report.calibration
+    general = calibration.warnings if calibration else []
+    return [text if text in general else f"{bundle.variant} {text}" for text in bundle.report.warnings]
 
 
 def built_as_data(run: Run, bundles: list[Bundle]) -> dict[str, Any]:
@@ -203,8 +201,8 @@ def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:
     return {
         **{name: getattr(bundle, name) for name in names},
         "path": str(bundle.folder),
-        "verdict": bundle.report["verdict"],
-        "accuracy": bundle.report["accuracy"],
+        "verdict": bundle.report.verdict,
+        "accuracy": report_value(bundle.report)["accuracy"],
     }
 
 

@@ -10,6 +10,7 @@ from litekiln.bundles import figures
 from litekiln.bundles.layout import PAGE, bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import Built, read_bundle
+from litekiln.bundles.report_measures import given
 from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
@@ -69,13 +70,13 @@ def _row(built: Built) -> tuple[str, ...]:
 def _as_data(built: Built) -> dict[str, Any]:
     report = built.report
     accuracy, agreement = report.accuracy, report.agreement
-    detections = report.parity.detections if report.parity else None
+    detections = given(report.parity.detections) if report.parity else None
     return {
         "variant": report.variant,
         "verdict": report.verdict,
         "warnings": list(report.warnings),
         "map": accuracy.map if accuracy else None,
-        "drop_points": accuracy.drop_points if accuracy else None,
+        "drop_points": given(accuracy.drop_points) if accuracy else None,
         "agreement": agreement.share if agreement else None,
         "parity": detections.share if detections else None,
         "size": built.size,

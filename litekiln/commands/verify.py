@@ -1,12 +1,16 @@
 """`inv verify`: what was measured of each variant, with the limit it was held against. What isn't built yet is built."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from litekiln.bundles import figures
 from litekiln.bundles.layout import bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import read_bundle
+from litekiln.bundles.report_format import Report
+from litekiln.bundles.report_measures import Accuracy, Agreement, Matched, Parity, given
+from litekiln.bundles.report_value import report_value
 from litekiln.commands.prepare import command
 from litekiln.engines.names import AUTO
 from litekiln.errors import BundleError, UsageError
@@ -42,14 +46,14 @@ def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict
         bundles = write_bundles(project, recipe, plan, run, lease, typed)
     for bundle in bundles:
         _show(reporter, bundle)
-    rows = [(each.variant, each.report["verdict"], _held(each.report)) for each in bundles]
+    rows = [(each.variant, each.report.verdict, _held(each.report)) for each in bundles]
     reporter.table(("variant", "verdict", "held against"), rows)
     if bundles:
         reporter.note(f"the report: {project.relative(write_model_page(project, model, reporter.warn))}")
     if run.error:
         run.error.details = {"verified": [each.variant for each in bundles], "refused": _missing(plan, bundles)}
         raise run.error
-    return {"model": model, "variants": {each.variant: each.report for each in bundles}}
+    return {"model": model, "variants": {each.variant: report_value(each.report) for each in bundles}}
 
 
 def _refuse_to_replace(project: Project, plan: Plan, typed: str) -> None:
@@ -81,63 +85,78 @@ def _missing(plan: Plan, bundles: list[Bundle]) -> list[str]:
     return [variant for variant in plan.bundled if variant not in made]
 
 
-def _held(report: dict[str, Any]) -> str:
-    parts = {"parity": "its source", "accuracy": "an evaluation set", "agreement": "float32"}
-    there = [words for name, words in parts.items() if report[name]]
-    return f"{len(report['checks'])} checks of the contract, {', '.join(there) or 'no pictures'}"
+def _held(report: Report) -> str:
+    parts = {"its source": report.parity, "an evaluation set": report.accuracy, "float32": report.agreement}
+    there = [words for words, part in parts.items() if part]
+    return f"{len(report.checks)} checks of the contract, {', '.join(there) or 'no pictures'}"
 
 
 def _show(reporter: Reporter, bundle: Bundle) -> None:
     """Every figure of a variant with its limit."""
-    rows = [(each["what"], each["found"], each["expected"]) for each in bundle.report["checks"]]
+    rows = [(each.what, each.found, each.expected) for each in bundle.report.checks]
     reporter.table((f"{bundle.variant}: contract", "found", "expected"), rows)
-    reporter.table((f"{bundle.variant}: measured", "value", "limit"), _measured(bundle.report))
-    for warning in bundle.report["warnings"]:
+    reporter.table((f"{bundle.variant}: measured", "value", "limit"), list(_measured(bundle.report)))
+    for warning in bundle.report.warnings:
         reporter.warn(f"{bundle.variant} {warning}")
 
 
-def _measured(report: dict[str, Any]) -> list[tuple[str, str, str]]:
-    rows: list[tuple[str, str, str]] = []
-    parity, accuracy, agreement = report["parity"], report["accuracy"], report["agreement"]
-    for each in parity.get("raw", []):
-        value = f"{each['max']:g}, {each['relative']:.3g} of its largest value"
-        rows.append((f"{each['name']} differs from the source by up to", value, _most(each.get("limit"), "largest")))
-        if "mean_limit" in each:
-            mean = f"{each['mean']:g}, {each['relative_mean']:.3g} of its mean value"
-            rows.append((f"{each['name']} differs from the source by, on average", mean, _most(each["mean_limit"], "mean")))
-    if parity.get("detections"):
-        rows.append(_likeness("of the source's detections", parity["detections"], "source"))
-    if parity.get("own_detections"):
-        rows.append(_likeness("of those of the source's own last steps", parity["own_detections"], "source"))
-    if accuracy:
-        rows.append((f"mAP on {accuracy['protocol']['pictures']} pictures", f"{accuracy['map']:.3f}", ""))
-    if "drop_points" in accuracy:
-        limit = f"warns above {accuracy['warn_points']:g}, refuses above {accuracy['limit_points']:g}"
-        rows.append(("points of mAP lost against float32", f"{accuracy['drop_points']:g}", limit))
-    if agreement:
-        rows.append(_likeness(f"of float32's detections on {agreement['pictures']} pictures (agreement)", agreement, "detections"))
-    errors, xnnpack, tpu = report["errors"], report["xnnpack"], report["edge_tpu"]
-    if errors and errors["median_snr_db"] is not None:
-        rows.append(("signal to noise in the middle of its tensors", f"{errors['median_snr_db']} dB", ""))
-    if "advice" in errors:
-        rows.append(("what would help", errors["advice"], ""))
-    rows += [_time(each) for each in report["speed"]["threads"]]
-    rows.append(("operators that XNNPACK runs", f"{xnnpack['delegated']} of {xnnpack['operators']}", ""))
-    rows.append(("Edge TPU", tpu["why"], ""))
-    return rows
+Row = tuple[str, str, str]  # what was measured, its value, its limit
 
 
-def _likeness(what: str, found: dict[str, Any], every: str) -> tuple[str, str, str]:
-    counted = f"{found['share']:.1%} ({found['matched']} of {found[every]}, {found['extra']} others)"
-    if not (found[every] or found["extra"]):
-        counted = "neither detects anything"
-    limit = f"at least {found['limit']:.0%} at IoU {found['iou']:g}" if "limit" in found else f"at IoU {found['iou']:g}"
-    return f"share {what}", counted, limit
+def _measured(report: Report) -> Iterator[Row]:
+    if report.parity:
+        yield from _beside_source(report.parity)
+    if report.accuracy:
+        yield from _right(report, report.accuracy)
+    if found := report.agreement:
+        what = f"share of float32's detections on {found.pictures} pictures (agreement)"
+        yield what, _counted(found, found.detections), _least(found)
+    if report.errors and report.errors.median_snr_db is not None:
+        yield "signal to noise in the middle of its tensors", f"{report.errors.median_snr_db} dB", ""
+    if report.errors and (advice := given(report.errors.advice)) is not None:
+        yield "what would help", advice, ""
+    for each in report.speed.threads if report.speed else []:
+        yield (
+            f"one picture on {each.threads} thread{'' if each.threads == 1 else 's'}, here",
+            figures.milliseconds(each.median_ms),
+            "",
+        )
+    if report.xnnpack:
+        yield "operators that XNNPACK runs", f"{report.xnnpack.delegated} of {report.xnnpack.operators}", ""
+    if report.edge_tpu:
+        yield "Edge TPU", report.edge_tpu.why, ""
 
 
-def _time(timed: dict[str, Any]) -> tuple[str, str, str]:
-    threads = f"{timed['threads']} thread{'' if timed['threads'] == 1 else 's'}"
-    return f"one picture on {threads}, here", f"{timed['median_ms']:g} ms", ""
+def _beside_source(parity: Parity) -> Iterator[Row]:
+    for each in parity.raw:
+        value = f"{each.max:g}, {each.relative:.3g} of its largest value"
+        yield f"{each.name} differs from the source by up to", value, _most(given(each.limit), "largest")
+        if (limit := given(each.mean_limit)) is not None:
+            mean = f"{each.mean:g}, {each.relative_mean:.3g} of its mean value"
+            yield f"{each.name} differs from the source by, on average", mean, _most(limit, "mean")
+    if found := given(parity.detections):
+        yield "share of the source's detections", _counted(found, found.source), _least(found)
+    if found := given(parity.own_detections):
+        yield "share of those of the source's own last steps", _counted(found, found.source), _least(found)
+
+
+def _right(report: Report, accuracy: Accuracy) -> Iterator[Row]:
+    on = f" on {accuracy.protocol.pictures} pictures" if accuracy.protocol else ""
+    yield f"mAP{on}", figures.map_text(report), ""
+    lost, warn, most = (given(each) for each in (accuracy.drop_points, accuracy.warn_points, accuracy.limit_points))
+    if lost is not None:  # not rounded as in tables: it is compared with its limits
+        yield "points of mAP lost against float32", f"{lost:g}", f"warns above {warn:g}, refuses above {most:g}"
+
+
+def _counted(found: Matched | Agreement, wanted: int) -> str:
+    if not (wanted or found.extra):
+        return "neither detects anything"
+    return f"{figures.percent(found.share)} ({found.matched} of {wanted}, {found.extra} others)"
+
+
+def _least(found: Matched | Agreement) -> str:
+    limit, at = given(found.limit), f"at IoU {found.iou:g}"
+    return at if limit is None else f"at least {figures.percent(limit)} {at}"
 
 
 def _most(limit: float | None, value: str) -> str:

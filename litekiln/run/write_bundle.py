@@ -9,6 +9,8 @@ from typing import Any
 from litekiln import __version__
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
 from litekiln.bundles.page import bundle_page, code_hash
+from litekiln.bundles.report_format import Report
+from litekiln.bundles.report_value import pretty_json, report_value
 from litekiln.disk import move, saying_disk_full
 from litekiln.hashing import FileHashes, files_below, sha256_bytes
 from litekiln.leases import Lease
@@ -35,7 +37,7 @@ class Bundle:
     sha256: str
     input_type: str
     seconds: float
-    report: dict[str, Any]
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,20 @@ class _Content:
         return {**stored, **{name: sha256_bytes(text.encode()) for name, text in self.texts.items()}}
 
 
+@dataclass(frozen=True)
+class _Making:
+    """How the bundles of a run were made: the lock of each toolchain, and what ran each step."""
+
+    locks: dict[str, str]
+    makers: dict[str, dict[str, str]]
+
+
 def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
     """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
     bundles, hashes = [], FileHashes(project.state)
     used = {step.toolchain for step in plan.steps} - {HOST}
     locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
+    makers = {name: _maker(finished.entry) for name, finished in run.finished.items()}
     for variant in plan.bundled:
         attempt = chosen_attempt(plan, run, variant)
         if not attempt:
@@ -63,8 +74,8 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         annotated, verified = run.finished[attempt.annotate], run.finished[attempt.verify]
         shown = {name: each for name, each in _stored_files(verified.entry).items() if name.startswith(EXAMPLES)}
         files = {**_stored_files(annotated.entry), **shown}
-        content = _Content(files, {REPORT: _pretty(report)})
-        manifest = _manifest(locks, plan, run, attempt, variant, content)
+        content = _Content(files, {REPORT: pretty_json(report_value(report))})
+        manifest = _manifest(_Making(locks, makers), plan, run, attempt, variant, content)
         folder = project.out / plan.model / variant
         with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
             if not _is_current(folder, manifest, hashes):
@@ -76,9 +87,12 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
     return bundles
 
 
-def _with_page(content: _Content, report: dict[str, Any], manifest: dict[str, Any]) -> _Content:
+def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _Content:
     """The same with the page, which is made of the rest."""
-    page = bundle_page(report, manifest, {name: path for name, (path, _) in content.files.items()})
+    from litekiln.bundles.read import Built, as_manifest
+
+    files = {name: path for name, (path, _) in content.files.items()}
+    page = bundle_page(Built(report, as_manifest(manifest, shown_as=MANIFEST), files))
     return _Content(content.files, {**content.texts, PAGE: page})
 
 
@@ -88,10 +102,10 @@ def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
     return {name: (entry.files / name, digest) for name, digest in recorded.items()}
 
 
-def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
+def _manifest(making: _Making, plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
     """Every input by hash, every toolchain by its lock, every step by what ran it. The page's own hash is added when it is made."""
     steps, hashes = plan.leading_to(*attempt.ends), content.hashes()
-    toolchains = {step.toolchain: {"lock_sha256": locks[step.toolchain]} for step in steps if step.toolchain != HOST}
+    toolchains = {step.toolchain: {"lock_sha256": making.locks[step.toolchain]} for step in steps if step.toolchain != HOST}
     return {
         "format": FORMAT,
         "litekiln": __version__,
@@ -102,7 +116,7 @@ def _manifest(locks: dict[str, str], plan: Plan, run: Run, attempt: Attempt, var
         "steps": [_step(step) for step in steps],
         "calibration": _calibration(run, attempt),
         "page": {"code_sha256": code_hash()},
-        "made_by": {step.id: _maker(run, step) for step in steps},
+        "made_by": {step.id: making.makers[step.id] for step in steps},
         "measured_here": {name: digest for name, digest in hashes.items() if name in MEASURED_HERE},
     }
 
@@ -124,9 +138,9 @@ def _portable(path: str) -> str:
     return Path(path).name if Path(path).is_absolute() else path
 
 
-def _maker(run: Run, step: Step) -> dict[str, str]:
+def _maker(entry: Entry) -> dict[str, str]:
     """The engine, and the image where there was one. The one part that differs between engines that make the same bytes."""
-    record = run.finished[step.id].entry.record()
+    record = entry.record()
     return {"engine": record["engine"], "image": record["image"]}
 
 
@@ -138,10 +152,6 @@ def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
     return {name: result[name] for name in ("pictures", "seed", "random")}
 
 
-def _pretty(value: object) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
-
-
 def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lease) -> None:
     staged = lease.staging / "bundle"
     shutil.rmtree(staged, ignore_errors=True)
@@ -150,7 +160,7 @@ def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lea
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, staged / name)
     page = {PAGE: content.hashes()[PAGE]}
-    complete = _pretty({**manifest, "measured_here": {**manifest["measured_here"], **page}})
+    complete = pretty_json({**manifest, "measured_here": {**manifest["measured_here"], **page}})
     for name, text in {**content.texts, MANIFEST: complete}.items():
         (staged / name).write_text(text, encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,14 @@
 from typing import Any
 
 from litekiln import __version__
+from litekiln.bundles.report_format import FORMAT, Report
+from litekiln.bundles.report_value import new_report
+from litekiln.errors import StepFailed
 from litekiln.plan.plan import Attempt, Plan
 from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
 from litekiln.variants import BY_NAME
 
-FORMAT = 2
 ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and other times"
 
 
@@ -17,8 +19,19 @@ def chosen_attempt(plan: Plan, run: Run, variant: str) -> Attempt | None:
     return next((attempt for attempt in plan.variants.get(variant, ()) if run.finished.keys() >= set(attempt.ends)), None)
 
 
-def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> dict[str, Any]:
+def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> Report:
     """Everything a person needs to trust a bundle, or not to. `command` is the one that makes it again."""
+    found = _found(recipe, plan, run, variant)
+    try:
+        return new_report({**found, "reproduce": f"{command} --variant {variant}"})
+    except ValueError as error:
+        msg = f"the report of {plan.model}/{variant} could not be written: {error}"
+        cause = "a program in steps/ left a result that litekiln/bundles/report_format.py does not describe"
+        raise StepFailed(msg, cause=cause, remedy="change one of the two, then build again") from None
+
+
+def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]:
+    """What the results of the steps say, in the form of report.json."""
     attempt = chosen_attempt(plan, run, variant)
     assert attempt
     exported = run.finished[attempt.exported].entry.result()
@@ -58,7 +71,6 @@ def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: st
         "xnnpack": measured["xnnpack"],
         "speed": {**measured["speed"], "note": ELSEWHERE},
         "examples": verified.get("examples", []),
-        "reproduce": f"{command} --variant {variant}",
     }
 
 

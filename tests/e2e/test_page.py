@@ -1,6 +1,5 @@
 """The report's page in a real browser: Chromium, headless. What it looked like is kept in out-ci/."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln.bundles.page import bundle_page, compare_page, model_page
 from litekiln.bundles.read import read_bundle
 from tests.helpers.browsing import CONTRAST, DESK, KEPT, PHONE, chromium, keep, visited
-from tests.helpers.reports import HOSTILE, SIZES, hostile, manifest, picture, plain, sample, validated, write_bundle, write_model
+from tests.helpers.reports import HOSTILE, SIZES, built, hostile, picture, plain, sample, validated, write_bundle, write_model
 
 pytestmark = pytest.mark.browser
 NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile")
@@ -40,22 +39,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare = write_bundle(out / "plain" / "float32", plain())
     texts = {
         "model": model_page(folders),
-        "bundle": _bundle_page(folders[3]),
-        "lost": _bundle_page(lost),
-        "plain": _bundle_page(bare),
+        "bundle": bundle_page(read_bundle(folders[3])),
+        "lost": bundle_page(read_bundle(lost)),
+        "plain": bundle_page(read_bundle(bare)),
         "compare": compare_page(read_bundle(folders[3]), read_bundle(lost)),
-        "hostile": bundle_page(hostile(), manifest(hostile()), {}),
+        "hostile": bundle_page(built(hostile())),
     }
     assert tuple(texts) == NAMES
     for name, text in texts.items():
         (out / f"{name}.html").write_text(text, encoding="utf-8")
     return out
-
-
-def _bundle_page(folder: Path) -> str:
-    built = read_bundle(folder)
-    told = [json.loads((folder / name).read_text(encoding="utf-8")) for name in ("report.json", "manifest.json")]
-    return bundle_page(told[0], told[1], built.files)
 
 
 def _examples() -> list[dict[str, Any]]:

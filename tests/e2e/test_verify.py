@@ -330,7 +330,7 @@ def test_the_command_shows_every_figure_with_its_limit(built: Built) -> None:
     for words in (
         "exactly one PostProcess operator",
         "share of the source's detections",
-        "at least 60% at IoU 0.5",
+        "at least 60 % at IoU 0.5",
         "mAP on 200 pictures",
         "warns above 0.6, refuses above 1.5",
         "operators that XNNPACK runs",

@@ -4,9 +4,10 @@ Nothing but the bundles decides what is in a page: no clock, no machine. What dr
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, bundle_folders
 from litekiln.errors import BundleError
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
 
 HEAD = 2000  # bytes of a page, within which its key is
 CODE = Path(__file__).resolve().parent
-BESIDE = ("figures.py", "report_format.py", "report_measures.py", "read.py")  # other modules that decide what a page says
+# Other modules that decide what a page says.
+BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "read.py")
 
 
+@cache
 def code_hash() -> str:
     """What makes pages, as one hash: a page is made anew when this changes, and left alone otherwise."""
     return sha256_paths([*files_below(CODE), *(CODE.parent / name for name in BESIDE)], root=CODE.parent)
 
 
-def bundle_page(report: Mapping[str, Any], manifest: Mapping[str, Any], files: Mapping[str, Path]) -> str:
-    """The page of one bundle. `files` are the bundle's, by their names in it: pictures are taken from there."""
+def bundle_page(built: "Built") -> str:
+    """The page of one bundle."""
     from litekiln.bundles.page.render import render
     from litekiln.bundles.page.view import bundle_view
-    from litekiln.bundles.read import Built, as_manifest, as_report
 
-    built = Built(as_report(dict(report), shown_as=REPORT), as_manifest(dict(manifest), shown_as=MANIFEST), files)
     return render("report.html", {"page": bundle_view(built), "key": ""})
 
 

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from litekiln import __version__
 from litekiln.bundles import figures
 from litekiln.bundles.page.words import missing, sentence
@@ -61,6 +63,6 @@ def _environment() -> "Environment":
     return made
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | UnsetType | None) -> str:
     """Four digits that count, and none that don't: 0.007843, 127.5, 1."""
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None or value is UNSET else f"{value:.4g}"

@@ -9,7 +9,7 @@ from litekiln.bundles.page.pictures import Shown, shown_pictures
 from litekiln.bundles.page.words import BAD, CAREFUL, GOOD, Said, say
 from litekiln.bundles.read import Built
 from litekiln.bundles.report_format import Report
-from litekiln.bundles.report_measures import RawOutput
+from litekiln.bundles.report_measures import RawOutput, given
 from litekiln.variants import place
 
 MEGA = 1e6
@@ -158,13 +158,13 @@ def _picks(views: Sequence[View]) -> list[Pick]:
 def _figures(built: Built) -> list[Pick]:
     report, found = built.report, []
     if report.accuracy:
-        lost = report.accuracy.drop_points
-        against = "" if lost is None or report.variant == "float32" else f"{figures.points(lost)} points under float32"
-        found.append(Pick("mAP", f"{report.accuracy.map:.3f}", against or "mean of IoU .5 to .95"))
+        lost = figures.points_lost(report)
+        against = "" if lost is None else f"{figures.points(lost)} points under float32"
+        found.append(Pick("mAP", figures.map_text(report), against or "mean of IoU .5 to .95"))
     elif report.agreement:
         found.append(Pick("agreement", figures.percent(report.agreement.share), f"with {report.agreement.with_}; no accuracy"))
-    if report.parity and report.parity.detections and report.parity.detections.source:
-        matched = report.parity.detections
+    matched = given(report.parity.detections) if report.parity else None
+    if matched and matched.source:
         found.append(Pick("found again", f"{matched.matched} of {matched.source}", "detections of its source"))
     if built.size is not None:
         found.append(Pick("size", figures.size_of(built), "detect.tflite"))
@@ -186,10 +186,10 @@ def _parity(report: Report) -> Chart | None:
 
 
 def _used(output: RawOutput) -> float | None:
-    if output.limit:
-        return output.relative / output.limit * figures.PERCENT
-    if output.mean_limit and output.relative_mean is not None:
-        return output.relative_mean / output.mean_limit * figures.PERCENT
+    if limit := given(output.limit):
+        return output.relative / limit * figures.PERCENT
+    if (limit := given(output.mean_limit)) and output.relative_mean is not None:
+        return output.relative_mean / limit * figures.PERCENT
     return None
 
 
@@ -232,8 +232,9 @@ def _sizes(bundles: Sequence[Built]) -> Chart | None:
 
 def _losses(bundles: Sequence[Built]) -> Chart | None:
     compared = [each.report for each in bundles if each.report.accuracy and each.report.variant != "float32"]
-    rows = [(each.variant, [each.accuracy.drop_points if each.accuracy else None]) for each in compared]
-    limits = sorted({each.accuracy.limit_points for each in compared if each.accuracy and each.accuracy.limit_points is not None})
+    rows = [(each.variant, [figures.points_lost(each)]) for each in compared]
+    allowed_each = (given(each.accuracy.limit_points) for each in compared if each.accuracy)
+    limits = sorted({limit for limit in allowed_each if limit is not None})
     allowed = f"; up to {limits[0]:g} allowed" if len(limits) == 1 else ""
     return bars("mAP lost against float32", rows, [""], f"points{allowed}")
 

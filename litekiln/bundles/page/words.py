@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from litekiln.bundles.figures import percent, points
+from litekiln.bundles.figures import percent, points, points_lost
 from litekiln.bundles.report_format import Report
+from litekiln.bundles.report_measures import given
 
 GOOD, CAREFUL, BAD = "good", "careful", "bad"
 MARKS = {GOOD: "✓", CAREFUL: "!", BAD: "✗"}
@@ -37,8 +38,8 @@ def say(report: Report) -> Said:
 
 def _good(report: Report) -> str:
     """What is known of it, and no more."""
-    parity, accuracy = report.parity.detections if report.parity else None, report.accuracy
-    if parity and parity.limit is not None and parity.ok and parity.source:
+    parity, accuracy = given(report.parity.detections) if report.parity else None, report.accuracy
+    if parity and given(parity.limit) is not None and parity.ok is not False and parity.source:
         first = f"This file finds {parity.matched} of {parity.source} things that its source finds in the same pictures"
         end = f", and has {accuracy.map:.3f} mAP{_against(report)}." if accuracy else "."
         return first + end
@@ -53,12 +54,10 @@ def _good(report: Report) -> str:
 
 
 def _against(report: Report) -> str:
-    accuracy = report.accuracy
-    if not accuracy or accuracy.drop_points is None or report.variant == "float32":
+    lost = points_lost(report)
+    if lost is None:
         return ""
-    if round(accuracy.drop_points, 1) <= 0:
-        return ", no less than float32"
-    return f", {points(accuracy.drop_points)} points less than float32"
+    return ", no less than float32" if round(lost, 1) <= 0 else f", {points(lost)} points less than float32"
 
 
 def _pictures(report: Report) -> str:
@@ -74,13 +73,14 @@ def _unusable(report: Report) -> str:
 
 def _over(report: Report) -> str:
     accuracy = report.accuracy
-    if accuracy and not accuracy.within_limit and accuracy.drop_points is not None and accuracy.limit_points is not None:
-        lost, limit = points(accuracy.drop_points), f"{accuracy.limit_points:g}"
-        return f"It has {accuracy.map:.3f} mAP, {lost} points less than float32; {limit} are allowed."
-    parity = report.parity.detections if report.parity else None
-    if parity and not parity.ok:
+    if accuracy and accuracy.within_limit is False:
+        lost, limit = given(accuracy.drop_points), given(accuracy.limit_points)
+        if lost is not None and limit is not None:
+            return f"It has {accuracy.map:.3f} mAP, {points(lost)} points less than float32; {limit:g} are allowed."
+    parity = given(report.parity.detections) if report.parity else None
+    if parity and parity.ok is False:
         return f"It finds only {parity.matched} of {parity.source} things that its source finds in the same pictures."
-    if report.parity and not all(each.ok for each in report.parity.raw):
+    if report.parity and any(each.ok is False for each in report.parity.raw):
         return "Its outputs are further from its source's than they may be."
     if report.agreement and not report.agreement.ok:
         return f"It says the same as {report.agreement.with_} in only {percent(report.agreement.share)} of all detections."
@@ -94,8 +94,9 @@ def _remedies(report: Report) -> tuple[str, ...]:
         found.append(f"Give real pictures: inv build --model {name} --variant {report.variant} --calib DIR")
     if report.suspicion and report.suspicion.likely:
         found.append(f"The likely mistake: {report.suspicion.likely}. Mend that in models/{name}/model.toml and build again.")
-    if report.verdict == "over its limit" and report.errors and report.errors.advice:
-        found.append(sentence(report.errors.advice))
+    advice = given(report.errors.advice) if report.errors else None
+    if report.verdict == "over its limit" and advice:
+        found.append(sentence(advice))
     if report.calibration and not report.calibration.random and report.calibration.warnings:
         found.append("Look at the calibration pictures: 100 or more, different ones, of what the model will see.")
     if report.verdict == "over its limit" and not found:

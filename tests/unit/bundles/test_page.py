@@ -20,6 +20,7 @@ from tests.helpers.pages import Page
 from tests.helpers.reports import (
     HOSTILE,
     SIZES,
+    built,
     first_format,
     hostile,
     manifest,
@@ -34,7 +35,7 @@ from tests.helpers.reports import (
 
 
 def _page(report: dict[str, Any], files: dict[str, Path] | None = None) -> Page:
-    page = Page(bundle_page(report, manifest(sample(report["variant"])), files or {}))
+    page = Page(bundle_page(built(report, files)))
     page.assert_closed()
     return page
 
@@ -249,8 +250,8 @@ def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
     folders = write_model(tmp_path, *(sample(variant) for variant in SIZES))
     assert model_page(folders) == model_page(list(reversed(folders)))
     report = sample()
-    assert bundle_page(report, manifest(report), {}) == bundle_page(copy.deepcopy(report), manifest(report), {})
-    assert "202" not in bundle_page(plain(), manifest(plain()), {}).replace("2020", "")  # no year, so no date
+    assert bundle_page(built(report)) == bundle_page(built(copy.deepcopy(report)))
+    assert "202" not in bundle_page(built(plain())).replace("2020", "")  # no year, so no date
 
 
 def test_a_picture_is_in_the_page_once_with_boxes_beside_each_other(tmp_path: Path) -> None:
@@ -345,8 +346,7 @@ def test_a_box_out_of_the_picture_stays_inside() -> None:
 
 
 def test_nothing_in_a_report_becomes_markup() -> None:
-    report = hostile()
-    page = Page(bundle_page(report, manifest(report), {}))
+    page = Page(bundle_page(built(hostile())))
     page.assert_closed()
     assert len(page.all("script")) == 1
     assert "alert" not in page.all("script")[0].text
@@ -354,7 +354,7 @@ def test_nothing_in_a_report_becomes_markup() -> None:
 
 
 def test_half_a_character_is_no_crash() -> None:
-    assert "\ud800" not in bundle_page(sample(warnings=["\ud800"]), manifest(sample()), {})
+    assert "\ud800" not in bundle_page(built(sample(warnings=["\ud800"])))
 
 
 @pytest.mark.parametrize("report", [sample(), plain(), first_format()], ids=["whole", "plain", "first format"])

@@ -39,6 +39,7 @@ return {"size": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest(), 
 """
 VERIFY = "return {'checks': [], 'edge_tpu': {'ready': False}}"
 MEASURE = "return {'speed': {'threads': []}, 'xnnpack': {}, 'compiled': {}}"
+TIMED = {"threads": 1, "median_ms": 9.0, "fastest_ms": 8.5, "runs": 50}
 STEPS = {
     "export_detection.py": EXPORT,
     "run_detection.py": "return {}",
@@ -132,10 +133,10 @@ def test_what_was_measured_here_stands_apart_from_what_is_the_same_everywhere(pr
     folder = _build(project)[0]
     first = (folder / "manifest.json").read_text()
     assert json.loads(first)["measured_here"] == _hashes(folder, "report.html", "report.json")
-    _write_steps(project, measure_speed=MEASURE.replace("[]", "[{'threads': 1, 'median_ms': 9}]"))
+    _write_steps(project, measure_speed=MEASURE.replace("[]", f"[{TIMED}]"))
     _bundles(project)
     second = (folder / "manifest.json").read_text()
-    assert json.loads((folder / "report.json").read_text())["speed"]["threads"] == [{"threads": 1, "median_ms": 9}]
+    assert json.loads((folder / "report.json").read_text())["speed"]["threads"] == [TIMED]
     assert json.loads(second)["measured_here"] == _hashes(folder, "report.html", "report.json")
     assert json.loads(second)["measured_here"] != json.loads(first)["measured_here"]
     assert json.loads(second)["files"] == json.loads(first)["files"]

@@ -1,3 +1,4 @@
+import copy
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -7,6 +8,9 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
+from litekiln import __version__
+from litekiln.bundles.report_format import Report
+from litekiln.bundles.report_value import report_value
 from litekiln.commands.build import build
 from litekiln.commands.prepare import BuildRequest
 from litekiln.commands.runner import run_command
@@ -20,6 +24,7 @@ from litekiln.recipes.recipe import load_recipe
 from litekiln.run.schedule import Finished, Run
 from litekiln.run.write_report import build_report, chosen_attempt
 from litekiln.terminal import Reporter
+from tests.helpers.reports import SUSPICION, agreement, sample, traced
 from tests.helpers.running import ThisPython, write_program
 from tests.helpers.user_files import write_coco
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
@@ -64,12 +69,14 @@ def write_recipe(
 # The report, of results that are made up
 
 
-CONVERTED = {"inputs": [1], "outputs": [2], "operators": {"CONV_2D": 3}}
-VERIFIED = {"checks": [{"what": "inputs", "found": "1"}], "edge_tpu": {"ready": True}, "examples": [{"file": "examples/0.jpg"}]}
+SAMPLE, AGREEMENT = sample("int8"), agreement()
+PROVEN = {"contract": SAMPLE["contract"], **{name: SAMPLE["source"][name] for name in ("weights", "overrides")}}
+CONVERTED = {name: SAMPLE["file"][name] for name in ("inputs", "outputs", "operators")}
+VERIFIED = {name: SAMPLE[name] for name in ("checks", "edge_tpu", "examples")}
 RESULTS: dict[str, dict[str, Any]] = {
     "annotate.py": {"size": 5, "sha256": "abc", "input_type": "int8"},
-    "trace_errors.py": {"int8": {"median_snr_db": 20}, "int16x8": {"median_snr_db": 60}, "note": "not of a variant"},
-    "measure_speed.py": {"speed": {"threads": [1]}, "xnnpack": {"delegated": 3}, "compiled": {"size": 7}},
+    "trace_errors.py": {"int8": traced(20.0), "int16x8": traced(60.0), "note": "not of a variant"},
+    "measure_speed.py": {**{name: SAMPLE[name] for name in ("speed", "xnnpack")}, "compiled": {"size": 7}},
 }
 
 
@@ -94,11 +101,13 @@ class Results:
         write_recipe(project, *listed, toolchains=["tiny", "other"], calibration="photos", evaluation=evaluation)
         self.recipe = load_recipe(project, "demo")
         self.plan: Plan = plan_build(project, self.recipe)
-        self.calibration: dict[str, Any] = {"random": False, "warnings": [], "count": 100}
-        self.verified: dict[str, Any] = {"accuracy": {"map": 0.69}, "parity": {"pictures": 4}, "warnings": [], "suspicion": {}}
+        self.calibration: dict[str, Any] = {**SAMPLE["calibration"]}
+        measured = {name: SAMPLE[name] for name in ("accuracy", "parity")}
+        self.exported: dict[str, Any] = {**PROVEN, "overrides": {"resizer": "fixed"}}
+        self.verified: dict[str, Any] = {**measured, "warnings": [], "suspicion": {}}
         self.failed: dict[str, LitekilnError] = {}
 
-    def report(self, variant: str = "int8") -> dict[str, Any]:
+    def report(self, variant: str = "int8") -> Report:
         return build_report(self.recipe, self.plan, self.run(), variant, COMMAND)
 
     def run(self) -> Run:
@@ -120,7 +129,7 @@ class Results:
 
     def _result(self, step: Step) -> dict[str, Any]:
         if step.program == "export_detection.py":
-            return {"contract": {"classes": 3}, "weights": {"equal": True}, "overrides": {"resizer": "fixed"}}
+            return self.exported
         if step.program == "calibrate.py":
             return {**self.calibration, "format": 1, "tensorflow": "0", "pictures": ["very", "many"]}
         if step.program == "verify.py":
@@ -133,87 +142,128 @@ def results(project: Project) -> Results:
     return Results(project)
 
 
+def _text(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True)
+
+
 def test_all_is_well(results: Results) -> None:
     report = results.report()
-    assert (report["verdict"], report["warnings"]) == ("ok", [])
-    assert report["calibration"] == {"random": False, "warnings": [], "count": 100}
-    assert report["file"] == {**CONVERTED, "size": 5, "sha256": "abc"}
-    assert report["source"] == {"license": "Apache-2.0", "weights": {"equal": True}, "overrides": {"resizer": "fixed"}}
-    assert (report["model"], report["variant"], report["format"]) == ("demo", "int8", 2)
-    assert report["reproduce"] == "inv build --model demo --variant int8"
+    assert (report.verdict, report.warnings) == ("ok", [])
+    assert report_value(report)["calibration"] == SAMPLE["calibration"]
+    assert report_value(report)["file"] == {**CONVERTED, "size": 5, "sha256": "abc"}
+    source = {"license": "Apache-2.0", "weights": SAMPLE["source"]["weights"], "overrides": {"resizer": "fixed"}}
+    assert report_value(report)["source"] == source
+    assert (report.model, report.variant, report.format) == ("demo", "int8", 2)
+    assert report.reproduce == "inv build --model demo --variant int8"
 
 
 def test_what_the_last_steps_found_is_the_reports(results: Results) -> None:
-    results.verified["suspicion"] = {"measure": "mAP"}
-    report = results.report()
-    assert report["checks"] == [{"what": "inputs", "found": "1"}]
-    assert report["parity"] == {"pictures": 4, "set": "boxes"}
-    assert (report["accuracy"], report["agreement"]) == ({"map": 0.69}, {})
-    assert (report["suspicion"], report["examples"]) == ({"measure": "mAP"}, [{"file": "examples/0.jpg"}])
-    assert report["edge_tpu"] == {"ready": True, "compiled": {"size": 7}}
-    assert report["xnnpack"] == {"delegated": 3}
-    assert report["speed"] == {
-        "threads": [1],
-        "note": "measured on this machine; a Raspberry Pi has another processor, and other times",
-    }
+    results.verified["suspicion"] = SUSPICION
+    value = report_value(results.report())
+    assert value["checks"] == SAMPLE["checks"]
+    assert value["parity"] == {**SAMPLE["parity"], "set": "boxes"}
+    assert (value["accuracy"], value["agreement"]) == (SAMPLE["accuracy"], {})
+    assert (value["suspicion"], value["examples"]) == (SUSPICION, SAMPLE["examples"])
+    assert value["edge_tpu"] == {**SAMPLE["edge_tpu"], "compiled": {"size": 7}}
+    assert value["xnnpack"] == SAMPLE["xnnpack"]
+    note = "measured on this machine; a Raspberry Pi has another processor, and other times"
+    assert value["speed"] == {**SAMPLE["speed"], "note": note}
+
+
+def test_the_text_is_what_the_steps_found_to_the_byte(results: Results) -> None:
+    """Fields that a step leaves out are absent, null is null, and a number has the digits that it had."""
+    value = {**SAMPLE, "model": "demo", "litekiln": __version__, "reproduce": "inv build --model demo --variant int8"}
+    value["source"] = {"license": "Apache-2.0", "weights": SAMPLE["source"]["weights"], "overrides": {"resizer": "fixed"}}
+    value["file"] = {**CONVERTED, "size": 5, "sha256": "abc"}
+    taken = {"toolchain": "tiny", "outcome": "taken"}
+    value["conversion"] = {"toolchain": "tiny", "tensorflow": "of tiny", "attempts": [taken]}
+    value["parity"] = {**SAMPLE["parity"], "set": "boxes"}
+    value["errors"] = traced(20.0)
+    value["edge_tpu"] = {**SAMPLE["edge_tpu"], "compiled": {"size": 7}}
+    value["speed"] = {**SAMPLE["speed"], "note": "measured on this machine; a Raspberry Pi has another processor, and other times"}
+    assert _text(report_value(results.report())) == _text(value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda found: found.exported.update(contract={}), "Object missing required field `height` - at `$.contract`"),
+        (lambda found: found.verified["accuracy"].update(map="0.9"), "Expected `float`, got `str` - at `$.accuracy.map`"),
+        (
+            lambda found: found.verified["parity"]["raw"][1].update(median=0.1),
+            "Object contains unknown field `median` - at `$.parity.raw[1]`",
+        ),
+    ],
+)
+def test_what_no_report_can_hold_is_refused_with_its_place(
+    results: Results, spoil: Callable[[Results], object], message: str
+) -> None:
+    results.verified = copy.deepcopy(results.verified)
+    spoil(results)
+    with pytest.raises(StepFailed) as caught:
+        results.report()
+    assert caught.value.what == f"the report of demo/int8 could not be written: {message}"
+    assert "litekiln/bundles/report_format.py" in caught.value.cause
+    assert caught.value.remedy
 
 
 def test_an_agreement_names_the_pictures_it_was_found_on(project: Project) -> None:
     results = Results(project, evaluation="")
     del results.verified["accuracy"]
-    results.verified["agreement"] = {"share": 0.9}
-    report = results.report()
-    assert (report["accuracy"], report["agreement"]) == ({}, {"share": 0.9, "set": "photos"})
+    results.verified["agreement"] = AGREEMENT
+    value = report_value(results.report())
+    assert (value["accuracy"], value["agreement"]) == ({}, {**AGREEMENT, "set": "photos"})
 
 
 @pytest.mark.parametrize(
     ("variant", "found"),
     [
-        ("int8", {"median_snr_db": 20}),
-        ("int8-io", {"median_snr_db": 20}),
-        ("int8-raw", {"median_snr_db": 20}),
-        ("int16x8", {"median_snr_db": 60}),
+        ("int8", traced(20.0)),
+        ("int8-io", traced(20.0)),
+        ("int8-raw", traced(20.0)),
+        ("int16x8", traced(60.0)),
         ("float32", {}),
     ],
 )
-def test_where_an_error_comes_from_is_told_of_what_computes_alike(project: Project, variant: str, found: dict[str, int]) -> None:
+def test_where_an_error_comes_from_is_told_of_what_computes_alike(project: Project, variant: str, found: dict[str, Any]) -> None:
     results = Results(project, "float32", "int8", "int8-io", "int8-raw", "int16x8")
-    assert results.report(variant)["errors"] == found
+    assert report_value(results.report(variant))["errors"] == found
 
 
 def test_float32_has_no_calibration(results: Results) -> None:
     report = results.report("float32")
-    assert (report["verdict"], report["calibration"]) == ("ok", {})
+    assert (report.verdict, report.calibration, report_value(report)["calibration"]) == ("ok", None, {})
 
 
 def test_a_warning_of_the_calibration_is_the_reports(results: Results) -> None:
     results.calibration["warnings"] = ["3 pictures can't be read"]
-    assert (results.report()["verdict"], results.report()["warnings"]) == ("ok, with warnings", ["3 pictures can't be read"])
-    assert results.report("float32")["verdict"] == "ok"
+    assert (results.report().verdict, results.report().warnings) == ("ok, with warnings", ["3 pictures can't be read"])
+    assert results.report("float32").verdict == "ok"
 
 
 def test_a_warning_of_verify_is_the_reports_after_those_of_earlier_steps(results: Results) -> None:
     results.calibration["warnings"] = ["3 pictures can't be read"]
     results.verified["warnings"] = ["loses 1 points of mAP against float32; more than 0.6 is worth a look"]
     report = results.report()
-    assert report["verdict"] == "ok, with warnings"
-    assert report["warnings"] == ["3 pictures can't be read", *results.verified["warnings"]]
+    assert report.verdict == "ok, with warnings"
+    assert report.warnings == ["3 pictures can't be read", *results.verified["warnings"]]
 
 
 def test_noise_is_not_for_use_however_well_it_scores(results: Results) -> None:
     results.calibration |= {"random": True, "warnings": []}
-    assert results.report()["verdict"] == "not for use"
+    assert results.report().verdict == "not for use"
     results.verified["warnings"] = ["loses 60 points of mAP against float32, the limit is 1.5"]
-    assert results.report()["verdict"] == "not for use"
-    assert results.report("float32")["verdict"] == "ok, with warnings"
+    assert results.report().verdict == "not for use"
+    assert results.report("float32").verdict == "ok, with warnings"
 
 
 def test_without_any_picture_nothing_is_claimed(project: Project) -> None:
     results = Results(project, evaluation="")
-    results.verified = {"warnings": ["could not be compared with its source: no pictures available"]}
+    results.verified = {"warnings": ["was compared with its source on no picture: there are none"]}
     report = results.report()
-    assert [report[name] for name in ("accuracy", "agreement", "parity", "suspicion")] == [{}] * 4
-    assert report["verdict"] == "ok, with warnings"
+    assert [report.accuracy, report.agreement, report.parity, report.suspicion] == [None] * 4
+    assert [report_value(report)[name] for name in ("accuracy", "agreement", "parity", "suspicion")] == [{}] * 4
+    assert report.verdict == "ok, with warnings"
 
 
 def test_what_can_be_held_against_no_float32_is_not_made(results: Results) -> None:
@@ -221,29 +271,27 @@ def test_what_can_be_held_against_no_float32_is_not_made(results: Results) -> No
     assert chosen_attempt(results.plan, results.run(), "int8") is None
 
 
+def _story(report: Report) -> list[tuple[str, str]]:
+    return [(each.toolchain, each.outcome) for each in report.conversion.attempts]
+
+
 def test_the_story_of_a_refusal(results: Results) -> None:
     results.failed["convert int8"] = StepRefused("convert int8: no PostProcess op\n  | a traceback", cause="x")
     report = results.report()
-    assert report["conversion"] == {
-        "toolchain": "other",
-        "tensorflow": "of other",
-        "attempts": [
-            {"toolchain": "tiny", "outcome": "convert int8: no PostProcess op"},
-            {"toolchain": "other", "outcome": "taken"},
-        ],
-    }
-    assert results.report("float32")["conversion"]["attempts"] == [{"toolchain": "tiny", "outcome": "taken"}]
+    assert (report.conversion.toolchain, report.conversion.tensorflow) == ("other", "of other")
+    assert _story(report) == [("tiny", "convert int8: no PostProcess op"), ("other", "taken")]
+    assert _story(results.report("float32")) == [("tiny", "taken")]
 
 
 def test_a_story_may_begin_with_what_was_found_after_the_conversion(results: Results) -> None:
     results.failed["verify int8"] = StepRefused("verify int8: an output of shape [0]")
-    assert results.report()["conversion"]["attempts"][0]["outcome"] == "verify int8: an output of shape [0]"
+    assert _story(results.report())[0] == ("tiny", "verify int8: an output of shape [0]")
 
 
 def test_without_float32_of_its_toolchain_the_next_makes_both(results: Results) -> None:
     results.failed["convert float32"] = StepRefused("convert float32: Flex ops")
-    told = [{"toolchain": "tiny", "outcome": "convert float32: Flex ops"}, {"toolchain": "other", "outcome": "taken"}]
-    assert [results.report(variant)["conversion"]["attempts"] for variant in ("float32", "int8")] == [told] * 2
+    told = [("tiny", "convert float32: Flex ops"), ("other", "taken")]
+    assert [_story(results.report(variant)) for variant in ("float32", "int8")] == [told] * 2
 
 
 @pytest.mark.parametrize("step", ["measure int8", "trace"])
@@ -252,7 +300,7 @@ def test_a_variant_is_not_made_before_its_last_steps_are(results: Results, step:
     attempt = chosen_attempt(results.plan, results.run(), "int8")
     assert attempt
     assert attempt.toolchain == "other"
-    assert results.report()["conversion"]["attempts"][0] == {"toolchain": "tiny", "outcome": f"{step} failed"}
+    assert _story(results.report())[0] == ("tiny", f"{step} failed")
 
 
 def test_what_was_made_in_no_way_has_no_attempt(results: Results) -> None:
@@ -349,11 +397,12 @@ def evaluated(kiln: Project) -> Project:
 
 
 def test_a_warning_is_told_with_its_variant(evaluated: Project, capfd: pytest.CaptureFixture[str]) -> None:
-    found = "'accuracy': {'map': 0.6}, 'warnings': ['loses 1 points of mAP against float32']"
+    accuracy = {**SAMPLE["accuracy"], "map": 0.6}
+    found = f"'accuracy': {accuracy}, 'warnings': ['loses 1 points of mAP against float32']"
     write_detection_steps(evaluated, verify=VERIFY.replace("'checks'", f"{found}, 'checks'"))
     made = _build(evaluated, variants=["int8"])
     assert [(bundle["variant"], bundle["verdict"]) for bundle in made["bundles"]] == [("int8", "ok, with warnings")]
-    assert made["bundles"][0]["accuracy"] == {"map": 0.6}
+    assert made["bundles"][0]["accuracy"] == accuracy
     out = capfd.readouterr().out
     assert "! int8 loses 1 points of mAP against float32\n" in out
     assert "! calibrated with 10 pictures" in out
@@ -391,8 +440,7 @@ def test_verify_never_puts_the_recipes_file_in_the_place_of_another(evaluated: P
     assert report.read_bytes() == built
 
 
-def test_verify_makes_the_models_page_anew(evaluated: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("litekiln.commands.verify._show", lambda *_: None)  # the figures of these programs are none
+def test_verify_makes_the_models_page_anew(evaluated: Project) -> None:
     _build(evaluated, variants=["int8"])
     page = evaluated.out / "demo" / "report.html"
     was = page.read_bytes()
