@@ -4,8 +4,7 @@ To add one, add its row. Steps get what they need of it as arguments.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # The types of an operator's input, weights and output.
 Arithmetic = tuple[str, str, str]
@@ -14,8 +13,7 @@ FLOAT: Arithmetic = ("float32", "float32", "float32")
 EXACT, HALVED, EIGHT_BITS = "exact", "halved", "eight bits"
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """How one variant stores and computes its numbers."""
 
     name: str

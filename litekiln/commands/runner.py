@@ -1,5 +1,6 @@
 """Between invoke and the package: errors become one message and one exit code, results become JSON on request."""
 
+import gc
 import io
 import json
 import signal
@@ -39,6 +40,7 @@ def run_command(
 ) -> None:
     """Run a command, print its result, and exit with the code of its error or result."""
     signal.signal(signal.SIGTERM, _terminate)
+    gc.set_threshold(50_000, 20, 20)  # a command ends before much is to be collected: the usual 700 costs a tenth of its start
     _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
     try:

@@ -1,10 +1,9 @@
 """What a plan needs to know of each program of steps/: what it takes, and what its exit means. One row each."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """A program that steps run."""
 
     file: str

@@ -9,6 +9,7 @@ from litekiln.paths import Project
 from litekiln.plan.plan import Plan, Step
 
 _writing = threading.Lock()
+_saved: dict[Path, dict[str, dict[str, str]]] = {}  # by file, what it holds: an up-to-date build reads it once
 
 
 def reason_to_run(project: Project, plan: Plan, step: Step) -> str:
@@ -22,13 +23,16 @@ def reason_to_run(project: Project, plan: Plan, step: Step) -> str:
 
 def remember(project: Project, plan: Plan, step: Step) -> None:
     """Save a finished step's ingredients. They only explain later runs: losing them costs nothing."""
+    path = _last_path(project, plan)
     with _writing:
+        if _saved.get(path, {}).get(step.id) == step.ingredients:
+            return
         last = _last(project, plan)
+        _saved[path] = {**last, step.id: step.ingredients}
         if last.get(step.id) != step.ingredients:
-            path = _last_path(project, plan)
             path.parent.mkdir(parents=True, exist_ok=True)
             staged = path.with_suffix(f".{os.getpid()}")
-            staged.write_text(json.dumps({**last, step.id: step.ingredients}), encoding="utf-8")
+            staged.write_text(json.dumps(_saved[path]), encoding="utf-8")
             staged.replace(path)
 
 

@@ -77,9 +77,10 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         content = _Content(files, {REPORT: pretty_json(report_value(report))})
         manifest = _manifest(_Making(locks, makers), plan, run, attempt, variant, content)
         folder = project.out / plan.model / variant
-        with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
-            if not _is_current(folder, manifest, hashes):
-                _write(_with_page(content, report, manifest), manifest, folder, lease)
+        if not _is_current(folder, manifest, hashes):
+            with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
+                if not _is_current(folder, manifest, hashes):  # another process may have written it meanwhile
+                    _write(_with_page(content, report, manifest), manifest, folder, lease)
         result = annotated.entry.result()
         seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in attempt.own)
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))

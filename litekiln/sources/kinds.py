@@ -3,11 +3,10 @@
 To add one, add its row here, its reader to recognise.py, a module of its own, and its programs to steps/.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """One kind of source, and the programs of steps/ that prepare it for converters.
 
     `export` writes contract.json and a SavedModel or model.tflite. `run` runs the source itself on pictures.
