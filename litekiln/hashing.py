@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,14 @@ def files_below(folder: Path) -> Iterator[Path]:
                 yield Path(root) / name
 
 
-def sha256_paths(paths: Iterable[Path], *, root: Path) -> str:
+def sha256_paths(paths: Iterable[Path], *, root: Path, hash_file: Callable[[Path], str] = sha256_file) -> str:
     """One hash over files by their path below `root` and their content."""
-    return sha256_value([[path.relative_to(root).as_posix(), sha256_file(path)] for path in sorted(paths)])
+    return sha256_value([[path.relative_to(root).as_posix(), hash_file(path)] for path in sorted(paths)])
 
 
-def sha256_tree(path: Path) -> str:
+def sha256_tree(path: Path, hash_file: Callable[[Path], str] = sha256_file) -> str:
     """A file's hash, or one hash over a whole folder."""
-    return sha256_file(path) if path.is_file() else sha256_paths(files_below(path), root=path)
+    return hash_file(path) if path.is_file() else sha256_paths(files_below(path), root=path, hash_file=hash_file)
 
 
 class FileHashes:
@@ -76,9 +76,8 @@ class FileHashes:
     def save(self) -> None:
         """Save the new hashes. Losing them costs only time."""
         merged = {**self._known, **self._asked}
-        if merged != self._known:
+        if merged != self._known and self._path.parent.is_dir():  # a dry run in a new project leaves nothing
             with suppress(OSError):
-                self._path.parent.mkdir(parents=True, exist_ok=True)
                 staged = self._path.with_suffix(f".{os.getpid()}")
                 staged.write_text(json.dumps(merged), encoding="utf-8")
                 staged.replace(self._path)

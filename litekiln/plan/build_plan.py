@@ -77,7 +77,6 @@ class _Builder:
             converters = self._converters(variant)
             ways = [(each, f" ({each.name})" if place else "") for place, each in enumerate(converters)]
             self._steps.variant(variant.name, [self._attempt(variant, toolchain, suffix) for toolchain, suffix in ways])
-        self._sets.save()
         return self._steps.plan(wanted)
 
     @cached_property

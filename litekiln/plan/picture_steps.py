@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from litekiln.errors import RecipeError
-from litekiln.hashing import FileHashes, files_below, sha256_value
+from litekiln.hashing import files_below, sha256_value
 from litekiln.paths import Project
 from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
@@ -21,7 +21,6 @@ class PictureSteps:
 
     def __init__(self, project: Project, steps: PlanBuilder, drawer: Toolchain) -> None:
         self._project, self._steps, self._drawer = project, steps, drawer
-        self._hashes = FileHashes(project.state)
 
     def calibration(self, pictures: PictureSet) -> Pictures:
         """The pictures that a set selects for calibration."""
@@ -51,9 +50,6 @@ class PictureSteps:
             return None
         return replace(self.calibration(load_set(self._project, DRAWN)), stand_in=True)
 
-    def save(self) -> None:
-        self._hashes.save()
-
     def _made(self, pictures: PictureSet) -> Input:
         spec, steps = pictures.spec, self._steps
         if spec.generator:
@@ -68,4 +64,4 @@ class PictureSteps:
         return steps.output(step)
 
     def _hash(self, folder: Path, names: list[str]) -> str:
-        return sha256_value([[name, self._hashes.sha256(folder / name)] for name in names])
+        return sha256_value([[name, self._steps.hashes.sha256(folder / name)] for name in names])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litekiln.hashing import sha256_bytes, sha256_tree, sha256_value
+from litekiln.hashing import FileHashes, sha256_bytes, sha256_tree, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.programs import Program
 from litekiln.toolchains.toolchain import Toolchain
@@ -121,6 +121,7 @@ class PlanBuilder:
         self._variants: dict[str, tuple[Attempt, ...]] = {}
         self._codes: dict[str, str] = {}
         self._modules = StepModules(project.steps)
+        self.hashes = FileHashes(project.state)
 
     def __contains__(self, step_id: str) -> bool:
         return step_id in self._steps
@@ -129,7 +130,7 @@ class PlanBuilder:
         """A file or folder of this machine as an input. `sha256` is its hash, if that is known already."""
         work = self.project.work
         shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
-        return Input(path=shown, sha256=sha256 or sha256_tree(path))
+        return Input(path=shown, sha256=sha256 or sha256_tree(path, self.hashes.sha256))
 
     def output(self, step_id: str, path: str = "") -> Input:
         """The output of an earlier step as an input."""
@@ -177,6 +178,7 @@ class PlanBuilder:
         self._variants[name] = tuple(attempts)
 
     def plan(self, bundled: tuple[str, ...] = ()) -> Plan:
+        self.hashes.save()
         return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants, bundled=bundled)
 
 

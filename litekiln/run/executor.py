@@ -84,7 +84,10 @@ class Executor:
             again = force(step) if callable(force) else force
             return self._perform(_Task(plan, step, finished, step.id), force=again)
 
-        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs).run()
+        def at_hand(step: Step) -> Finished | None:
+            return None if force and (not callable(force) or force(step)) else self._up_to_date(plan, step, step.id)
+
+        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand).run()
 
     def run_several(self, several: "Several", *, force: bool, done: Callable[[str, Run], None]) -> None:
         """Run the plans of several models side by side. `done` is called for each model once nothing more of it can be made."""
@@ -98,9 +101,15 @@ class Executor:
                 reported.add(model)
                 done(model, several.run_of(model, run))
 
+        def at_hand(step: Step) -> Finished | None:
+            plan, own = several.origin(step.id)
+            return None if force else self._up_to_date(plan, own, step.id)
+
         reported: set[str] = set()
         closing = TOOLCHAIN_FAILURES
-        Schedule(several.plan, perform, self._reporter, self._stop, jobs=self._jobs, closing=closing, after=after).run()
+        Schedule(
+            several.plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand, closing=closing, after=after
+        ).run()
 
     def _perform(self, task: _Task, *, force: bool) -> Finished:
         step = task.step
@@ -114,8 +123,16 @@ class Executor:
                     self._store.discard(step.key)
                     return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
         refuse_if_kept(step, entry)
-        self._reporter.up_to_date(task.shown)
-        remember(self._project, task.plan, step)
+        return self._told_up_to_date(task.plan, step, entry, task.shown)
+
+    def _up_to_date(self, plan: Plan, step: Step, shown: str) -> Finished | None:
+        """The step, if the store has its sound entry, and that is no refusal."""
+        entry = self._stored(step, repair=False)
+        return None if entry is None or is_refusal(step, entry) else self._told_up_to_date(plan, step, entry, shown)
+
+    def _told_up_to_date(self, plan: Plan, step: Step, entry: Entry, shown: str) -> Finished:
+        self._reporter.up_to_date(shown)
+        remember(self._project, plan, step)
         return Finished(step, entry, "", 0.0, str(entry.record()["engine"]))
 
     def _stored(self, step: Step, *, repair: bool) -> Entry | None:
@@ -223,9 +240,14 @@ def _record(step: Step) -> dict[str, Any]:
     return {"id": step.id, "program": step.program, "toolchain": step.toolchain, "args": step.args, "ingredients": step.ingredients}
 
 
+def is_refusal(step: Step, entry: Entry) -> bool:
+    """Whether the store keeps a refusal of the step: the same inputs give the same answer."""
+    return step.keep_refusal and bool(entry.result().get("refused"))
+
+
 def refuse_if_kept(step: Step, entry: Entry) -> None:
-    """Raise a refusal that the store keeps: the same inputs give the same answer."""
-    refused = entry.result().get("refused") if step.keep_refusal else None
-    if refused:
+    """Raise a refusal that the store keeps."""
+    if is_refusal(step, entry):
+        refused = entry.result()["refused"]
         cause = f"found by steps/{step.program} in toolchain {step.toolchain}"
         raise StepRefused(str(refused), cause=cause, remedy=f"the log: {entry.log}", details={"log": str(entry.log)})

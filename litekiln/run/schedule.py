@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from litekiln.engines.base import Stop
@@ -66,8 +67,14 @@ def nothing_more(_run: Run, _open: set[str]) -> None:
     """The default for `after`: do nothing when a step ends."""
 
 
+def nothing_at_hand(_step: Step) -> Finished | None:
+    """The default for `at_hand`: every step is work."""
+    return None
+
+
 class Schedule:
-    """One run of a plan. `perform` makes one step, in a thread. `stop` ends the running steps.
+    """One run of a plan. `perform` makes one step, in a thread; `at_hand` returns a step that needs no work. `stop` ends the
+    running steps.
 
     `closing` are errors that end a step and the steps that depend on it, like STEP_FAILURES, but do not trigger the next toolchain:
     a toolchain that can't be made is no reason to use another one. `after` gets the outcome so far and the open goals whenever
@@ -82,6 +89,7 @@ class Schedule:
         stop: Stop,
         *,
         jobs: int,
+        at_hand: Callable[[Step], Finished | None] = nothing_at_hand,
         closing: tuple[type[LitekilnError], ...] = (),
         after: Callable[[Run, set[str]], None] = nothing_more,
     ) -> None:
@@ -92,10 +100,10 @@ class Schedule:
         self._closed: set[str] = set()
         self._after = after
         self._perform = perform
+        self._at_hand = at_hand
         self._reporter = reporter
         self._stop = stop
         self._jobs = jobs
-        self._memory = available_memory() * SHARE_OF_MEMORY
         self._finished: dict[str, Finished] = {}
         self._failed: dict[str, LitekilnError] = {}
         self._running: dict[Future[Finished], Step] = {}
@@ -105,12 +113,12 @@ class Schedule:
             try:
                 while True:
                     self._start(pool)
+                    self._after(Run(self._finished, self._failed, None), self._open())
                     if not self._running:
                         break
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._settle(self._running.pop(future), future)
-                    self._after(Run(self._finished, self._failed, None), self._open())
             except BaseException:
                 self._stop.set()
                 raise
@@ -118,12 +126,24 @@ class Schedule:
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
         """Start what is ready and fits. One step always fits: better slow than never."""
+        self._take_what_is_at_hand()
         wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
         ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
         for step in sorted(ready, key=lambda step: step.alone):  # steps that must run alone come last
             if not self._fits(step):
                 continue
             self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+
+    def _take_what_is_at_hand(self) -> None:
+        """What needs no work needs no thread. Steps stand in an order in which they can run, so one pass finds all."""
+        wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
+        for step in self._plan.steps:
+            if step.id in wanted and self._is_ready(step) and (found := self._at_hand(step)):
+                self._finished[step.id] = found
+
+    @cached_property
+    def _memory(self) -> float:
+        return available_memory() * SHARE_OF_MEMORY
 
     def _fits(self, step: Step) -> bool:
         running = self._running.values()

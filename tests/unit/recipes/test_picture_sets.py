@@ -288,10 +288,18 @@ def _hash(state: Path, path: Path) -> str:
 
 def test_a_file_is_read_once(tmp_path: Path, read: list[str]) -> None:
     one, two = draw(tmp_path, "1.jpg", "2.jpg") / "1.jpg", tmp_path / "2.jpg"
+    (tmp_path / "state").mkdir()
     assert [_hash(tmp_path / "state", one) for _ in range(3)] == [sha256_file(one)] * 3
     assert _hash(tmp_path / "state", two) == sha256_file(two)
     assert _hash(tmp_path / "state", one) == sha256_file(one)
     assert read == ["1.jpg", "2.jpg"]
+
+
+def test_a_project_without_a_state_folder_gets_none(tmp_path: Path, read: list[str]) -> None:
+    """A dry run leaves nothing."""
+    one = draw(tmp_path, "1.jpg") / "1.jpg"
+    assert [_hash(tmp_path / "state", one) for _ in range(2)] == [sha256_file(one)] * 2
+    assert not (tmp_path / "state").exists()
 
 
 def _edit_keeping_times(path: Path) -> None:
