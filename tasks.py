@@ -3,8 +3,14 @@
 A command's code is loaded only when it runs, which keeps `inv --help` and shell completion fast.
 """
 
+import sys
+
 from invoke.context import Context
 from invoke.tasks import task
+
+# invoke switches bytecode off, and then each command would compile the whole package again. The user's own word counts: -B, or
+# PYTHONDONTWRITEBYTECODE.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from litekiln.commands.file_tasks import compare as compare
 from litekiln.commands.file_tasks import graph as graph

@@ -6,6 +6,7 @@ Prints the medians of an empty Python process, of `invoke --version`, and of `in
 three take turns, since machines are shared and noisy.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 15
 GOAL = 2.1  # times invoke alone
+SHELL = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as users have it
 BUILD = [sys.executable, "-m", "invoke", "build", "--model", "shapes"]
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
@@ -25,13 +27,13 @@ COMMANDS = {
 
 def seconds(argv: list[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(argv, cwd=ROOT, env=SHELL, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 
 def main() -> None:
     print("making sure that the model is built ...")
-    subprocess.run(BUILD, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(BUILD, cwd=ROOT, env=SHELL, check=True, stdout=subprocess.DEVNULL)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(RUNS):
         for name, argv in COMMANDS.items():

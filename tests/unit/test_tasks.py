@@ -110,3 +110,14 @@ def test_every_make_target_is_explained(root: Path) -> None:
     phony = next(line for line in makefile.splitlines() if line.startswith(".PHONY:")).split()[1:]
     for target in set(phony) - {"host", "host-dev"}:
         assert f"make {target} " in run.stdout
+
+
+@pytest.mark.parametrize(("variables", "kept"), [({}, True), ({"PYTHONDONTWRITEBYTECODE": "1"}, False)])
+def test_the_package_is_compiled_once_unless_the_user_wants_no_bytecode(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], kept: bool
+) -> None:
+    """invoke switches bytecode off: each command would compile all that it loads."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    prefix = tmp_path / "bytecode"
+    assert run_inv(project, "build", "--model", "demo", "--dry-run", PYTHONPYCACHEPREFIX=str(prefix), **variables).returncode == 0
+    assert any(prefix.rglob("build_plan.*.pyc")) is kept
