@@ -90,12 +90,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["not_run"] = NOT_RUN  # type: ignore[attr-defined] - xdist's
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """With workers this is called in the process that started them, and in them too."""
     SECONDS[report.nodeid] = SECONDS.get(report.nodeid, 0) + report.duration
-    if report.when == "teardown" and os.environ.get(TIMES) and not os.environ.get("PYTEST_XDIST_WORKER"):
+    worker = getattr(report, "node", None)
+    last = report.failed and worker is not None and worker.config.getoption("maxfail") == 1
+    if (last or report.when == "teardown") and os.environ.get(TIMES) and not os.environ.get("PYTEST_XDIST_WORKER"):
         with open(os.environ[TIMES], "a", encoding="utf-8") as stream:  # noqa: PTH123 - a line at once, from several runs
             stream.write(f"{SECONDS[report.nodeid]:.2f}\t{report.nodeid}\n")
+    if last:  # pytest-xdist would let the other worker end its test, which may take minutes
+        pytest.exit(f"{report.nodeid} failed (--exitfirst)", returncode=pytest.ExitCode.TESTS_FAILED)
 
 
 @pytest.hookimpl(optionalhook=True)

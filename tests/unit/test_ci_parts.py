@@ -20,7 +20,7 @@ trap finish EXIT
 trap 'exit 143' TERM
 lane() {{
     step "its first step" echo begun
-    step "its second step" bash -c "echo 'what went wrong'; exit $1"
+    step "its second step" bash -c "[ $1 = 0 ] || until [ -s pid ]; do sleep 0.1; done; echo 'what went wrong'; exit $1"
     step "its third step" touch reached
 }}
 """
@@ -53,15 +53,22 @@ def test_a_failure_beside_ends_what_runs_and_is_told_last(tmp_path: Path) -> Non
     last = said.partition("=== FAILED: the lane: its second step (exit code 7); the end of what it said ===")[2].splitlines()
     assert "what went wrong" in last
     assert last[-3] == "failed: the lane: its second step"
-    assert last[-2].startswith("again:  bash -c echo")
+    assert last[-2].startswith("again:  bash -c '[ 7 = 0 ] || until")
     assert (tmp_path / "logs" / "the-lane.log").samefile(last[-1].removeprefix("log:    "))
 
 
 def test_a_failure_of_what_is_shown_ends_what_runs_beside_it(tmp_path: Path) -> None:
     beside = 'beside "the long one" bash -c "echo \\$\\$ > pid; sleep 3000"\n'
-    code, said = run(tmp_path, beside + 'part "short" bash -c "sleep 1; echo no; exit 3"\ntouch reached\n')
+    code, said = run(
+        tmp_path, beside + 'part "short" bash -c "until [ -s pid ]; do sleep 0.1; done; echo no; exit 3"\ntouch reached\n'
+    )
     assert (code, ended(tmp_path), (tmp_path / "reached").exists()) == (3, True, False)
     assert said.splitlines()[-5:-2] == ["no", "", "failed: short"]
+
+
+def test_what_a_failed_part_leaves_running_is_ended_too(tmp_path: Path) -> None:
+    code, _ = run(tmp_path, 'part "careless" bash -c "sleep 3000 > /dev/null & echo \\$! > pid; exit 3"\n')
+    assert (code, ended(tmp_path)) == (3, True)
 
 
 def test_the_longest_parts_and_tests_are_always_told(tmp_path: Path) -> None:

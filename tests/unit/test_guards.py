@@ -50,3 +50,31 @@ def test_each_test_s_seconds_are_written_once(tmp_path: Path) -> None:
         "test_names_come_first_and_the_rest_is_for_the_fuzzers",
     ]
     assert all(0 <= float(seconds) < 60 for seconds, _ in lines)
+
+
+def test_with_exitfirst_nobody_waits_for_the_other_worker(tmp_path: Path) -> None:
+    (tmp_path / "test_fails.py").write_text(
+        "import pathlib, time\n"
+        "def test_fails():\n"
+        "    while not pathlib.Path(__file__).with_name('pid').exists():\n        time.sleep(0.1)\n"
+        "    assert 0, 'the reason'\n"
+        "def test_two(): ...\n"
+    )
+    (tmp_path / "test_long.py").write_text(
+        "import os, pathlib, time\n"
+        "def test_long():\n"
+        "    pathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\n"
+        "    time.sleep(3000)\n"
+        "def test_two(): ...\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command += ["-n", "2", "--dist", "loadfile", "--exitfirst", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {"LITEKILN_TEST_TIMES": str(tmp_path / "times")}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "AssertionError: the reason" in ended.stdout
+    assert "test_fails.py::test_fails failed (--exitfirst)" in ended.stdout
+    assert (tmp_path / "times").read_text().endswith("test_fails.py::test_fails\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
