@@ -16,7 +16,7 @@ NOTICEABLE = 0.1  # two timings of the same file are never equal; a tenth is mor
 
 @dataclass(frozen=True)
 class Line:
-    """One thing, in both builds. Whether it differs can't be said of what is not `known` of one of them."""
+    """One value of both builds. If it is not `known` of both, it doesn't count as different."""
 
     group: str
     what: str
@@ -42,11 +42,11 @@ class Comparison:
     def sentence(self) -> str:
         count, compared = sum(line.differs for line in self.lines), sum(line.known for line in self.lines)
         if self.same_file:
-            told = f" {count} of {compared} things told of them differ." if count else ""
-            return f"Both files are the same, to the byte.{told}"
+            others = f" {count} of {compared} compared values differ." if count else ""
+            return f"Both files are the same, to the byte.{others}"
         if not (self.left.sha256 and self.right.sha256):
             return "Whether the files are the same is not known: one of the two has no hash."
-        return f"The files differ, and {count} of {compared} things told of them do."
+        return f"The files differ, and so do {count} of {compared} compared values."
 
     @property
     def groups(self) -> list[tuple[str, list[Line]]]:
@@ -55,6 +55,7 @@ class Comparison:
 
 
 def compare(left: Built, right: Built) -> Comparison:
+    """The comparison of two builds, without values that neither has."""
     return Comparison(left, right, [line for line in _lines(left, right) if (line.left, line.right) != (NONE, NONE)])
 
 
@@ -64,7 +65,7 @@ def _lines(left: Built, right: Built) -> Iterator[Line]:
         return Line(group, what, one, other, one != other) if known else _unknown(group, what, one, other)
 
     def of_file(what: str, tell: Callable[[Built], str]) -> Line:
-        """What every file has: where it isn't told, it isn't known."""
+        """A value that every file has: if a report doesn't give it, it is not known."""
         return line("the file", what, tell, known=bool(tell(left) and tell(right)))
 
     yield line("verdict", "verdict", lambda built: built.report.verdict)
@@ -83,14 +84,14 @@ def _lines(left: Built, right: Built) -> Iterator[Line]:
     for name in sorted({*_sources(left), *_sources(right)}):
         yield line("made from", name, lambda built, name=name: _sources(built).get(name, ""), known=manifests)  # type: ignore[misc]
     yield line("calibration", "calibration pictures", lambda built: _calibration(built.report))
-    yield line("calibration", "their range", lambda built: _ranges(built.report))
+    yield line("calibration", "pixel range", lambda built: _ranges(built.report))
     yield line("accuracy", "mAP", lambda built: _accuracy(built, lambda found: f"{found.map:.4f}"))
     yield line("accuracy", "mAP@.5", lambda built: _accuracy(built, lambda found: _share(found.map_50)))
     yield line("accuracy", "points lost", lambda built: figures.drop_text(built.report))
     yield line("accuracy", "measured on", lambda built: _accuracy(built, _protocol))
     yield line("accuracy", "agreement", lambda built: _agreement(built.report))
     yield line("parity", "found again", lambda built: figures.parity_text(built.report))
-    yield line("parity", "beside", lambda built: built.report.parity.against if built.report.parity else "")
+    yield line("parity", "compared with", lambda built: built.report.parity.against if built.report.parity else "")
     yield from _speed(left.report, right.report)
     yield from _operators(left.report, right.report)
 
@@ -115,7 +116,7 @@ def _lock(built: Built, name: str) -> str:
 
 
 def _sources(built: Built) -> dict[str, str]:
-    """The files that went in, by hash; what other steps made follows from them."""
+    """The hash of each input file, by path. Other steps' results are left out: they follow from these files."""
     inputs = (each for step in built.manifest.steps for each in step.inputs.values())
     return {each.path: each.sha256 for each in inputs if each.path and not each.step}
 
@@ -153,7 +154,7 @@ def _agreement(report: Report) -> str:
 
 
 def _speed(left: Report, right: Report) -> Iterator[Line]:
-    """Only a difference that is more than chance is one."""
+    """The times. Two that are less than a tenth apart count as equal."""
     machines = [report.speed.machine.cpu if report.speed else "" for report in (left, right)]
     yield Line("speed", "processor", machines[0] or NONE, machines[1] or NONE, machines[0] != machines[1])
     counts = sorted({each.threads for report in (left, right) if report.speed for each in report.speed.threads})
@@ -165,7 +166,7 @@ def _speed(left: Report, right: Report) -> Iterator[Line]:
 
 
 def _operators(left: Report, right: Report) -> Iterator[Line]:
-    """Those that differ; where none does, that."""
+    """The count of all operators, and a line for each kind whose count differs."""
     one, other = left.file.operators, right.file.operators
     if not (one and other):
         counts = (str(sum(each.values())) if each else NONE for each in (one, other))

@@ -1,4 +1,4 @@
-"""A report's main figures, as people read them: in the terminal and on the page alike. "-" where something was not measured."""
+"""A report's main figures as text, the same in the terminal and on the page. "-" means not measured."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ PERCENT = 100
 
 
 def percent(share: float) -> str:
-    """Never rounded up to all, or down to none: 999 of 1000 are no 100 %."""
+    """A share in percent. Only 1 is shown as 100 %, and only 0 as 0 %."""
     shown = round(share * PERCENT, 1)
     if shown == PERCENT and share < 1:
         return "99.9 %"
@@ -37,7 +37,7 @@ def map_text(report: Report) -> str:
 
 
 def accuracy_text(report: Report) -> str:
-    """mAP; without an evaluation set how often it says the same as float32, and that this is another thing."""
+    """The mAP; without an evaluation set, how often it agrees with float32, marked as agreement."""
     if report.accuracy:
         return map_text(report)
     if report.agreement and (report.agreement.detections or report.agreement.extra):
@@ -46,7 +46,7 @@ def accuracy_text(report: Report) -> str:
 
 
 def points_lost(report: Report) -> float | None:
-    """Against float32, which loses nothing itself."""
+    """The mAP points lost against float32; None for float32 itself."""
     return given(report.accuracy.drop_points) if report.accuracy and report.variant != REFERENCE else None
 
 
@@ -56,7 +56,7 @@ def drop_text(report: Report) -> str:
 
 
 def parity_text(report: Report) -> str:
-    """Detections matched; where there are none, the largest relative difference of its outputs."""
+    """The share of matched detections; without detections, the largest relative difference of the outputs."""
     if not report.parity:
         return NONE
     found = given(report.parity.detections)

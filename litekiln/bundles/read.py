@@ -1,4 +1,4 @@
-"""Read bundles' reports: this build's, an older one's, another checkout's. Whatever is wrong with one is one kind of error."""
+"""Read bundles' reports, also those of older versions and other checkouts. A report that can't be used is a BundleError."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import files_below
 from litekiln.paths import Project
 
-FIRST_FORMAT = 1  # had neither parity nor speed; what it had means the same
+FIRST_FORMAT = 1  # has neither parity nor speed; its fields mean the same
 LARGEST = 20_000_000  # bytes of JSON; a report has some ten thousand
 
 
@@ -43,7 +43,7 @@ class Lock(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a page tells of manifest.json. `made_by` is not read: the engine is all that may differ between equal bundles."""
+    """What a page shows of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
 
     files: dict[str, str] = {}
     toolchains: dict[str, Lock] = {}
@@ -52,7 +52,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Built:
-    """A bundle, as pages and tables show it. `files` are those that lie beside the report; none where only the report is known."""
+    """A bundle, as pages and tables show it. `files` are its files except the page; empty if only the report is known."""
 
     report: Report
     manifest: Manifest = field(default_factory=Manifest)
@@ -65,7 +65,7 @@ class Built:
 
     @property
     def tells_its_making(self) -> bool:
-        """Whether it is known what it was made of, and by which pins: a report alone doesn't say it."""
+        """Whether its sources and locks are known: a report alone doesn't name them."""
         return self.manifest != Manifest()
 
     @property
@@ -80,9 +80,9 @@ class Built:
 
 
 def as_report(value: object, *, shown_as: str) -> Report:
-    """A report.json's value as a report, or what is wrong with it."""
+    """The report in a report.json's value. Raises BundleError if there is none."""
     if not isinstance(value, dict) or "format" not in value:
-        msg = f"{shown_as} is no report of litekiln's: it has no 'format'"
+        msg = f"{shown_as} is not a litekiln report: it has no 'format'"
         raise BundleError(msg, cause="it is another tool's JSON file", remedy="name a bundle's report.json")
     if value["format"] not in (FIRST_FORMAT, FORMAT):
         msg = f"{shown_as} has format {value['format']!r}, this litekiln reads {FIRST_FORMAT} and {FORMAT}"
@@ -90,20 +90,22 @@ def as_report(value: object, *, shown_as: str) -> Report:
     try:
         return read_value(value)
     except msgspec.ValidationError as error:
-        msg = f"{shown_as} is no whole report: {error}"
-        raise BundleError(msg, cause="it was edited, or written by a litekiln in the making", remedy="build it again") from None
+        msg = f"{shown_as} is not a valid report: {error}"
+        raise BundleError(
+            msg, cause="it was edited, or an unfinished version of litekiln wrote it", remedy="build it again"
+        ) from None
 
 
 def as_manifest(value: object, *, shown_as: str) -> Manifest:
     try:
         return msgspec.convert(value, Manifest)
     except msgspec.ValidationError as error:
-        msg = f"{shown_as} is no whole manifest: {error}"
-        raise BundleError(msg, cause="it was edited, or is another tool's", remedy="build the bundle again") from None
+        msg = f"{shown_as} is not a valid manifest: {error}"
+        raise BundleError(msg, cause="it was edited, or another tool wrote it", remedy="build the bundle again") from None
 
 
 def read_bundle(folder: Path) -> Built:
-    """A bundle's folder. Its page is left out of its files: it is made of the others."""
+    """The bundle in a folder. Its files don't include the page, which is made from them."""
     report = as_report(_read_json(folder / REPORT), shown_as=str(folder / REPORT))
     made = folder / MANIFEST
     manifest = as_manifest(_read_json(made), shown_as=str(made)) if made.is_file() else Manifest()
@@ -113,7 +115,7 @@ def read_bundle(folder: Path) -> Built:
 
 
 def find_built(project: Project, name: str) -> Built:
-    """What a person means by a bundle: its folder, its report.json, or model/variant below out/."""
+    """The bundle that a name stands for: its folder, its report.json, or model/variant below out/."""
     path = Path(name)
     below = project.out / name
     if path.is_file():
@@ -121,17 +123,17 @@ def find_built(project: Project, name: str) -> Built:
     for folder in (path, below):
         if (folder / REPORT).is_file():
             return replace(read_bundle(folder), origin=name)
-    remedy = "name a bundle's folder, its report.json, or model/variant: inv models says what is built"
+    remedy = "name a bundle's folder, its report.json, or model/variant: inv models lists what is built"
     if path.is_dir() or below.is_dir():
-        msg = f"{name!r} is a folder without a {REPORT}: it is no bundle"
-        raise BundleError(msg, cause="it is a model's folder, or one above a bundle's", remedy=remedy)
+        msg = f"{name!r} is a folder without a {REPORT}: it is not a bundle"
+        raise BundleError(msg, cause="it is a model's folder, or another folder above a bundle", remedy=remedy)
     if name.endswith(".json"):
         msg = f"{name!r}: there is no such file"
         raise UsageError(msg, remedy=remedy)
-    msg = f"{name!r} is no bundle: there is no folder of that name here or below {project.relative(project.out)}"
+    msg = f"{name!r} is not a bundle: there is no folder of that name here or below {project.relative(project.out)}"
     model, slash, variant = name.partition("/")
-    told = f"inv build --model {model} --variant {variant}" if slash and (project.models / model).is_dir() else remedy
-    raise UsageError(msg, cause="it is not built yet, or spelt otherwise", remedy=told)
+    next_step = f"inv build --model {model} --variant {variant}" if slash and (project.models / model).is_dir() else remedy
+    raise UsageError(msg, cause="it is not built yet, or the name is misspelt", remedy=next_step)
 
 
 def _read_json(path: Path) -> Any:
@@ -149,5 +151,5 @@ def _read_json(path: Path) -> Any:
 
 
 def _refuse(name: str) -> None:
-    msg = f"{name} is no number of JSON's"
+    msg = f"{name} is not a JSON number"
     raise ValueError(msg)

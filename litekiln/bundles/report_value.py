@@ -1,4 +1,4 @@
-"""A report as a JSON value: read into its types, and written from them without any difference."""
+"""Reports from JSON values and back: a report that is read and written again is the same."""
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def pretty_json(value: object) -> str:
 
 
 def _unknown(given: Any, written: Any, path: str) -> Iterator[str]:
-    """The fields that get lost, in msgspec's words."""
+    """Messages about fields that the types don't have, in msgspec's words."""
     if isinstance(given, dict):
         for name, value in given.items():
             if name not in written:

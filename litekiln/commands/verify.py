@@ -1,4 +1,4 @@
-"""`inv verify`: what was measured of each variant, with the limit it was held against. What isn't built yet is built."""
+"""`inv verify`: the measurements of each variant with their limits. Variants that aren't built yet are built."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from litekiln.terminal import Reporter
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """Which variants of a model are held against their limits."""
+    """Which variants of a model are compared with their limits."""
 
     model: str
     variants: Sequence[str] = ()
@@ -35,7 +35,7 @@ class VerifyRequest:
 
 
 def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict[str, Any]:
-    """Verify a model's variants by the steps of a build; with `force` again, though the store has what they found."""
+    """The reports of a model's variants, verified by the steps of a build. `force` runs the judging steps again."""
     model = request.model
     recipe = load_recipe(project, model)
     choices = Choices(tuple(request.variants))
@@ -47,7 +47,7 @@ def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict
     for bundle in bundles:
         _show(reporter, bundle)
     rows = [(each.variant, each.report.verdict, _held(each.report)) for each in bundles]
-    reporter.table(("variant", "verdict", "held against"), rows)
+    reporter.table(("variant", "verdict", "compared with"), rows)
     if bundles:
         reporter.note(f"the report: {project.relative(write_model_page(project, model, reporter.warn))}")
     if run.error:
@@ -57,19 +57,19 @@ def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict
 
 
 def _refuse_to_replace(project: Project, plan: Plan, typed: str) -> None:
-    """What was built with options of its own is another file: verifying the recipe's would put that in its place."""
+    """Raise if a bundle was built with other options: verifying would replace it with the recipe's."""
     for folder in bundle_folders(project, plan.model):
         if folder.name not in plan.bundled:
             continue
         try:
             made_by = read_bundle(folder).report.reproduce
         except BundleError:
-            continue  # what can't be read is made anew
+            continue  # a bundle that can't be read is made again
         wanted = f"{typed} --variant {folder.name}"
         if made_by and made_by.replace("inv legacy ", "inv build ", 1) != wanted:
             msg = f"{project.relative(folder)} was built by another command: {made_by}"
-            cause = "inv verify holds what the recipe says against its limits, and would put that in its place"
-            raise UsageError(msg, cause=cause, remedy=f"that command verifies as well, run it again; or first: {wanted}")
+            cause = "inv verify builds what the recipe says, and would replace this bundle"
+            raise UsageError(msg, cause=cause, remedy=f"run that command again, it also verifies; or first: {wanted}")
 
 
 def _judges(step: Step) -> bool:
@@ -112,7 +112,7 @@ def _measured(report: Report) -> Iterator[Row]:
         what = f"share of float32's detections on {found.pictures} pictures (agreement)"
         yield what, _counted(found, found.detections), _least(found)
     if report.errors and report.errors.median_snr_db is not None:
-        yield "signal to noise in the middle of its tensors", f"{report.errors.median_snr_db} dB", ""
+        yield "median signal to noise of its tensors", f"{report.errors.median_snr_db} dB", ""
     if report.errors and (advice := given(report.errors.advice)) is not None:
         yield "what would help", advice, ""
     for each in report.speed.threads if report.speed else []:
@@ -133,11 +133,11 @@ def _beside_source(parity: Parity) -> Iterator[Row]:
         yield f"{each.name} differs from the source by up to", value, _most(given(each.limit), "largest")
         if (limit := given(each.mean_limit)) is not None:
             mean = f"{each.mean:g}, {each.relative_mean:.3g} of its mean value"
-            yield f"{each.name} differs from the source by, on average", mean, _most(limit, "mean")
+            yield f"{each.name} differs on average from the source by", mean, _most(limit, "mean")
     if found := given(parity.detections):
         yield "share of the source's detections", _counted(found, found.source), _least(found)
     if found := given(parity.own_detections):
-        yield "share of those of the source's own last steps", _counted(found, found.source), _least(found)
+        yield "share of the detections of the source's own last steps", _counted(found, found.source), _least(found)
 
 
 def _right(report: Report, accuracy: Accuracy) -> Iterator[Row]:

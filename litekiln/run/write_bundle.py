@@ -23,8 +23,8 @@ from litekiln.run.write_report import build_report, chosen_attempt
 from litekiln.toolchains.toolchain import load_toolchain
 
 FORMAT = 3
-MEASURED_HERE = (REPORT, PAGE)  # they tell times, which are others on each machine and each day
-EXAMPLES = ("example.png", "examples/", SELFTEST)  # what of verify's files people see
+MEASURED_HERE = (REPORT, PAGE)  # they contain times, which differ by machine and by day
+EXAMPLES = ("example.png", "examples/", SELFTEST)  # the files of verify that go into a bundle
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Making:
 
 
 def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
-    """One bundle per variant that was made. A bundle that is already what it should be is left alone."""
+    """One bundle per variant that was made. A bundle that is up to date is left alone."""
     bundles, hashes = [], FileHashes(project.state)
     used = {step.toolchain for step in plan.steps} - {HOST}
     locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
@@ -89,7 +89,7 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
 
 
 def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _Content:
-    """The same with the page, which is made of the rest."""
+    """The content with its page, which is made from the rest."""
     from litekiln.bundles.read import Built, as_manifest
 
     files = {name: path for name, (path, _) in content.files.items()}
@@ -98,13 +98,13 @@ def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _
 
 
 def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
-    """What a step left, with the hashes of its store entry."""
+    """A step's files by name, each with its hash from the store entry."""
     recorded = {name.removeprefix("files/"): each["sha256"] for name, each in entry.record()["files"].items() if "files/" in name}
     return {name: (entry.files / name, digest) for name, digest in recorded.items()}
 
 
 def _manifest(making: _Making, plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
-    """Every input by hash, every toolchain by its lock, every step by what ran it. The page's own hash is added when it is made."""
+    """The manifest, without the page's hash: that is added when the page is made."""
     steps, hashes = plan.leading_to(*attempt.ends), content.hashes()
     toolchains = {step.toolchain: {"lock_sha256": making.locks[step.toolchain]} for step in steps if step.toolchain != HOST}
     return {
@@ -135,12 +135,12 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _portable(path: str) -> str:
-    """A folder elsewhere on this machine is told by its last name: the hash says which it is."""
+    """A path for the manifest. Only the last name of an absolute path is kept: the hash says which folder it is."""
     return Path(path).name if Path(path).is_absolute() else path
 
 
 def _maker(entry: Entry) -> dict[str, str]:
-    """The engine, and the image where there was one. The one part that differs between engines that make the same bytes."""
+    """The engine, and its image if it has one. Only this part differs between engines that make the same bytes."""
     record = entry.record()
     return {"engine": record["engine"], "image": record["image"]}
 
@@ -173,7 +173,7 @@ def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lea
 
 
 def _is_current(folder: Path, manifest: dict[str, Any], hashes: FileHashes) -> bool:
-    """Whether a bundle holds exactly what this build would write, a page of these files by this code included."""
+    """Whether a bundle holds exactly what this build would write, including its page."""
     try:
         written = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files: dict[str, str] = {**written["files"], **written["measured_here"]}

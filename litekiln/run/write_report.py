@@ -1,4 +1,4 @@
-"""A bundle's report.json: what was measured in this build, the limit it was held against, and the verdict."""
+"""A bundle's report.json: the measurements of this build, their limits, and the verdict."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and
 
 
 def chosen_attempt(plan: Plan, run: Run, variant: str) -> Attempt | None:
-    """The way by which a variant was made, if it was."""
+    """The attempt that made a variant; None if none did."""
     return next((attempt for attempt in plan.variants.get(variant, ()) if run.finished.keys() >= set(attempt.ends)), None)
 
 
 def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> Report:
-    """Everything a person needs to trust a bundle, or not to. `command` is the one that makes it again."""
+    """The report of a variant's bundle. `command` is the one that makes it again."""
     found = _found(recipe, plan, run, variant)
     try:
         return new_report({**found, "reproduce": f"{command} --variant {variant}"})
@@ -75,36 +75,36 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
 
 
 def _errors(traced: dict[str, Any], variant: str) -> dict[str, Any]:
-    """Where the error of an integer variant comes from: one measurement stands for all that compute alike."""
+    """Where the error of an integer variant comes from. Variants with the same arithmetic share one measurement."""
     found: dict[str, Any] = traced.get(BY_NAME[variant].family, {})
     return found
 
 
 def _source(exported: dict[str, Any]) -> dict[str, Any]:
-    """What was proven of the source's weights, and what of it was overridden."""
+    """How the weights compare with the source's, and which settings were overridden."""
     return {name: exported.get(name, {}) for name in ("weights", "overrides")}
 
 
 def _verdict(calibration: dict[str, Any], warnings: list[str]) -> str:
-    """What is worse than its limits is refused and has no report."""
+    """The verdict. It is never "over its limit": such a file is refused and gets no bundle."""
     if calibration.get("random"):
         return "not for use"
     return "ok, with warnings" if warnings else "ok"
 
 
 def _story(plan: Plan, run: Run, variant: str) -> list[dict[str, str]]:
-    """Which toolchains were tried, and what became of it."""
-    told: list[dict[str, str]] = []
+    """The toolchains that were tried, each with its outcome."""
+    refused: list[dict[str, str]] = []
     for attempt in plan.variants[variant]:
         if run.finished.keys() >= set(attempt.ends):
-            return [*told, {"toolchain": attempt.toolchain, "outcome": "taken"}]
+            return [*refused, {"toolchain": attempt.toolchain, "outcome": "taken"}]
         blamed = [step.id for step in plan.leading_to(*attempt.ends) if step.id in run.failed]
-        told.append({"toolchain": attempt.toolchain, "outcome": run.failed[blamed[0]].what.partition("\n")[0]})
-    return told
+        refused.append({"toolchain": attempt.toolchain, "outcome": run.failed[blamed[0]].what.partition("\n")[0]})
+    return refused
 
 
 def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
-    """What was seen of the pictures; their list is in the manifest."""
+    """What was measured on the pictures; their list is in the manifest."""
     if not attempt.calibrate:
         return {}
     result = run.finished[attempt.calibrate].entry.result()

@@ -81,11 +81,11 @@ RUN: dict[str, tuple[Case, ...]] = {
     "inv verify --model shapes --variant int8": (ready("int8 +ok"),),
     "inv report --model shapes": (usage(NOTHING_BUILT), Case("int8-io +ok", given=("demo's bundles",))),
     "inv compare shapes/int8 shapes/int16x8": (
-        usage("'shapes/int8' is no bundle"),
+        usage("'shapes/int8' is not a bundle"),
         Case("The files differ", given=("demo's bundles",)),
     ),
     "inv compare shapes/int8 cut.json": (
-        usage("'shapes/int8' is no bundle"),
+        usage("'shapes/int8' is not a bundle"),
         Case("cut.json is not valid JSON", exit_code=12, given=("demo's bundles", "cut.json")),
     ),
     """python3 -c 'import json; r = json.load(open("out/shapes/int8/report.json")); print(r["verdict"], r["accuracy"]["map"])'""": (

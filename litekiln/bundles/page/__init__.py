@@ -1,6 +1,6 @@
-"""report.html: a bundle's page, a model's with all variants, and two bundles side by side. Reports in, text out.
+"""report.html: the page of a bundle, of a model with all its variants, and of two bundles side by side.
 
-Nothing but the bundles decides what is in a page: no clock, no machine. What draws and lays out is loaded when a page is made.
+A page depends on its bundles only, not on the time or the machine. Drawing libraries are loaded only when a page is made.
 """
 
 import json
@@ -18,7 +18,7 @@ from litekiln.paths import Project
 if TYPE_CHECKING:
     from litekiln.bundles.read import Built
 
-HEAD = 2000  # bytes of a page, within which its key is
+HEAD = 2000  # a page's key is within this many first bytes
 CODE = Path(__file__).resolve().parent
 # Other modules that decide what a page says.
 BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "read.py")
@@ -26,7 +26,7 @@ BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.
 
 @cache
 def code_hash() -> str:
-    """What makes pages, as one hash: a page is made anew when this changes, and left alone otherwise."""
+    """One hash of the code that makes pages: when it changes, pages are made again."""
     return sha256_paths([*files_below(CODE), *(CODE.parent / name for name in BESIDE)], root=CODE.parent)
 
 
@@ -48,28 +48,28 @@ def model_page(bundles: Sequence[Path]) -> str:
 
 
 def model_key(bundles: Sequence[Path]) -> str:
-    """What a model's page is made of, as one hash. The page tells it, so that the same one need not be made again."""
+    """One hash of what a model's page is made from. The page contains it, so that the same page is not made again."""
     return sha256_value(
-        [code_hash(), *([folder.name, _said(folder / REPORT), _said(folder / MANIFEST)] for folder in sorted(bundles))]
+        [code_hash(), *([folder.name, _hash_of(folder / REPORT), _hash_of(folder / MANIFEST)] for folder in sorted(bundles))]
     )
 
 
-def _said(path: Path) -> str:
-    """A file's hash without who made it: equal bundles of two engines have equal pages."""
+def _hash_of(path: Path) -> str:
+    """A JSON file's hash without `made_by`: equal bundles of two engines have equal pages."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         return sha256_value({name: part for name, part in value.items() if name != "made_by"})
     except (OSError, ValueError, AttributeError, RecursionError):
-        return ""  # reading it whole says what is wrong
+        return ""  # read_bundle says what is wrong
 
 
 def write_model_page(project: Project, model: str, warn: Callable[[str], None]) -> Path:
-    """out/<model>/report.html, of all bundles that lie beside it. One that is of these very bundles is left alone.
+    """The path of out/<model>/report.html, the page of all bundles beside it. It is written unless it is up to date.
 
-    A folder that can't be read is left out, and said: what else lies there is no fault of the bundles just built.
+    A bundle that can't be read is left out with a warning: it must not stop the bundles that were just built.
     """
     folders, target = bundle_folders(project, model), project.out / model / PAGE
-    if _says(target, model_key(folders)):
+    if _has_key(target, model_key(folders)):
         return target
     from litekiln.bundles.read import read_bundle
 
@@ -84,7 +84,7 @@ def write_model_page(project: Project, model: str, warn: Callable[[str], None]) 
     return target
 
 
-def _says(page: Path, key: str) -> bool:
+def _has_key(page: Path, key: str) -> bool:
     try:
         with page.open("rb") as stream:
             return key.encode() in stream.read(HEAD)

@@ -1,7 +1,7 @@
-"""Plots by pygal, as markup for the page: its shapes, with the page's own style sheet and without its scripts.
+"""Plots by pygal, as markup for the page.
 
-pygal would bring a style sheet, a script and the date with each chart. The page allows one style sheet and one script, whose
-hashes its policy names, and is the same whenever it is made.
+pygal adds a style sheet, a script and the date to each chart; they are removed here. The page's policy allows only its own style
+sheet and script, and the same bundle gives the same page at any time.
 """
 
 import math
@@ -24,7 +24,7 @@ PLACES = 3  # of the numbers in the drawing: thousandths of a pixel
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn, and the same in words for who can't see it."""
+    """A drawing, and the same in words for people who can't see it."""
 
     title: str
     svg: "Markup"
@@ -36,7 +36,7 @@ Row = tuple[str, Sequence[float | None]]
 
 
 def bars(title: str, rows: Sequence[Row], names: Sequence[str], unit: str) -> Chart | None:
-    """Bars side by side: `rows` are labels with a number for each of `names`. None where there is nothing to draw."""
+    """A bar chart: `rows` are labels with a number for each of `names`. None if there is nothing to draw."""
     numbers = [value for _, values in rows for value in values if value is not None and math.isfinite(value)]
     if not numbers:
         return None
@@ -55,17 +55,17 @@ def bars(title: str, rows: Sequence[Row], names: Sequence[str], unit: str) -> Ch
     chart.x_labels = [clipped(label) for label, _ in upwards]
     for column, name in enumerate(names):
         chart.add(name, [_finite(values[column]) for _, values in upwards], formatter=_number)
-    said = "; ".join(f"{label}: {', '.join(_told(names, values))}" for label, values in rows)
-    return Chart(f"{title}, {unit}" if unit else title, _markup(chart, f"{title}. {said}"), said, tuple(names) if several else ())
+    text = "; ".join(f"{label}: {', '.join(_in_words(names, values))}" for label, values in rows)
+    return Chart(f"{title}, {unit}" if unit else title, _markup(chart, f"{title}. {text}"), text, tuple(names) if several else ())
 
 
-def _told(names: Sequence[str], values: Sequence[float | None]) -> list[str]:
+def _in_words(names: Sequence[str], values: Sequence[float | None]) -> list[str]:
     prefixes = [f"{name} " for name in names] if len(names) > 1 else [""]
     return [prefix + ("not measured" if value is None else _number(value)) for prefix, value in zip(prefixes, values, strict=True)]
 
 
 def cloud(title: str, dots: Sequence[tuple[str, float, float]], x_title: str, y_title: str) -> Chart | None:
-    """Dots with names: `dots` are (name, x, y). Names of dots that lie together share a label."""
+    """A dot chart: `dots` are (name, x, y). Dots that are close together share a label. None for fewer than two dots."""
     if len(dots) < 2:
         return None
     pygal = _library()
@@ -87,8 +87,8 @@ def cloud(title: str, dots: Sequence[tuple[str, float, float]], x_title: str, y_
     chart.value_formatter = lambda value: f"{value:.3f}"
     together = _together(dots, (right - left, high - low))
     chart.add("", [{"value": (x, y), "label": together.get(name, "")} for name, x, y in dots])
-    said = "; ".join(f"{name}: {x:.3g} {x_title}, {y:.3f} {y_title}" for name, x, y in dots)
-    return Chart(title, _markup(chart, f"{title}. {said}"), said)
+    text = "; ".join(f"{name}: {x:.3g} {x_title}, {y:.3f} {y_title}" for name, x, y in dots)
+    return Chart(title, _markup(chart, f"{title}. {text}"), text)
 
 
 def _room(values: Sequence[float], share: float) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def _room(values: Sequence[float], share: float) -> tuple[float, float]:
 
 
 def _together(dots: Sequence[tuple[str, float, float]], extent: tuple[float, float]) -> dict[str, str]:
-    """Labels by the name of the lowest dot of each group that lies too close for labels of their own: they stand below dots."""
+    """Labels by dot. Dots that are too close for separate labels share one at the lowest dot: labels are drawn below dots."""
     groups: list[list[tuple[str, float, float]]] = []
     for dot in sorted(dots, key=lambda each: (-each[2], each[1])):
         near = (group for group in groups if any(_near(dot, other, extent) for other in group))
@@ -123,7 +123,7 @@ def _library() -> Any:
 
 
 def _settings(height: int) -> dict[str, Any]:
-    """Sizes are told to pygal too: it makes room for texts by them."""
+    """pygal's settings. It makes room for texts by their font sizes."""
     from pygal.style import Style
 
     style = Style(label_font_size=12, major_label_font_size=12, value_font_size=12, value_label_font_size=12, title_font_size=12)
@@ -150,7 +150,7 @@ def _number(value: float | None) -> str:
 
 
 def shortened(names: Sequence[str]) -> list[str]:
-    """Tensors' names for a plot: of those that were made one the first, without the folders that all share."""
+    """Short tensor names for a plot: the first name of a fused tensor, without the folders that all share."""
     first = [name.partition(";")[0] for name in names]
     folders = [tuple(name.split("/")[:-1]) for name in first]
     shared = 0
@@ -160,12 +160,12 @@ def shortened(names: Sequence[str]) -> list[str]:
 
 
 def clipped(name: str) -> str:
-    """The end of a long name: there is not more room beside a plot."""
+    """A name, or the end of a long one: a plot has no room for more."""
     return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 
 def _markup(chart: Any, description: str) -> "Markup":
-    """pygal's tree, with nothing left that acts, that has a style of its own or that is not the same each time."""
+    """The chart as markup, without scripts, its own styles and parts that change from run to run."""
     from markupsafe import Markup
 
     tree = chart.render_tree()
@@ -189,7 +189,7 @@ def _markup(chart: Any, description: str) -> "Markup":
 
 
 def _as_tooltip(parent: ET.Element, note: ET.Element) -> None:
-    """pygal keeps what its script would show in descriptions; a browser shows a title by itself."""
+    """Turn pygal's description into a title: browsers show a title without a script."""
     parent.remove(note)
     if note.get("class") == "value" and note.text:
         shape = next((each for each in parent if each.tag in ("rect", "circle")), None)

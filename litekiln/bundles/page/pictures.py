@@ -9,10 +9,10 @@ from litekiln.bundles.report_measures import Detection, Example
 
 LARGEST = 4_000_000  # bytes of one picture; litekiln's own have some ten thousand
 KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-SHOWN_SCORE = 0.3  # boxes under it are hidden until the slider asks for them
+SHOWN_SCORE = 0.3  # boxes under it are hidden until the slider is moved
 COLOURS = 8
-LETTER = 0.56  # a letter's width in its height
-LINE = 1.35  # a label's height in its letters'
+LETTER = 0.56  # a letter's width / its height
+LINE = 1.35  # a label's height / its letters' height
 LETTERS_ACROSS = 20
 LONGEST_LABEL = 22
 
@@ -71,13 +71,13 @@ class _Group:
     panels: list[Panel]
 
     def shows(self, uri: str, example: Example) -> bool:
-        """Names don't tell pictures apart: other sets, and other models' drawings, have the same ones."""
+        """Whether an example shows this picture. Names are not enough: pictures of other sets and models have the same ones."""
         mine, other = ((each.name, each.width, each.height, each.source) for each in (self.first, example))
         return mine == other and (self.uri == uri or not (self.uri and uri))
 
 
 def shown_pictures(bundles: Sequence[Built]) -> list[Shown]:
-    """The examples of all bundles by picture and by what the source sees: each is in the page once."""
+    """The examples of all bundles, grouped by picture and by what the source sees: each is in the page once."""
     colours = _colours(bundles)
     groups: list[_Group] = []
     for index, built in enumerate(bundles):
@@ -104,12 +104,12 @@ def _colours(bundles: Sequence[Built]) -> dict[str, int]:
 def _panel(title: str, index: int, example: Example, detections: list[Detection], colours: dict[str, int]) -> Panel:
     by_score = sorted(detections, key=lambda each: each.score)  # the surest is drawn last, over the others
     boxes = [_box(each, example, _letter(example), colours[each.name]) for each in by_score]
-    told = ", ".join(f"{each.name} {each.score:.2f}" for each in reversed(by_score) if each.score >= SHOWN_SCORE)
-    return Panel(title, index, boxes, told or "nothing")
+    seen = ", ".join(f"{each.name} {each.score:.2f}" for each in reversed(by_score) if each.score >= SHOWN_SCORE)
+    return Panel(title, index, boxes, seen or "nothing")
 
 
 def _box(detection: Detection, example: Example, letter: float, colour: int) -> Box:
-    """Boxes may reach out of the picture, and a file may hold anything: what is drawn stays inside."""
+    """A box to draw, clipped to the picture: a report may hold any numbers."""
     top, left, bottom, right = (min(1.0, max(0.0, side)) for side in detection.box)
     x, y = left * example.width, top * example.height
     name = detection.name if len(detection.name) <= LONGEST_LABEL else detection.name[: LONGEST_LABEL - 1] + "…"
@@ -131,12 +131,12 @@ def _box(detection: Detection, example: Example, letter: float, colour: int) -> 
 
 
 def _letter(example: Example) -> float:
-    """How high a label's letters are: the same on the page, whatever the picture's size."""
+    """The height of a label's letters. On the page it is the same for pictures of all sizes."""
     return round(example.width / LETTERS_ACROSS, 2)
 
 
 def _data_uri(built: Built, example: Example) -> str:
-    """Only a file of the bundle itself, and only one that is a picture; "" where there is none."""
+    """The picture as a data URI; "" unless it is a picture file of the bundle itself."""
     path = built.files.get(example.file)
     if not path or path.stat().st_size > LARGEST:
         return ""

@@ -1,4 +1,4 @@
-"""Templates to text. Everything that comes from a report is escaped; the page's policy names the hashes of its style and script."""
+"""Pages from templates. All values of a report are escaped; the page's policy names the hashes of its style and script."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
     policy = POLICY.format(style=_source_hash(style), script=_source_hash(script))
     shared = {"style": Markup(style), "script": Markup(script), "policy": policy, "version": __version__}  # noqa: S704 - our own
     text = _environment().get_template(template).render({**shared, **values})
-    return text.encode(errors="replace").decode()  # half a character, which JSON can hold, can't be written
+    return text.encode(errors="replace").decode()  # JSON can hold half a surrogate pair, which can't be written
 
 
 @cache
@@ -64,5 +64,5 @@ def _environment() -> "Environment":
 
 
 def _number(value: float | UnsetType | None) -> str:
-    """Four digits that count, and none that don't: 0.007843, 127.5, 1."""
+    """A number with up to four significant digits: 0.007843, 127.5, 1."""
     return "-" if value is None or value is UNSET else f"{value:.4g}"

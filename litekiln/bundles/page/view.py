@@ -13,7 +13,7 @@ from litekiln.bundles.report_measures import RawOutput, given
 from litekiln.variants import place
 
 MEGA = 1e6
-MOST_CLASSES = 20  # of more, the plot shows the worst
+MOST_CLASSES = 20  # if there are more, the plot shows the worst
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Range:
 
 @dataclass(frozen=True)
 class View:
-    """One bundle: its report with what is drawn of it."""
+    """One bundle: its report with its charts."""
 
     built: Built
     said: Said
@@ -51,7 +51,7 @@ class View:
 
 @dataclass(frozen=True)
 class Pick:
-    """A number that stands out, and what it is of."""
+    """A highlighted number with its label."""
 
     label: str
     value: str
@@ -131,13 +131,13 @@ def _said_of_all(views: Sequence[View]) -> Said:
         with_care = f" With care: {', '.join(count[CAREFUL])}." if count[CAREFUL] else ""
         return Said(kind, "You can use it" if total == 1 else "You can use any of them", f"{every} can be used.{with_care}")
     if not usable:
-        return Said(BAD, "None of them can be used", f"Each of the {total} variants lost too much or was made for trying only.")
+        return Said(BAD, "None of them can be used", f"Each of the {total} variants lost too much or is only for trying the tools.")
     sentence = f"{usable} of {total} variants can be used. Not: {', '.join(count[BAD])}."
     return Said(CAREFUL, "You can use some of them", sentence)
 
 
 def _picks(views: Sequence[View]) -> list[Pick]:
-    """Which variant to take: the best of those that can be used, by each measure."""
+    """The best usable variant by each measure."""
     usable = [view for view in views if view.said.kind != BAD]
     timed = [(time, view) for view in usable if (time := figures.time_of(view.report)) is not None]
     sized = [(view.built.size, view) for view in usable if view.built.size is not None]
@@ -162,7 +162,7 @@ def _figures(built: Built) -> list[Pick]:
         against = "" if lost is None else f"{figures.points(lost)} points under float32"
         found.append(Pick("mAP", figures.map_text(report), against or "mean of IoU .5 to .95"))
     elif report.agreement:
-        found.append(Pick("agreement", figures.percent(report.agreement.share), f"with {report.agreement.with_}; no accuracy"))
+        found.append(Pick("agreement", figures.percent(report.agreement.share), f"with {report.agreement.with_}; not accuracy"))
     matched = given(report.parity.detections) if report.parity else None
     if matched and matched.source:
         found.append(Pick("found again", f"{matched.matched} of {matched.source}", "detections of its source"))
@@ -174,7 +174,7 @@ def _figures(built: Built) -> list[Pick]:
 
 
 def _parity(report: Report) -> Chart | None:
-    """How much of what is allowed each output uses: one scale for all, with its end at 100. Without limits, the differences."""
+    """A chart of each output's difference in percent of its limit; without limits, of its largest number."""
     if not report.parity:
         return None
     outputs = report.parity.raw

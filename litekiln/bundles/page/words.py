@@ -1,4 +1,4 @@
-"""What a verdict means in a sentence that a student understands, and what to do about it."""
+"""What a verdict means, in one plain sentence, and what to do about it."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ def say(report: Report) -> Said:
 
 
 def _good(report: Report) -> str:
-    """What is known of it, and no more."""
+    """What was measured, and no more."""
     parity, accuracy = given(report.parity.detections) if report.parity else None, report.accuracy
     if parity and given(parity.limit) is not None and parity.ok is not False and parity.source:
         first = f"This file finds {parity.matched} of {parity.source} things that its source finds in the same pictures"
@@ -46,11 +46,11 @@ def _good(report: Report) -> str:
     if accuracy:
         return f"This file has {accuracy.map:.3f} mAP on {_pictures(report)}{_against(report)}."
     if report.agreement:
-        same = f"This file says the same as {report.agreement.with_} in {percent(report.agreement.share)} of all detections"
-        return f"{same}; how right both are, nobody measured."
+        share = percent(report.agreement.share)
+        return f"This file agrees with {report.agreement.with_} in {share} of all detections. Accuracy was not measured."
     if report.parity:
-        return "This file's outputs are those of its source, within the limits below."
-    return "This file has the form it should have; how well it detects was not measured."
+        return "This file's outputs match those of its source, within the limits below."
+    return "This file has the expected inputs and outputs. Accuracy was not measured."
 
 
 def _against(report: Report) -> str:
@@ -67,7 +67,7 @@ def _pictures(report: Report) -> str:
 
 def _unusable(report: Report) -> str:
     if report.calibration and report.calibration.random:
-        return "Its number ranges were measured on noise instead of pictures: good for trying the tools, for nothing else."
+        return "Its number ranges were measured on noise instead of pictures. Use it only to try the tools."
     return "Something about it is wrong: the warnings and checks below say what."
 
 
@@ -81,31 +81,31 @@ def _over(report: Report) -> str:
     if parity and parity.ok is False:
         return f"It finds only {parity.matched} of {parity.source} things that its source finds in the same pictures."
     if report.parity and any(each.ok is False for each in report.parity.raw):
-        return "Its outputs are further from its source's than they may be."
+        return "Its outputs differ from its source's by more than the limit."
     if report.agreement and not report.agreement.ok:
-        return f"It says the same as {report.agreement.with_} in only {percent(report.agreement.share)} of all detections."
+        return f"It agrees with {report.agreement.with_} in only {percent(report.agreement.share)} of all detections."
     return "It lost more than its recipe allows."
 
 
 def _remedies(report: Report) -> tuple[str, ...]:
-    """What to do, the likeliest first."""
+    """What to do, the most likely remedy first."""
     name, found = report.model, []
     if report.calibration and report.calibration.random:
         found.append(f"Give real pictures: inv build --model {name} --variant {report.variant} --calib DIR")
     if report.suspicion and report.suspicion.likely:
-        found.append(f"The likely mistake: {report.suspicion.likely}. Mend that in models/{name}/model.toml and build again.")
+        found.append(f"The likely mistake: {report.suspicion.likely}. Fix that in models/{name}/model.toml and build again.")
     advice = given(report.errors.advice) if report.errors else None
     if report.verdict == "over its limit" and advice:
         found.append(sentence(advice))
     if report.calibration and not report.calibration.random and report.calibration.warnings:
-        found.append("Look at the calibration pictures: 100 or more, different ones, of what the model will see.")
+        found.append("Check the calibration pictures: use 100 or more different ones of what the model will see.")
     if report.verdict == "over its limit" and not found:
-        found.append("Take another variant (int16x8 or float16 lose less), or calibrate with more pictures like those it will see.")
+        found.append("Use another variant (int16x8 or float16 lose less), or calibrate with more pictures like those it will see.")
     return tuple(found)
 
 
 def sentence(text: str) -> str:
-    """A note as a sentence of its own."""
+    """A note with a capital letter and a full stop."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
 
@@ -115,20 +115,20 @@ def missing(report: Report, section: str) -> str:
     tensors = report.contract.outputs == "tensors"
     integer = report.variant.startswith(("int", "uint8"))
     reasons = {
-        "examples": "No pictures were at hand in this build.",
+        "examples": "This build had no pictures.",
         "parity": "This build did not compare the file with its source.",
-        "accuracy": "It gives plain tensors, and what they mean only their maker knows: nothing could be scored."
+        "accuracy": "It returns plain tensors, whose meaning is not known: accuracy could not be measured."
         if tensors
-        else "There was no evaluation set. inv new --eval DIR takes one: pictures of which the right answer is known.",
-        "calibration": "This variant's integers come from its training, or its maker: no pictures were needed."
+        else "There was no evaluation set. Give one with inv new --eval DIR: pictures with ground truth.",
+        "calibration": "This variant's integer ranges come from its training or its publisher: no pictures were needed."
         if integer
         else "This variant computes in float: it needs no calibration pictures.",
-        "errors": "This build did not look where the error comes from."
+        "errors": "This build did not measure where the error comes from."
         if integer
-        else "This variant computes in float: there are no integer ranges to lose by.",
+        else "This variant computes in float: it has no error from integers.",
         "checks": "This build kept no list of its checks.",
         "speed": "Speed was not measured in this build.",
-        "xnnpack": "Not looked at in this build.",
-        "edge_tpu": "Not looked at in this build.",
+        "xnnpack": "Not checked in this build.",
+        "edge_tpu": "Not checked in this build.",
     }
     return reasons[section]

@@ -70,7 +70,7 @@ NOT_FOUND = {"source": 41, "matched": 30, "share": 0.73, "iou": 0.5, "limit": 0.
             {"verdict": "over its limit", "accuracy": LOST, "suspicion": BLUE},
             "It lost too much",
             "It has 0.682 mAP, 24.1 points less than float32; 1.5 are allowed.",
-            "The likely mistake: blue and red exchanged. Mend that in models/shapes/model.toml",
+            "The likely mistake: blue and red exchanged. Fix that in models/shapes/model.toml",
         ),
         (
             {"verdict": "over its limit", "accuracy": LOST, "errors": ADVICE},
@@ -88,34 +88,34 @@ NOT_FOUND = {"source": 41, "matched": 30, "share": 0.73, "iou": 0.5, "limit": 0.
             {"verdict": "over its limit", "parity": {"against": "x", "detections": NOT_FOUND}, "errors": {}},
             "It lost too much",
             "It finds only 30 of 41 things that its source finds in the same pictures.",
-            "Take another variant",
+            "Use another variant",
         ),
         (
             {"verdict": "over its limit", "parity": {"against": "x", "raw": [raw("a", 0.5)]}},
             "It lost too much",
-            "Its outputs are further from its source's than they may be.",
+            "Its outputs differ from its source's by more than the limit.",
             "",
         ),
         (
             {"verdict": "over its limit", "parity": {}, "accuracy": {}, "agreement": {**AGREES, "ok": False}},
             "It lost too much",
-            "It says the same as float32 in only 96.8 % of all detections.",
+            "It agrees with float32 in only 96.8 % of all detections.",
             "",
         ),
         ({"verdict": "ok, with warnings"}, "You can use it, with care", "Read the warnings first.", ""),
         (
             {"accuracy": {}, "parity": {}, "agreement": AGREES},
             "You can use it",
-            "same as float32 in 96.8 % of all detections; how right both are, nobody measured.",
+            "agrees with float32 in 96.8 % of all detections. Accuracy was not measured.",
             "",
         ),
         (
             {"accuracy": {}, "parity": {"against": "x"}},
             "You can use it",
-            "outputs are those of its source, within the limits below",
+            "outputs match those of its source, within the limits below",
             "",
         ),
-        ({"accuracy": {}, "parity": {}}, "You can use it", "how well it detects was not measured.", ""),
+        ({"accuracy": {}, "parity": {}}, "You can use it", "expected inputs and outputs. Accuracy was not measured.", ""),
         ({"accuracy": {"map": 0.9}, "parity": {}}, "You can use it", "This file has 0.900 mAP on the evaluation set.", ""),
         (
             {"accuracy": {"map": 0.9, "drop_points": 0.01}, "parity": {}},
@@ -140,12 +140,12 @@ def test_warnings_are_told_as_they_are() -> None:
 
 
 SECTIONS = {
-    "parity": "of 41 detections the file makes 41 again (100 %; at least 95 % wanted)",
+    "parity": "of 41 detections the file makes 41 again (100 %; at least 95 % required)",
     "accuracy": "float32 has 0.923: ✓ lost 0.5 points, 1.5 are allowed.",
     "errors": "118 tensors were compared with float32's on 8 pictures; half of them are better than 31 dB.",
-    "calibration": "200 pictures, chosen with seed 0; left out: 0 that are copies of others, 0 that can't be read.",
+    "calibration": "200 pictures, chosen with seed 0; left out: 0 copies, 0 that can't be read.",
     "checks": "exactly one PostProcess operator11✓ ok",
-    "speed": "It takes 118 of 121 operators (97.5 %), in 2 parts. It leaves: PACK (2), TFLite_Detection_PostProcess (1).",
+    "speed": "It runs 118 of 121 operators (97.5 %), in 2 parts. It does not run: PACK (2), TFLite_Detection_PostProcess (1).",
     "edge-tpu": "not ready for it: its input and output are float32. Its weights are 1.0 MB: they fit the 8 MB",
     "file": "each pixel becomes (pixel \u2212 127.5) / 127.5, that is -1 to 1.",
     "origin": "all 648568 numbers in 344 variables are the source's",
@@ -159,12 +159,12 @@ def test_each_section_says_what_was_measured(section: str, said: str) -> None:
 
 EMPTY = {
     "parity": "This build did not compare the file with its source.",
-    "accuracy": "It gives plain tensors, and what they mean only their maker knows: nothing could be scored.",
-    "errors": "This variant computes in float: there are no integer ranges to lose by.",
+    "accuracy": "It returns plain tensors, whose meaning is not known: accuracy could not be measured.",
+    "errors": "This variant computes in float: it has no error from integers.",
     "calibration": "This variant computes in float: it needs no calibration pictures.",
     "checks": "This build kept no list of its checks.",
-    "speed": "Speed was not measured in this build.XNNPACK, the fast path of TFLite Not looked at in this build.",
-    "edge-tpu": "Not looked at in this build.",
+    "speed": "Speed was not measured in this build.XNNPACK, the fast path of TFLite Not checked in this build.",
+    "edge-tpu": "Not checked in this build.",
 }
 
 
@@ -177,12 +177,12 @@ def test_without_an_evaluation_set_it_is_called_agreement() -> None:
     said = _page(sample(accuracy={}, agreement=AGREES)).text_of("int8-accuracy")
     assert "of 310 detections that float32 makes in 128 pictures of coco128, this file makes 300 too (96.8 %)" in said
     assert "This is agreement and not accuracy" in said
-    assert "inv new --eval DIR takes one" in said
+    assert "Give one with inv new --eval DIR" in said
 
 
 def test_what_an_integer_variant_needs_no_pictures_for() -> None:
     said = _page(plain("int8")).text_of("int8-calibration")
-    assert said.endswith("This variant's integers come from its training, or its maker: no pictures were needed.")
+    assert said.endswith("This variant's integer ranges come from its training or its publisher: no pictures were needed.")
 
 
 def test_what_failed_is_marked() -> None:
@@ -214,7 +214,7 @@ def test_an_output_may_be_held_to_its_mean_difference(relative_mean: float, said
 def test_the_sources_own_detections_are_told() -> None:
     own = {"source": 33, "matched": 32, "share": 0.97, "iou": 0.5}
     said = _page(sample(parity={**sample()["parity"], "own_detections": own})).text_of("int8-parity")
-    assert "Beside these, the file makes 32 of 33 again (97 %)." in said
+    assert "Compared with these, the file makes 32 of 33 again (97 %)." in said
 
 
 def test_what_the_edge_tpus_compiler_says_is_shown() -> None:
@@ -243,7 +243,7 @@ def test_what_is_wrong_with_the_pictures_is_told() -> None:
 def test_a_report_of_the_first_format_has_a_page() -> None:
     page = _page(first_format())
     assert "This file has 0.918 mAP on 200 pictures, 0.5 points less than float32." in page.text_of("verdict")
-    assert page.text_of("pictures") == "What it sees No pictures were at hand in this build."
+    assert page.text_of("pictures") == "What it sees This build had no pictures."
 
 
 def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -314,9 +314,7 @@ def test_a_build_without_pictures_beside_one_with_them(tmp_path: Path) -> None:
     left, _ = _two_builds(tmp_path, lambda _: None)
     page = Page(compare_page(left, Built(replace(left.report, examples=[]))))
     page.assert_closed()
-    assert [(each.attributes["class"], each.text) for each in page.all("p", "none")] == [
-        ("none v1", "No pictures were at hand in this build.")
-    ]
+    assert [(each.attributes["class"], each.text) for each in page.all("p", "none")] == [("none v1", "This build had no pictures.")]
 
 
 @pytest.mark.parametrize(

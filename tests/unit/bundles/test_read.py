@@ -86,13 +86,13 @@ def test_a_field_of_a_later_litekiln_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "r.json is no report of litekiln's: it has no 'format'"),
-        ({"verdict": "ok"}, "r.json is no report of litekiln's: it has no 'format'"),
+        ([], "r.json is not a litekiln report: it has no 'format'"),
+        ({"verdict": "ok"}, "r.json is not a litekiln report: it has no 'format'"),
         ({"format": 3}, "r.json has format 3, this litekiln reads 1 and 2"),
-        ({"format": 2}, "r.json is no whole report: Object missing required field `litekiln`"),
+        ({"format": 2}, "r.json is not a valid report: Object missing required field `litekiln`"),
         (
             {**first_format(), "accuracy": "good"},
-            "r.json is no whole report: Expected `object | null`, got `str` - at `$.accuracy`",
+            "r.json is not a valid report: Expected `object | null`, got `str` - at `$.accuracy`",
         ),
     ],
 )
@@ -128,9 +128,9 @@ def _damage(folder: Path, text: str, name: str = "report.json") -> None:
     [
         ('{"format": 2,', "report.json", "is not valid JSON: Expecting property name"),
         ("[" * 100_000, "report.json", "is not valid JSON"),
-        ('{"format": Infinity}', "report.json", "is not valid JSON: Infinity is no number of JSON's"),
+        ('{"format": Infinity}', "report.json", "is not valid JSON: Infinity is not a JSON number"),
         ("\x00", "report.json", "is not valid JSON"),
-        ('{"files": 3}', "manifest.json", "manifest.json is no whole manifest: Expected `object`, got `int` - at `$.files`"),
+        ('{"files": 3}', "manifest.json", "manifest.json is not a valid manifest: Expected `object`, got `int` - at `$.files`"),
     ],
 )
 def test_damage_is_said(project: Project, text: str, file: str, message: str) -> None:
@@ -151,10 +151,10 @@ def test_what_is_far_too_large_is_not_read(project: Project) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "message", "remedy"),
     [
-        ("shapes", BundleError, "'shapes' is a folder without a report.json: it is no bundle", "name a bundle's folder"),
+        ("shapes", BundleError, "'shapes' is a folder without a report.json: it is not a bundle", "name a bundle's folder"),
         ("nowhere.json", UsageError, "'nowhere.json': there is no such file", "name a bundle's folder"),
-        ("demo/int9", UsageError, "'demo/int9' is no bundle: there is no folder", "inv build --model demo --variant int9"),
-        ("else", UsageError, "'else' is no bundle: there is no folder", "name a bundle's folder"),
+        ("demo/int9", UsageError, "'demo/int9' is not a bundle: there is no folder", "inv build --model demo --variant int9"),
+        ("else", UsageError, "'else' is not a bundle: there is no folder", "name a bundle's folder"),
     ],
 )
 def test_what_is_no_bundle(project: Project, name: str, kind: type[LitekilnError], message: str, remedy: str) -> None:
@@ -168,5 +168,5 @@ def test_what_is_no_bundle(project: Project, name: str, kind: type[LitekilnError
 def test_a_number_too_many_in_json_is_no_crash(project: Project) -> None:
     folder = write_bundle(project.out / "shapes" / "int8", sample())
     _damage(folder, json.dumps(sample()).replace("0.9185", "1e999"))
-    with pytest.raises(BundleError, match="is no whole report"):
+    with pytest.raises(BundleError, match="is not a valid report"):
         find_built(project, "shapes/int8")

@@ -142,7 +142,7 @@ def test_what_differs_between_two_builds_is_marked(tmp_path: Path) -> None:
     assert lines["CONV_2D"] == ("61", "62", True)
     assert lines["DEPTHWISE_CONV_2D"] == ("40", "0", True)
     assert lines["calibration pictures"] == ("200, seed 0", "200, seed 0", False)
-    assert lines["their range"] == ("-1 to 1", "-1 to 1", False)
+    assert lines["pixel range"] == ("-1 to 1", "-1 to 1", False)
     assert "ADD" not in lines
     assert "agreement" not in lines
 
@@ -197,7 +197,7 @@ def test_only_what_is_known_is_counted(tmp_path: Path) -> None:
     alone = Built(read_bundle(write_bundle(tmp_path / "alone", sample(verdict="not for use"))).report)
     counted = compare(whole, whole).lines
     assert compare(whole, alone).sentence == (
-        f"Both files are the same, to the byte. 1 of {len(counted) - 2} things told of them differ."
+        f"Both files are the same, to the byte. 1 of {len(counted) - 2} compared values differ."
     )
 
 
@@ -205,7 +205,7 @@ def test_only_what_is_known_is_counted(tmp_path: Path) -> None:
     ("left", "right", "sentence"),
     [
         (sample(), sample(), "Both files are the same, to the byte."),
-        (sample(), sample("int16x8"), "The files differ, and "),
+        (sample(), sample("int16x8"), "The files differ, and so do "),
         (sample(), sample(file={}), "Whether the files are the same is not known: one of the two has no hash."),
     ],
     ids=["same", "other", "no hash"],
@@ -226,7 +226,7 @@ def test_two_builds_have_a_page(project: Project) -> None:
     assert {"what": "size", "group": "the file", "a": "1020145 bytes", "b": "1126241 bytes"} in told["differences"]
     page = Page((project.work / "two.html").read_text(encoding="utf-8"))
     page.assert_closed()
-    assert page.text_of("verdict").startswith("≠ Two filesThe files differ, and ")
+    assert page.text_of("verdict").startswith("≠ Two filesThe files differ, and so do ")
     assert "size (differs)" in [each.text for each in page.all("th")]
     assert [each.text for each in page.all("label", "pick")] == ["A: shapes/int8", "B: shapes/int16x8"]
 
@@ -234,7 +234,7 @@ def test_two_builds_have_a_page(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["shapes/int8", "shapes/int9"], 2, "'shapes/int9' is no bundle"),
+        (["shapes/int8", "shapes/int9"], 2, "'shapes/int9' is not a bundle"),
         (["shapes/int8", "shapes"], 12, "'shapes' is a folder without a report.json"),
         (["shapes/int8", "old.json"], 12, "old.json has format 7, this litekiln reads 1 and 2"),
         (["shapes/int8", "cut.json"], 12, "cut.json is not valid JSON"),

@@ -19,13 +19,13 @@ def _tensor(**more: Any) -> dict[str, Any]:
 def test_what_is_held_to_its_mean_is_told_with_that_limit() -> None:
     rows = _rows(parity=_tensor(mean_limit=0.5))
     assert rows["heat differs from the source by up to"] == ("0.5, 0.25 of its largest value", "")
-    assert rows["heat differs from the source by, on average"] == ("0.01, 0.02 of its mean value", "0.5 of its mean value")
+    assert rows["heat differs on average from the source by"] == ("0.01, 0.02 of its mean value", "0.5 of its mean value")
 
 
 def test_what_is_held_to_its_largest_difference() -> None:
     rows = _rows(parity=_tensor(limit=0.3))
     assert rows["heat differs from the source by up to"] == ("0.5, 0.25 of its largest value", "0.3 of its largest value")
-    assert "heat differs from the source by, on average" not in rows
+    assert "heat differs on average from the source by" not in rows
 
 
 def test_detections_that_nobody_made_are_no_share() -> None:
@@ -55,4 +55,4 @@ def test_where_nothing_was_measured_there_is_no_row() -> None:
 
 def test_nothing_traced_is_no_figure() -> None:
     assert not any("signal to noise" in name for name in _rows(errors={"median_snr_db": None, "advice": "nothing helps"}))
-    assert _rows(errors={"median_snr_db": 21.5})["signal to noise in the middle of its tensors"] == ("21.5 dB", "")
+    assert _rows(errors={"median_snr_db": 21.5})["median signal to noise of its tensors"] == ("21.5 dB", "")

@@ -436,7 +436,7 @@ def test_verify_never_puts_the_recipes_file_in_the_place_of_another(evaluated: P
         _verify(evaluated)
     typed = "inv build --model demo --keep-float some/conv --variant int8"
     assert caught.value.what == f"out/demo/int8 was built by another command: {typed}"
-    assert caught.value.remedy == "that command verifies as well, run it again; or first: inv build --model demo --variant int8"
+    assert caught.value.remedy == "run that command again, it also verifies; or first: inv build --model demo --variant int8"
     assert report.read_bytes() == built
 
 
