@@ -14,6 +14,7 @@ from litekiln.bundles.layout import MANIFEST, PAGE, REPORT
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.run.store import Store
 from tests.conftest import inv_argv
+from tests.e2e.conftest import Built
 from tests.helpers.manifests import without_maker
 
 pytestmark = pytest.mark.toolchain("tf2.13")
@@ -74,7 +75,9 @@ def test_kill_9_then_the_same_command_again(work: Path, inv: Inv) -> None:
 
 
 @pytest.mark.long
-def test_all_at_once_goes_on_after_a_recipe_that_cannot_be_read(work: Path, inv: Inv) -> None:
+def test_all_at_once_goes_on_after_a_recipe_that_cannot_be_read(work: Path, inv: Inv, built: Built) -> None:
+    """The exported network and the converted file are those of the demo."""
+    shutil.copytree(built[0] / ".litekiln" / "store", work / ".litekiln" / "store")
     broken = work / "models" / "broken"
     shutil.copytree(work / "models" / "little", broken)
     recipe = broken / "model.toml"
@@ -82,7 +85,7 @@ def test_all_at_once_goes_on_after_a_recipe_that_cannot_be_read(work: Path, inv:
     everything = ("build", "--all", "--models", "little,broken", "--variant", "float32", "--engine", "venv")
     run = inv(*everything)
     assert run.returncode == 3, run.stdout + run.stderr
-    assert "→ little: export  (new)" in run.stdout
+    assert "→ little: annotate float32  (new)" in run.stdout
     assert "1 of 2 models failed, wholly or in part: broken" in run.stdout
     together = bundle_hashes(work)
     assert {"out/little/float32/detect.tflite", "out/little/float32/manifest.json"} <= set(together)

@@ -14,6 +14,7 @@ from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.toolchains.toolchain import load_toolchain
 from tests.conftest import ROOT
+from tests.e2e.conftest import built  # noqa: F401 - a fixture, for these tests too
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -26,6 +26,7 @@ from litekiln.paths import Project
 from litekiln.run.store import Store
 from litekiln.toolchains.toolchain import load_toolchain
 from tests.conftest import ROOT, TOOLCHAINS, add_little, inv_argv
+from tests.e2e.conftest import Built
 from tests.engine.conftest import left_in_docker
 
 if TYPE_CHECKING:
@@ -292,8 +293,10 @@ def _checkout(folder: Path) -> Path:
     return folder
 
 
-def test_here_builds_in_a_container_job(project: Project, tmp_path: Path, inv: Inv) -> None:
+def test_here_builds_in_a_container_job(project: Project, tmp_path: Path, inv: Inv, built: Built) -> None:
+    """Everything is made anew inside; outside what engine venv made of the same checkpoint for the demo is taken."""
     work = _checkout(tmp_path / "job")
+    shutil.copytree(built[0] / ".litekiln" / "store", project.state / "store")
     options = ("-v", f"{work}:/work", "-w", "/work", "--network", "none")
     run = _in_image(project, "invoke", "build", "--model", "little", "--json", options=options)
     assert run.returncode == 0, run.stdout + run.stderr
