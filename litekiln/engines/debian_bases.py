@@ -154,7 +154,11 @@ def _import_rootfs(folder: Path, architecture: str, tag: str) -> None:
         str(root),
         debian_mirror(),
     ]
-    _run(argv, f"debootstrap for {architecture}")
+    try:
+        _run(argv, f"debootstrap for {architecture}")
+    except BaseException:  # one that is stopped leaves /proc mounted there, and a folder with that can't be removed
+        subprocess.run(["umount", "--lazy", str(root / "proc")], capture_output=True, check=False)
+        raise
     for leftover in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(root / leftover, ignore_errors=True)
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)

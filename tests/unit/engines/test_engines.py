@@ -229,6 +229,20 @@ def test_no_debian_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert debian_mirror(tmp_path) == "http://given/debian"
 
 
+def test_a_debootstrap_that_is_stopped_leaves_nothing_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def stopped(argv: list[str], what: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("LITEKILN_DEBIAN_MIRROR", "http://mirror/debian")
+    monkeypatch.setattr(debian_bases, "_run", stopped)
+    monkeypatch.setattr(debian_bases.subprocess, "run", lambda argv, **_: ran.append(argv))
+    with pytest.raises(KeyboardInterrupt):
+        debian_bases._import_rootfs(tmp_path / "arm64", "arm64", "a tag")
+    assert ran == [["umount", "--lazy", str(tmp_path / "arm64" / "root" / "proc")]]
+
+
 class FakeImages:
     """A daemon's images, by their tags."""
 
