@@ -84,6 +84,16 @@ def test_the_longest_parts_and_tests_are_always_told(tmp_path: Path) -> None:
     assert re.search(r"^\d+\.\d minutes in all$", said, re.MULTILINE)
 
 
+def test_of_thousands_of_tests_ten_are_told(tmp_path: Path) -> None:
+    """More than a pipe holds at once."""
+    many = """seq 20000 | awk '{ printf "%d.00\\tthe test number %d\\n", $1, $1 }' > "$scratch/tests"\n"""
+    code, said = run(tmp_path, many)
+    assert code == 0
+    assert len(re.findall(r"s  the test number", said)) == 10
+    assert "20000.0 s  the test number 20000" in said
+    assert "minutes in all" in said
+
+
 def test_a_run_that_is_told_to_end_leaves_nothing_running(tmp_path: Path) -> None:
     process = start(tmp_path, 'part "the long one" bash -c "echo \\$\\$ > pid; sleep 3000"\n')
     for _ in range(200):
