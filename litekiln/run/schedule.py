@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from litekiln.engines.base import Stop
 from litekiln.errors import CalibrationError, LitekilnError, NetworkError, SourceError, StepFailed
@@ -17,6 +18,7 @@ from litekiln.terminal import Reporter
 # These end a step and the steps that depend on it. All other errors (no engine, no disk) end the run.
 STEP_FAILURES = (StepFailed, NetworkError, SourceError, CalibrationError)
 MOST_JOBS = 4
+AWAKE = 0.5  # seconds between two looks whether a signal has come
 Way = tuple[str, ...]  # its last steps
 SHARE_OF_MEMORY = 0.8
 
@@ -107,6 +109,7 @@ class Schedule:
         self._finished: dict[str, Finished] = {}
         self._failed: dict[str, LitekilnError] = {}
         self._running: dict[Future[Finished], Step] = {}
+        self._ended: SimpleQueue[Future[Finished]] = SimpleQueue()
 
     def run(self) -> Run:
         with ThreadPoolExecutor(self._jobs) as pool:
@@ -116,9 +119,8 @@ class Schedule:
                     self._after(Run(self._finished, self._failed, None), self._open())
                     if not self._running:
                         break
-                    done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        self._settle(self._running.pop(future), future)
+                    future = self._next_ended()
+                    self._settle(self._running.pop(future), future)
             except BaseException:
                 self._stop.set()
                 raise
@@ -132,7 +134,17 @@ class Schedule:
         for step in sorted(ready, key=lambda step: step.alone):  # steps that must run alone come last
             if not self._fits(step):
                 continue
-            self._running[pool.submit(self._perform, step, dict(self._finished))] = step
+            future = pool.submit(self._perform, step, dict(self._finished))
+            self._running[future] = step
+            future.add_done_callback(self._ended.put)
+
+    def _next_ended(self) -> "Future[Finished]":
+        """The next step that ends. A signal that comes just before a wait begins does not end it, so it is made of short ones."""
+        while True:
+            try:
+                return self._ended.get(timeout=AWAKE)
+            except Empty:
+                continue
 
     def _take_what_is_at_hand(self) -> None:
         """What needs no work needs no thread. Steps stand in an order in which they can run, so one pass finds all."""

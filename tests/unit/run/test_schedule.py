@@ -436,6 +436,25 @@ def test_what_is_no_steps_failure_stops_the_others_and_is_raised(project: Projec
     assert (stop.is_set, sorted(performed)) == (True, ["bad", "slow"])
 
 
+def test_a_signal_that_wakes_nobody_is_heard_all_the_same(project: Project) -> None:
+    """The system may hand it to another thread, or just before the main one begins to wait: neither ends a wait."""
+    stop, ended, before = Stop(), threading.Event(), signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def perform(step: Step, finished: dict[str, Finished]) -> Finished:
+        with stop.ends(ended.set):
+            time.sleep(0.2)  # until the main thread waits
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            assert ended.wait(20), "nobody ended it"
+        return Finished(step, Entry(step.key, project.state), "", 0.0, "this")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Schedule(_several(project), perform, Reporter(), stop, jobs=1).run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (stop.is_set, ended.is_set()) == (True, True)
+
+
 def test_a_step_failure_lets_the_others_go_on(project: Project) -> None:
     error = StepFailed("bad: failed")
 
