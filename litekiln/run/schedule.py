@@ -129,7 +129,7 @@ class Schedule:
     def _start(self, pool: ThreadPoolExecutor) -> None:
         """Start what is ready and fits. One step always fits: better slow than never."""
         self._take_what_is_at_hand()
-        wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
+        wanted = self._not_begun()
         ready = [step for step in self._plan.steps if step.id in wanted and self._is_ready(step)]
         for step in sorted(ready, key=lambda step: step.alone):  # steps that must run alone come last
             if not self._fits(step):
@@ -148,10 +148,14 @@ class Schedule:
 
     def _take_what_is_at_hand(self) -> None:
         """What needs no work needs no thread. Steps stand in an order in which they can run, so one pass finds all."""
-        wanted = self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
+        wanted = self._not_begun()
         for step in self._plan.steps:
             if step.id in wanted and self._is_ready(step) and (found := self._at_hand(step)):
                 self._finished[step.id] = found
+
+    def _not_begun(self) -> set[str]:
+        """The wanted steps that have neither ended nor started."""
+        return self._wanted() - {*self._finished, *self._failed, *(running.id for running in self._running.values())}
 
     @cached_property
     def _memory(self) -> float:
