@@ -119,7 +119,6 @@ class PlanBuilder:
         self.model = model
         self._steps: dict[str, Step] = {}
         self._variants: dict[str, tuple[Attempt, ...]] = {}
-        self._codes: dict[str, str] = {}
         self._modules = StepModules(project.steps)
         self.hashes = FileHashes(project.state)
 
@@ -147,7 +146,7 @@ class PlanBuilder:
     ) -> None:
         """Add a program of steps/ in a toolchain; without a toolchain, a step that litekiln runs itself."""
         ingredients = {
-            "code": self._code(program.file) if toolchain else program.file,
+            "code": self._modules.hash_of(program.file) if toolchain else program.file,
             "arguments": sha256_value(args),
             "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]) if toolchain else HOST,
             **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
@@ -168,12 +167,6 @@ class PlanBuilder:
             key=sha256_value([FORMAT, program.file, ingredients]),
         )
 
-    def _code(self, program: str) -> str:
-        """The hash of a program with the modules that it imports. Programs share most of them: each is read once."""
-        if program not in self._codes:
-            self._codes[program] = self._modules.hash_of(program)
-        return self._codes[program]
-
     def variant(self, name: str, attempts: list[Attempt]) -> None:
         self._variants[name] = tuple(attempts)
 
@@ -188,6 +181,7 @@ class StepModules:
     def __init__(self, steps: Path) -> None:
         self._steps = steps
         self._read: dict[str, tuple[str, list[str]]] = {}
+        self._hashes: dict[str, str] = {}
 
     def files(self, program: str) -> list[str]:
         """A program and the modules beside it that it imports, directly or not: what its result depends on."""
@@ -201,8 +195,10 @@ class StepModules:
         return list(found)
 
     def hash_of(self, program: str) -> str:
-        """The hash of these files, as sha256_paths gives it."""
-        return sha256_value([[name, self._look(name)[0]] for name in sorted(self.files(program))])
+        """The hash of a program with the modules that it imports."""
+        if program not in self._hashes:
+            self._hashes[program] = sha256_value([[name, self._look(name)[0]] for name in sorted(self.files(program))])
+        return self._hashes[program]
 
     def _look(self, name: str) -> tuple[str, list[str]]:
         """A module's hash, and the modules beside it that it imports itself."""

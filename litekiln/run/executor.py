@@ -80,12 +80,14 @@ class Executor:
         `force` runs steps again even if the store has them: all steps, or those for which it returns True.
         """
 
+        def again(step: Step) -> bool:
+            return force(step) if callable(force) else force
+
         def perform(step: Step, finished: dict[str, Finished]) -> Finished:
-            again = force(step) if callable(force) else force
-            return self._perform(_Task(plan, step, finished, step.id), force=again)
+            return self._perform(_Task(plan, step, finished, step.id), force=again(step))
 
         def at_hand(step: Step) -> Finished | None:
-            return None if force and (not callable(force) or force(step)) else self._up_to_date(plan, step, step.id)
+            return None if again(step) else self._up_to_date(plan, step, step.id)
 
         return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand).run()
 
@@ -123,14 +125,15 @@ class Executor:
                     self._store.discard(step.key)
                     return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
         refuse_if_kept(step, entry)
-        return self._told_up_to_date(task.plan, step, entry, task.shown)
+        return self._reported(task.plan, step, entry, task.shown)
 
     def _up_to_date(self, plan: Plan, step: Step, shown: str) -> Finished | None:
-        """The step, if the store has its sound entry, and that is no refusal."""
+        """The step, if the store has a sound entry of it that is not a refusal."""
         entry = self._stored(step, repair=False)
-        return None if entry is None or is_refusal(step, entry) else self._told_up_to_date(plan, step, entry, shown)
+        return None if entry is None or is_refusal(step, entry) else self._reported(plan, step, entry, shown)
 
-    def _told_up_to_date(self, plan: Plan, step: Step, entry: Entry, shown: str) -> Finished:
+    def _reported(self, plan: Plan, step: Step, entry: Entry, shown: str) -> Finished:
+        """The up-to-date step, which is shown and remembered as such."""
         self._reporter.up_to_date(shown)
         remember(self._project, plan, step)
         return Finished(step, entry, "", 0.0, str(entry.record()["engine"]))
