@@ -48,12 +48,12 @@ class AutoEngine:
 def choose_engine(name: str, project: Project, lease: Lease, say: OnLine) -> Engine:
     """The engine of that name. `auto` is `here` inside a toolchain image, else docker or venv."""
     makers: dict[str, Callable[[], Engine]] = {
-        DOCKER.name: lambda: DockerEngine(project, lease),
-        VENV.name: lambda: VenvEngine(project, lease),
-        HERE.name: lambda: HereEngine(lease),
+        DOCKER: lambda: DockerEngine(project, lease),
+        VENV: lambda: VenvEngine(project, lease),
+        HERE: lambda: HereEngine(lease),
         AUTO: lambda: AutoEngine(DockerEngine(project, lease), VenvEngine(project, lease)),
     }
     if name == AUTO and toolchain_here():
         say(f"engine here, because this is the {toolchain_here()} image")
-        name = HERE.name
+        name = HERE
     return makers[name]()

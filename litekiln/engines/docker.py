@@ -38,7 +38,7 @@ SIGNAL_BASE = 128
 class DockerEngine:
     """Runs steps through Docker's SDK. A remote daemon gets copies of the inputs, and its output is copied back."""
 
-    name = DOCKER.name
+    name = DOCKER
 
     def __init__(self, project: Project, lease: Lease) -> None:
         self._project = project
@@ -57,7 +57,7 @@ class DockerEngine:
 class DockerBox:
     """A toolchain image, ready to run jobs."""
 
-    engine = DOCKER.name
+    engine = DOCKER
 
     def __init__(self, client: "DockerClient", image: str, labels: dict[str, str], *, copy: bool) -> None:
         self._client = client

@@ -25,7 +25,7 @@ def toolchain_here() -> str:
 class HereEngine:
     """Runs the steps that this image's toolchain can do, and says which image the others need."""
 
-    name = HERE.name
+    name = HERE
 
     def __init__(self, lease: Lease, *, root: Path = IMAGE_TOOLCHAIN, lock: Path = IMAGE_LOCK) -> None:
         self._lease = lease

@@ -30,7 +30,7 @@ NO_NETWORK = ("Failed to fetch", "error sending request", "dns error", "Network 
 class VenvEngine:
     """Environments live in `.litekiln/envs/<toolchain>-<hash>`, so a new lock makes a new one and never changes an old one."""
 
-    name = VENV.name
+    name = VENV
 
     def __init__(self, project: Project, lease: Lease) -> None:
         self._project = project

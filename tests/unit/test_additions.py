@@ -70,7 +70,7 @@ from litekiln.engines.process import ProcessBox
 
 
 class DeskEngine:
-    name = DESK.name
+    name = DESK
 
     def __init__(self, lease):
         self._lease = lease
@@ -100,9 +100,9 @@ print(json.dumps([finished.engine, finished.entry.result(), COMMON["engine"]]))
 
 def test_an_engine(copy: Copy, project: Project) -> None:
     copy.write("engines/desk.py", ENGINE)
-    copy.edit("engines/names.py", "\nENGINES = (DOCKER,", '\nDESK = EngineName("desk", "this Python")\nENGINES = (DESK, DOCKER,')
+    copy.edit("engines/names.py", "\nENGINES = (DOCKER,", '\nDESK = "desk"\nENGINES = (DESK, DOCKER,')
     copy.edit("engines/choose.py", "import AUTO, DOCKER,", "import AUTO, DESK, DOCKER,")
-    copy.edit("engines/choose.py", "        HERE.name: ", "        DESK.name: lambda: DeskEngine(lease),\n        HERE.name: ")
+    copy.edit("engines/choose.py", "        HERE: ", "        DESK: lambda: DeskEngine(lease),\n        HERE: ")
     copy.edit("engines/choose.py", "\n\n\nclass AutoEngine", "\nfrom litekiln.engines.desk import DeskEngine\n\n\nclass AutoEngine")
     write_program(project, 'return {"answer": 42}')
     engine, result, told = copy.run(RUN_BY_IT, project.work)
