@@ -31,8 +31,10 @@ class MadeStep(msgspec.Struct, frozen=True):
     """A step that the bundle came from."""
 
     id: str
+    program: str = ""
     toolchain: str = ""
     key: str = ""
+    args: dict[str, Any] = {}
     inputs: dict[str, Input] = {}
 
 
@@ -43,7 +45,7 @@ class Lock(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a page shows of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
+    """What is read of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
 
     files: dict[str, str] = {}
     toolchains: dict[str, Lock] = {}
