@@ -117,6 +117,7 @@ def move(source: Path, target: Path, mark: str) -> None:
         beside = hidden(target, mark)
         try:
             shutil.copytree(source, beside)
+            sync_tree(beside)
             beside.rename(target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -126,3 +127,20 @@ def move(source: Path, target: Path, mark: str) -> None:
 def hidden(folder: Path, mark: str) -> Path:
     """A hidden name beside a folder, which nobody reads as a finished one. `mark` says whose it is."""
     return folder.with_name(f".{folder.name}.{mark}")
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder with all its files to the disk. A rename after it then shows a whole folder, even after a power cut."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for path in (*(Path(root) / name for name in names), Path(root)):
+            if not path.is_symlink():
+                sync(path)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -59,7 +59,7 @@ def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> 
         return {"model": plan.model, **show_plan(project, plan, reporter)}
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
         run = executor.run(plan, force=request.force)
-        bundles = prepared.write_bundles(project, run, lease)
+        bundles = prepared.write_bundles(project, run, lease, reporter)
     _show(project, prepared, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)

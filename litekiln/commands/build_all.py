@@ -123,7 +123,7 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], re
 
         def done(model: str, run: Run) -> None:
             outcome.runs[model] = run
-            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease)
+            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter)
             outcome.standings[model] = prepared[model].standings(project)
             if outcome.bundles[model]:
                 write_model_page(project, model, reporter.warn, marks_of(outcome.standings[model]))

@@ -61,8 +61,8 @@ class Prepared:
     command: str  # what to type for the same bundles
     whole: bool = True  # the plan has all of the recipe's variants
 
-    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
-        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
+    def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
 
     def standings(self, project: Project) -> list[Standing]:
         """How all bundles of the model stand to today's files."""

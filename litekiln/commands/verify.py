@@ -44,7 +44,7 @@ def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict
     _refuse_to_replace(project, plan, typed)
     with open_executor(project, request.engine, reporter, jobs_to_run(0)) as (executor, lease):
         run = executor.run(plan, force=_judges if request.force else _nothing)
-        bundles = write_bundles(project, recipe, plan, run, lease, typed)
+        bundles = write_bundles(project, recipe, plan, run, lease, typed, reporter.warn)
     for bundle in bundles:
         _show(reporter, bundle)
     rows = [(each.variant, each.report.verdict, _held(each.report)) for each in bundles]

@@ -1,5 +1,6 @@
 """A build of the test project `demo` with small step programs, up to its bundles."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from litekiln.leases import Lease
@@ -50,13 +51,15 @@ def write_steps(project: Project, **others: str) -> None:
         write_program(project, others.get(name.removesuffix(".py"), body), name)
 
 
-def make_bundles(project: Project, choices: Choices = PLAIN, command: str = COMMAND) -> tuple[list[Bundle], Run]:
+def make_bundles(
+    project: Project, choices: Choices = PLAIN, command: str = COMMAND, say: Callable[[str], None] = print
+) -> tuple[list[Bundle], Run]:
     """Build what can be built of the demo."""
     recipe = load_recipe(project, "demo")
     plan = plan_build(project, recipe, choices)
     result = run_to_end(project, plan)
     with Lease(project.state) as lease:
-        return write_bundles(project, recipe, plan, result, lease, command), result
+        return write_bundles(project, recipe, plan, result, lease, command, say), result
 
 
 def build_demo(project: Project) -> list[Path]:

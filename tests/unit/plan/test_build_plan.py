@@ -194,7 +194,7 @@ def test_a_folder_elsewhere_is_not_named_in_a_bundle(project: Project, tmp_path_
     result = run_to_end(project, plan)
     result.complete()
     with Lease(project.state) as lease:
-        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND)
+        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND, print)
     text = (bundle.folder / "manifest.json").read_text()
     steps = {step["id"]: step for step in json.loads(text)["steps"]}
     assert steps["calibrate"]["inputs"]["pictures"]["path"] == "holiday"

@@ -1,13 +1,15 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from litekiln.bundles.layout import bundle_folders
 from litekiln.commands.clean import clean_downloads, clean_store
-from litekiln.errors import StepFailed
+from litekiln.errors import BundleError, StepFailed, StoreCorrupt
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -186,3 +188,102 @@ def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Pr
     with pytest.raises(StepFailed, match="convert float32 failed with exit code 1"):
         result.complete()
     assert sorted(path.name for path in (project.out / "demo").iterdir()) == ["float16"]
+
+
+def _said(project: Project) -> list[str]:
+    said: list[str] = []
+    make_bundles(project, say=said.append)
+    return said
+
+
+def test_a_users_own_files_in_a_bundle_are_kept_beside_it(project: Project) -> None:
+    folder = build_demo(project)[0]
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("mine", encoding="utf-8")
+    (folder / "labelmap.txt").write_text("edited", encoding="utf-8")
+    (folder / "more").symlink_to(project.work / "models")
+    kept = project.out / "demo" / "float32.kept"
+    [said] = _said(project)
+    assert said == (
+        "out/demo/float32 held files that litekiln did not write, or not as they were: labelmap.txt, more, notes/mine.txt. "
+        "They are now in out/demo/float32.kept/1"
+    )
+    assert (kept / "1" / "notes" / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert (kept / "1" / "labelmap.txt").read_text(encoding="utf-8") == "edited"
+    assert (kept / "1" / "more").is_symlink()
+    assert (project.models / "demo" / "model.toml").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert _said(project) == []
+    (folder / "report.json").write_text("{}", encoding="utf-8")
+    assert _said(project)[0].endswith("report.json. They are now in out/demo/float32.kept/2")
+    assert [each.name for each in bundle_folders(project, "demo")] == ["float16", "float32"]
+
+
+def test_without_a_manifest_everything_in_the_folder_is_kept(project: Project) -> None:
+    folder = build_demo(project)[0]
+    (folder / "manifest.json").write_text("[]", encoding="utf-8")
+    assert len(_said(project)) == 1
+    assert sorted(path.name for path in (project.out / "demo" / "float32.kept" / "1").iterdir()) == FILES
+
+
+def test_an_old_bundle_that_is_as_litekiln_wrote_it_leaves_nothing_behind(project: Project) -> None:
+    build_demo(project)
+    write_steps(project, convert_float=CONVERT.replace("1000", "999"))
+    assert _said(project) == []
+    assert sorted(path.name for path in (project.out / "demo").iterdir()) == ["float16", "float32"]
+
+
+def test_a_link_where_a_bundle_should_be_is_left_alone(project: Project) -> None:
+    folder = build_demo(project)[0]
+    elsewhere = folder.rename(project.work / "elsewhere")
+    (elsewhere / "labelmap.txt").write_text("edited", encoding="utf-8")
+    folder.symlink_to(elsewhere)
+    with pytest.raises(BundleError, match="float32 is a link, where a bundle's folder should be"):
+        make_bundles(project)
+    assert folder.is_symlink()
+    assert (elsewhere / "labelmap.txt").read_text(encoding="utf-8") == "edited"
+
+
+def test_a_file_that_the_store_lost_is_never_published(project: Project) -> None:
+    folder = build_demo(project)[0]
+    shutil.rmtree(folder)
+    for stored in Store(project.state).root.glob("*/files/detect.tflite"):
+        status = stored.stat()
+        stored.write_bytes(bytes(status.st_size))
+        os.utime(stored, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(StoreCorrupt, match=r"store entry \w{12} is corrupt: detect.tflite is not what was stored") as caught:
+        make_bundles(project)
+    assert "run the same command again" in caught.value.remedy
+    assert not folder.exists()
+
+
+def test_the_entry_of_a_spoilt_file_is_made_again(project: Project) -> None:
+    folder = build_demo(project)[0]
+    annotated = json.loads((folder / "manifest.json").read_text())["steps"][2]
+    assert annotated["id"] == "annotate float32"
+    shutil.rmtree(folder)
+    stored = Store(project.state).root / annotated["key"] / "files" / "detect.tflite"
+    status = stored.stat()
+    stored.write_bytes(bytes(status.st_size))
+    os.utime(stored, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(StoreCorrupt):
+        make_bundles(project)
+    make_bundles(project)
+    assert (folder / "detect.tflite").read_text() == "float32" * 1000
+
+
+def test_a_bundle_is_on_the_disk_before_it_is_put_in_place(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    build_demo(project)
+    shutil.rmtree(project.out / "demo" / "float32")
+    monkeypatch.setattr(os, "fsync", noted)
+    make_bundles(project)
+    names = [Path(path).name for path in synced]
+    assert names[-2:] == ["bundle", "demo"]
+    assert sorted(names[:-2]) == FILES
