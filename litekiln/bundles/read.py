@@ -66,6 +66,11 @@ class Built:
         return f"{self.report.model}/{self.report.variant}"
 
     @property
+    def place(self) -> Path:
+        """Its folder, or its report if only that is known."""
+        return self.files[REPORT].parent if REPORT in self.files else Path(self.origin)
+
+    @property
     def tells_its_making(self) -> bool:
         """Whether its sources and locks are known: a report alone doesn't name them."""
         return self.manifest != Manifest()

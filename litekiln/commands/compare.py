@@ -8,7 +8,7 @@ from litekiln.bundles.compare import compare
 from litekiln.bundles.page import compare_page
 from litekiln.bundles.read import find_built
 from litekiln.commands.standing import Standings, marks_of, say_standings
-from litekiln.named_files import check_target, write_named
+from litekiln.named_files import HTML, check_target, write_named
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 
@@ -27,9 +27,9 @@ class CompareRequest:
 def compare_builds(reporter: Reporter, project: Project, request: CompareRequest) -> dict[str, Any]:
     """The differences of two builds as data. Prints them, and writes the page if requested."""
     target = Path(request.out).resolve() if request.out else None
-    if target:
-        check_target("--out", target, example="compare.html")
     left, right = find_built(project, request.a), find_built(project, request.b)
+    if target:
+        check_target("--out", target, HTML, reads=[each.place for each in (left, right)])
     found, standings = compare(left, right), Standings(project)
     stands = {name: standings.of_named(built) for name, built in (("a", left), ("b", right))}
     known = list({each.folder: each for each in stands.values() if each}.values())

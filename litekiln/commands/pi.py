@@ -21,6 +21,7 @@ from litekiln.engines.pi_image import push as push_image
 from litekiln.engines.pi_image import save as save_image
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import sha256_file
+from litekiln.named_files import IMAGE, check_target
 from litekiln.paths import Project
 from litekiln.pi.context import labels, lay_out_context
 from litekiln.pi.packages import pi_packages
@@ -51,9 +52,8 @@ def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, An
     tag = request.tag or f"litekiln/{model}:{variant}"
     _refuse_unclear(project, model, variant, tag, base)
     tag = _whole(tag)
-    if save and not Path(save).absolute().parent.is_dir():
-        msg = f"--save {save}: there is no such folder"
-        raise UsageError(msg, remedy="make the folder first; the file is written into it")
+    if save:
+        check_target("--save", Path(save).absolute(), IMAGE, reads=[project.out / model / variant])
     with connect() as client:
         built = _bundle(reporter, project, model, variant, request.engine)
         with reporter.step("packages", "wheels for arm64, by hash; kept for the next image"):

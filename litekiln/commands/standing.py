@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litekiln.bundles.layout import MANIFEST, REPORT, bundle_folders
+from litekiln.bundles.layout import MANIFEST, bundle_folders
 from litekiln.bundles.read import Built, MadeStep, read_bundle
 from litekiln.commands.choices import choices_of
 from litekiln.errors import BundleError, LitekilnError
@@ -86,8 +86,8 @@ class Standings:
 
     def of_named(self, built: Built) -> Standing | None:
         """How a bundle that was named stands; None for a report alone, or if it lies outside out/: its files are not here."""
-        folder = built.files[REPORT].parent if REPORT in built.files else None
-        return self.of(built, folder) if folder and folder.resolve().is_relative_to(self._project.out.resolve()) else None
+        here = built.files and built.place.resolve().is_relative_to(self._project.out.resolve())
+        return self.of(built, built.place) if here else None
 
     def of_model(self, model: str, variants: Sequence[str] = ()) -> list[Standing]:
         """The standings of a model's bundles, or of some variants'. Bundles that can't be read are left out."""
