@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from litekiln.plain_files import plain_file, unreadable
+
 
 def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
@@ -56,7 +58,7 @@ def sha256_paths(paths: Iterable[Path], *, root: Path, hash_file: Callable[[Path
 
 def sha256_tree(path: Path, hash_file: Callable[[Path], str] = sha256_file) -> str:
     """A file's hash, or one hash over a whole folder."""
-    return hash_file(path) if path.is_file() else sha256_paths(files_below(path), root=path, hash_file=hash_file)
+    return sha256_paths(files_below(path), root=path, hash_file=hash_file) if path.is_dir() else hash_file(path)
 
 
 class FileHashes:
@@ -75,11 +77,15 @@ class FileHashes:
         return known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
-        status = path.stat()
+        """A file's hash. Raises SourceError for what is no plain file, or can't be read."""
+        status = plain_file(path)
         signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         name = str(path.resolve())
         before = self._known.get(name)
-        digest = str(before[-1]) if before and before[:-1] == signature else sha256_file(path)
+        try:
+            digest = str(before[-1]) if before and before[:-1] == signature else sha256_file(path)
+        except OSError as error:
+            raise unreadable(path, error) from None
         self._asked[name] = [*signature, digest]
         return digest
 

@@ -31,6 +31,8 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
+    if path.exists() and not path.is_file():
+        raise RecipeError(f"{shown_as}: that is not a plain file", remedy="put the file there, or remove its folder")
     try:
         data = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -39,6 +41,8 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{shown_as}: not valid TOML: {error}"
         raise RecipeError(msg, remedy="fix that line") from None
+    except OSError as error:
+        raise RecipeError(f"{shown_as}: can't be read: {error.strerror}", remedy="make it readable") from None
     problems = list(_wrong_keys(shape, data, ""))
     if not problems:
         try:

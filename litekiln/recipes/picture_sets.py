@@ -87,7 +87,7 @@ def load_set(project: Project, name: str) -> PictureSet:
     spec = load_table(folder / SET, SetFile, shown_as=f"calib/{name}/{SET}")
     for key in ("folder", "generator", "pinned"):
         value = getattr(spec, key)
-        if value and not (folder / value).exists():
+        if value and not ((folder / value).is_dir() if key == "folder" else (folder / value).is_file()):
             msg = f"calib/{name}/{SET}: {key}: no {value!r} in calib/{name}/"
             raise RecipeError(msg, remedy="write the path relative to the set's folder")
     return PictureSet(name, folder, spec)
