@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,7 +68,8 @@ class Store:
             return None
         entry = Entry(key=key, folder=folder)
         _check(entry, thorough=thorough)
-        os.utime(folder)  # last use, for `inv clean`
+        with suppress(OSError):  # a read-only store can be read
+            os.utime(folder)  # last use, for `inv clean`
         return entry
 
     def add(self, key: str, staged: Path, record: dict[str, Any]) -> Entry:
@@ -80,6 +81,13 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             staged.rename(self.root / key)
         return Entry(key=key, folder=self.root / key)
+
+    def last_use(self, key: str) -> float | None:
+        """When an entry was made or used last; None if it is gone."""
+        try:
+            return (self.root / key).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def discard(self, key: str) -> None:
         """Remove an entry. It is renamed first, so that no process sees half of it."""
