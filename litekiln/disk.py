@@ -1,5 +1,6 @@
 """The disk: locks that wait, files that are written whole or not at all, and errors that name a full disk."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -17,6 +18,10 @@ FREE_SPACE = (
     "free some: `inv clean --older-than 7` removes what was not used for a week, "
     "`inv clean --all` everything that can be made again"
 )
+
+# Of Linux's renameat2.
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
 
 
 @contextmanager
@@ -126,3 +131,40 @@ def move(source: Path, target: Path, mark: str) -> None:
 def hidden(folder: Path, mark: str) -> Path:
     """A hidden name beside a folder, which nobody reads as a finished one. `mark` says whose it is."""
     return folder.with_name(f".{folder.name}.{mark}")
+
+
+def swap(one: Path, other: Path) -> None:
+    """Exchange two folders, in one step where the system can."""
+    try:
+        done = ctypes.CDLL(None, use_errno=True).renameat2(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE) == 0
+    except AttributeError:  # not Linux, or an old C library
+        done = False
+    if not done:
+        aside = hidden(other, os.urandom(8).hex())
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+
+
+def sync_tree(folder: Path) -> None:
+    """Have the disk hold every file and folder below, and the folder, before something is renamed that relies on them."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync(Path(root, name))
+        sync_folder(Path(root))
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk hold a folder's names."""
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks can't sync a folder
+            raise
+    finally:
+        os.close(handle)

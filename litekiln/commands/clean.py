@@ -75,19 +75,20 @@ def clean_store(
             continue
         too_old = older_than_days is not None and time.time() - used > older_than_days * DAY
         too_much = max_gigabytes is not None and total > max_gigabytes * GIGABYTE
-        if (too_old or too_much) and _remove_entry(store, key, dry_run=dry_run):
+        if (too_old or too_much) and _remove_entry(store, key, others_since, dry_run=dry_run):
             total -= sizes[key]
             yield Removal(f"store entry {key[:12]}", sizes[key])
 
 
-def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
+def _remove_entry(store: Store, key: str, others_since: float | None, *, dry_run: bool) -> bool:
     """Remove an entry. False if another process is making or reading it."""
     path = store.lock_path(key)
     with free_lock(path) as free:
-        if free and not dry_run:
-            store.discard(key)
-            path.unlink(missing_ok=True)
-    return free
+        if not free or dry_run:
+            return free
+        removed = store.discard(key, used_since=others_since)
+        path.unlink(missing_ok=True)
+    return removed
 
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:

@@ -5,12 +5,12 @@ another step makes counts with that step's key, so all keys are known before any
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litekiln.hashing import FileHashes, sha256_bytes, sha256_tree, sha256_value
+from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_named, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.programs import Program
 from litekiln.toolchains.toolchain import Toolchain
@@ -22,11 +22,15 @@ HOST = ""  # the toolchain of a step that litekiln runs itself: only fetching, w
 
 @dataclass(frozen=True)
 class Input:
-    """A file or folder of the project (`path`, below the work folder), or what another step made (`step`, and `path` within it)."""
+    """A file or folder of the project (`path`, below the work folder), or what another step made (`step`, and `path` within it).
+
+    `files` are the hashes of the project's files, by their names below `path`; "" is the name of a single file.
+    """
 
     path: str
     sha256: str
     step: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,17 @@ class PlanBuilder:
     def __contains__(self, step_id: str) -> bool:
         return step_id in self._steps
 
-    def file(self, path: Path, sha256: str = "") -> Input:
-        """A file or folder of this machine as an input. `sha256` is its hash, if that is known already."""
+    def file(self, path: Path, names: Sequence[str] | None = None) -> Input:
+        """A file or folder of this machine as an input; of a folder all files, or those that are named."""
         work = self.project.work
         shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
-        return Input(path=shown, sha256=sha256 or sha256_tree(path, self.hashes.sha256))
+        if not path.is_dir():
+            digest = self.hashes.sha256(path)
+            return Input(shown, digest, files={"": digest})
+        if names is None:
+            names = [each.relative_to(path).as_posix() for each in sorted(files_below(path, links=True))]
+        files = {name: self.hashes.sha256(path / name) for name in names}
+        return Input(shown, sha256_named(files), files=files)
 
     def output(self, step_id: str, path: str = "") -> Input:
         """The output of an earlier step as an input."""

@@ -63,7 +63,11 @@ class PictureSet:
         return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
 
     def pinned(self) -> list[Picture]:
-        """The pictures that an archive must hold."""
+        """The chosen pictures of an archive, each of which it must hold."""
+        listed = {picture.path: picture for picture in self._listed()}
+        return [listed[path] for path in sample(list(listed), self.spec.count, self.spec.seed)]
+
+    def _listed(self) -> list[Picture]:
         shown_as = f"calib/{self.name}/{self.spec.pinned}"
         found = []
         for line in (self.folder / self.spec.pinned).read_text(encoding="utf-8").splitlines():
@@ -111,4 +115,9 @@ def choose(folder: Path, count: int, seed: int) -> list[str]:
         msg = f"{folder} has {len(names)} pictures, but calibration needs at least {TOO_FEW}"
         cause = f"looked for {' '.join(SUFFIXES)} in it and in its folders"
         raise CalibrationError(msg, cause=cause, remedy="give 100 or more pictures of what the model will see: --calib DIR")
+    return sample(names, count, seed)
+
+
+def sample(names: list[str], count: int, seed: int) -> list[str]:
+    """The same `count` of many names each time; all of few, in their order."""
     return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, not a secret

@@ -275,6 +275,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return sha256_file(path)
 
     monkeypatch.setattr(hashing, "sha256_file", counted)
+    monkeypatch.setattr(hashing, "CLOCK_STEP", 0)
     return names
 
 
@@ -293,6 +294,18 @@ def test_a_file_is_read_once(tmp_path: Path, read: list[str]) -> None:
     assert _hash(tmp_path / "state", two) == sha256_file(two)
     assert _hash(tmp_path / "state", one) == sha256_file(one)
     assert read == ["1.jpg", "2.jpg"]
+
+
+def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second change within one step of the system's clock would leave all its times as they are."""
+    monkeypatch.setattr(hashing, "CLOCK_STEP", 3600 * 10**9)
+    one = draw(tmp_path, "1.jpg") / "1.jpg"
+    (tmp_path / "state").mkdir()
+    kept = FileHashes(tmp_path / "state")
+    assert [kept.sha256(one) for _ in range(2)] == [sha256_file(one)] * 2
+    kept.save()
+    assert _hash(tmp_path / "state", one) == sha256_file(one)
+    assert read == ["1.jpg", "1.jpg"]
 
 
 def test_a_project_without_a_state_folder_gets_none(tmp_path: Path, read: list[str]) -> None:
