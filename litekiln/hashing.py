@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import SourceError
+from litekiln.disk import write_whole
+from litekiln.errors import LitekilnError, SourceError
 
 CLOCK_STEP = 20_000_000  # ns: how far apart two changes of a file must be for its times to differ, on a slow clock
 
@@ -110,7 +111,5 @@ class FileHashes:
             self._write(merged)
 
     def _write(self, known: dict[str, list[int | str]]) -> None:
-        with suppress(OSError):
-            staged = self._path.with_suffix(f".{os.getpid()}")
-            staged.write_text(json.dumps(known), encoding="utf-8")
-            staged.replace(self._path)
+        with suppress(OSError, LitekilnError):
+            write_whole(self._path, json.dumps(known).encode())

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from invoke.exceptions import Exit
 
+from litekiln.disk import disk_error
 from litekiln.engines.names import CHOICES_TEXT
 from litekiln.errors import LitekilnError
 from litekiln.paths import Project, find_project
@@ -44,7 +45,7 @@ def run_command(
     _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
     try:
-        result = command(reporter, find_project(), request)
+        result = _naming_the_disk(lambda: command(reporter, find_project(), request))
     except LitekilnError as error:
         if debug:
             traceback.print_exc()
@@ -65,6 +66,16 @@ def run_command(
         print(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
+
+
+def _naming_the_disk(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Any file operation may find the disk full or failing, wherever it stands: that is no mistake in litekiln."""
+    try:
+        return work()
+    except OSError as error:
+        if told := disk_error(error.filename or "this project", error):
+            raise told from error
+        raise
 
 
 def _show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from litekiln.disk import write_whole
 from litekiln.toml_files import Table, load_table
 
 
@@ -90,10 +91,6 @@ def record_first_use(folder: Path, url: str, archive: Archive) -> Path:
     path = folder / LOCK
     values = msgspec.structs.asdict(FirstUse(url=url, sha256=archive.sha256, size=archive.size))
     lines = [f'{name} = "{value}"\n' if isinstance(value, str) else f"{name} = {value}\n" for name, value in values.items()]
-    staged = path.with_suffix(".new")
-    staged.write_text(
-        "# What the first download had. Later ones must match. To take a new one, delete this and the old download.\n"
-        + "".join(lines)
-    )
-    staged.replace(path)
+    head = "# What the first download had. Later ones must match. To take a new one, delete this and the old download.\n"
+    write_whole(path, (head + "".join(lines)).encode())
     return path

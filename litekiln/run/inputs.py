@@ -43,6 +43,7 @@ class Inputs:
         with self._copying:
             if not self._modules:
                 with saying_disk_full(self._project.state):
+                    shutil.rmtree(self._programs, ignore_errors=True)  # of a try that ended in an error
                     self._programs.mkdir(parents=True)
                     for path in files_below(self._project.steps):
                         _copy_hashing(path, self._programs / path.relative_to(self._project.steps))

@@ -167,7 +167,7 @@ def test_a_disk_that_can_not_sync_is_no_error_and_a_failing_one_is(tmp_path: Pat
     monkeypatch.setattr(os, "fsync", lambda _: refuse(errno.EINVAL))
     Store(tmp_path).add(KEY, _stage(tmp_path), {})
     monkeypatch.setattr(os, "fsync", lambda _: refuse(errno.EIO))
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(StoreError, match=r"the disk of .* failed: Input/output error"):
         Store(tmp_path).add("b" * 64, _stage(tmp_path), {})
     assert list(Store(tmp_path)) == [KEY]
 
