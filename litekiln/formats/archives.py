@@ -1,7 +1,6 @@
 """Unpack archives safely: nothing lands outside the folder, no links, no file modes, and no more than a model can need."""
 
 import errno
-import re
 import shutil
 import stat
 import tarfile
@@ -15,6 +14,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
+from litekiln.confined import path_fault
 from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
 
@@ -28,7 +28,6 @@ MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
 FREE_BYTES = 64 << 20
 MOST_ENTRIES = 200_000  # files and folders
 HEADER_BYTES = 1 << 20  # one file's name and times in a tar
-LONGEST_NAME = 1000  # bytes, with its folders
 BLOCK = 1 << 20
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
@@ -115,15 +114,9 @@ class _Sink:
 
     def _path(self, name: str) -> Path:
         """The path that an entry is written to, always below the folder."""
-        parts = PurePosixPath(name).parts
-        if name.startswith("/"):
-            raise self.refused(name, "an absolute path")
-        if ".." in parts:
-            raise self.refused(name, "a path that leaves its folder")
-        odd = re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", name)
-        if odd or len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > 255 for part in parts):
-            raise self.refused(name, "a name that some systems do not accept")
-        return self.folder.joinpath(*parts)
+        if fault := path_fault(name):
+            raise self.refused(name, fault)
+        return self.folder.joinpath(*PurePosixPath(name).parts)
 
     def _make(self, folder: Path, name: str) -> None:
         """Make a folder and those above it."""

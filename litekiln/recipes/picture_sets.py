@@ -7,9 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from litekiln.confined import path_fault
 from litekiln.errors import CalibrationError, RecipeError, UsageError
 from litekiln.paths import Project
-from litekiln.recipes.pins import Pinned
+from litekiln.recipes.pins import Pinned, refuse_missing
 from litekiln.toml_files import load_table
 from litekiln.wording import did_you_mean
 
@@ -72,24 +73,24 @@ class PictureSet:
                 if len(parts) != 3 or len(parts[0]) != 64 or not parts[1].isdigit():
                     msg = f"{shown_as}: expected sha256, bytes and path, got {line!r}"
                     raise RecipeError(msg, remedy="fix that line")
+                if fault := path_fault(parts[2]):
+                    msg = f"{shown_as}: {parts[2]!r} is {fault}: a picture's path starts in its archive"
+                    raise RecipeError(msg, remedy="fix that line")
                 found.append(Picture(parts[0], int(parts[1]), parts[2]))
         return found
 
 
 def load_set(project: Project, name: str) -> PictureSet:
     folder = project.calib / name
-    if not (folder / SET).is_file():
+    if path_fault(name) or not (folder / SET).is_file():
         known = set_names(project)
         msg = f"unknown picture set {name!r}, {did_you_mean(name, known)}"
         raise UsageError(
             msg, cause=f"a set is a folder with a {SET} below calib/", remedy="or give a folder of pictures: --calib DIR"
         )
     spec = load_table(folder / SET, SetFile, shown_as=f"calib/{name}/{SET}")
-    for key in ("folder", "generator", "pinned"):
-        value = getattr(spec, key)
-        if value and not (folder / value).exists():
-            msg = f"calib/{name}/{SET}: {key}: no {value!r} in calib/{name}/"
-            raise RecipeError(msg, remedy="write the path relative to the set's folder")
+    named = {key: getattr(spec, key) for key in ("folder", "generator", "pinned")}
+    refuse_missing(folder, named, shown_as=f"calib/{name}/{SET}", root=project.calib)
     return PictureSet(name, folder, spec)
 
 

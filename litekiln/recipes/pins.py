@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from litekiln.confined import beside
+from litekiln.errors import RecipeError
 from litekiln.toml_files import Table, load_table
 
 
@@ -70,6 +72,21 @@ class Pinned(Table, frozen=True, kw_only=True):
         if recorded and recorded.url == self.url:
             return Remote(self.url, f"sha256:{recorded.sha256}", recorded.size)
         return Remote(self.url, "", self.size)
+
+
+def refuse_missing(folder: Path, named: dict[str, str], *, shown_as: str, root: Path) -> None:
+    """Refuse paths of a recipe or set that lead out of `root`, or to nothing. "" means that the key is not given."""
+    for key, value in named.items():
+        where = f"{root.name}/{folder.relative_to(root).as_posix()}/"
+        try:
+            missing = bool(value) and not beside(folder, value, root=root).exists()
+        except (ValueError, OSError) as error:  # a circle of links, or a folder that may not be read
+            msg = f"{shown_as}: {key}: {error}"
+            cause = "a recipe reads only what lies beside it, so that a model from elsewhere can't take files of yours"
+            raise RecipeError(msg, cause=cause, remedy=f"copy it into {where} and write its name there") from None
+        if missing:
+            msg = f"{shown_as}: {key}: no {value!r} in {where}"
+            raise RecipeError(msg, remedy=f"write the path relative to {where}")
 
 
 class FirstUse(Table, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from litekiln.confined import inside, is_within
 from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
 from litekiln.fetch.fetch import fetch
 from litekiln.formats.archives import top_folder, unpack
@@ -36,7 +37,7 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         if not detects:
             unpacked = unpack(archive.path, Path(scratch) / "archive")
-            shutil.move(_member(unpacked, archive.path.name, args), out / SOURCE)
+            _move(_member(unpacked, archive.path.name, args), out / SOURCE, within=unpacked)
             return facts
         found = inspect_archive(archive.path, Path(scratch) / "archive")
         if found.kind != args["kind"]:
@@ -55,10 +56,8 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
 def _member(unpacked: Path, archive: str, args: dict[str, Any]) -> Path:
     """The source inside an archive: the one that the recipe names, or the only one of its kind."""
     if args["member"]:
-        named: Path | None = next(
-            (root / args["member"] for root in (unpacked, top_folder(unpacked)) if (root / args["member"]).exists()), None
-        )
-        if named:
+        places = [_inside(root, args["member"]) for root in (unpacked, top_folder(unpacked))]
+        if named := next((place for place in places if place.exists()), None):
             return named
         raise SourceError(
             f"{archive} has no {args['member']!r}", cause=_holds(unpacked), remedy="fix source.member in its model.toml"
@@ -86,7 +85,7 @@ def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, n
         with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             folder = unpack(archive.path, Path(scratch) / "archive")
             inner = top_folder(folder)  # the set's paths start at the archive's root, or in its only folder
-            root = inner if any((inner / picture["path"]).exists() for picture in args["pictures"]) else folder
+            root = inner if any(_inside(inner, picture["path"]).exists() for picture in args["pictures"]) else folder
             for picture in args["pictures"]:
                 _take(root, picture, out)
     except (NetworkError, SourceError) as error:
@@ -98,7 +97,7 @@ def fetch_pictures(args: dict[str, Any], downloads: Path, out: Path, say: Say, n
 
 
 def _take(folder: Path, picture: dict[str, Any], out: Path) -> None:
-    source, target = folder / picture["path"], out / picture["path"]
+    source, target = _inside(folder, picture["path"]), _inside(out, picture["path"])
     if not source.is_file():
         msg = f"the archive lacks {picture['path']}"
         raise SourceError(msg, cause="its publisher changed it", remedy=NO_PICTURES)
@@ -106,6 +105,22 @@ def _take(folder: Path, picture: dict[str, Any], out: Path) -> None:
         msg = f"{picture['path']} in the archive is not the picture that the set pins"
         raise HashMismatch(msg, cause="its publisher changed it", remedy=NO_PICTURES)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _move(source, target, within=folder)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    try:
+        return inside(folder, name)
+    except ValueError as error:
+        cause = "a recipe or list names only parts of its archive: another path would move files of yours"
+        raise SourceError(f"{error}", cause=cause, remedy="name a path inside the archive") from None
+
+
+def _move(source: Path, target: Path, *, within: Path) -> None:
+    """Move a part of an unpacked archive. Nothing from elsewhere is ever moved."""
+    if not is_within(source, within):
+        msg = f"{source} is not in {within}: it was not moved"
+        raise SourceError(msg, cause="a link in the archive leads out of it", remedy="name another part of the archive")
     shutil.move(source, target)
 
 

@@ -341,3 +341,39 @@ def test_what_ends_every_run_is_no_matter_of_calibration(pictures: Server, run: 
     with pytest.raises(type(error)) as caught:
         run(fetch_pictures, set="coco", pictures=_pinned())
     assert caught.value is error
+
+
+# Paths that lead out of an archive: a plan may come from elsewhere, so that these steps look for themselves
+
+
+def _mine(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "diary.txt").write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_member_outside_its_archive_is_not_moved(tmp_path: Path, server: Server, run: Run, absolute: bool) -> None:
+    mine = _mine(tmp_path)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "code.py").write_text("")
+    server.archive = pack(tmp_path / "theirs", tmp_path / "zoo.tar.gz", "zoo")
+    member = str(mine) if absolute else "../../../mine"
+    with pytest.raises(SourceError) as caught:
+        run(fetch_model, kind="function", member=member)
+    assert caught.value.what == f"{member!r} is {'an absolute path' if absolute else 'a path that leaves its folder'}"
+    assert (mine / "diary.txt").read_text() == "mine"
+    assert run.files() == {}
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_pinned_picture_outside_its_archive_is_not_moved(tmp_path: Path, pictures: Server, run: Run, absolute: bool) -> None:
+    mine = _mine(tmp_path)
+    path = str(mine / "diary.txt") if absolute else "../../../mine/diary.txt"
+    pinned = [{"path": path, "size": 4, "sha256": sha256_bytes(b"mine")}]
+    error = _refused(run, pictures=pinned)
+    fault = "an absolute path" if absolute else "a path that leaves its folder"
+    assert error.what == f"the calibration pictures of coco could not be fetched: {path!r} is {fault}"
+    assert (mine / "diary.txt").read_text() == "mine"
+    assert run.files() == {}
