@@ -19,6 +19,7 @@ ANNOTATIONS = "annotations.json"  # of an evaluation set, in COCO's form
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TOO_FEW = 10
 MOST = 500
+LARGEST_SET = 100_000
 RANDOM = "random"
 
 
@@ -29,8 +30,8 @@ class SetFile(Pinned, frozen=True, kw_only=True):
     folder: str = ""
     generator: str = ""
     pinned: str = ""
-    count: Annotated[int, Meta(ge=1)] = MOST
-    seed: int = 0
+    count: Annotated[int, Meta(ge=1, le=LARGEST_SET)] = MOST
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:
         self.check_pin()

@@ -6,8 +6,10 @@ If the publisher gives no hash, `sha256 = "first-use"` records the first downloa
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from litekiln.confined import beside
 from litekiln.errors import RecipeError
@@ -44,7 +46,7 @@ class Pinned(Table, frozen=True, kw_only=True):
     url: str = ""
     sha256: str = ""
     sha384: str = ""
-    size: int | None = None
+    size: Annotated[int, Meta(ge=1)] | None = None
 
     def check_pin(self) -> None:
         """Raise ValueError for an address or hash that can't be right."""
@@ -93,8 +95,8 @@ class FirstUse(Table, frozen=True, kw_only=True):
     """source.lock: the record of the first download."""
 
     url: str
-    sha256: str
-    size: int
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    size: Annotated[int, Meta(ge=1)]
 
 
 def _recorded(folder: Path) -> FirstUse | None:

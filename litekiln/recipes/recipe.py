@@ -12,7 +12,7 @@ from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.recipes.limits import Limits, limits
 from litekiln.recipes.pins import Pinned, refuse_missing
-from litekiln.recipes.pixels import TELL_PIXELS, InputPixels
+from litekiln.recipes.pixels import LARGEST, TELL_PIXELS, InputPixels
 from litekiln.sources.kinds import BY_NAME as KIND_BY_NAME
 from litekiln.sources.kinds import FUNCTION, KINDS, TF1_NAMES
 from litekiln.toml_files import Table, load_table
@@ -71,8 +71,8 @@ class Source(Pinned, frozen=True, kw_only=True):
 class Qat(Table, frozen=True, kw_only=True):
     """What an input byte means to a quantization-aware model, (byte - mean) / std: TF1's converter can't find it out."""
 
-    mean: int = 128
-    std: Annotated[float, Meta(gt=0)] = 127.5
+    mean: Annotated[int, Meta(ge=0, le=255)] = 128
+    std: Annotated[float, Meta(gt=0, le=LARGEST)] = 127.5
 
 
 class Export(Table, frozen=True, kw_only=True):

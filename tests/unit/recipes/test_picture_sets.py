@@ -85,6 +85,9 @@ def test_without_any_set_it_says_so(project: Project) -> None:
         (FETCHED.replace("first-use", "abc"), "sha256: expected 64 hex digits, got 'abc'"),
         (FETCHED.replace('sha256 = "first-use"', 'sha384 = "abc"'), "sha384: expected 96 hex digits, got 'abc'"),
         ('folder = "."\ncount = 0', "count: expected int >= 1"),
+        ('folder = "."\ncount = 1000000000', "count: expected int <= 100000"),
+        ('folder = "."\nseed = -1', "seed: expected int >= 0"),
+        ('folder = "."\nseed = nan', "seed: expected a number, got nan"),
         ('folder = "."\nfolders = "."', "folders: unknown key, did you mean 'folder'?"),
     ],
 )
