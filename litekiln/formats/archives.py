@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol, cast
+from typing import IO, BinaryIO, Protocol, cast
 
 from litekiln.confined import path_fault
 from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
+from litekiln.formats.zips import MOST_ENTRIES, TooLarge, open_zip
 
 try:
     import lzma
@@ -26,7 +27,6 @@ except ImportError:  # some self-built Pythons lack it: then only .tar.xz can't 
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
 FREE_BYTES = 64 << 20
-MOST_ENTRIES = 200_000  # files and folders
 HEADER_BYTES = 1 << 20  # one file's name and times in a tar
 BLOCK = 1 << 20
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")
@@ -147,7 +147,7 @@ class _Sink:
 
 
 def _unpack_zip(archive: Path, sink: _Sink) -> None:
-    with zipfile.ZipFile(archive) as package:
+    with archive.open("rb") as stream, _opened(stream, sink) as package:
         for entry in package.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 0x1:
@@ -160,6 +160,15 @@ def _unpack_zip(archive: Path, sink: _Sink) -> None:
             else:
                 with package.open(entry) as content:
                     sink.add_file(entry.filename, content)
+
+
+@contextmanager
+def _opened(stream: BinaryIO, sink: _Sink) -> Iterator[zipfile.ZipFile]:
+    try:
+        with open_zip(stream) as package:
+            yield package
+    except TooLarge as error:
+        raise sink.bomb(str(error).removeprefix("it ")) from None
 
 
 def _unpack_tar(archive: Path, sink: _Sink) -> None:
