@@ -17,6 +17,7 @@ from litekiln.engines.names import CHOICES_TEXT
 from litekiln.errors import LitekilnError
 from litekiln.paths import Project, find_project
 from litekiln.terminal import Reporter
+from litekiln.wording import visible
 
 # The help of options that several commands share.
 COMMON = {
@@ -48,7 +49,7 @@ def run_command(
         result = _naming_the_disk(lambda: command(reporter, find_project(), request))
     except LitekilnError as error:
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         _show_error(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
@@ -56,7 +57,8 @@ def run_command(
         raise Exit(code=INTERRUPTED) from None
     except Exception as error:  # litekiln's own mistake, reported as such in this one place
         if debug:
-            raise
+            _print_traceback()
+            raise Exit(code=LitekilnError.exit_code) from None
         msg = f"{type(error).__name__}: {error}"
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
         _show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
@@ -83,6 +85,10 @@ def _show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json:
         print(json.dumps(error.as_dict(), indent=1))
     else:
         reporter.failed(kind, str(error))
+
+
+def _print_traceback() -> None:
+    print(visible(traceback.format_exc()), file=sys.stderr, end="")
 
 
 def _spell_out_what_cannot_be_printed() -> None:

@@ -59,5 +59,6 @@ class PictureSteps:
             step, remote = f"fetch {pictures.name}", spec.remote(pictures.folder)
             listed = [asdict(picture) for picture in pictures.pinned()]
             what = {"url": remote.url, "digest": remote.digest, "size": remote.size, "set": pictures.name, "pictures": listed}
-            steps.add(step, programs.FETCH_PICTURES, None, args={**what, "version": VERSION}, inputs={})
+            aside = {"recorded_in": remote.recorded_in}
+            steps.add(step, programs.FETCH_PICTURES, None, args={**what, "version": VERSION}, inputs={}, aside=aside)
         return steps.output(step)

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from litekiln.addresses import without_secrets
 from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_named, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.programs import Program
@@ -53,6 +55,12 @@ class Step:
     runs_model: bool = False
     judges: bool = False
     key: str = ""
+    aside: dict[str, str] = field(default_factory=dict)  # what a host program needs for its messages; in no key
+
+    @property
+    def shown_args(self) -> dict[str, Any]:
+        """The arguments for records and reports: an address without its secrets."""
+        return {name: without_secrets(value) if isinstance(value, str) else value for name, value in self.args.items()}
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,7 @@ class PlanBuilder:
         *,
         args: dict[str, Any],
         inputs: Mapping[str, Input],
+        aside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Add a program of steps/ in a toolchain; without a toolchain, a step that litekiln runs itself."""
         ingredients = {
@@ -175,6 +184,7 @@ class PlanBuilder:
             runs_model=program.runs_model,
             judges=program.judges,
             key=sha256_value([FORMAT, program.file, ingredients]),
+            aside=dict(aside),
         )
 
     def variant(self, name: str, attempts: list[Attempt]) -> None:

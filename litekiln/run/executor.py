@@ -173,7 +173,7 @@ class Executor:
         return Finished(step, entry, why, seconds, made_by["engine"])
 
     def _on_host(self, task: _Task, staged: Path, why: str) -> dict[str, str]:
-        from litekiln.run.host_steps import PROGRAMS
+        from litekiln.run.host_steps import PROGRAMS, Host
 
         def say(text: str) -> None:
             if self._stop.is_set:  # unlike a program, a thread can't be killed
@@ -182,7 +182,8 @@ class Executor:
 
         step = task.step
         with self._reporter.step(task.shown, why), saying_disk_full(self._project.state):
-            result = PROGRAMS[step.program](step.args, self._project.downloads, staged / "files", say, self._reporter.note)
+            host = Host(self._project.downloads, say, self._reporter.note, lambda: self._stop.is_set)
+            result = PROGRAMS[step.program]({**step.args, **step.aside}, staged / "files", host)
         (staged / "result.json").write_text(canonical_json(result), encoding="utf-8")
         (staged / "log.txt").write_text("", encoding="utf-8")
         return {"engine": "host", "image": ""}
@@ -244,7 +245,13 @@ class Executor:
 
 
 def _record(step: Step) -> dict[str, Any]:
-    return {"id": step.id, "program": step.program, "toolchain": step.toolchain, "args": step.args, "ingredients": step.ingredients}
+    return {
+        "id": step.id,
+        "program": step.program,
+        "toolchain": step.toolchain,
+        "args": step.shown_args,
+        "ingredients": step.ingredients,
+    }
 
 
 def is_refusal(step: Step, entry: Entry) -> bool:

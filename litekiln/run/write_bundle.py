@@ -129,7 +129,7 @@ def _step(step: Step) -> dict[str, Any]:
         "key": step.key,
         "program": step.program,
         "toolchain": step.toolchain,
-        "args": step.args,
+        "args": step.shown_args,
         "inputs": inputs,
     }
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from litekiln.commands.clean import clean_downloads, clean_store
+from litekiln.disk import waiting_lock
 from litekiln.errors import StepFailed
+from litekiln.fetch.fetch import lock_of
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -228,7 +230,19 @@ def test_clean_takes_the_downloads_and_says_so(project: Project) -> None:
     (project.downloads / "zoo.tar.gz").write_bytes(b"12345")
     assert [each.what for each in clean_downloads(project, dry_run=True)] == ["download zoo.tar.gz"]
     assert [each.size for each in clean_downloads(project, dry_run=False)] == [5]
-    assert list(project.downloads.iterdir()) == []
+    assert list(project.downloads.glob("[!.]*")) == []
+
+
+def test_clean_takes_downloads_of_one_name_and_leaves_what_is_being_fetched(project: Project) -> None:
+    for place, size in (("aaaa", 5), ("bbbb", 7), ("cccc", 9)):
+        (project.downloads / place).mkdir(parents=True)
+        (project.downloads / place / "zoo.tar.gz").write_bytes(b"1" * size)
+        (project.downloads / place / ".zoo.tar.gz.first-use.json").write_bytes(b"{}")
+    (project.downloads / ".locks").mkdir()
+    with waiting_lock(lock_of(project.downloads / "bbbb")):
+        found = [(each.what, each.size) for each in clean_downloads(project, dry_run=False)]
+    assert found == [("download zoo.tar.gz", 7), ("download zoo.tar.gz", 11)]
+    assert [path.name for path in project.downloads.glob("[!.]*")] == ["bbbb"]
 
 
 def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Project) -> None:
