@@ -206,7 +206,7 @@ def verify(
 @task(
     help={
         "model": "a folder below models/",
-        "variant": "which of its variants; built first if it is missing",
+        "variant": "which of its variants; built first if it is missing or out of date",
         "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
         "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
         "push": "send it to a registry: registry.example.org/me",

@@ -148,6 +148,7 @@ def move(source: Path, target: Path, mark: str) -> None:
         beside = hidden(target, mark)
         try:
             shutil.copytree(source, beside)
+            sync_tree(beside)
             beside.rename(target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -173,19 +174,15 @@ def swap(one: Path, other: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Have the disk hold every file and folder below, and the folder, before something is renamed that relies on them."""
+    """Bring a folder with all its files to the disk. A rename after it then shows a whole folder, even after a power cut."""
     for root, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            _sync(Path(root, name))
-        sync_folder(Path(root))
+        for path in (*(Path(root) / name for name in names), Path(root)):
+            if not path.is_symlink():
+                sync(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the disk hold a folder's names."""
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -11,6 +11,7 @@ from typing import Any
 
 from litekiln.disk import write_whole
 from litekiln.errors import LitekilnError, SourceError
+from litekiln.plain_files import plain_file, unreadable
 
 CLOCK_STEP = 20_000_000  # ns: how far apart two changes of a file must be for its times to differ, on a slow clock
 
@@ -24,6 +25,16 @@ def sha256_file(path: Path) -> str:
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def copy_hashed(source: Path, target: Path) -> str:
+    """Copy a file; the hash of the bytes that were copied."""
+    digest = hashlib.sha256()
+    with source.open("rb") as stream, target.open("wb") as copy:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            copy.write(block)
     return digest.hexdigest()
 
 
@@ -67,6 +78,13 @@ def sha256_named(files: Mapping[str, str]) -> str:
     return sha256_value([[name, digest] for name, digest in files.items()])
 
 
+def _read(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
 class FileHashes:
     """Known hashes of files, by path, size, time of change and inode: any change to a file changes one of these.
 
@@ -87,7 +105,8 @@ class FileHashes:
         return known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
-        status = path.stat()
+        """A file's hash. Raises SourceError for what is no plain file, or can't be read."""
+        status = plain_file(path)
         signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         name = str(path.resolve())
         before = self._asked.get(name) or self._known.get(name)
@@ -95,7 +114,7 @@ class FileHashes:
         if not digest:
             if time.time_ns() - status.st_ctime_ns < CLOCK_STEP:
                 self._young.add(name)
-            digest = sha256_file(path)
+            digest = _read(path)
         self._asked[name] = [*signature, digest]
         return digest
 

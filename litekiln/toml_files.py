@@ -32,6 +32,8 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
+    if path.exists() and not path.is_file():
+        raise RecipeError(f"{shown_as}: that is not a plain file", remedy="put the file there, or remove its folder")
     try:
         data = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -40,6 +42,8 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, bytes that are not UTF-8, a number of 5000 digits
         msg = f"{shown_as}: not valid TOML: {error}"
         raise RecipeError(msg, remedy="fix that line") from None
+    except OSError as error:
+        raise RecipeError(f"{shown_as}: can't be read: {error.strerror}", remedy="make it readable") from None
     problems = [*_wrong_keys(shape, data, ""), *_no_numbers(data, "")]
     if not problems:
         try:

@@ -32,8 +32,10 @@ class MadeStep(msgspec.Struct, frozen=True):
     """A step that the bundle came from."""
 
     id: str
+    program: str = ""
     toolchain: str = ""
     key: str = ""
+    args: dict[str, Any] = {}
     inputs: dict[str, Input] = {}
 
 
@@ -44,7 +46,7 @@ class Lock(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a page shows of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
+    """What is read of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
 
     files: dict[str, str] = {}
     toolchains: dict[str, Lock] = {}
@@ -63,6 +65,11 @@ class Built:
     @property
     def name(self) -> str:
         return f"{self.report.model}/{self.report.variant}"
+
+    @property
+    def place(self) -> Path:
+        """Its folder, or its report if only that is known."""
+        return self.files[REPORT].parent if REPORT in self.files else Path(self.origin)
 
     @property
     def tells_its_making(self) -> bool:

@@ -1,21 +1,21 @@
 """What building one model and building all share: the request, its plan, and how results are shown."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from litekiln.bundles import figures
 from litekiln.bundles.report_value import report_value
+from litekiln.commands.choices import calibration_set, command
+from litekiln.commands.standing import Standing, Standings
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
-from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
+from litekiln.recipes.picture_sets import RANDOM
 from litekiln.recipes.pins import record_first_use
 from litekiln.recipes.recipe import Recipe, load_recipe
 from litekiln.run.schedule import Finished, Run
@@ -59,9 +59,15 @@ class Prepared:
     recipe: Recipe
     plan: Plan
     command: str  # what to type for the same bundles
+    whole: bool = True  # the plan has all of the recipe's variants
 
-    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
-        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
+    def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
+
+    def standings(self, project: Project) -> list[Standing]:
+        """How all bundles of the model stand to today's files."""
+        known = [(self.plan, self.command)] if self.whole else []
+        return Standings(project, *known).of_model(self.recipe.name)
 
 
 def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch") -> Prepared:
@@ -77,23 +83,7 @@ def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetc
     kept = tuple(request.keep_float)
     choices = Choices(tuple(request.variants), pictures, noise, legacy.raw, legacy.force_export, request.allow_flex, kept)
     typed = command(request.model, choices, request.calib, legacy=request.legacy is not None)
-    return Prepared(recipe, plan_build(project, recipe, choices), typed)
-
-
-def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
-    """What to type for the same bundles, without the variant."""
-    parts = [
-        "inv",
-        "legacy" if legacy else "build",
-        "--model",
-        model,
-        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
-    ]
-    flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
-    parts += [flag for flag, asked in flags.items() if asked]
-    for name in choices.keep_float:
-        parts += ["--keep-float", name]
-    return shlex.join(parts)
+    return Prepared(recipe, plan_build(project, recipe, choices), typed, whole=not request.variants)
 
 
 def _check_legacy(recipe: Recipe) -> None:
@@ -101,18 +91,6 @@ def _check_legacy(recipe: Recipe) -> None:
     if kind not in TF1_NAMES:
         msg = f"{recipe.name} is a model of kind {kind!r}, `inv legacy` is for TF1's: {' and '.join(TF1_NAMES)}"
         raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
-
-
-def calibration_set(project: Project, calib: str) -> PictureSet | None:
-    """The pictures that `--calib` names: a folder, or a set below calib/."""
-    if not calib or calib == RANDOM:
-        return None
-    folder = Path(calib).resolve()
-    if calib not in set_names(project) and folder.is_dir():
-        if (folder / SET).is_file() and folder.is_relative_to(project.calib.resolve()):
-            return load_set(project, folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
-        return from_folder(folder)
-    return load_set(project, calib)
 
 
 def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:

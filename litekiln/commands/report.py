@@ -11,6 +11,7 @@ from litekiln.bundles.layout import PAGE, bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import Built, read_bundle
 from litekiln.bundles.report_measures import given
+from litekiln.commands.standing import OUT_OF_DATE, Standing, Standings, marks_of, say_standings
 from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
@@ -32,17 +33,23 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
     """The bundles' figures as data. Prints them and redraws the model's page."""
     model, variant = request.model, request.variant
     folders = _folders(project, model, variant)
-    found = sorted((read_bundle(folder) for folder in folders), key=lambda each: place(each.report.variant))
-    page, own = write_model_page(project, model, reporter.warn), folders[0] / PAGE
-    shown = own if variant and own.is_file() else page
-    reporter.table(COLUMNS, [_row(each) for each in found])
-    for each in found:
-        for warning in each.report.warnings:
-            reporter.warn(f"{each.report.variant}: {warning}")
-    reporter.note(f"the page: {project.relative(shown)}")
+    found = {folder: read_bundle(folder) for folder in folders}
+    standings = Standings(project)
+    shown = sorted(
+        (standings.of(built, folder) for folder, built in found.items()), key=lambda each: place(each.built.report.variant)
+    )
+    every = shown if not variant else standings.of_model(model)
+    page, own = write_model_page(project, model, reporter.warn, marks_of(every)), folders[0] / PAGE
+    page = own if variant and own.is_file() else page
+    reporter.table(COLUMNS, [_row(each) for each in shown])
+    for each in shown:
+        for warning in each.built.report.warnings:
+            reporter.warn(f"{each.built.report.variant}: {warning}")
+    say_standings(reporter, shown)
+    reporter.note(f"the page: {project.relative(page)}")
     if request.open_page:
-        _open(reporter, shown)
-    return {"model": model, "page": str(shown), "bundles": [_as_data(each) for each in found]}
+        _open(reporter, page)
+    return {"model": model, "page": str(page), "bundles": [{**_as_data(each.built), **each.as_data()} for each in shown]}
 
 
 def _folders(project: Project, model: str, variant: str) -> list[Path]:
@@ -61,10 +68,11 @@ def _folders(project: Project, model: str, variant: str) -> list[Path]:
     raise UsageError(msg, cause="it was not built yet, or out/ was emptied", remedy=remedy)
 
 
-def _row(built: Built) -> tuple[str, ...]:
-    report = built.report
+def _row(standing: Standing) -> tuple[str, ...]:
+    built, report = standing.built, standing.built.report
+    verdict = OUT_OF_DATE if standing.out_of_date else report.verdict  # of another model than today's
     quality = (figures.accuracy_text(report), figures.drop_text(report), figures.parity_text(report))
-    return (report.variant, report.verdict, *quality, figures.size_of(built), figures.time_text(report))
+    return (report.variant, verdict, *quality, figures.size_of(built), figures.time_text(report))
 
 
 def _as_data(built: Built) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias, Union
 
 from litekiln.errors import SourceError
+from litekiln.plain_files import plain_file
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Union[Scalar, "TextMessage"]
@@ -70,6 +71,7 @@ def parse(text: str) -> TextMessage:
 
 def read_text(path: Path) -> str:
     """A UTF-8 file's text. A byte order mark stays in it: the caller strips or refuses it."""
+    plain_file(path)
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:

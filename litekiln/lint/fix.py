@@ -1,6 +1,6 @@
 """`inv lint --fix`: decide what to repair here. A step in a toolchain repairs it, and proves that detections stay the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from litekiln.lint.names import corrected
 from litekiln.lint.notes import pixels_by_metadata
 from litekiln.lint.result import Linted
 from litekiln.lint.subject import Kind, Subject
-from litekiln.named_files import check_target, check_writable, write_named
+from litekiln.named_files import REPAIRED, check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
 from litekiln.plan.programs import FIX_TFLITE
@@ -44,7 +44,7 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     subject = linted.subject
     assert subject
     out = Path(request.out).resolve()
-    check_out(out, subject.path)
+    check_out(out, [subject.path, *filter(None, [request.labels, Path(request.pictures) if request.pictures else None])])
     args = repairs(subject, request)
     given = request.labels is not None or any(request.pixels)
     usable = subject.detects and not subject.lacks_ports and subject.entry is not None and len(subject.entry.shape) == 4
@@ -61,8 +61,8 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     return {"written": request.out, "repaired": result["repaired"], "proof": result["proof"]}
 
 
-def check_out(out: Path, model: Path) -> None:
-    check_target("--fix", out, model.resolve(), "repaired.tflite")
+def check_out(out: Path, reads: Iterable[Path]) -> None:
+    check_target("--fix", out, REPAIRED, reads=reads)
     if out.exists():
         msg = f"--fix {out}: the file exists already"
         raise UsageError(msg, cause="--fix never overwrites a file", remedy="give another name, or remove the file first")

@@ -90,7 +90,7 @@ def refuse_missing(folder: Path, named: dict[str, str], *, shown_as: str, root: 
     for key, value in named.items():
         where = f"{root.name}/{folder.relative_to(root).as_posix()}/"
         try:
-            missing = bool(value) and not beside(folder, value, root=root).exists()
+            missing = bool(value) and not _is_there(key, beside(folder, value, root=root))
         except (ValueError, OSError) as error:  # a circle of links, or a folder that may not be read
             msg = f"{shown_as}: {key}: {error}"
             cause = "a recipe reads only what lies beside it, so that a model from elsewhere can't take files of yours"
@@ -98,6 +98,12 @@ def refuse_missing(folder: Path, named: dict[str, str], *, shown_as: str, root: 
         if missing:
             msg = f"{shown_as}: {key}: no {value!r} in {where}"
             raise RecipeError(msg, remedy=f"write the path relative to {where}")
+
+
+def _is_there(key: str, path: Path) -> bool:
+    if key == "source.file":  # a SavedModel is a folder
+        return path.exists()
+    return path.is_dir() if key.endswith("folder") else path.is_file()
 
 
 class FirstUse(Table, frozen=True, kw_only=True):

@@ -4,18 +4,16 @@ Minutes pass between the plan and a step. A file that was edited meanwhile, or e
 result under a key that is not its own. Nobody edits a copy in the staging folder.
 """
 
-import hashlib
 import shutil
 import threading
 from pathlib import Path
 
 from litekiln.disk import saying_disk_full
 from litekiln.errors import InputChanged
-from litekiln.hashing import FileHashes, files_below
+from litekiln.hashing import FileHashes, copy_hashed, files_below
 from litekiln.paths import Project
 from litekiln.plan.plan import Input, Step, StepModules
 
-BLOCK = 1 << 20
 REMEDY = "run the same command again, and change nothing while it runs"
 
 
@@ -46,7 +44,7 @@ class Inputs:
                     shutil.rmtree(self._programs, ignore_errors=True)  # of a try that ended in an error
                     self._programs.mkdir(parents=True)
                     for path in files_below(self._project.steps):
-                        _copy_hashing(path, self._programs / path.relative_to(self._project.steps))
+                        _copied(path, self._programs / path.relative_to(self._project.steps))
                 self._modules = StepModules(self._programs)
             if self._modules.hash_of(step.program) != step.ingredients["code"]:
                 msg = f"{step.id}: steps/{step.program}, or a module that it imports, changed while it was being built"
@@ -65,7 +63,7 @@ class Inputs:
             for name, digest in value.files.items():
                 path = source / name if name else source
                 try:
-                    found = _copy_hashing(path, place / name if name else place)
+                    found = _copied(path, place / name if name else place)
                 except (FileNotFoundError, NotADirectoryError):
                     found = ""
                 if found != digest:
@@ -75,12 +73,7 @@ class Inputs:
         return place
 
 
-def _copy_hashing(source: Path, target: Path) -> str:
+def _copied(source: Path, target: Path) -> str:
     """The sha256 of what was copied. Links become what they lead to, which a container could not see."""
-    digest = hashlib.sha256()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as stream, target.open("wb") as copy:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-            copy.write(block)
-    return digest.hexdigest()
+    return copy_hashed(source, target)

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from litekiln.disk import saying_disk_full, swap, sync_folder, sync_tree, waiting_lock
+from litekiln.disk import saying_disk_full, swap, sync, sync_tree, waiting_lock
 from litekiln.errors import StoreCorrupt, StoreError
 from litekiln.hashing import canonical_json, files_below, sha256_file
 
@@ -92,7 +92,7 @@ class Store:
                 staged.rename(self._hidden(key))
             else:
                 staged.rename(place)
-            sync_folder(self.root)
+            sync(self.root)
         return Entry(key=key, folder=place)
 
     def _hidden(self, key: str) -> Path:

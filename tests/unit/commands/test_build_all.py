@@ -232,7 +232,7 @@ def test_a_step_that_fails_costs_its_variants_and_shows_its_log(kiln: Project, c
 
 
 def _original(program: str) -> str:
-    from tests.unit.run.test_write_bundle import STEPS
+    from tests.helpers.building import STEPS
     from tests.unit.run.test_write_report import CALIBRATE
 
     return {**STEPS, "calibrate.py": CALIBRATE}[program]

@@ -182,7 +182,7 @@ def test_no_file_at_all(tmp_path: Path) -> None:
         (["--file", "good.tflite", "--sarif", "."], "that is a folder"),
         (["--file", "good.tflite", "--sarif", "no/x.sarif"], "there is no folder"),
         (["--file", "good.tflite", "--file", "good.tflite", "--fix", "out.tflite"], "--fix out.tflite with 2 files"),
-        (["--file", "good.tflite", "--fix", "good.tflite"], "that is the model itself"),
+        (["--file", "good.tflite", "--fix", "good.tflite"], "that is good.tflite, which this command reads"),
         (["--file", "good.tflite", "--fix", "there.tflite"], "there.tflite: the file exists already"),
         (["--file", "good.tflite", "--fix", "no/out.tflite"], "there is no folder"),
         (["--file", "good.tflite", "--fix", "out.tflite", "--mean", "1"], "--mean without --std"),
@@ -229,7 +229,7 @@ def test_an_out_in_a_folder_that_may_not_be_written(good: Path) -> None:
     locked = good.parent / "locked"
     locked.mkdir(mode=0o500)
     with pytest.raises(UsageError, match=r"the folder .* can't be written to"):
-        check_out(locked / "out.tflite", good)
+        check_out(locked / "out.tflite", [good])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "utf-8:surrogateescape", "ascii:strict"])

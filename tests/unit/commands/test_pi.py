@@ -24,6 +24,8 @@ from litekiln.pi import packages as pi_packages
 from litekiln.pi.context import SHARED, labels, lay_out_context, source_hash
 from litekiln.pi.packages import Package, _license, listed_packages
 from litekiln.pi.sbom import sbom
+from litekiln.plan.build_plan import plan_build
+from litekiln.recipes.recipe import load_recipe
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import pi_lock
 from tests.helpers.reports import sample, write_bundle
@@ -41,6 +43,8 @@ def bundle(project: Project) -> Path:
     (folder / "selftest.json").write_text("{}", encoding="utf-8")
     (folder / "labelmap.txt").write_text("cat\n", encoding="utf-8")
     manifest = json.loads((folder / "manifest.json").read_text())
+    plan = plan_build(project, load_recipe(project, "demo"))
+    manifest["steps"] = [{"id": step.id, "key": step.key} for step in plan.leading_to(*plan.variants["float32"][0].ends)]
     manifest["files"] = {name: sha256_file(folder / name) for name in ("detect.tflite", "labelmap.txt")}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

@@ -66,6 +66,9 @@ def test_a_report_for_programs(project: Project) -> None:
         "median_ms": 4.3,
         "sha256": "4" * 64,
         "path": str(folders[0]),
+        "up_to_date": None,
+        "why_not": ["unknown model 'shapes', there is: demo"],
+        "own_options": False,
     }
     assert [told["bundles"][0][name] for name in ("map", "agreement", "parity", "median_ms")] == [None, 0.968, None, None]
 

@@ -16,11 +16,11 @@ from litekiln.recipes.recipe import load_recipe
 from litekiln.run.write_bundle import write_bundles
 from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import load_toolchain
+from tests.helpers.building import COMMAND
 from tests.helpers.running import run_to_end
 from tests.helpers.user_files import write_coco
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
 from tests.unit.run.test_schedule import add_toolchain
-from tests.unit.run.test_write_bundle import COMMAND
 from tests.unit.run.test_write_report import write_detection_steps, write_recipe
 
 INTEGER = ("int8", "int8-io", "int8-raw", "int16x8")
@@ -194,7 +194,7 @@ def test_a_folder_elsewhere_is_not_named_in_a_bundle(project: Project, tmp_path_
     result = run_to_end(project, plan)
     result.complete()
     with Lease(project.state) as lease:
-        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND)
+        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND, print)
     text = (bundle.folder / "manifest.json").read_text()
     steps = {step["id"]: step for step in json.loads(text)["steps"]}
     assert steps["calibrate"]["inputs"]["pictures"]["path"] == "holiday"

@@ -24,9 +24,9 @@ from litekiln.run.schedule import MOST_JOBS, Finished, Run, Schedule, available_
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain
+from tests.helpers.building import STEPS
 from tests.helpers.running import run_to_end, write_program
 from tests.unit.conftest import ROOT
-from tests.unit.run.test_write_bundle import STEPS
 
 WORKS, REFUSES, CRASHES = "works.py", "refuses.py", "crashes.py"
 TOOLCHAINS = ("tiny", "other")
