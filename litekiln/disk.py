@@ -1,5 +1,6 @@
 """The disk: locks that wait, files that are written whole or not at all, and errors that name a full disk."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -17,6 +18,11 @@ FREE_SPACE = (
     "free some: `inv clean --older-than 7` removes what was not used for a week, "
     "`inv clean --all` everything that can be made again"
 )
+
+NEW = ".litekiln-new"  # how the name of a file that is not yet whole ends
+# Of Linux's renameat2.
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
 
 
 @contextmanager
@@ -62,32 +68,51 @@ def _keep_asking(lock: BaseFileLock, stopped: Callable[[], bool]) -> None:
     raise KeyboardInterrupt
 
 
-def refuse_full_disk(place: Path, error: OSError) -> None:
+def disk_error(place: object, error: OSError) -> StoreError | None:
+    """What the system's refusal to write means; None if it may be a mistake in litekiln."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        msg = f"can't write below {place}: {error.strerror}"
+        cause = "it belongs to somebody else (a container job that ran as root?), is read-only, or is no folder"
+        return StoreError(msg, cause=cause, remedy="give it back to your user, or set LITEKILN_HOME to a folder of yours")
+    return machine_error(place, error)
+
+
+def machine_error(place: object, error: OSError) -> StoreError | None:
+    """The same where a file is read: only what is no fault of the file."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         msg = f"no space left on the disk of {place}"
-        raise DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE) from None
+        return DiskFull(msg, cause="the store, the environments and the images need room", remedy=FREE_SPACE)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        msg = f"too many open files, at {place}"
+        return StoreError(
+            msg, cause="this shell or this machine allows only few", remedy="ulimit -n 4096, then run it again; or --jobs 1"
+        )
+    if error.errno == errno.EIO:
+        msg = f"the disk of {place} failed: {error.strerror}"
+        return StoreError(msg, cause="it is breaking, or a network disk went away", remedy="see `dmesg`; then run it again")
+    return None
+
+
+def refuse_full_disk(place: Path, error: OSError) -> None:
+    """Raise the error for a disk that can't be written, if that is what happened."""
+    if told := disk_error(place, error):
+        raise told from None
 
 
 @contextmanager
 def saying_disk_full(place: Path) -> Iterator[None]:
-    """Turn 'no space left' and 'not allowed' into errors that name the place."""
+    """Turn what the disk refuses into errors that name the place."""
     try:
         yield
     except OSError as error:
         refuse_full_disk(place, error)
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            msg = f"can't write below {place}: {error.strerror}"
-            cause = "it belongs to somebody else (a container job that ran as root?), is read-only, or is no folder"
-            raise StoreError(
-                msg, cause=cause, remedy="give it back to your user, or set LITEKILN_HOME to a folder of yours"
-            ) from None
         raise
 
 
 def write_whole(target: Path, content: bytes) -> None:
     """Write a file whole or not at all: write it beside its place, then rename it."""
     with saying_disk_full(target.parent):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=NEW, dir=target.parent)
         beside = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -97,6 +122,12 @@ def write_whole(target: Path, content: bytes) -> None:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+
+
+def sweep_new(folder: Path) -> None:
+    """Remove what killed processes left of `write_whole` in a folder. Only when no other process is running."""
+    for left in folder.glob(f".*{NEW}"):
+        left.unlink(missing_ok=True)
 
 
 def _default_mode() -> int:
@@ -129,6 +160,19 @@ def hidden(folder: Path, mark: str) -> Path:
     return folder.with_name(f".{folder.name}.{mark}")
 
 
+def swap(one: Path, other: Path) -> None:
+    """Exchange two folders, in one step where the system can."""
+    try:
+        done = ctypes.CDLL(None, use_errno=True).renameat2(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE) == 0
+    except AttributeError:  # not Linux, or an old C library
+        done = False
+    if not done:
+        aside = hidden(other, os.urandom(8).hex())
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+
+
 def sync_tree(folder: Path) -> None:
     """Bring a folder with all its files to the disk. A rename after it then shows a whole folder, even after a power cut."""
     for root, _, names in os.walk(folder, topdown=False):
@@ -142,5 +186,8 @@ def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks can't sync a folder
+            raise
     finally:
         os.close(handle)

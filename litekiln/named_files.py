@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from litekiln.disk import saying_disk_full, write_whole
+from litekiln.disk import NEW, saying_disk_full, write_whole
 from litekiln.errors import UsageError
 from litekiln.hashing import files_below
 
@@ -113,7 +113,7 @@ def write_named(option: str, target: Path, content: bytes) -> None:
 def check_writable(option: str, target: Path) -> None:
     """Refuse a folder that can't be written to, before work that takes minutes."""
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=NEW, dir=target.parent)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise

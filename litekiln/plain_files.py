@@ -4,7 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from litekiln.errors import SourceError
+from litekiln.disk import machine_error
+from litekiln.errors import LitekilnError, SourceError
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -33,8 +34,10 @@ def plain_file(path: Path) -> os.stat_result:
     return status
 
 
-def unreadable(path: Path, error: OSError) -> SourceError:
-    """The error of a file that can't be read."""
+def unreadable(path: Path, error: OSError) -> LitekilnError:
+    """The error of a file that can't be read, by its own fault or the machine's."""
+    if told := machine_error(path, error):
+        return told
     msg = f"{spelled(path)} could not be read: {error.strerror}"
     return SourceError(msg, remedy="check the path and the file's permissions")
 

@@ -1,5 +1,6 @@
 """What the user sees during a run: a line per step with its reason and time, a live line on a terminal, a table at the end.
 
+All text comes through `Reporter`, which spells out control characters: a server, an archive or a report may have written them.
 Without a terminal there are no live lines and no colours. NO_COLOR is respected. With `--json` these lines go to stderr.
 rich draws on terminals only: loading it takes a sixth of an up-to-date build.
 """
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from litekiln.wording import visible
 
 if TYPE_CHECKING:
     from rich.status import Status as LiveLine
@@ -38,7 +41,6 @@ class Check:
 
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
 NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
-STRAY = dict.fromkeys((7, 8, 11, 12, 13))  # control characters: bell, backspace and others
 
 
 class Styled(NamedTuple):
@@ -71,7 +73,7 @@ class _Log:
         text = "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
         stream = sys.stderr if self._json else sys.stdout
         try:
-            print(text.translate(STRAY).expandtabs(), file=stream, flush=True)
+            print(text.expandtabs(), file=stream, flush=True)
         except BrokenPipeError:  # the reader is gone, as with `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             raise SystemExit(1) from None
@@ -142,8 +144,9 @@ class Reporter:
         self._running: dict[str, str] = {}
 
     def _print(self, *pieces: Piece) -> None:
+        safe = [visible(each) if isinstance(each, str) else Styled(visible(each.text), each.style) for each in pieces]
         with self._lock:
-            self._out.line(pieces)
+            self._out.line(safe)
 
     def note(self, text: str) -> None:
         self._print(Styled(f"· {text}", "dim"))
@@ -164,18 +167,17 @@ class Reporter:
     def line(self, name: str, text: str) -> None:
         """Show a running step's progress. Its other lines are in the log."""
         if text.startswith("@progress "):
-            _, count, what = text.split(" ", 2)
-            self.live(name, f"{count} {what}")
+            self.live(name, text.removeprefix("@progress "))
 
     def live(self, name: str, text: str) -> None:
         """Show a text on the live line until the next one replaces it."""
         with self._lock:
-            self._running[name] = text
+            self._running[name] = text.replace("\n", " ")
             self._show()
 
     def _show(self) -> None:
         if self._screen:
-            self._screen.live("   ".join(f"{name} {text}" for name, text in self._running.items()))
+            self._screen.live(visible("   ".join(f"{name} {text}" for name, text in self._running.items())))
 
     def done(self, name: str, seconds: float, engine: str) -> None:
         self._print(DONE, f" {name}  {seconds:.1f} s  ", Styled(engine, "dim"))
@@ -207,4 +209,4 @@ class Reporter:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if rows:
             with self._lock:
-                self._out.table(columns, rows)
+                self._out.table(columns, [[visible(cell) for cell in row] for row in rows])

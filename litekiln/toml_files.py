@@ -1,5 +1,6 @@
 """TOML files as frozen values: unknown and missing keys are errors with a path and a suggestion."""
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -38,12 +39,12 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     except FileNotFoundError:
         msg = f"{shown_as}: no such file"
         raise RecipeError(msg, remedy=f"check the name, or create {shown_as}") from None
-    except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, bytes that are not UTF-8, a number of 5000 digits
         msg = f"{shown_as}: not valid TOML: {error}"
         raise RecipeError(msg, remedy="fix that line") from None
     except OSError as error:
         raise RecipeError(f"{shown_as}: can't be read: {error.strerror}", remedy="make it readable") from None
-    problems = list(_wrong_keys(shape, data, ""))
+    problems = [*_wrong_keys(shape, data, ""), *_no_numbers(data, "")]
     if not problems:
         try:
             return msgspec.convert(data, shape)
@@ -86,6 +87,20 @@ def _wrong_inside(annotation: Any, data: dict[str, Any], prefix: str) -> Iterato
         except msgspec.ValidationError as error:
             problems = [_wrong_value(str(error).replace("[...]", f".{path}"))]
         yield from problems
+
+
+def _no_numbers(value: Any, path: str) -> Iterator[str]:
+    """Numbers of TOML that no key can mean: infinite, not a number, or longer than 64 bits."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _no_numbers(each, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _no_numbers(each, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}: expected a number, got {value}"
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        yield f"{path}: expected a number of at most 64 bits"
 
 
 def _unknown(path: str, name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from litekiln.bundles.layout import MANIFEST, MODEL, PAGE, REPORT
 from litekiln.bundles.report_format import FORMAT, Report
 from litekiln.bundles.report_value import read_value
+from litekiln.disk import machine_error
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import files_below
 from litekiln.paths import Project
@@ -153,6 +154,8 @@ def _read_json(path: Path) -> Any:
         msg = f"{path} is not valid JSON: {error}"
         raise BundleError(msg, cause="it was cut off while it was copied, or edited", remedy="copy or build it again") from None
     except OSError as error:
+        if told := machine_error(path, error):
+            raise told from None
         msg = f"{path} can't be read: {error.strerror}"
         raise BundleError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
 

@@ -90,10 +90,11 @@ def _remove_entry(project: Project, lease: Lease, store: Store, key: str, *, dry
         since, used = others_work_since(project.state, lease), store.last_use(key)
         if not free or used is None or (since is not None and used >= since):
             return False
-        if not dry_run:
-            store.discard(key)
-            path.unlink(missing_ok=True)
-    return True
+        if dry_run:
+            return True
+        removed = store.discard(key, used_since=since)
+        path.unlink(missing_ok=True)
+    return removed
 
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:
@@ -113,14 +114,26 @@ def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_
 
 def clean_downloads(project: Project, lease: Lease, *, dry_run: bool) -> Iterator[Removal]:
     """Downloaded archives. Each can be fetched again."""
-    if project.downloads.is_dir():
-        for path in sorted(path for path in project.downloads.iterdir() if path.is_file()):
-            if others_work_since(project.state, lease) is not None:
-                return  # another process may be fetching or unpacking one
-            size = path.stat().st_size
-            if not dry_run:
-                path.unlink()
-            yield Removal(f"download {path.name}", size)
+    from litekiln.fetch.fetch import lock_of
+
+    for place in sorted(project.downloads.glob("[!.]*")):  # a folder for each address; a file is from an old litekiln
+        names = [path.name for path in files_below(place) if not path.name.startswith(".")] if place.is_dir() else [place.name]
+        size = folder_size(place) if place.is_dir() else place.stat().st_size
+        if others_work_since(project.state, lease) is not None:
+            return  # another process may be unpacking one
+        if _remove_download(place, lock_of(place), dry_run=dry_run) and names:
+            yield Removal(f"download {names[0]}", size)
+
+
+def _remove_download(place: Path, lock: Path, *, dry_run: bool) -> bool:
+    """Remove a download. False if another process is fetching it."""
+    if dry_run:
+        return True
+    lock.parent.mkdir(exist_ok=True)
+    with free_lock(lock) as free:
+        if free:
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+    return free
 
 
 def clean_leftovers(project: Project, *, dry_run: bool) -> Iterator[Removal]:

@@ -94,15 +94,23 @@ def _check_legacy(recipe: Recipe) -> None:
 
 
 def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:
-    """Fetch an archive without a published hash and record its hash. Keys contain it, so this comes before the plan."""
+    """Fetch an archive without a published hash and record its hash. Keys contain it, so this comes before the plan.
+
+    It is recorded once it proved to be what the recipe says: a login page in its place must not block the right file.
+    """
     source = recipe.spec.source
     if not source.url or source.remote(recipe.folder).digest:
         return
     from litekiln.fetch.fetch import fetch
+    from litekiln.run.host_steps import lay_out_model, usable
 
     remote = source.remote(recipe.folder)
     with reporter.step(shown, "first use: no hash is published"):
         archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter, shown), note=reporter.note)
+        with Lease(project.state) as lease, usable(archive, remote):
+            tried = lease.staging / "first-use" / "files"
+            tried.mkdir(parents=True)
+            lay_out_model(archive, {"kind": source.kind, "member": source.member}, tried)
     lock = record_first_use(recipe.folder, source.url, archive)
     reporter.note(f"recorded sha256 {archive.sha256[:12]}… in {project.relative(lock)}; later downloads must match")
 

@@ -1,7 +1,6 @@
 """Unpack archives safely: nothing lands outside the folder, no links, no file modes, and no more than a model can need."""
 
 import errno
-import re
 import shutil
 import stat
 import tarfile
@@ -13,10 +12,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol, cast
+from typing import IO, BinaryIO, Protocol, cast
 
+from litekiln.confined import path_fault
 from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
+from litekiln.formats.zips import MOST_ENTRIES, TooLarge, open_zip
 
 try:
     import lzma
@@ -26,9 +27,7 @@ except ImportError:  # some self-built Pythons lack it: then only .tar.xz can't 
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
 FREE_BYTES = 64 << 20
-MOST_ENTRIES = 200_000  # files and folders
 HEADER_BYTES = 1 << 20  # one file's name and times in a tar
-LONGEST_NAME = 1000  # bytes, with its folders
 BLOCK = 1 << 20
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
@@ -115,15 +114,9 @@ class _Sink:
 
     def _path(self, name: str) -> Path:
         """The path that an entry is written to, always below the folder."""
-        parts = PurePosixPath(name).parts
-        if name.startswith("/"):
-            raise self.refused(name, "an absolute path")
-        if ".." in parts:
-            raise self.refused(name, "a path that leaves its folder")
-        odd = re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", name)
-        if odd or len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > 255 for part in parts):
-            raise self.refused(name, "a name that some systems do not accept")
-        return self.folder.joinpath(*parts)
+        if fault := path_fault(name):
+            raise self.refused(name, fault)
+        return self.folder.joinpath(*PurePosixPath(name).parts)
 
     def _make(self, folder: Path, name: str) -> None:
         """Make a folder and those above it."""
@@ -154,7 +147,7 @@ class _Sink:
 
 
 def _unpack_zip(archive: Path, sink: _Sink) -> None:
-    with zipfile.ZipFile(archive) as package:
+    with archive.open("rb") as stream, _opened(stream, sink) as package:
         for entry in package.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 0x1:
@@ -167,6 +160,15 @@ def _unpack_zip(archive: Path, sink: _Sink) -> None:
             else:
                 with package.open(entry) as content:
                     sink.add_file(entry.filename, content)
+
+
+@contextmanager
+def _opened(stream: BinaryIO, sink: _Sink) -> Iterator[zipfile.ZipFile]:
+    try:
+        with open_zip(stream) as package:
+            yield package
+    except TooLarge as error:
+        raise sink.bomb(str(error).removeprefix("it ")) from None
 
 
 def _unpack_tar(archive: Path, sink: _Sink) -> None:

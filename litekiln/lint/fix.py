@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import UsageError
-from litekiln.hashing import sha256_file, sha256_value
 from litekiln.lint.examine import read_lines
 from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
@@ -155,7 +154,7 @@ def plan_fix(
     inputs = {"model": builder.file(model)}
     if pictures:
         folder, names = pictures
-        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
+        inputs["pictures"] = builder.file(folder, names)
         args = {**args, "pictures": names}
     builder.add("fix", FIX_TFLITE, toolchain, args=args, inputs=inputs)
     return builder.plan()

@@ -137,7 +137,8 @@ class SourceSteps:
         remote = source.remote(self._recipe.folder)
         args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "version": VERSION}
         what = {"kind": source.kind, "member": source.member}
-        self._steps.add("fetch", programs.FETCH_MODEL, None, args={**args, **what}, inputs={})
+        aside = {"recorded_in": remote.recorded_in}
+        self._steps.add("fetch", programs.FETCH_MODEL, None, args={**args, **what}, inputs={}, aside=aside)
 
     def _detection_args(self, prefix: str) -> dict[str, Any]:
         export = self._recipe.spec.export

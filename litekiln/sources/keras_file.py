@@ -10,6 +10,7 @@ from typing import Any
 
 from litekiln.errors import SourceError
 from litekiln.formats import hdf5
+from litekiln.formats.zips import open_zip
 from litekiln.sources.damage import reading
 from litekiln.sources.keras_names import KNOWN
 from litekiln.sources.picture_input import Tensor, fixed_picture
@@ -43,7 +44,7 @@ def is_keras(path: Path) -> bool:
     if hdf5.is_hdf5(path):
         return True
     try:
-        with zipfile.ZipFile(path) as package:
+        with path.open("rb") as stream, open_zip(stream) as package:
             return METADATA in package.namelist()
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
         return False
@@ -83,7 +84,7 @@ def _from_hdf5(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _from_zip(path: Path) -> tuple[str, dict[str, Any]]:
-    with zipfile.ZipFile(path) as package:
+    with path.open("rb") as stream, open_zip(stream) as package:
         names = package.namelist()
         if CONFIG not in names:
             if any(name.endswith(".weights.h5") for name in names):

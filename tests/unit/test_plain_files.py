@@ -11,7 +11,7 @@ import pytest
 
 from litekiln.commands.matrix import MatrixRequest, matrix
 from litekiln.errors import LitekilnError, RecipeError, SourceError
-from litekiln.hashing import FileHashes, sha256_tree
+from litekiln.hashing import FileHashes
 from litekiln.paths import Project
 from litekiln.plain_files import plain_file
 from litekiln.plan.build_plan import plan_build
@@ -111,9 +111,9 @@ def test_a_recipe_that_may_not_be_read_is_named(project: Project, monkeypatch: p
 def test_a_source_that_is_no_plain_file_is_not_an_empty_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.keras")
     with pytest.raises(SourceError, match=r"m.keras is a named pipe"):
-        sha256_tree(tmp_path / "m.keras", FileHashes(tmp_path).sha256)
+        FileHashes(tmp_path).sha256(tmp_path / "m.keras")
     with pytest.raises(SourceError, match=r"no.keras could not be read: No such file or directory"):
-        sha256_tree(tmp_path / "no.keras", FileHashes(tmp_path).sha256)
+        FileHashes(tmp_path).sha256(tmp_path / "no.keras")
 
 
 def test_devices_are_named(tmp_path: Path) -> None:

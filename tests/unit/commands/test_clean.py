@@ -13,8 +13,10 @@ from docker.errors import APIError, ImageNotFound
 
 from litekiln.commands import clean as cleaning
 from litekiln.commands.clean import CleanRequest, clean, clean_downloads, clean_environments, clean_store
+from litekiln.disk import waiting_lock
 from litekiln.engines.cleaning import clean_docker
 from litekiln.errors import StoreError
+from litekiln.fetch.fetch import lock_of
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.run.store import Store
@@ -108,7 +110,19 @@ def test_clean_takes_the_downloads_and_says_so(project: Project) -> None:
     with Lease(project.state) as lease:
         assert [each.what for each in clean_downloads(project, lease, dry_run=True)] == ["download zoo.tar.gz"]
         assert [each.size for each in clean_downloads(project, lease, dry_run=False)] == [5]
-    assert list(project.downloads.iterdir()) == []
+    assert list(project.downloads.glob("[!.]*")) == []
+
+
+def test_clean_takes_downloads_of_one_name_and_leaves_what_is_being_fetched(project: Project) -> None:
+    for place, size in (("aaaa", 5), ("bbbb", 7), ("cccc", 9)):
+        (project.downloads / place).mkdir(parents=True)
+        (project.downloads / place / "zoo.tar.gz").write_bytes(b"1" * size)
+        (project.downloads / place / ".zoo.tar.gz.first-use.json").write_bytes(b"{}")
+    (project.downloads / ".locks").mkdir()
+    with Lease(project.state) as lease, waiting_lock(lock_of(project.downloads / "bbbb")):
+        found = [(each.what, each.size) for each in clean_downloads(project, lease, dry_run=False)]
+    assert found == [("download zoo.tar.gz", 7), ("download zoo.tar.gz", 11)]
+    assert [path.name for path in project.downloads.glob("[!.]*")] == ["bbbb"]
 
 
 def test_an_environment_stays_when_another_process_begins(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_a_frozen_graph_is_lifted_with_the_pixels_of_the_recipe(home: Project) -
         ),
         ("tflite", ["float32", "int8"], "", "a finished .tflite has one variant: name only that one"),
         ("tf1-frozen", ["float32"], "", "input: missing, but a source of kind 'tf1-frozen' does not say which pixels it takes"),
-        ("tf1-frozen", ["float32"], "[input]\nmean = 0\nstd = 0", "std: can't be 0, because pixels are divided by it"),
+        ("tf1-frozen", ["float32"], "[input]\nmean = 0\nstd = 0", "std: must be 1e-06 or more, because pixels are divided by it"),
         ("tf1-frozen", ["float32"], "[input]\nmean = [1, 2]\nstd = 1", "mean: expected one number, or three: red, green, blue"),
     ],
 )

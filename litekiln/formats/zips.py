@@ -1,0 +1,50 @@
+"""Open zip files with limits: Python's zipfile alone reads a directory of any size, and keeps an object for each entry."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, BinaryIO, cast
+
+MOST_ENTRIES = 200_000
+LARGEST_DIRECTORY = 64 << 20  # bytes
+ENTRY = b"PK\x01\x02"  # each entry of the directory begins with it
+
+
+class TooLarge(ValueError):
+    """A zip's directory is beyond the limits."""
+
+
+@contextmanager
+def open_zip(
+    stream: BinaryIO, *, most_entries: int = MOST_ENTRIES, largest_directory: int = LARGEST_DIRECTORY
+) -> Iterator[zipfile.ZipFile]:
+    """An opened zip. TooLarge before zipfile looks at a directory that is too large, whatever the file says about its size."""
+    measured = _Measured(stream, most_entries, largest_directory)
+    with zipfile.ZipFile(cast("IO[bytes]", measured)) as package:
+        measured.opened = True
+        yield package
+
+
+class _Measured:
+    """A file as zipfile sees it. It reads the directory at once, so that one look at what it reads is enough."""
+
+    def __init__(self, stream: BinaryIO, most_entries: int, largest: int) -> None:
+        self._stream, self._most_entries, self._largest = stream, most_entries, largest
+        self.opened = False
+        self.tell, self.seekable = stream.tell, stream.seekable
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self.opened:
+            return self._stream.read(size)
+        if size > self._largest:
+            msg = f"it has a directory of {size} bytes"
+            raise TooLarge(msg)
+        data = self._stream.read(size)
+        if data.count(ENTRY) > self._most_entries:
+            msg = f"it holds more than {self._most_entries} files and folders"
+            raise TooLarge(msg)
+        return data
