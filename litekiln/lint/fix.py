@@ -17,7 +17,7 @@ from litekiln.named_files import check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
 from litekiln.plan.programs import FIX_TFLITE
-from litekiln.recipes.picture_sets import SUFFIXES
+from litekiln.recipes.picture_sets import SUFFIXES, refuse_links_out
 from litekiln.recipes.pixels import read_pixels
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter
@@ -130,6 +130,7 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
     if not names:
         msg = f"--pictures {folder}: {'no pictures in it' if place.is_dir() else 'no such folder'}"
         raise UsageError(msg, cause=f"looked for {' '.join(SUFFIXES)}", remedy="give a folder of pictures, or leave --pictures out")
+    refuse_links_out(place.resolve(), names[:MOST_PICTURES])
     return place.resolve(), names[:MOST_PICTURES]
 
 

@@ -9,7 +9,7 @@ from litekiln.paths import Project
 from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.plan.verify_steps import Pictures
-from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet, load_set, set_names
+from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet, load_set, refuse_links_out, set_names
 from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import Toolchain
 
@@ -41,6 +41,7 @@ class PictureSteps:
             raise RecipeError(
                 msg, remedy="make one from COCO or Pascal VOC: `inv new --eval DIR`; or remove [evaluation] from the recipe"
             )
+        refuse_links_out(folder, sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")))
         names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
         return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, args)
 

@@ -1,6 +1,8 @@
 """Picture sets below calib/, for calibration or evaluation: from a folder or a public archive, or drawn by a generator."""
 
 import random
+import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ from litekiln.errors import CalibrationError, RecipeError, UsageError
 from litekiln.paths import Project
 from litekiln.recipes.pins import Pinned
 from litekiln.toml_files import load_table
-from litekiln.wording import did_you_mean
+from litekiln.wording import amount, did_you_mean
 
 SET = "set.toml"
 ANNOTATIONS = "annotations.json"  # of an evaluation set, in COCO's form
@@ -60,7 +62,9 @@ class PictureSet:
 
     def pictures(self) -> list[str]:
         """The chosen pictures of a folder, as paths below it."""
-        return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
+        names = choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
+        refuse_links_out(self.folder / self.spec.folder, names)
+        return names
 
     def pinned(self) -> list[Picture]:
         """The pictures that an archive must hold."""
@@ -112,3 +116,20 @@ def choose(folder: Path, count: int, seed: int) -> list[str]:
         cause = f"looked for {' '.join(SUFFIXES)} in it and in its folders"
         raise CalibrationError(msg, cause=cause, remedy="give 100 or more pictures of what the model will see: --calib DIR")
     return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, not a secret
+
+
+def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that are links out of their folder. A step gets the folder alone: in a container they would lead nowhere."""
+    inside = folder.resolve()
+    out = [name for name in names if (folder / name).is_symlink() and _leads_out(folder / name, inside)]
+    if out:
+        others = f", and {amount(len(out) - 1, 'other link leads', 'other links lead')} out too" if len(out) > 1 else ""
+        msg = f"{folder / out[0]} is a link to {(folder / out[0]).readlink()}, out of its folder{others}"
+        cause = "a step sees only the folder, so it would not find the file"
+        copy = f"cp -rL {shlex.quote(str(folder))} {shlex.quote(f'{folder.name}-copy')}"
+        raise CalibrationError(msg, cause=cause, remedy=f"copy the files instead of linking them: {copy}")
+
+
+def _leads_out(link: Path, inside: Path) -> bool:
+    """Whether a link leads out of a folder. An absolute one does so wherever the folder is mounted under another name."""
+    return link.readlink().is_absolute() or not link.resolve().is_relative_to(inside)

@@ -290,6 +290,38 @@ def test_an_evaluation_set_concerns_only_who_measures(project: Project, evaluate
     assert _changed(project, lambda: (evaluated / name).write_text("changed")) == measured
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_picture_that_is_a_link_out_of_its_folder_is_refused(project: Project, photos: Path, absolute: bool) -> None:
+    """A container gets the folder alone, so the link would lead nowhere there. It is the same under every engine."""
+    elsewhere = draw(project.calib / "elsewhere", "one.jpg")
+    for name in ("0003.jpg", "0005.jpg"):
+        (photos / name).unlink()
+        (photos / name).symlink_to(elsewhere / "one.jpg" if absolute else "../../elsewhere/one.jpg")
+    write_recipe(project, "int8", calibration="photos")
+    with pytest.raises(CalibrationError) as caught:
+        _plan(project)
+    target = elsewhere / "one.jpg" if absolute else "../../elsewhere/one.jpg"
+    what = f"{photos / '0003.jpg'} is a link to {target}, out of its folder, and 1 other link leads out too"
+    assert caught.value.what == what
+    assert caught.value.remedy == f"copy the files instead of linking them: cp -rL {photos} pictures-copy"
+
+
+def test_a_link_within_the_folder_is_a_picture(project: Project, photos: Path) -> None:
+    (photos / "again.jpg").symlink_to("0003.jpg")
+    write_recipe(project, "int8", calibration="photos")
+    assert "again.jpg" in _plan(project).step("calibrate").args["pictures"]
+
+
+@pytest.mark.parametrize("name", ["images", "images/a.jpg"])
+def test_an_evaluation_set_of_links_is_refused(project: Project, evaluated: Path, name: str) -> None:
+    away = project.calib / "away"
+    (evaluated / name).rename(away)
+    (evaluated / name).symlink_to(away)
+    with pytest.raises(CalibrationError) as caught:
+        _plan(project)
+    assert caught.value.what == f"{evaluated / name} is a link to {away}, out of its folder"
+
+
 FETCHED = 'url = "https://litekiln.invalid/coco.zip"\nsha256 = "first-use"\npinned = "list"\nlicense = "x"'
 
 
