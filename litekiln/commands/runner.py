@@ -48,7 +48,7 @@ def run_command(
     except LitekilnError as error:
         if debug:
             traceback.print_exc()
-        _show_error(error, "error:", reporter, as_json=as_json)
+        show_error(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         reporter.failed("stopped", "nothing is lost: the same command continues from here")
@@ -58,7 +58,7 @@ def run_command(
             raise
         msg = f"{type(error).__name__}: {error}"
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
-        _show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
+        show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 1}
@@ -67,7 +67,7 @@ def run_command(
         raise Exit(code=result["exit_code"])
 
 
-def _show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
+def show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(error.as_dict(), indent=1))
     else:
