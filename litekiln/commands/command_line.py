@@ -6,13 +6,15 @@ invoke parses the command line after it has loaded tasks.py, which calls `explai
 import ast
 import re
 import shlex
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import invoke.main
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 from invoke.program import Program
+from invoke.terminals import pty_size
 
 from litekiln.commands.runner import show_error
 from litekiln.errors import UsageError
@@ -24,6 +26,7 @@ NO_VALUE = re.compile(r"Flag <Argument: (\S+).*> needed value and was not given 
 MISSING = re.compile(r"'.+' did not receive required positional arguments: (.+)", re.DOTALL)
 # What a command takes by a flag, and people type without it.
 SUBJECTS = ("--model", "--file", "--name")
+NARROWEST = 30  # columns of a terminal that help needs beside the options
 NUMBERS = {int: "a whole number", float: "a number"}
 LIST = "`inv --list` lists the commands"
 
@@ -47,6 +50,20 @@ class _Program(Program):
             super().parse_cleanup()
         except ParseError as error:
             self._refuse(error)
+
+    def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
+        """Options or commands with their help: beside each other, or below each other on a narrow terminal."""
+        columns = pty_size()[0]
+        beside = columns - max(len(name) for name, _ in tuples) - self.leading_indent_width - self.col_padding
+        if beside >= NARROWEST:
+            super().print_columns(tuples)
+            return
+        indent = self.leading_indent + self.indent
+        for name, text in tuples:
+            print(self.leading_indent + name)
+            for line in textwrap.wrap(text or "", max(10, columns - len(indent)), break_long_words=False):
+                print(indent + line)
+        print()
 
     def _refuse(self, error: ParseError | ValueError) -> None:
         typed = list(self.core.unparsed)
