@@ -18,7 +18,7 @@ from litekiln.network_settings import ca_bundle, index_url
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import require_current
-from litekiln.toolchains.toolchain import Toolchain
+from litekiln.toolchains.toolchain import Toolchain, changed_meanwhile
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -88,6 +88,9 @@ def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, ba
         raise build_error(
             f"the {toolchain.name} image", base, log, "`inv images --base debian`; or work without Docker: --engine venv"
         )
+    if image_tag(project, toolchain.read_again()) != tag:
+        client.images.remove(tag)
+        raise changed_meanwhile(toolchain, f"the {toolchain.name} image")
     image = client.images.get(tag)
     size = int(image.attrs["Size"])
     return BuiltImage(toolchain.name, tag, str(image.id), size, time.monotonic() - started, base)

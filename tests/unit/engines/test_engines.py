@@ -14,7 +14,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from litekiln import network_settings as index
-from litekiln.engines import buildx, debian_bases, images
+from litekiln.engines import buildx, debian_bases, images, venv
 from litekiln.engines.base import LineSink
 from litekiln.engines.buildx import require_buildx
 from litekiln.engines.choose import AutoEngine, choose_engine
@@ -24,7 +24,7 @@ from litekiln.engines.here import HereEngine
 from litekiln.engines.images import image_tag
 from litekiln.engines.launch import __file__ as launch_file
 from litekiln.engines.process import run_logged
-from litekiln.engines.venv import _install_error
+from litekiln.engines.venv import VenvEngine, _install_error
 from litekiln.errors import (
     BaseUnreachable,
     BuildxMissing,
@@ -45,6 +45,7 @@ from litekiln.errors import (
 )
 from litekiln.leases import Lease
 from litekiln.paths import Project
+from litekiln.toolchains import pythons
 from litekiln.toolchains.lock import INPUTS_LINE, require_current
 from litekiln.toolchains.pythons import require_python
 from litekiln.toolchains.toolchain import load_toolchain, locked_inputs_hash
@@ -190,6 +191,34 @@ def test_uv_uses_what_pip_is_set_up_for(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert index.index_url() == "https://uv/simple"
 
 
+def test_uv_gets_nothing_else_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What could change the installed files is in no environment's name."""
+    _no_index(monkeypatch, tmp_path)
+    for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME", "UV_NO_BINARY", "UV_OVERRIDE", "CFLAGS", "A_SECRET"):
+        monkeypatch.setenv(name, "x")
+    kept = (
+        "https_proxy",
+        "NO_PROXY",
+        "UV_CACHE_DIR",
+        "UV_HTTP_TIMEOUT",
+        "UV_INDEX_MINE_PASSWORD",
+        "SSL_CERT_DIR",
+        "XDG_CACHE_HOME",
+    )
+    for name in kept:
+        monkeypatch.setenv(name, "x")
+    found = index.package_environment()
+    assert {name for name, value in found.items() if value == "x"} == set(kept)
+    assert {"HOME", "PATH"} <= set(found)
+
+
+def test_a_python_that_starts_only_with_the_callers_variables_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Steps don't get them: it would start in no step."""
+    _program(tmp_path / "bin", "python3.10", '[ -n "$LD_LIBRARY_PATH" ] && echo 3.10')
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/x")
+    assert pythons._version_of(tmp_path / "bin" / "python3.10") == ""
+
+
 def test_a_broken_pip_file_is_pips_to_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _no_index(monkeypatch, tmp_path)
     (tmp_path / "site.conf").write_text("no section\n")
@@ -254,6 +283,9 @@ class FakeImages:
             raise ImageNotFound(tag)
         return tag
 
+    def remove(self, tag: str) -> None:
+        self.tags.remove(tag)
+
 
 def test_what_two_make_at_once_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`inv images` and `inv pi` both need a base: the second waits, and finds it there."""
@@ -296,6 +328,43 @@ def test_an_environment_that_could_not_be_made(project: Project, text: str, kind
     assert type(error) is kind
     assert message in error.what
     assert error.remedy
+
+
+def test_an_environment_whose_lock_changed_while_it_was_made_is_not_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name would say that it holds the old lock's packages, for ever."""
+    tiny = load_toolchain(project, "tiny")
+    tiny.lock.write_text(f"# Made by\n{INPUTS_LINE}{locked_inputs_hash(tiny.folder)}\nnothing==1\n")
+
+    def make(argv: list[str], log: Path, say: object, environment: dict[str, str], keeps: list[int]) -> int:
+        assert os.fstat(keeps[0]).st_ino == next(folder.parent.glob("*.lock")).stat().st_ino
+        folder.mkdir()
+        tiny.lock.write_text(tiny.lock.read_text() + "more==1\n")
+        return 0
+
+    monkeypatch.setattr(venv, "run_logged", make)
+    monkeypatch.setattr(venv, "require_python", lambda *_: Path(sys.executable))
+    with Lease(project.state) as lease:
+        engine = VenvEngine(project, lease)
+        folder = engine.folder(tiny)
+        with pytest.raises(ToolchainError, match="the tiny environment: toolchains/tiny changed while it was being built"):
+            engine.ensure(tiny, print)
+    assert not folder.exists()
+
+
+def test_an_image_whose_lock_changed_while_it_was_built_is_not_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, client = load_toolchain(_image_project(project), "tiny"), FakeImages()
+
+    def build(argv: list[str], *_: object) -> int:
+        client.tags.add(argv[argv.index("--tag") + 1])
+        tiny.lock.write_text("other==1\n")
+        return 0
+
+    monkeypatch.setattr(images, "require_buildx", lambda: None)
+    monkeypatch.setattr(images, "run_logged", build)
+    fake: Any = client
+    with pytest.raises(ToolchainError, match="the tiny image: toolchains/tiny changed while it was being built"):
+        images._build(fake, project, tiny, base_kind="registry", say=print)
+    assert client.tags == set()
 
 
 def test_a_lock_whose_inputs_were_edited_is_refused(project: Project) -> None:
@@ -449,16 +518,3 @@ def test_where_a_user_namespace_is_refused_half_way_a_step_runs_without_one() ->
     argv = [sys.executable, "-I", "-S", "-c", HALF_REFUSED, str(Path(launch_file).parent)]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("False\n", "")
-
-
-def test_a_launched_program_has_no_network() -> None:
-    """The launcher's own promise, where this system lets it keep it; `inv doctor` shows where it can't."""
-    probe = subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe"], check=False)
-    if probe.returncode:
-        pytest.skip("not run: this system refuses network namespaces to this user")
-    ask = "import os; print(sorted(line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line))"
-    run = subprocess.run(
-        [sys.executable, "-I", "-S", launch_file, sys.executable, "-c", ask], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "['lo']"
-    assert os.listdir("/sys/class/net") != []  # noqa: PTH208 - and we kept ours

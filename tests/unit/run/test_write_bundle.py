@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.commands.clean import clean_downloads, clean_store
-from litekiln.errors import StepFailed
+from litekiln.errors import StepFailed, ToolchainError
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -238,3 +238,15 @@ def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Pr
     with pytest.raises(StepFailed, match="convert float32 failed with exit code 1"):
         result.complete()
     assert sorted(path.name for path in (project.out / "demo").iterdir()) == ["float16"]
+
+
+def test_a_lock_that_changed_during_the_build_is_not_written_into_a_manifest(project: Project) -> None:
+    recipe = load_recipe(project, "demo")
+    plan = plan_build(project, recipe)
+    result = run_to_end(project, plan)
+    (project.toolchains / "tiny" / "requirements.lock").write_text("other==1\n")
+    with (
+        Lease(project.state) as lease,
+        pytest.raises(ToolchainError, match="demo's bundles: toolchains/tiny changed while it was being built"),
+    ):
+        write_bundles(project, recipe, plan, result, lease, COMMAND)
