@@ -14,7 +14,8 @@ from litekiln.fetch.fetch import fetch
 from litekiln.formats.archives import top_folder, unpack
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.recipes.pins import Archive, Remote
-from litekiln.sources.find import inspect_archive, is_archive
+from litekiln.sources.find import errors_naming, inspect_archive, is_archive
+from litekiln.sources.harmless import refuse_actions
 from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import SOURCE, lay_out
 from litekiln.wording import size_text
@@ -31,12 +32,16 @@ def fetch_model(args: dict[str, Any], downloads: Path, out: Path, say: Say, note
     facts = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
     detects = BY_NAME[args["kind"]].checkpoint
     if not detects and not is_archive(archive.path):
+        refuse_actions(args["kind"], archive.path)
         shutil.copyfile(archive.path, out / SOURCE)
         return facts
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         if not detects:
             unpacked = unpack(archive.path, Path(scratch) / "archive")
-            shutil.move(_member(unpacked, archive.path.name, args), out / SOURCE)
+            member = _member(unpacked, archive.path.name, args)
+            with errors_naming(archive.path, unpacked):
+                refuse_actions(args["kind"], member)
+            shutil.move(member, out / SOURCE)
             return facts
         found = inspect_archive(archive.path, Path(scratch) / "archive")
         if found.kind != args["kind"]:
