@@ -2,8 +2,11 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -258,18 +261,79 @@ def test_no_debian_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert debian_mirror(tmp_path) == "http://given/debian"
 
 
-def test_a_debootstrap_that_is_stopped_leaves_nothing_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[list[str]] = []
+def _debootstrap(folder: Path, body: str) -> None:
+    """A debootstrap that leaves a small Debian in $4, runs `body`, and a docker that does nothing."""
+    for name in ("etc", "proc/1", "sys/kernel", "dev", "debootstrap", "var"):
+        body = f'mkdir -p "$root/{name}"\n{body}'
+    _program(folder, "debootstrap", f'for root; do case "$root" in /*) break;; esac; done\n{body}')
+    _program(folder, "docker", 'cp "$8/rootfs.tar" "$(dirname "$0")"; exit 0')
+    _program(folder, "umount", 'echo "$2" >> "$(dirname "$0")/unmounted"')
 
-    def stopped(argv: list[str], what: str) -> None:
+
+@pytest.fixture
+def bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LITEKILN_DEBIAN_MIRROR", "http://mirror/debian")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "bases").mkdir()
+    return tmp_path / "bases"
+
+
+def _make_base(bases: Path) -> None:
+    with debian_bases._naming_full_disk(bases), tempfile.TemporaryDirectory(dir=bases) as folder:
+        debian_bases._import_rootfs(Path(folder) / "arm64", "arm64", "a tag", bases / "arm64.log")
+
+
+def test_a_debootstrap_that_fails_leaves_its_log_where_the_message_says(bases: Path, tmp_path: Path) -> None:
+    """It names a log in the folder that is removed with it."""
+    own = 'echo "the real reason" > "$root/debootstrap/debootstrap.log"'
+    _debootstrap(tmp_path / "bin", f'{own}\necho "W: see $root/debootstrap/debootstrap.log for details"\nexit 1')
+    with pytest.raises(ImageBuildFailed, match="installing Debian for arm64 failed") as caught:
+        _make_base(bases)
+    assert caught.value.what.endswith("  | the real reason")
+    assert "for details" not in caught.value.what
+    assert caught.value.cause == f"the whole output is in {bases}/arm64.log"
+    assert (bases / "arm64.log").read_text().endswith("--- debootstrap.log\nthe real reason\n")
+    assert [path.name for path in bases.iterdir()] == ["arm64.log"]
+
+
+@pytest.mark.parametrize("place", ['"$root/debootstrap/debootstrap.log"', "/dev/stdout"])
+def test_a_full_disk_is_told_by_debootstrap(bases: Path, tmp_path: Path, place: str) -> None:
+    _debootstrap(tmp_path / "bin", f"echo 'tar: write error: No space left on device' > {place}\nexit 1")
+    with pytest.raises(DiskFull, match="no space left while installing Debian for arm64") as caught:
+        _make_base(bases)
+    assert "inv clean" in caught.value.remedy
+
+
+def test_a_full_disk_is_told_when_python_is_copied(bases: Path) -> None:
+    """Copying a folder collects its errors as texts."""
+    with pytest.raises(DiskFull, match="no space left while copying Python"), debian_bases._naming_full_disk(bases):
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")])
+    with pytest.raises(DiskFull, match="no space left on the disk"), debian_bases._naming_full_disk(bases):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_the_kernel_shows_is_not_archived_and_never_left_mounted(bases: Path, tmp_path: Path) -> None:
+    _debootstrap(tmp_path / "bin", 'echo x > "$root/etc/x"')
+    _make_base(bases)
+    with tarfile.open(tmp_path / "bin" / "rootfs.tar") as archive:
+        names = archive.getnames()
+    assert {"./proc", "./sys", "./etc/x", "./dev"} <= set(names)
+    assert [name for name in names if name.startswith(("./proc/", "./sys/"))] == []
+    unmounted = (tmp_path / "bin" / "unmounted").read_text().splitlines()
+    assert [Path(path).name for path in unmounted] == ["proc", "sys"]
+
+
+def test_a_debootstrap_that_is_stopped_leaves_nothing_mounted(bases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setenv("LITEKILN_DEBIAN_MIRROR", "http://mirror/debian")
     monkeypatch.setattr(debian_bases, "_run", stopped)
-    monkeypatch.setattr(debian_bases.subprocess, "run", lambda argv, **_: ran.append(argv))
+    monkeypatch.setattr(debian_bases.subprocess, "run", lambda argv, **_: ran.append(argv[-1]))
     with pytest.raises(KeyboardInterrupt):
-        debian_bases._import_rootfs(tmp_path / "arm64", "arm64", "a tag")
-    assert ran == [["umount", "--lazy", str(tmp_path / "arm64" / "root" / "proc")]]
+        _make_base(bases)
+    assert [Path(path).name for path in ran] == ["proc", "sys"]
 
 
 class FakeImages:
@@ -298,8 +362,8 @@ def test_what_two_make_at_once_is_made_once(tmp_path: Path, monkeypatch: pytest.
         client.tags.add(tag)
 
     monkeypatch.setattr(debian_bases, "_require_debootstrap", lambda: None)
-    monkeypatch.setattr(debian_bases, "_import_rootfs", lambda folder, architecture, tag: make(tag))
-    monkeypatch.setattr(debian_bases, "_add_python", lambda folder, base, root: make(base.tag))
+    monkeypatch.setattr(debian_bases, "_import_rootfs", lambda folder, architecture, tag, log: make(tag))
+    monkeypatch.setattr(debian_bases, "_add_python", lambda folder, base, root, log: make(base.tag))
     bases = [debian_bases.Base("arm64", "3.11")]
     with ThreadPoolExecutor(2) as both:
         told = list(both.map(lambda _: debian_bases.make_bases(client, bases, tmp_path, print), range(2)))
