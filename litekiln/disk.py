@@ -26,8 +26,11 @@ RENAME_EXCHANGE = 2
 
 
 @contextmanager
-def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Hold a lock file. `waiting()` is called once when another process holds it; `stopped()` tells when to give up."""
+def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = lambda: False) -> Iterator[int]:
+    """Hold a lock file, and give its descriptor: a program that inherits it holds the lock until it ends, too.
+
+    `waiting()` is called once when another process holds it; `stopped()` tells when to give up.
+    """
     lock = FileLock(path)
     with saying_disk_full(path.parent):
         try:
@@ -36,8 +39,10 @@ def waiting_lock(path: Path, waiting: Any = None, stopped: Callable[[], bool] = 
             if waiting:
                 waiting()
             _keep_asking(lock, stopped)
+    descriptor = lock._context.lock_file_fd
+    assert descriptor is not None
     try:
-        yield
+        yield descriptor
     finally:
         lock.release()
 

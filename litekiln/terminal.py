@@ -6,6 +6,7 @@ rich draws on terminals only: loading it takes a sixth of an up-to-date build.
 """
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 from litekiln.wording import visible
 
@@ -41,6 +42,10 @@ class Check:
 
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
 NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
+NARROWEST = 20  # columns of a terminal that text needs to be wrapped in
+GAP = 2  # between two columns
+PROGRESS = re.compile(r"@progress (\d+/\d+) (.*)")
+STRAY = dict.fromkeys((7, 8, 11, 12, 13))  # control characters: bell, backspace and others
 
 
 class Styled(NamedTuple):
@@ -104,21 +109,33 @@ class _Screen:
         self._console.print("".join(marked))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.cells import cell_len
         from rich.markup import escape
         from rich.table import Table
 
+        columns_of_cells = zip(columns, *rows, strict=True)
+        widths = [max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in columns_of_cells]
+        needed = [min(width, NARROWEST) if column in WRAPPED else width for column, width in zip(columns, widths, strict=True)]
+        if sum(needed) + GAP * (len(columns) - 1) > self._console.width:
+            self._blocks(columns, rows)
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
+        for column, width in zip(columns, needed, strict=True):
             wrapped, numeric = column in WRAPPED, column in NUMBERS
-            table.add_column(
-                column,
-                justify="right" if numeric else "left",
-                no_wrap=not wrapped,
-                overflow="fold" if wrapped else "ellipsis",
-            )
+            justify: Literal["right", "left"] = "right" if numeric else "left"
+            table.add_column(column, justify=justify, min_width=width, no_wrap=not wrapped, overflow="fold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self._console.print(table)
+
+    def _blocks(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Each row as lines of a name and a value, which the terminal may wrap: nothing is cut off."""
+        widest = max(map(len, columns))
+        for place, row in enumerate(rows):
+            if place:
+                self.line([])
+            for column, cell in zip(columns, row, strict=True):
+                self.line([Styled(f"{column:{widest}}", "bold"), f"  {' '.join(cell.split(chr(10)))}"])
 
     def live(self, text: str) -> None:
         """Show the live line; "" removes it."""
@@ -166,8 +183,10 @@ class Reporter:
 
     def line(self, name: str, text: str) -> None:
         """Show a running step's progress. Its other lines are in the log."""
-        if text.startswith("@progress "):
-            self.live(name, text.removeprefix("@progress "))
+        if found := PROGRESS.fullmatch(text):
+            self.live(name, f"{found[1]} {found[2]}")
+        elif text.startswith("@progress"):  # no progress: a program of the user's may print anything
+            self._print(f"  {name}  {text}")
 
     def live(self, name: str, text: str) -> None:
         """Show a text on the live line until the next one replaces it."""

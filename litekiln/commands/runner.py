@@ -50,7 +50,7 @@ def run_command(
     except LitekilnError as error:
         if debug:
             _print_traceback()
-        _show_error(error, "error:", reporter, as_json=as_json)
+        show_error(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         reporter.failed("stopped", "nothing is lost: the same command continues from here")
@@ -61,7 +61,7 @@ def run_command(
             raise Exit(code=LitekilnError.exit_code) from None
         msg = f"{type(error).__name__}: {error}"
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
-        _show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
+        show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 1}
@@ -80,7 +80,7 @@ def _naming_the_disk(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         raise
 
 
-def _show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
+def show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(error.as_dict(), indent=1))
     else:

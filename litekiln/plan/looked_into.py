@@ -12,7 +12,10 @@ from litekiln.paths import CODE
 from litekiln.plain_files import spelled
 
 # The modules that look into a checkpoint's folder: after a change in one of them, every folder is looked into again.
-LOOKING = ("sources/api_checkpoint.py", "formats/checkpoint.py", "formats/pipeline_config.py", "formats/label_map.py")
+LOOKING = (
+    *("sources/api_checkpoint.py", "sources/frozen_graph.py", "sources/graph_operators.py", "sources/operators.py"),
+    *("formats/checkpoint.py", "formats/pipeline_config.py", "formats/label_map.py"),
+)
 
 
 @dataclass(frozen=True)

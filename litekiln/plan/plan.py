@@ -167,7 +167,7 @@ class PlanBuilder:
         ingredients = {
             "code": self._modules.hash_of(program.file) if toolchain else program.file,
             "arguments": sha256_value(args),
-            "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]) if toolchain else HOST,
+            "toolchain": toolchain.identity if toolchain else HOST,
             **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
         }
         self._steps[step_id] = Step(

@@ -10,6 +10,7 @@ from msgspec import Meta
 from litekiln.confined import path_fault
 from litekiln.errors import CalibrationError, RecipeError, UsageError
 from litekiln.paths import Project
+from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.pins import Pinned, refuse_missing
 from litekiln.toml_files import load_table
 from litekiln.wording import did_you_mean
@@ -116,7 +117,12 @@ def choose(folder: Path, count: int, seed: int) -> list[str]:
     if len(names) < TOO_FEW:
         msg = f"{folder} has {len(names)} pictures, but calibration needs at least {TOO_FEW}"
         cause = f"looked for {' '.join(SUFFIXES)} in it and in its folders"
-        raise CalibrationError(msg, cause=cause, remedy="give 100 or more pictures of what the model will see: --calib DIR")
+        held, way = not_read(folder.rglob("*"))
+        raise CalibrationError(
+            msg,
+            cause=f"{cause}; it also has files that are not read: {held}" if held else cause,
+            remedy=way or "give 100 or more pictures of what the model will see: --calib DIR",
+        )
     return sample(names, count, seed)
 
 

@@ -33,7 +33,7 @@ from litekiln.run.schedule import Finished, Run, Schedule
 from litekiln.run.step_errors import step_error
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
-from litekiln.toolchains.toolchain import load_toolchain
+from litekiln.toolchains.toolchain import load_unchanged
 
 if TYPE_CHECKING:
     from litekiln.run.merged_plans import Several
@@ -158,7 +158,7 @@ class Executor:
         shutil.rmtree(staged, ignore_errors=True)
         with saying_disk_full(self._project.state):
             (staged / "files").mkdir(parents=True)
-        box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes: not part of the step's time
+        box = None if step.toolchain == HOST else self._box(step)  # may take minutes: not part of the step's time
         started = time.monotonic()
         try:
             made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
@@ -204,16 +204,17 @@ class Executor:
         result.rename(staged / "result.json")
         return {"engine": box.engine, "image": box.image}
 
-    def _box(self, toolchain: str) -> Box:
+    def _box(self, step: Step) -> Box:
+        toolchain = step.toolchain
         with self._opening:
             if self._engine is None:
                 self._engine = self._choose()  # only now: an up-to-date plan asks no daemon
             if toolchain in self._unopened:
                 raise self._unopened[toolchain]  # a retry may take minutes and fails the same way
             if toolchain not in self._boxes:
-                opened = self._engine.open(load_toolchain(self._project, toolchain), self._reporter.note)
                 try:
-                    self._boxes[toolchain] = self._open.enter_context(opened)
+                    planned = load_unchanged(self._project, toolchain, step.ingredients["toolchain"], step.id)
+                    self._boxes[toolchain] = self._open.enter_context(self._engine.open(planned, self._reporter.note))
                 except TOOLCHAIN_FAILURES as error:
                     self._unopened[toolchain] = error
                     raise

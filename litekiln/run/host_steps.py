@@ -18,8 +18,9 @@ from litekiln.fetch.transfer import never
 from litekiln.formats.archives import top_folder, unpack
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.recipes.pins import Archive, Remote
-from litekiln.sources.find import inspect_archive, is_archive
+from litekiln.sources.find import errors_naming, inspect_archive, is_archive
 from litekiln.sources.frozen_graph import read_graph
+from litekiln.sources.harmless import refuse_actions
 from litekiln.sources.keras_file import is_keras
 from litekiln.sources.kinds import BY_NAME, KERAS, TF1_FROZEN, TFLITE
 from litekiln.sources.layout import SOURCE, lay_out
@@ -57,12 +58,16 @@ def lay_out_model(archive: Archive, args: dict[str, Any], out: Path) -> list[str
     """What to note about a downloaded model, after laying it out. One that can't be used is a SourceError."""
     if not BY_NAME[args["kind"]].checkpoint and not is_archive(archive.path):
         _refuse_other_file(archive.path, args["kind"])
+        refuse_actions(args["kind"], archive.path)
         shutil.copyfile(archive.path, out / SOURCE)
         return []
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         if not BY_NAME[args["kind"]].checkpoint:
             unpacked = unpack(archive.path, Path(scratch) / "archive")
-            _move(_member(unpacked, archive.path.name, args), out / SOURCE, within=unpacked)
+            member = _member(unpacked, archive.path.name, args)
+            with errors_naming(archive.path, unpacked):
+                refuse_actions(args["kind"], member)
+            _move(member, out / SOURCE, within=unpacked)
             return []
         found = inspect_archive(archive.path, Path(scratch) / "archive")
         if found.kind != args["kind"]:

@@ -23,7 +23,7 @@ from litekiln.run.kept_files import keep_theirs
 from litekiln.run.schedule import Run
 from litekiln.run.store import Entry, Store
 from litekiln.run.write_report import build_report, chosen_attempt
-from litekiln.toolchains.toolchain import load_toolchain
+from litekiln.toolchains.toolchain import load_unchanged
 
 FORMAT = 3
 MEASURED_HERE = (REPORT, PAGE)  # they contain times, which differ by machine and by day
@@ -80,8 +80,8 @@ def write_bundles(
     `say` is told of files in its folder that are not litekiln's, and where they are now.
     """
     bundles, hashes = [], FileHashes(project.state)
-    used = {step.toolchain for step in plan.steps} - {HOST}
-    locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
+    used = {step.toolchain: step.ingredients["toolchain"] for step in plan.steps if step.toolchain != HOST}
+    locks = {name: load_unchanged(project, name, used[name], f"{plan.model}'s bundles").lock_hash for name in sorted(used)}
     makers = {name: _maker(finished.entry) for name, finished in run.finished.items()}
     for variant in plan.bundled:
         attempt = chosen_attempt(plan, run, variant)

@@ -12,6 +12,8 @@ from litekiln.errors import SourceError
 from litekiln.formats import hdf5
 from litekiln.formats.zips import open_zip
 from litekiln.sources.damage import reading
+from litekiln.sources.graph_operators import refuse
+from litekiln.sources.keras_functions import forbidden_functions
 from litekiln.sources.keras_names import KNOWN
 from litekiln.sources.picture_input import Tensor, fixed_picture
 
@@ -54,7 +56,15 @@ def read_keras(path: Path) -> KerasModel:
     with reading(path, "a Keras model", SAVE_WHOLE):
         old = hdf5.is_hdf5(path)
         version, config = _from_hdf5(path) if old else _from_zip(path)
+        refuse(path, forbidden_functions(config))
         return _looked_into(path, version, config, old=old)
+
+
+def refuse_actions(path: Path) -> None:
+    """Refuse a Keras file that does more than compute. Nothing else is asked of it."""
+    with reading(path, "a Keras model", SAVE_WHOLE):
+        config = (_from_hdf5(path) if hdf5.is_hdf5(path) else _from_zip(path))[1]
+        refuse(path, forbidden_functions(config))
 
 
 def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool) -> KerasModel:

@@ -54,6 +54,49 @@ def test_mistakes_have_a_message_and_an_exit_code(project: Project, arguments: l
     assert "What to do:" in run.stderr + run.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what", "remedy"),
+    [
+        (
+            ["build", "--modell", "demo"],
+            "inv build has no option '--modell', did you mean '--model'?",
+            "`inv --help build` explains",
+        ),
+        (["build", "--modell=demo"], "inv build has no option '--modell', did you mean '--model'?", "`inv --help build` explains"),
+        (["build", "-q"], "inv build has no option '-q', there is: --all, --allow-flex,", "`inv --help build` explains"),
+        (["build", "--model", "demo", "--jobs", "abc"], "--jobs 'abc': expected a whole number", "--jobs 2, for example"),
+        (["build", "--model", "demo", "--jobs=1.5"], "--jobs '1.5': expected a whole number", "--jobs 2, for example"),
+        (["clean", "--older-than", "soon"], "--older-than 'soon': expected a number", "--older-than 2, for example"),
+        (["build", "shapes"], "inv build takes no argument 'shapes', did you mean --model shapes?", "inv build --model shapes"),
+        (
+            ["lint", "a b.tflite"],
+            "inv lint takes no argument 'a b.tflite', did you mean --file 'a b.tflite'?",
+            "inv lint --file 'a b",
+        ),
+        (
+            ["build", "--model", "demo", "verfy"],
+            "inv build takes no argument 'verfy', did you mean the command 'verify'?",
+            "inv --help",
+        ),
+        (["build", "--model", "demo", "another"], "inv build takes no argument 'another'", "inv --help build"),
+        (["build", "--force=yes"], "--force=yes: this option takes no value", "inv build --force"),
+        (["build", "--model"], "--model is given without a value", "--model VALUE; `inv --help build` explains each option"),
+        (["new"], "inv new needs --name and --source", "`inv --help new` explains each option"),
+        (["compare", "a"], "inv compare needs B", "`inv --help compare` explains each option"),
+        (["biuld"], "unknown command 'biuld', did you mean 'build'?", "`inv --list` lists the commands"),
+        (["--help", "biuld"], "unknown command 'biuld', did you mean 'build'?", "`inv --list` lists the commands"),
+        (["--nope"], "unknown option '--nope' before a command", "`inv --list` lists the commands"),
+    ],
+)
+def test_what_was_typed_wrong_is_told_in_litekilns_words(project: Project, arguments: list[str], what: str, remedy: str) -> None:
+    run = run_inv(project, *arguments)
+    assert (run.returncode, run.stderr) == (2, "")
+    assert run.stdout.startswith(f"✗ error:  {what}")
+    assert f"\n  What to do:   {remedy}" in run.stdout
+    error = json.loads(run_inv(project, *arguments[:1], "--json", *arguments[1:]).stdout) if arguments[0] == "build" else None
+    assert error is None or (error["error"], error["exit_code"]) == ("UsageError", 2)
+
+
 def test_an_error_in_json(project: Project) -> None:
     run = run_inv(project, "build", "--model", "dmeo", "--json")
     assert run.returncode == 2

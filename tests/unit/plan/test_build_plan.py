@@ -290,6 +290,26 @@ def test_an_evaluation_set_concerns_only_who_measures(project: Project, evaluate
     assert _changed(project, lambda: (evaluated / name).write_text("changed")) == measured
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_picture_that_is_a_link_counts_by_what_it_leads_to(project: Project, photos: Path, absolute: bool) -> None:
+    """Steps get copies, so a container sees it too."""
+    elsewhere = draw(project.calib / "elsewhere", "one.jpg") / "one.jpg"
+    (photos / "0003.jpg").unlink()
+    (photos / "0003.jpg").symlink_to(elsewhere if absolute else "../../elsewhere/one.jpg")
+    write_recipe(project, "int8", calibration="photos")
+    assert _plan(project).step("calibrate").inputs["pictures"].files["0003.jpg"] == sha256_file(elsewhere)
+    assert "calibrate" in _changed(project, lambda: elsewhere.write_text("another"))
+
+
+@pytest.mark.parametrize("name", ["images", "images/a.jpg"])
+def test_an_evaluation_set_may_be_of_links(project: Project, evaluated: Path, name: str) -> None:
+    away = project.calib / "away"
+    before = _plan(project).step("trace").key
+    (evaluated / name).rename(away)
+    (evaluated / name).symlink_to(away)
+    assert _plan(project).step("trace").key == before
+
+
 FETCHED = 'url = "https://litekiln.invalid/coco.zip"\nsha256 = "first-use"\npinned = "list"\nlicense = "x"'
 
 

@@ -146,6 +146,23 @@ def test_fewer_than_ten_pictures_are_refused(tmp_path: Path, count: int) -> None
     assert caught.value.remedy == "give 100 or more pictures of what the model will see: --calib DIR"
 
 
+@pytest.mark.parametrize(
+    ("names", "held", "remedy"),
+    [
+        (["a.HEIC", "b.heic", "c.mp4"], "2 .heic, 1 .mp4", "convert them to JPEG: `mogrify -format jpg *.heic` (ImageMagick)"),
+        (["a.avif"], "1 .avif", "convert them to JPEG: `mogrify -format jpg *.avif` (ImageMagick)"),
+        (["way.mp4"], "1 .mp4", "save some of their frames: `ffmpeg -i FILE.mp4 -vf fps=1 %04d.jpg`"),
+        (["a.CR2"], "1 .cr2", "export them as JPEG with the program that opens them"),
+    ],
+)
+def test_pictures_of_formats_that_are_not_read_are_named(tmp_path: Path, names: list[str], held: str, remedy: str) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        choose(draw(tmp_path, "notes.txt", "in/0.jpg", *names), 500, 0)
+    assert caught.value.what == f"{tmp_path} has 1 pictures, but calibration needs at least 10"
+    assert caught.value.cause.endswith(f" in it and in its folders; it also has files that are not read: {held}")
+    assert caught.value.remedy == remedy
+
+
 def test_ten_are_enough(tmp_path: Path) -> None:
     assert choose(draw(tmp_path, *numbered(10)), 500, 0) == numbered(10)
 

@@ -33,6 +33,7 @@ from litekiln.sources.api_checkpoint import inspect_source
 from litekiln.terminal import Reporter
 from tests.helpers.checkpoints import ssd_shapes, tf1_shapes, write_checkpoint
 from tests.helpers.running import run_to_end, write_program
+from tests.helpers.source_files import ENTRY, FINISH, node, write_graph, write_saved_model
 from tests.unit.run.test_write_report import write_recipe
 from tests.unit.sources.test_api_checkpoint import config, write_model
 
@@ -152,6 +153,34 @@ def test_a_model_is_laid_out_one_way_whatever_its_archive_looks_like(
     size = server.archive.stat().st_size
     assert [text.split(" of ")[-1].split()[1] for text in run.said] == ["B" if size < 1000 else "kB"] * 2
     assert [" of " in text for text in run.said] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("saved-model", "a/saved_model.pb"), ("tf1-frozen", "a/tflite_graph.pb"), ("tf1-frozen", "")]
+)
+def test_a_fetched_model_that_does_more_than_compute_is_refused_before_a_step_runs_it(
+    tmp_path: Path, server: Server, run: Run, kind: str, name: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    if kind == "saved-model":
+        write_saved_model(theirs / "a", graph=node("bad", "WriteFile"))
+    else:
+        write_graph(theirs / "a" / "tflite_graph.pb", ENTRY, FINISH, node("bad", "WriteFile"))
+    server.archive = pack(theirs, tmp_path / "net.zip") if name else theirs / "a" / "tflite_graph.pb"
+    with pytest.raises(SourceError) as caught:
+        run(fetch_model, kind=kind)
+    shown = f"net.zip/{name}" if name else str(server.archive)
+    assert caught.value.what.startswith(f"{shown} does more than compute: WriteFile (node 'bad')")
+    assert run.files() == {}
+
+
+def test_a_finished_graph_in_an_archive_is_looked_into(tmp_path: Path, server: Server, run: Run) -> None:
+    theirs = write_model(tmp_path / "theirs", config(3), ssd_shapes(4))
+    write_graph(theirs / "tflite_graph.pb", ENTRY, FINISH, node("bad", "WriteFile"))
+    server.archive = pack(theirs, tmp_path / "zoo.zip")
+    with pytest.raises(SourceError, match=r"^zoo\.zip/tflite_graph\.pb does more than compute: WriteFile"):
+        run(fetch_model)
+    assert run.files() == {}
 
 
 def test_of_several_checkpoints_only_the_one_that_counts_is_kept(tmp_path: Path, server: Server, run: Run) -> None:

@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from litekiln.bundles.layout import bundle_folders
-from litekiln.errors import BundleError, StepFailed, StoreCorrupt
+from litekiln.errors import BundleError, StepFailed, StoreCorrupt, ToolchainError
 from litekiln.hashing import sha256_file
+from litekiln.leases import Lease
 from litekiln.paths import Project
+from litekiln.plan.build_plan import plan_build
+from litekiln.recipes.recipe import load_recipe
 from litekiln.run.store import Store
-from tests.helpers.building import CONVERT, MEASURE, VERIFY, build_demo, make_bundles, write_steps
+from litekiln.run.write_bundle import write_bundles
+from tests.helpers.building import COMMAND, CONVERT, MEASURE, VERIFY, build_demo, make_bundles, write_steps
 from tests.helpers.manifests import without_maker
+from tests.helpers.running import run_to_end
 
 TIMED = {"threads": 1, "median_ms": 9.0, "fastest_ms": 8.5, "runs": 50}
 FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
@@ -227,3 +232,15 @@ def test_a_bundle_is_on_the_disk_before_it_is_put_in_place(project: Project, mon
     names = [Path(path).name for path in synced]
     assert names[-2:] == ["bundle", "demo"]
     assert sorted(names[:-2]) == FILES
+
+
+def test_a_lock_that_changed_during_the_build_is_not_written_into_a_manifest(project: Project) -> None:
+    recipe = load_recipe(project, "demo")
+    plan = plan_build(project, recipe)
+    result = run_to_end(project, plan)
+    (project.toolchains / "tiny" / "requirements.lock").write_text("other==1\n")
+    with (
+        Lease(project.state) as lease,
+        pytest.raises(ToolchainError, match="demo's bundles: toolchains/tiny changed while it was being built"),
+    ):
+        write_bundles(project, recipe, plan, result, lease, COMMAND, print)
