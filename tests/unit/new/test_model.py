@@ -290,9 +290,7 @@ def test_a_name_must_be_a_good_folder_name(home: Project, theirs: Path, name: st
     assert (error.what, error.remedy) == (f"--name {name!r} is not a good name for a model", f"--name {better}")
 
 
-@pytest.mark.parametrize(
-    "name", ["../../x", "/", "..", "-", "a" * 300, "À la carte", "x/../y", "...a...", "\0", "a\nb", "é"]
-)
+@pytest.mark.parametrize("name", ["../../x", "/", "..", "-", "a" * 300, "À la carte", "x/../y", "...a...", "\0", "a\nb", "é"])
 def test_the_name_that_is_advised_is_accepted(home: Project, theirs: Path, name: str) -> None:
     advised = refusal(UsageError, home, theirs, name=name).remedy.removeprefix("--name ")
     assert new(home, theirs, name=advised)["model"] == advised
@@ -392,7 +390,7 @@ def fail_in(module: Any, name: str, error: BaseException, call: int) -> Callable
         (fail_in(eval_sets, "check_readable", SourceError("gone"), 2), SourceError),
         (fail_in(new_model, "load_recipe", RuntimeError(), 1), RuntimeError),
         (fail_in(new_folders, "move", KeyboardInterrupt(), 1), KeyboardInterrupt),
-        (fail_in(new_folders, "move", OSError(5, "Input/output error"), 2), OSError),
+        (fail_in(new_folders, "move", OSError(5, "Input/output error"), 2), LitekilnError),
         (fail_in(new_folders, "move", SystemExit(143), 2), SystemExit),
     ],
     ids=["disk full", "stopped", "picture gone", "mistake", "before", "between", "terminated"],
