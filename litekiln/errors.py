@@ -182,6 +182,10 @@ class UnsafeArchive(SourceError):
     """An archive holds something that must not be unpacked."""
 
 
+class UnsafeModel(SourceError):
+    """A model has operators that do more than compute."""
+
+
 class BrokenArchive(SourceError):
     """An archive is cut off, damaged, locked by a password, or no archive at all."""
 

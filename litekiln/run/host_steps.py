@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.confined import inside, is_within
-from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
+from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError, UnsafeModel
 from litekiln.fetch.fetch import discard, fetch
 from litekiln.fetch.transfer import never
 from litekiln.formats.archives import top_folder, unpack
@@ -92,6 +92,8 @@ def _refuse_other_file(path: Path, kind: str) -> None:
 def _is_graph(path: Path) -> bool:
     try:
         read_graph(path)
+    except UnsafeModel:
+        return True  # it is one, and refused as one
     except SourceError:
         return False
     return True

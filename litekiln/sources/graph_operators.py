@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from litekiln.errors import SourceError
+from litekiln.errors import UnsafeModel
 from litekiln.formats.protowire import Message, read_message
 from litekiln.sources.operators import REMEDY, SAVER, Use, group_of, saves
 from litekiln.wording import shown
@@ -119,13 +119,13 @@ def _where(function: str, node: Node) -> str:
 
 
 def refuse(path: Path, found: Iterable[Use]) -> None:
-    """A SourceError that names these operators, where they are and what they could do; nothing if there are none."""
+    """An error that names these operators, where they are and what they could do; nothing if there are none."""
     found = list(dict.fromkeys(found))
     if not found:
         return
     uses = "; ".join(f"{shown(use.operator)} ({shown(use.where)}) {use.can}" for use in found[:MOST_SHOWN])
     more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
-    raise SourceError(
+    raise UnsafeModel(
         f"{path} does more than compute: {uses}{more}",
         cause="a part of the training was saved with the model, or somebody wants to do harm",
         remedy=REMEDY,
