@@ -40,6 +40,7 @@ class Check:
     remedy: str = ""
 
 
+READER_GONE = 141  # what a shell shows for other programs, which SIGPIPE ends
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
 NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
 NARROWEST = 20  # columns of a terminal that text needs to be wrapped in
@@ -68,6 +69,20 @@ def _is_terminal(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
+def reader_gone(stream: TextIO) -> SystemExit:
+    """The quiet end of a program whose output nobody reads any more, as with `| head`. The rest goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return SystemExit(READER_GONE)
+
+
+def print_value(text: str) -> None:
+    """Print the one value of a command to stdout."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise reader_gone(sys.stdout) from None
+
+
 class _Log:
     """Plain lines, for files and pipes. Nothing is cut off or wrapped."""
 
@@ -79,9 +94,8 @@ class _Log:
         stream = sys.stderr if self._json else sys.stdout
         try:
             print(text.expandtabs(), file=stream, flush=True)
-        except BrokenPipeError:  # the reader is gone, as with `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            raise SystemExit(1) from None
+        except BrokenPipeError:
+            raise reader_gone(stream) from None
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         cells = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
@@ -99,7 +113,12 @@ class _Screen:
     def __init__(self, *, json: bool) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=json, highlight=False, soft_wrap=True)
+        class Piped(Console):
+            def on_broken_pipe(self) -> None:
+                self.quiet = True
+                raise reader_gone(self.file)  # type: ignore[arg-type]
+
+        self._console = Piped(stderr=json, highlight=False, soft_wrap=True)
         self._live: LiveLine | None = None
 
     def line(self, pieces: Sequence[Piece]) -> None:

@@ -122,7 +122,7 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], re
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
 
         def done(model: str, run: Run) -> None:
-            outcome.runs[model] = run
+            outcome.runs[model], outcome.bundles[model], outcome.standings[model] = run, [], []
             outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter)
             outcome.standings[model] = prepared[model].standings(project)
             if outcome.bundles[model]:

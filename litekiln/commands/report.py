@@ -12,7 +12,7 @@ from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import Built, read_bundle
 from litekiln.bundles.report_measures import given
 from litekiln.commands.standing import OUT_OF_DATE, Standing, Standings, marks_of, say_standings
-from litekiln.errors import UsageError
+from litekiln.errors import StoreError, UsageError
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from litekiln.variants import place
@@ -39,17 +39,28 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
         (standings.of(built, folder) for folder, built in found.items()), key=lambda each: place(each.built.report.variant)
     )
     every = shown if not variant else standings.of_model(model)
-    page, own = write_model_page(project, model, reporter.warn, marks_of(every)), folders[0] / PAGE
-    page = own if variant and own.is_file() else page
+    page = _page(reporter, project, model, marks_of(every))
+    if variant and (folders[0] / PAGE).is_file():
+        page = folders[0] / PAGE
     reporter.table(COLUMNS, [_row(each) for each in shown])
     for each in shown:
         for warning in each.built.report.warnings:
             reporter.warn(f"{each.built.report.variant}: {warning}")
     say_standings(reporter, shown)
-    reporter.note(f"the page: {project.relative(page)}")
-    if request.open_page:
+    if page:
+        reporter.note(f"the page: {project.relative(page)}")
+    if page and request.open_page:
         _open(reporter, page)
-    return {"model": model, "page": str(page), "bundles": [{**_as_data(each.built), **each.as_data()} for each in shown]}
+    return {"model": model, "page": str(page or ""), "bundles": [{**_as_data(each.built), **each.as_data()} for each in shown]}
+
+
+def _page(reporter: Reporter, project: Project, model: str, marks: list[str]) -> Path | None:
+    """The page of the model's bundles; None if it can't be written: the table can still be read."""
+    try:
+        return write_model_page(project, model, reporter.warn, marks)
+    except StoreError as error:
+        reporter.warn(f"the page is not written: {error.what}")
+        return None
 
 
 def _folders(project: Project, model: str, variant: str) -> list[Path]:

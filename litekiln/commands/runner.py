@@ -16,7 +16,7 @@ from litekiln.disk import disk_error
 from litekiln.engines.names import CHOICES_TEXT
 from litekiln.errors import LitekilnError
 from litekiln.paths import Project, find_project
-from litekiln.terminal import Reporter
+from litekiln.terminal import Reporter, print_value
 from litekiln.wording import visible
 
 # The help of options that several commands share.
@@ -65,7 +65,7 @@ def run_command(
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 1}
-        print(json.dumps(result, default=str, **form))
+        print_value(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
 
@@ -82,7 +82,7 @@ def _naming_the_disk(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(error.as_dict(), indent=1))
+        print_value(json.dumps(error.as_dict(), indent=1))
     else:
         reporter.failed(kind, str(error))
 

@@ -95,6 +95,13 @@ class Store:
             sync(self.root)
         return Entry(key=key, folder=place)
 
+    def last_use(self, key: str) -> float | None:
+        """When an entry was made or used last; None if it is gone."""
+        try:
+            return (self.root / key).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def _hidden(self, key: str) -> Path:
         return self.root / f".{key}.{os.urandom(8).hex()}"
 

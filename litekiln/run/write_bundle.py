@@ -194,7 +194,7 @@ def _spoilt(stored: Stored) -> StoreCorrupt:
     """The error of a file that is not what its entry recorded. The entry is removed, so that the next run makes it again."""
     entry, store = stored.entry, Store(stored.entry.folder.parent.parent)
     with store.lock(entry.key):
-        store.discard(entry.key)
+        store.retire(entry.key)
     msg = f"store entry {entry.key[:12]} is corrupt: {stored.path.name} is not what was stored; nothing was written to out/ from it"
     cause = "the disk is failing, the machine lost power, or somebody edited the store"
     remedy = "run the same command again: it makes the entry again; `inv doctor --store` checks all entries"

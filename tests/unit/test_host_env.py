@@ -1,5 +1,9 @@
-"""tools/host-env: when litekiln's own environment is made again, and what a running build keeps. A stand-in plays uv."""
+"""tools/host-env: when litekiln's own environment is made again, and what a running build keeps. A stand-in plays uv.
 
+tools/inv.py: what `inv` says where no checkout is around.
+"""
+
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +19,7 @@ if [ "$1" = venv ]; then
     for new; do :; done
     mkdir -p "$new/bin"
     printf '#!/bin/sh\\n' > "$new/bin/python"
-    printf '#!%s/bin/python\\n' "$new" > "$new/bin/inv"
+    touch "$new/bin/inv"; chmod 755 "$new/bin/inv"
 fi
 if [ "$2" = sync ] && [ -e broken ]; then exit 1; fi
 """
@@ -30,7 +34,8 @@ class Checkout:
         self.asked = folder / "asked"
         for path in (self.folder / "tools", self.programs):
             path.mkdir(parents=True)
-        shutil.copy(ROOT / "tools" / "host-env", self.folder / "tools")
+        for name in ("host-env", "inv.py"):
+            shutil.copy(ROOT / "tools" / name, self.folder / "tools")
         self.change_lock("1")
         (self.programs / "uv").write_text(UV, encoding="utf-8")
         (self.programs / "uv").chmod(0o755)
@@ -123,3 +128,45 @@ def test_when_it_cannot_be_made_the_one_before_stays(checkout: Checkout) -> None
     assert [path.name for path in (checkout.folder / ".litekiln" / "hosts").iterdir()] == [Path(first).name]
     (checkout.folder / "broken").unlink()
     assert checkout.make() == 1
+
+
+# Outside a checkout
+
+
+@pytest.fixture
+def inv(tmp_path: Path) -> Path:
+    """The installed program, in a checkout that has litekiln's own code."""
+    checkout = tmp_path / "checkout"
+    program = checkout / ".litekiln" / "hosts" / "user.1" / "bin" / "inv"
+    program.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "tools" / "inv.py", program)
+    for name in ("litekiln", "tasks.py"):
+        (checkout / name).symlink_to(ROOT / name)
+    (checkout / "models").mkdir()
+    (checkout / ".litekiln" / "host").symlink_to("hosts/user.1")
+    return checkout / ".litekiln" / "host" / "bin" / "inv"
+
+
+def _run(inv: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "NO_COLOR": "1"}
+    argv = [sys.executable, str(inv), *arguments]
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_outside_a_checkout_the_place_is_told(inv: Path, tmp_path: Path) -> None:
+    run = _run(inv, tmp_path, "build", "--model", "shapes")
+    assert (run.returncode, run.stderr) == (2, "")
+    assert run.stdout.splitlines() == [
+        "✗ error:  this folder is not in a litekiln checkout",
+        "  Likely cause: inv works in the folder with models/ and tasks.py, and in the folders below it",
+        f"  What to do:   cd {tmp_path}/checkout; files elsewhere can be named by their whole paths",
+    ]
+    told = json.loads(_run(inv, tmp_path, "models", "--json").stdout)
+    assert (told["error"], told["exit_code"]) == ("UsageError", 2)
+
+
+def test_in_a_checkout_and_below_it_inv_works(inv: Path, tmp_path: Path) -> None:
+    for folder in (tmp_path / "checkout", tmp_path / "checkout" / "models"):
+        assert _run(inv, folder, "models").returncode == 0
+    assert _run(inv, tmp_path, "--version").returncode == 0
+    assert _run(inv, tmp_path, "--search-root", str(tmp_path / "checkout"), "models").returncode == 0

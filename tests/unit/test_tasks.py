@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -164,3 +165,26 @@ def test_the_package_is_compiled_once_unless_the_user_wants_no_bytecode(
     prefix = tmp_path / "bytecode"
     assert run_inv(project, "build", "--model", "demo", "--dry-run", PYTHONPYCACHEPREFIX=str(prefix), **variables).returncode == 0
     assert any(prefix.rglob("build_plan.*.pyc")) is kept
+
+
+@pytest.mark.parametrize("colours", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models"],
+        ["models", "--json"],
+        ["build", "--model", "demo", "--dry-run"],
+        ["build", "--model", "dmeo"],
+        ["build", "--model", "dmeo", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_when_nobody_reads_the_output_it_ends_quietly(project: Project, arguments: list[str], colours: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    argv = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
+    environment = {**os.environ, **colours}
+    run = subprocess.run(argv, cwd=project.work, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert run.returncode == 141, run.stderr
+    assert not re.search("Traceback|Exception|error", run.stderr), run.stderr

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, bundle_folders
+from litekiln.disk import write_whole
 from litekiln.errors import BundleError
 from litekiln.hashing import files_below, sha256_paths, sha256_value
-from litekiln.named_files import write_named
 from litekiln.paths import Project
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def write_model_page(project: Project, model: str, warn: Callable[[str], None], 
             whole.append(folder)
         except BundleError as error:
             warn(f"left out of the report: {error.what}")
-    write_named("the page", target, model_page(whole, warnings).encode())
+    write_whole(target, model_page(whole, warnings).encode())
     return target
 
 

@@ -1,6 +1,7 @@
 """`inv pi` without Docker: what is refused and how, what the context holds, the list of components, the packages' arguments."""
 
 import json
+import os
 import re
 import subprocess
 from dataclasses import replace
@@ -143,6 +144,15 @@ def test_the_context_holds_the_runtime_the_shared_modules_and_the_bundle(project
     assert (target / "packages" / "other-1.0.dist-info").is_dir()
     assert not list(target.rglob("__pycache__"))
     assert {path.stat().st_mode & 0o777 for path in (target / "app").rglob("*.py")} == {0o644}
+
+
+def test_a_users_own_files_in_a_bundle_do_not_go_into_the_image(project: Project, bundle: Path, packages: Path) -> None:
+    (bundle / "notes.txt").write_text("mine", encoding="utf-8")
+    os.mkfifo(bundle / "pipe")
+    (bundle / "report.html").write_text("a page", encoding="utf-8")
+    lay_out_context(Project(code=ROOT, work=project.work), read_bundle(bundle), packages, project.work / "context")
+    names = [path.name for path in (project.work / "context" / "bundle").iterdir()]
+    assert sorted(names) == ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
 
 
 def test_a_file_of_another_content_has_another_time(project: Project, bundle: Path, packages: Path) -> None:

@@ -225,3 +225,15 @@ def test_a_lock_in_somebody_elses_folder_is_told(tmp_path: Path, monkeypatch: py
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), saying_disk_full(tmp_path):
         raise FileNotFoundError
+
+
+def test_a_read_only_store_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, os.strerror(30))
+
+    store = Store(tmp_path)
+    staged = tmp_path / "staged"
+    (staged / "files").mkdir(parents=True)
+    store.add("a" * 64, staged, {})
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.get("a" * 64)

@@ -2,16 +2,12 @@ import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
 from litekiln.bundles.layout import bundle_folders
-from litekiln.commands.clean import clean_downloads, clean_store
-from litekiln.disk import waiting_lock
 from litekiln.errors import BundleError, StepFailed, StoreCorrupt, ToolchainError
-from litekiln.fetch.fetch import lock_of
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -128,75 +124,6 @@ def test_a_variants_time_is_that_of_its_own_steps(project: Project) -> None:
     bundles, result = make_bundles(project)
     own = [f"{what} float16" for what in ("convert", "annotate", "verify", "measure")]
     assert bundles[1].seconds == pytest.approx(sum(result.finished[name].entry.record()["seconds"] for name in own))
-
-
-def _age(project: Project, days: float) -> list[str]:
-    keys = list(Store(project.state))
-    for index, key in enumerate(keys):
-        moment = time.time() - (days + index) * 86400
-        os.utime(Store(project.state).root / key, (moment, moment))
-    return keys
-
-
-def _clean(project: Project, *, days: float | None = None, gigabytes: float | None = None, dry_run: bool = False) -> int:
-    with Lease(project.state) as lease:
-        return len(list(clean_store(project, lease, older_than_days=days, max_gigabytes=gigabytes, dry_run=dry_run)))
-
-
-def test_clean_by_age(project: Project) -> None:
-    build_demo(project)
-    keys = _age(project, days=9.5)
-    assert _clean(project, days=10, dry_run=True) == 8
-    assert len(list(Store(project.state))) == 9
-    assert _clean(project, days=10) == 8
-    assert list(Store(project.state)) == [keys[0]]
-
-
-def test_clean_by_size_takes_the_least_recently_used_first(project: Project) -> None:
-    build_demo(project)
-    keys = _age(project, days=0)
-    _clean(project, gigabytes=1e-5)
-    left = list(Store(project.state))
-    assert 0 < len(left) < 9
-    assert left[0] == keys[0]
-
-
-def test_clean_leaves_what_is_in_use(project: Project) -> None:
-    build_demo(project)
-    keys = _age(project, days=100)
-    with Store(project.state).lock(keys[0]):
-        assert _clean(project, days=1) == 8
-    assert list(Store(project.state)) == [keys[0]]
-
-
-def test_clean_leaves_what_another_process_has_used_since_it_began(project: Project) -> None:
-    build_demo(project)
-    keys = _age(project, days=100)
-    with Lease(project.state):
-        Store(project.state).get(keys[1])
-        assert _clean(project, gigabytes=0) == 8
-    assert list(Store(project.state)) == [keys[1]]
-    assert _clean(project, gigabytes=0) == 1
-
-
-def test_clean_takes_the_downloads_and_says_so(project: Project) -> None:
-    project.downloads.mkdir(parents=True)
-    (project.downloads / "zoo.tar.gz").write_bytes(b"12345")
-    assert [each.what for each in clean_downloads(project, dry_run=True)] == ["download zoo.tar.gz"]
-    assert [each.size for each in clean_downloads(project, dry_run=False)] == [5]
-    assert list(project.downloads.glob("[!.]*")) == []
-
-
-def test_clean_takes_downloads_of_one_name_and_leaves_what_is_being_fetched(project: Project) -> None:
-    for place, size in (("aaaa", 5), ("bbbb", 7), ("cccc", 9)):
-        (project.downloads / place).mkdir(parents=True)
-        (project.downloads / place / "zoo.tar.gz").write_bytes(b"1" * size)
-        (project.downloads / place / ".zoo.tar.gz.first-use.json").write_bytes(b"{}")
-    (project.downloads / ".locks").mkdir()
-    with waiting_lock(lock_of(project.downloads / "bbbb")):
-        found = [(each.what, each.size) for each in clean_downloads(project, dry_run=False)]
-    assert found == [("download zoo.tar.gz", 7), ("download zoo.tar.gz", 11)]
-    assert [path.name for path in project.downloads.glob("[!.]*")] == ["bbbb"]
 
 
 def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Project) -> None:
