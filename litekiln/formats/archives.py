@@ -6,7 +6,6 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,12 +16,8 @@ from typing import IO, BinaryIO, Protocol, cast
 from litekiln.confined import path_fault
 from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
+from litekiln.formats import zips
 from litekiln.formats.zips import MOST_ENTRIES, TooLarge, open_zip
-
-try:
-    import lzma
-except ImportError:  # some self-built Pythons lack it: then only .tar.xz can't be read
-    lzma = None  # type: ignore[assignment]
 
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
@@ -31,17 +26,7 @@ HEADER_BYTES = 1 << 20  # one file's name and times in a tar
 BLOCK = 1 << 20
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
-DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    *([lzma.LZMAError] if lzma else []),
-    EOFError,
-    NotImplementedError,  # zipfile raises it for an unknown compression
-    RecursionError,  # tarfile raises it for headers nested without end
-    ValueError,
-    OverflowError,
-)
+DAMAGE = (tarfile.TarError, *zips.DAMAGE)  # RuntimeError, which is among them: headers nested without end
 
 
 class _Readable(Protocol):

@@ -2,11 +2,19 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, cast
 
+try:
+    from lzma import LZMAError
+except ImportError:  # some self-built Pythons lack it
+    LZMAError = zlib.error  # type: ignore[misc,assignment]
+
 MOST_ENTRIES = 200_000
+# What zipfile raises for damaged bytes. RuntimeError: a password, an unknown compression.
+DAMAGE = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError, OverflowError)
 LARGEST_DIRECTORY = 64 << 20  # bytes
 ENTRY = b"PK\x01\x02"  # each entry of the directory begins with it
 

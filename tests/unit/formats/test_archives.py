@@ -430,6 +430,18 @@ def test_a_zip_with_a_huge_directory_is_refused_before_it_is_read(tmp_path: Path
     _refused(tmp_path / "a.zip", UnsafeArchive, f"has a directory of {size} bytes")
 
 
+def test_a_keras_file_whose_compression_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("metadata.json", b"{}" * 50)
+        package.writestr("config.json", b"{}")
+    data = path.read_bytes()
+    start = data.index(b"metadata.json") + len("metadata.json") + 9  # behind the sizes and options of LZMA
+    path.write_bytes(data[:start] + b"\xff" * 9 + data[start + 9 :])
+    with pytest.raises(SourceError, match="is not a Keras model, or is damaged"):
+        read_keras(path)
+
+
 def test_a_keras_file_and_packed_metadata_have_the_same_limit(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK\x03\x04" + _crowd(unpacking.MOST_ENTRIES + 1))
