@@ -26,8 +26,13 @@ def arguments(what: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run(program: str, chosen: argparse.Namespace, write_seeds: Callable[[Path], int], longest: int, seconds: float = TIMEOUT) -> None:
-    """Run the program's fuzzer on the files that `write_seeds` writes; inputs have at most `longest` bytes, and are `quick` within `seconds`."""
+def run(
+    program: str, chosen: argparse.Namespace, write_seeds: Callable[[Path], int], longest: int, seconds: float = TIMEOUT
+) -> None:
+    """Run the program's fuzzer on the files that `write_seeds` writes.
+
+    Inputs have at most `longest` bytes. The last line says `seconds`: the limit of `quick`, if the program has one.
+    """
     chosen.keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch) / "corpus"
