@@ -5,19 +5,19 @@ import shutil
 import stat
 import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, Protocol, cast
+from typing import IO, Protocol, cast
 
 from litekiln.confined import path_fault
 from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
 from litekiln.formats import zips
-from litekiln.formats.zips import MOST_ENTRIES, TooLarge, open_zip
+from litekiln.formats.xz import open_xz
+from litekiln.formats.zips import MOST_ENTRIES, TooLarge, open_zip, refuse_large_window
 
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
@@ -43,7 +43,10 @@ def unpack(archive: Path, target: Path) -> Path:
         try:
             sink = _Sink(archive, folder)
             with _saying_damaged(archive):
-                (_unpack_zip if _begins_with(archive, *ZIPPED) else _unpack_tar)(archive, sink)
+                try:
+                    (_unpack_zip if _begins_with(archive, *ZIPPED) else _unpack_tar)(archive, sink)
+                except TooLarge as error:
+                    raise sink.bomb(str(error).removeprefix("it ")) from None
             if not sink.files:
                 msg = f"{archive.name} holds no files"
                 raise BrokenArchive(msg, cause="it was packed from an empty folder", remedy=PACK_AGAIN)
@@ -132,7 +135,7 @@ class _Sink:
 
 
 def _unpack_zip(archive: Path, sink: _Sink) -> None:
-    with archive.open("rb") as stream, _opened(stream, sink) as package:
+    with archive.open("rb") as stream, open_zip(stream) as package:
         for entry in package.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 0x1:
@@ -143,17 +146,9 @@ def _unpack_zip(archive: Path, sink: _Sink) -> None:
             if entry.filename.endswith("/"):  # is_dir() of older Pythons fails on an empty name
                 sink.add_folder(entry.filename)
             else:
+                refuse_large_window(stream, entry)
                 with package.open(entry) as content:
                     sink.add_file(entry.filename, content)
-
-
-@contextmanager
-def _opened(stream: BinaryIO, sink: _Sink) -> Iterator[zipfile.ZipFile]:
-    try:
-        with open_zip(stream) as package:
-            yield package
-    except TooLarge as error:
-        raise sink.bomb(str(error).removeprefix("it ")) from None
 
 
 def _unpack_tar(archive: Path, sink: _Sink) -> None:
@@ -183,7 +178,7 @@ def _decompressed(archive: Path) -> IO[bytes]:
     if not module:
         return archive.open("rb")
     try:
-        stream: IO[bytes] = import_module(module).open(archive)
+        stream: IO[bytes] = open_xz(archive) if module == "lzma" else import_module(module).open(archive)
     except ImportError:
         msg = f"{archive.name} can't be read by this Python"
         raise BrokenArchive(

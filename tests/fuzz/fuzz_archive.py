@@ -94,7 +94,8 @@ def child() -> None:
 
     for name in ("tarfile", "zipfile"):  # they are instrumented too: they parse what others wrote
         sys.modules.pop(name)
-    with atheris.instrument_imports(include=["tarfile", "zipfile", "litekiln.formats.archives", "litekiln.formats.zips"]):
+    parsing = [f"litekiln.formats.{name}" for name in ("archives", "xz", "zips")]
+    with atheris.instrument_imports(include=["tarfile", "zipfile", *parsing]):
         from litekiln.formats import archives
         from litekiln.sources.keras_file import is_keras, read_keras
 

@@ -1,4 +1,5 @@
 import io
+import lzma
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -450,3 +452,31 @@ def test_a_keras_file_and_packed_metadata_have_the_same_limit(tmp_path: Path) ->
         read_keras(path)
     with path.open("rb") as stream:
         assert read_packed(stream).names == []
+
+
+def test_an_xz_of_several_streams_and_one_that_is_cut_off(tmp_path: Path) -> None:
+    whole = _tar(tmp_path / "a.tar", how="w").read_bytes()
+    streams = [lzma.compress(whole[:700]), b"\0" * 8, lzma.compress(whole[700:]), b"\0" * 4]
+    (tmp_path / "a.tar.xz").write_bytes(b"".join(streams))
+    assert _content(unpack(tmp_path / "a.tar.xz", tmp_path / "whole")) == dict(GOOD)
+    (tmp_path / "b.tar.xz").write_bytes(b"".join(streams)[:-20])
+    _refused(tmp_path / "b.tar.xz", BrokenArchive, "is damaged or cut off")
+
+
+def test_an_xz_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    data = bytearray(lzma.compress(_tar(tmp_path / "a.tar", how="w").read_bytes()))
+    header = slice(12, 12 + (data[12] + 1) * 4 - 4)
+    data[16] = 36  # the window: 1 GB
+    data[header.stop : header.stop + 4] = struct.pack("<I", zlib.crc32(data[header]))
+    (tmp_path / "a.tar.xz").write_bytes(data)
+    _refused(tmp_path / "a.tar.xz", UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
+
+
+def test_a_zip_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("model.bin", b"abc" * 100)
+    data = path.read_bytes()
+    window = data.index(b"model.bin") + len("model.bin") + 5
+    path.write_bytes(data[:window] + struct.pack("<I", 1 << 30) + data[window + 4 :])
+    _refused(path, UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
