@@ -256,6 +256,18 @@ def test_a_record_holds_no_secret_and_is_of_one_address(tmp_path: Path) -> None:
         assert Pinned(url=other, sha256="first-use").remote(tmp_path).digest == ""
 
 
+def test_a_record_is_written_through_no_link(tmp_path: Path) -> None:
+    """A model's folder may come from somebody else, with links to the user's files."""
+    (tmp_path / "model").mkdir()
+    mine = tmp_path / "profile"
+    mine.write_text("mine")
+    for name in ("source.lock", "source.new"):
+        (tmp_path / "model" / name).symlink_to(mine)
+    record_first_use(tmp_path / "model", ADDRESS, _archive())
+    assert mine.read_text() == "mine"
+    assert Pinned(url=ADDRESS, sha256="first-use").remote(tmp_path / "model").size == 77
+
+
 def test_a_record_of_an_old_litekiln_holds(tmp_path: Path) -> None:
     """It has the whole address."""
     for address in (ADDRESS, ADDRESS + "?token=x"):
