@@ -37,6 +37,8 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def read_text(path: Path, *, shown_as: str, largest: int = LARGEST_TOML) -> str:
     """The text of a file that a person wrote."""
+    if path.exists() and not path.is_file():  # a named pipe would never end
+        raise RecipeError(f"{shown_as}: that is not a plain file", remedy="put the file there, or remove its folder")
     try:
         if path.stat().st_size > largest:
             msg = f"{shown_as}: longer than {largest} bytes"
@@ -50,7 +52,7 @@ def read_text(path: Path, *, shown_as: str, largest: int = LARGEST_TOML) -> str:
         raise RecipeError(msg, remedy="save it again as UTF-8") from None
     except OSError as error:
         msg = f"{shown_as}: can't be read: {error.strerror}"
-        raise RecipeError(msg, cause="it is a folder, or belongs to somebody else", remedy=f"check {shown_as}") from None
+        raise RecipeError(msg, cause="it belongs to somebody else, or its disk is failing", remedy="make it readable") from None
 
 
 def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:

@@ -127,6 +127,6 @@ def record_first_use(folder: Path, url: str, archive: Archive) -> Path:
     shown = without_secrets(url)
     first = FirstUse(url=shown, key="" if shown == url else address_key(url), sha256=archive.sha256, size=archive.size)
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in msgspec.structs.asdict(first).items() if value]
-    text = "# What the first download had. Later ones must match. To accept a new file, delete this one and build again.\n"
-    write_whole(path, (text + "".join(lines)).encode())  # follows no link: the folder may come from somebody else
+    head = "# What the first download had. Later ones must match. To accept a new file, delete this one and build again.\n"
+    write_whole(path, (head + "".join(lines)).encode())
     return path

@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,9 +121,10 @@ def test_dots_in_comments_and_texts_are_no_parts_of_a_key(project: Project) -> N
     assert load_recipe(project, "demo").name == "demo"
 
 
-def test_a_folder_in_the_place_of_a_recipe(project: Project) -> None:
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_folder_or_pipe_in_the_place_of_a_recipe(project: Project, make: Callable[[Path], None]) -> None:
     recipe = project.models / "demo" / "model.toml"
     recipe.unlink()
-    recipe.mkdir()
-    with pytest.raises(RecipeError, match=r"models/demo/model\.toml: can't be read: Is a directory"):
+    make(recipe)
+    with pytest.raises(RecipeError, match=r"models/demo/model\.toml: that is not a plain file"):
         load_recipe(project, "demo")
