@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.confined import inside, is_within
-from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError
+from litekiln.errors import BrokenArchive, CalibrationError, HashMismatch, NetworkError, SourceError, UnsafeArchive
 from litekiln.fetch.fetch import discard, fetch
 from litekiln.fetch.transfer import never
 from litekiln.formats.archives import top_folder, unpack
@@ -27,6 +27,7 @@ from litekiln.sources.tflite_source import is_tflite
 from litekiln.wording import size_text
 
 DEEPEST = 4  # levels of an archive that are searched
+NO_ARCHIVE = (BrokenArchive, UnsafeArchive)  # the file is not what anybody packed
 ANOTHER_ANSWER = "something else answered in its place (a proxy, a network's login page)"
 SHOWN = 8  # names of an archive's files in a message
 Say = Callable[[str], None]
@@ -81,7 +82,7 @@ def _refuse_other_file(path: Path, kind: str) -> None:
     readers = {TF1_FROZEN.name: _is_graph, TFLITE.name: is_tflite, KERAS.name: is_keras}
     if kind in readers and not readers[kind](path):
         msg = f"{path.name} is not a file of kind {kind!r}"
-        raise SourceError(msg, cause=ANOTHER_ANSWER, remedy="check the address, and log in to the network with a browser")
+        raise BrokenArchive(msg, cause=ANOTHER_ANSWER, remedy="check the address, and log in to the network with a browser")
 
 
 def _is_graph(path: Path) -> bool:
@@ -93,8 +94,8 @@ def _is_graph(path: Path) -> bool:
 
 
 @contextmanager
-def _fetched(args: dict[str, Any], host: Host) -> Iterator[Archive]:
-    """The archive. One that can't be used is not kept, unless the recipe itself says this hash."""
+def _fetched(args: dict[str, Any], host: Host, *, wrong: tuple[type[SourceError], ...] = NO_ARCHIVE) -> Iterator[Archive]:
+    """The archive. One that proves `wrong` is not kept, unless the recipe itself says this hash."""
 
     def progress(done: int, total: int | None) -> None:
         host.say(f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
@@ -102,16 +103,19 @@ def _fetched(args: dict[str, Any], host: Host) -> Iterator[Archive]:
     recorded_in = str(args.get("recorded_in", ""))
     remote = Remote(args["url"], args["digest"], args["size"], recorded_in)
     archive = fetch(remote, host.downloads, progress=progress, note=host.note, stopped=host.stopped)
-    with usable(archive, remote):
+    with usable(archive, remote, wrong=wrong):
         yield archive
 
 
 @contextmanager
-def usable(archive: Archive, remote: Remote) -> Iterator[None]:
-    """Where a download is used. If nobody published its hash and it proves wrong, the next run fetches another."""
+def usable(archive: Archive, remote: Remote, *, wrong: tuple[type[SourceError], ...] = NO_ARCHIVE) -> Iterator[None]:
+    """Where a download is used. If nobody published its hash and it proves wrong, the next run fetches another.
+
+    It stays where the recipe may be wrong, as with a member that the archive doesn't have.
+    """
     try:
         yield
-    except SourceError as error:
+    except wrong as error:
         if remote.recorded_in:
             error.remedy = f"{error.remedy}; if the first download was wrong, delete {remote.recorded_in} and build again"
         if remote.recorded_in or not remote.digest:
@@ -147,7 +151,7 @@ def _holds(folder: Path) -> str:
 def fetch_pictures(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any]:
     """Facts about a public archive of pictures, of which only the pictures that the set pins are kept."""
     try:
-        with _fetched(args, host) as archive, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        with _fetched(args, host, wrong=(SourceError,)) as archive, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
             folder = unpack(archive.path, Path(scratch) / "archive")
             inner = top_folder(folder)  # the set's paths start at the archive's root, or in its only folder
             root = inner if any(_inside(inner, picture["path"]).exists() for picture in args["pictures"]) else folder

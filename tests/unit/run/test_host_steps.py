@@ -430,6 +430,21 @@ def test_a_login_page_that_was_recorded_names_the_record(tmp_path: Path, server:
     assert server.asked == [Remote(URL, f"sha256:{'a' * 64}", 12, "models/demo/source.lock")]
 
 
+def test_a_first_use_is_kept_where_the_recipe_may_be_wrong(tmp_path: Path, server: Server, run: Run) -> None:
+    """Who mistypes a member does not wait for the download again."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "code.py").write_text("")
+    server.archive = pack(tmp_path / "theirs", tmp_path / "zoo.tar.gz", "zoo")
+    with pytest.raises(SourceError, match=r"zoo\.tar\.gz has no 'cod'"):
+        run(fetch_model, kind="function", member="cod", digest="", size=None)
+    assert server.archive.exists()
+
+
+def test_pictures_of_a_first_use_that_are_others_are_not_kept(pictures: Server, run: Run) -> None:
+    _refused(run, pictures=_pinned(**{"coco/images/b.jpg": b"two?"}), digest="", size=None)
+    assert not pictures.archive.exists()
+
+
 def test_a_file_of_a_published_hash_is_kept_whatever_it_holds(tmp_path: Path, server: Server, run: Run) -> None:
     server.archive = tmp_path / "zoo.tar.gz"
     server.archive.write_bytes(LOGIN)
