@@ -29,6 +29,7 @@ from litekiln.wording import size_text
 DEEPEST = 4  # levels of an archive that are searched
 NO_ARCHIVE = (BrokenArchive, UnsafeArchive)  # the file is not what anybody packed
 ANOTHER_ANSWER = "something else answered in its place (a proxy, a network's login page)"
+INDEX = "index.json"  # beside fetched pictures: their names
 SHOWN = 8  # names of an archive's files in a message
 Say = Callable[[str], None]
 NO_PICTURES = "give pictures of your own, 100 or more: --calib DIR; or put the archive into a folder and set LITEKILN_MIRROR to it"
@@ -161,12 +162,15 @@ def fetch_pictures(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any
         msg = f"the calibration pictures of {args['set']} could not be fetched: {error.what}"
         raise CalibrationError(msg, cause=error.cause, remedy=NO_PICTURES) from None
     names = [picture["path"] for picture in args["pictures"]]
-    (out / "index.json").write_text(canonical_json({"pictures": names}), encoding="utf-8")
+    (out / INDEX).write_text(canonical_json({"pictures": names}), encoding="utf-8")
     return {"archive": archive.path.name, "sha256": archive.sha256, "count": len(names)}
 
 
 def _take(folder: Path, picture: dict[str, Any], out: Path) -> None:
     source, target = _inside(folder, picture["path"]), _inside(out, picture["path"])
+    if (out / INDEX) in (target, *target.parents):
+        msg = f"{picture['path']} is pinned as a picture, but {INDEX} is the list that litekiln writes beside them"
+        raise SourceError(msg, remedy="take it out of the set's list")
     if not source.is_file():
         msg = f"the archive lacks {picture['path']}"
         raise SourceError(msg, cause="its publisher changed it", remedy=NO_PICTURES)

@@ -334,6 +334,14 @@ def test_a_picture_that_the_archive_lacks_is_told(pictures: Server, run: Run, na
     assert error.what == f"the calibration pictures of coco could not be fetched: the archive lacks {name}"
 
 
+@pytest.mark.parametrize("name", ["index.json", "index.json/a.jpg", "./index.json"])
+def test_the_index_is_no_picture(pictures: Server, run: Run, name: str) -> None:
+    with zipfile.ZipFile(pictures.archive, "w") as package:
+        package.writestr(name, b"one")
+    error = _refused(run, pictures=[{"path": name, "size": 3, "sha256": sha256_bytes(b"one")}])
+    assert f"{name} is pinned as a picture, but index.json is the list that litekiln writes" in error.what
+
+
 def test_a_network_that_fails_is_a_matter_of_calibration(pictures: Server, run: Run) -> None:
     pictures.error = DownloadFailed("no route to host", cause="no network", remedy="check the network")
     error = _refused(run)
