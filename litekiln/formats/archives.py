@@ -5,7 +5,7 @@ import shutil
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import takewhile
@@ -33,15 +33,18 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def unpack(archive: Path, target: Path) -> Path:
-    """`target`, with the whole archive in it. It must not exist before; it does not exist after an error."""
+def unpack(archive: Path, target: Path, stopped: Callable[[], bool] = lambda: False) -> Path:
+    """`target`, with the whole archive in it. It must not exist before; it does not exist after an error.
+
+    `stopped()` tells when to give up, with KeyboardInterrupt.
+    """
     if target.exists():
         raise FileExistsError(target)
     with saying_disk_full(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            sink = _Sink(archive, folder)
+            sink = _Sink(archive, folder, stopped)
             with _saying_damaged(archive):
                 try:
                     (_unpack_zip if _begins_with(archive, *ZIPPED) else _unpack_tar)(archive, sink)
@@ -70,8 +73,9 @@ PACK_AGAIN = "download it again from its publisher, or pack the plain files and 
 class _Sink:
     """A fresh folder that takes files until a limit is reached."""
 
-    def __init__(self, archive: Path, folder: Path) -> None:
+    def __init__(self, archive: Path, folder: Path, stopped: Callable[[], bool]) -> None:
         self.archive = archive
+        self.stopped = stopped
         self.folder = folder
         self.most_bytes = min(MOST_BYTES, MOST_RATIO * archive.stat().st_size + FREE_BYTES)
         self.bytes = 0
@@ -94,6 +98,8 @@ class _Sink:
             raise self.refused(name, "twice") from None
         with stream:
             while block := content.read(BLOCK):
+                if self.stopped():
+                    raise KeyboardInterrupt
                 self.bytes += len(block)
                 if self.bytes > self.most_bytes:
                     raise self.too_big()
@@ -119,6 +125,8 @@ class _Sink:
             self._count()
 
     def _count(self) -> None:
+        if self.stopped():
+            raise KeyboardInterrupt
         if self.files + len(self._folders) - 1 > MOST_ENTRIES:
             raise self.bomb(f"holds more than {MOST_ENTRIES} files and folders")
 

@@ -14,7 +14,7 @@ from typing import Any
 from litekiln.confined import inside, is_within
 from litekiln.errors import BrokenArchive, CalibrationError, HashMismatch, NetworkError, SourceError, UnsafeArchive
 from litekiln.fetch.fetch import discard, fetch
-from litekiln.fetch.transfer import never
+from litekiln.fetch.transfer import Stopped, never
 from litekiln.formats.archives import top_folder, unpack
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.recipes.pins import Archive, Remote
@@ -42,20 +42,20 @@ class Host:
     downloads: Path
     say: Say
     note: Say
-    stopped: Callable[[], bool] = never
+    stopped: Stopped = never
 
 
 def fetch_model(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any]:
     """Facts about a model's archive or file, which is unpacked and laid out as later steps expect it."""
     with _fetched(args, host) as archive:
-        notes = lay_out_model(archive, args, out)
+        notes = lay_out_model(archive, args, out, host.stopped)
     for text in notes:
         host.note(text)
     facts = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
     return {**facts, "notes": notes} if BY_NAME[args["kind"]].checkpoint else facts
 
 
-def lay_out_model(archive: Archive, args: dict[str, Any], out: Path) -> list[str]:
+def lay_out_model(archive: Archive, args: dict[str, Any], out: Path, stopped: Stopped = never) -> list[str]:
     """What to note about a downloaded model, after laying it out. One that can't be used is a SourceError."""
     if not BY_NAME[args["kind"]].checkpoint and not is_archive(archive.path):
         _refuse_other_file(archive.path, args["kind"])
@@ -63,10 +63,10 @@ def lay_out_model(archive: Archive, args: dict[str, Any], out: Path) -> list[str
         return []
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         if not BY_NAME[args["kind"]].checkpoint:
-            unpacked = unpack(archive.path, Path(scratch) / "archive")
+            unpacked = unpack(archive.path, Path(scratch) / "archive", stopped)
             _move(_member(unpacked, archive.path.name, args), out / SOURCE, within=unpacked)
             return []
-        found = inspect_archive(archive.path, Path(scratch) / "archive")
+        found = inspect_archive(archive.path, Path(scratch) / "archive", stopped)
         if found.kind != args["kind"]:
             msg = f"{archive.path.name} holds a model of kind {found.kind!r}, the recipe says {args['kind']!r}"
             raise SourceError(
@@ -153,7 +153,7 @@ def fetch_pictures(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any
     """Facts about a public archive of pictures, of which only the pictures that the set pins are kept."""
     try:
         with _fetched(args, host, wrong=(SourceError,)) as archive, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-            folder = unpack(archive.path, Path(scratch) / "archive")
+            folder = unpack(archive.path, Path(scratch) / "archive", host.stopped)
             inner = top_folder(folder)  # the set's paths start at the archive's root, or in its only folder
             root = inner if any(_inside(inner, picture["path"]).exists() for picture in args["pictures"]) else folder
             for picture in args["pictures"]:

@@ -480,3 +480,11 @@ def test_a_zip_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
     window = data.index(b"model.bin") + len("model.bin") + 5
     path.write_bytes(data[:window] + struct.pack("<I", 1 << 30) + data[window + 4 :])
     _refused(path, UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
+
+
+@pytest.mark.parametrize("make", [lambda path: _tar(path / "a.tar.gz"), lambda path: _zip(path / "a.zip")])
+def test_a_stop_ends_unpacking(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    archive, asked = make(tmp_path), iter([False, False, False])
+    with pytest.raises(KeyboardInterrupt):
+        unpack(archive, tmp_path / "target", lambda: next(asked, True))
+    assert list(tmp_path.iterdir()) == [archive]

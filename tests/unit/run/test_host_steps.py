@@ -438,6 +438,17 @@ def test_a_login_page_that_was_recorded_names_the_record(tmp_path: Path, server:
     assert server.asked == [Remote(URL, f"sha256:{'a' * 64}", 12, "models/demo/source.lock")]
 
 
+@pytest.mark.parametrize("step", [fetch_model, fetch_pictures])
+def test_a_stop_reaches_the_network_and_the_archive(
+    pictures: Server, run: Run, tmp_path: Path, step: Callable[..., dict[str, Any]]
+) -> None:
+    args = {"url": URL, "digest": "", "size": None, "kind": "function", "member": "coco", "set": "coco", "pictures": _pinned()}
+    with pytest.raises(KeyboardInterrupt):
+        step(args, run.out, Host(tmp_path / "downloads", run.said.append, run.noted.append, stopped=lambda: True))
+    assert [path.name for path in run.staged.iterdir()] == ["files"]
+    assert run.files() == {}
+
+
 def test_a_first_use_is_kept_where_the_recipe_may_be_wrong(tmp_path: Path, server: Server, run: Run) -> None:
     """Who mistypes a member does not wait for the download again."""
     (tmp_path / "theirs").mkdir()
