@@ -18,6 +18,11 @@ else:
     import tomli as toml
 
 
+LARGEST_TOML = 1 << 16  # bytes
+MOST_PARTS = 64  # of a key with dots
+LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){{{MOST_PARTS}}}""")
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A TOML table that allows known keys only. `__post_init__` may raise ValueError("key: what is wrong with it")."""
 
@@ -30,20 +35,35 @@ def parse_toml(text: str) -> dict[str, Any]:
     return value
 
 
-def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
-    """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
-    if path.exists() and not path.is_file():
+def read_text(path: Path, *, shown_as: str, largest: int = LARGEST_TOML) -> str:
+    """The text of a file that a person wrote."""
+    if path.exists() and not path.is_file():  # a named pipe would never end
         raise RecipeError(f"{shown_as}: that is not a plain file", remedy="put the file there, or remove its folder")
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > largest:
+            msg = f"{shown_as}: longer than {largest} bytes"
+            raise RecipeError(msg, cause="it is another file under this name", remedy=f"check {shown_as}")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         msg = f"{shown_as}: no such file"
         raise RecipeError(msg, remedy=f"check the name, or create {shown_as}") from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, bytes that are not UTF-8, a number of 5000 digits
+    except UnicodeDecodeError as error:
+        msg = f"{shown_as}: not a text in UTF-8: {error}"
+        raise RecipeError(msg, remedy="save it again as UTF-8") from None
+    except OSError as error:
+        msg = f"{shown_as}: can't be read: {error.strerror}"
+        raise RecipeError(msg, cause="it belongs to somebody else, or its disk is failing", remedy="make it readable") from None
+
+
+def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
+    """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
+    text = read_text(path, shown_as=shown_as)
+    try:
+        _refuse_long_keys(text)
+        data = parse_toml(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number of 5000 digits
         msg = f"{shown_as}: not valid TOML: {error}"
         raise RecipeError(msg, remedy="fix that line") from None
-    except OSError as error:
-        raise RecipeError(f"{shown_as}: can't be read: {error.strerror}", remedy="make it readable") from None
     problems = [*_wrong_keys(shape, data, ""), *_no_numbers(data, "")]
     if not problems:
         try:
@@ -53,6 +73,13 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     raise RecipeError(
         "\n".join(f"{shown_as}: {problem}" for problem in problems), remedy=f"fix {shown_as}; docs/files.md lists every key"
     )
+
+
+def _refuse_long_keys(text: str) -> None:
+    """ValueError for a key of very many parts: Python's parser takes a square of time for it, 12 s for 64 kB."""
+    if LONG_KEY.search(text):
+        msg = f"a key of more than {MOST_PARTS} parts"
+        raise ValueError(msg)
 
 
 def _wrong_keys(shape: type[Table], data: dict[str, Any], prefix: str) -> Iterator[str]:

@@ -86,7 +86,7 @@ class EvaluationSet:
 
     def _load(self, image: dict[str, Any]) -> Image.Image:
         try:
-            picture = pictures.load(os.path.join(self._folder, "images", image["file_name"]))
+            picture = pictures.load(os.path.join(self._folder, picture_names.path_of(image)))
         except pictures.Unreadable as error:
             raise protocol.Refused("evaluation picture %s can't be read: %s" % (image["file_name"], error)) from None
         _check_size(picture, image)

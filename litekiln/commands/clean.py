@@ -114,9 +114,11 @@ def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_
 
 def clean_downloads(project: Project, lease: Lease, *, dry_run: bool) -> Iterator[Removal]:
     """Downloaded archives. Each can be fetched again."""
-    from litekiln.fetch.fetch import lock_of
+    from litekiln.fetch.fetch import PLACE, lock_of
 
-    for place in sorted(project.downloads.glob("[!.]*")):  # a folder for each address; a file is from an old litekiln
+    for place in sorted(project.downloads.glob("[!.]*")):
+        if place.is_symlink() or not (PLACE.fullmatch(place.name) or place.is_file()):
+            continue  # not made by litekiln, which makes a folder for each address; an old one made files
         names = [path.name for path in files_below(place) if not path.name.startswith(".")] if place.is_dir() else [place.name]
         size = folder_size(place) if place.is_dir() else place.stat().st_size
         if others_work_since(project.state, lease) is not None:

@@ -21,6 +21,7 @@ from litekiln.recipes.pins import Archive, Remote
 
 MIRROR = "LITEKILN_MIRROR"
 PLACE_DIGITS = 16
+PLACE = re.compile(f"[0-9a-f]{{{PLACE_DIGITS}}}")  # a folder of downloads/
 DIGEST_LENGTHS = {"sha256": 64, "sha384": 96}
 PUBLISHED_OTHERWISE = "run it again; if that doesn't help, compare with what the publisher says and fix the recipe"
 

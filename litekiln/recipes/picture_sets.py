@@ -1,6 +1,7 @@
 """Picture sets below calib/, for calibration or evaluation: from a folder or a public archive, or drawn by a generator."""
 
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from litekiln.errors import CalibrationError, RecipeError, UsageError
 from litekiln.paths import Project
 from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.pins import Pinned, refuse_missing
-from litekiln.toml_files import load_table
+from litekiln.toml_files import load_table, read_text
 from litekiln.wording import did_you_mean
 
 SET = "set.toml"
@@ -21,6 +22,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TOO_FEW = 10
 MOST = 500
 LARGEST_SET = 100_000
+LARGEST_LIST = 32 << 20  # bytes
 RANDOM = "random"
 
 
@@ -73,10 +75,10 @@ class PictureSet:
     def _listed(self) -> list[Picture]:
         shown_as = f"calib/{self.name}/{self.spec.pinned}"
         found = []
-        for line in (self.folder / self.spec.pinned).read_text(encoding="utf-8").splitlines():
+        for line in read_text(self.folder / self.spec.pinned, shown_as=shown_as, largest=LARGEST_LIST).splitlines():
             if line and not line.startswith("#"):
                 parts = line.split(maxsplit=2)
-                if len(parts) != 3 or len(parts[0]) != 64 or not parts[1].isdigit():
+                if len(parts) != 3 or not re.fullmatch("[0-9a-f]{64} [0-9]{1,18}", " ".join(parts[:2])):
                     msg = f"{shown_as}: expected sha256, bytes and path, got {line!r}"
                     raise RecipeError(msg, remedy="fix that line")
                 if fault := path_fault(parts[2]):

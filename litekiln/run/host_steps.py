@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.confined import inside, is_within
-from litekiln.errors import CalibrationError, HashMismatch, NetworkError, SourceError, UnsafeModel
+from litekiln.errors import (
+    BrokenArchive,
+    CalibrationError,
+    HashMismatch,
+    NetworkError,
+    SourceError,
+    UnsafeArchive,
+    UnsafeModel,
+)
 from litekiln.fetch.fetch import discard, fetch
-from litekiln.fetch.transfer import never
+from litekiln.fetch.transfer import Stopped, never
 from litekiln.formats.archives import top_folder, unpack
 from litekiln.hashing import canonical_json, files_below, sha256_file
 from litekiln.recipes.pins import Archive, Remote
@@ -28,7 +36,9 @@ from litekiln.sources.tflite_source import is_tflite
 from litekiln.wording import size_text
 
 DEEPEST = 4  # levels of an archive that are searched
+NO_ARCHIVE = (BrokenArchive, UnsafeArchive)  # the file is not what anybody packed
 ANOTHER_ANSWER = "something else answered in its place (a proxy, a network's login page)"
+INDEX = "index.json"  # beside fetched pictures: their names
 SHOWN = 8  # names of an archive's files in a message
 Say = Callable[[str], None]
 NO_PICTURES = "give pictures of your own, 100 or more: --calib DIR; or put the archive into a folder and set LITEKILN_MIRROR to it"
@@ -41,20 +51,20 @@ class Host:
     downloads: Path
     say: Say
     note: Say
-    stopped: Callable[[], bool] = never
+    stopped: Stopped = never
 
 
 def fetch_model(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any]:
     """Facts about a model's archive or file, which is unpacked and laid out as later steps expect it."""
     with _fetched(args, host) as archive:
-        notes = lay_out_model(archive, args, out)
+        notes = lay_out_model(archive, args, out, host.stopped)
     for text in notes:
         host.note(text)
     facts = {"archive": archive.path.name, "sha256": archive.sha256, "size": archive.size, "kind": args["kind"]}
     return {**facts, "notes": notes} if BY_NAME[args["kind"]].checkpoint else facts
 
 
-def lay_out_model(archive: Archive, args: dict[str, Any], out: Path) -> list[str]:
+def lay_out_model(archive: Archive, args: dict[str, Any], out: Path, stopped: Stopped = never) -> list[str]:
     """What to note about a downloaded model, after laying it out. One that can't be used is a SourceError."""
     if not BY_NAME[args["kind"]].checkpoint and not is_archive(archive.path):
         _refuse_other_file(archive.path, args["kind"])
@@ -63,13 +73,13 @@ def lay_out_model(archive: Archive, args: dict[str, Any], out: Path) -> list[str
         return []
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         if not BY_NAME[args["kind"]].checkpoint:
-            unpacked = unpack(archive.path, Path(scratch) / "archive")
+            unpacked = unpack(archive.path, Path(scratch) / "archive", stopped)
             member = _member(unpacked, archive.path.name, args)
             with errors_naming(archive.path, unpacked):
                 refuse_actions(args["kind"], member)
             _move(member, out / SOURCE, within=unpacked)
             return []
-        found = inspect_archive(archive.path, Path(scratch) / "archive")
+        found = inspect_archive(archive.path, Path(scratch) / "archive", stopped)
         if found.kind != args["kind"]:
             msg = f"{archive.path.name} holds a model of kind {found.kind!r}, the recipe says {args['kind']!r}"
             raise SourceError(
@@ -86,7 +96,7 @@ def _refuse_other_file(path: Path, kind: str) -> None:
     readers = {TF1_FROZEN.name: _is_graph, TFLITE.name: is_tflite, KERAS.name: is_keras}
     if kind in readers and not readers[kind](path):
         msg = f"{path.name} is not a file of kind {kind!r}"
-        raise SourceError(msg, cause=ANOTHER_ANSWER, remedy="check the address, and log in to the network with a browser")
+        raise BrokenArchive(msg, cause=ANOTHER_ANSWER, remedy="check the address, and log in to the network with a browser")
 
 
 def _is_graph(path: Path) -> bool:
@@ -100,8 +110,8 @@ def _is_graph(path: Path) -> bool:
 
 
 @contextmanager
-def _fetched(args: dict[str, Any], host: Host) -> Iterator[Archive]:
-    """The archive. One that can't be used is not kept, unless the recipe itself says this hash."""
+def _fetched(args: dict[str, Any], host: Host, *, wrong: tuple[type[SourceError], ...] = NO_ARCHIVE) -> Iterator[Archive]:
+    """The archive. One that proves `wrong` is not kept, unless the recipe itself says this hash."""
 
     def progress(done: int, total: int | None) -> None:
         host.say(f"{size_text(done)} of {size_text(total)}" if total else size_text(done))
@@ -109,16 +119,19 @@ def _fetched(args: dict[str, Any], host: Host) -> Iterator[Archive]:
     recorded_in = str(args.get("recorded_in", ""))
     remote = Remote(args["url"], args["digest"], args["size"], recorded_in)
     archive = fetch(remote, host.downloads, progress=progress, note=host.note, stopped=host.stopped)
-    with usable(archive, remote):
+    with usable(archive, remote, wrong=wrong):
         yield archive
 
 
 @contextmanager
-def usable(archive: Archive, remote: Remote) -> Iterator[None]:
-    """Where a download is used. If nobody published its hash and it proves wrong, the next run fetches another."""
+def usable(archive: Archive, remote: Remote, *, wrong: tuple[type[SourceError], ...] = NO_ARCHIVE) -> Iterator[None]:
+    """Where a download is used. If nobody published its hash and it proves wrong, the next run fetches another.
+
+    It stays where the recipe may be wrong, as with a member that the archive doesn't have.
+    """
     try:
         yield
-    except SourceError as error:
+    except wrong as error:
         if remote.recorded_in:
             error.remedy = f"{error.remedy}; if the first download was wrong, delete {remote.recorded_in} and build again"
         if remote.recorded_in or not remote.digest:
@@ -154,8 +167,8 @@ def _holds(folder: Path) -> str:
 def fetch_pictures(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any]:
     """Facts about a public archive of pictures, of which only the pictures that the set pins are kept."""
     try:
-        with _fetched(args, host) as archive, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-            folder = unpack(archive.path, Path(scratch) / "archive")
+        with _fetched(args, host, wrong=(SourceError,)) as archive, tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            folder = unpack(archive.path, Path(scratch) / "archive", host.stopped)
             inner = top_folder(folder)  # the set's paths start at the archive's root, or in its only folder
             root = inner if any(_inside(inner, picture["path"]).exists() for picture in args["pictures"]) else folder
             for picture in args["pictures"]:
@@ -164,12 +177,15 @@ def fetch_pictures(args: dict[str, Any], out: Path, host: Host) -> dict[str, Any
         msg = f"the calibration pictures of {args['set']} could not be fetched: {error.what}"
         raise CalibrationError(msg, cause=error.cause, remedy=NO_PICTURES) from None
     names = [picture["path"] for picture in args["pictures"]]
-    (out / "index.json").write_text(canonical_json({"pictures": names}), encoding="utf-8")
+    (out / INDEX).write_text(canonical_json({"pictures": names}), encoding="utf-8")
     return {"archive": archive.path.name, "sha256": archive.sha256, "count": len(names)}
 
 
 def _take(folder: Path, picture: dict[str, Any], out: Path) -> None:
     source, target = _inside(folder, picture["path"]), _inside(out, picture["path"])
+    if (out / INDEX) in (target, *target.parents):
+        msg = f"{picture['path']} is pinned as a picture, but {INDEX} is the list that litekiln writes beside them"
+        raise SourceError(msg, remedy="take it out of the set's list")
     if not source.is_file():
         msg = f"the archive lacks {picture['path']}"
         raise SourceError(msg, cause="its publisher changed it", remedy=NO_PICTURES)

@@ -1,7 +1,7 @@
 """Find a user's own model: in an archive, a folder, a file, or as one checkpoint of several."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,11 +36,11 @@ def find_source(source: Path, scratch: Path, named: Named) -> Found:
     return found
 
 
-def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) -> Findings:
+def inspect_archive(archive: Path, scratch: Path, stopped: Callable[[], bool] = lambda: False) -> Findings:
     """The checkpoint in an archive. It is unpacked to `scratch`: keep that folder while the findings are used."""
-    unpack(archive, scratch)
+    unpack(archive, scratch, stopped)
     with errors_naming(archive, scratch):
-        findings = inspect_source(scratch, labels)
+        findings = inspect_source(scratch)
     findings.notes[:] = [note.replace(str(scratch), archive.name) for note in findings.notes]
     check_kind(findings)
     return findings

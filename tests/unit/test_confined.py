@@ -1,10 +1,12 @@
 """Paths that others wrote stay inside one folder."""
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 from litekiln.confined import beside, inside, is_within, path_fault
+from litekiln.paths import CODE
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,13 @@ def test_a_model_s_folder_may_be_kept_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "models" / "mine").symlink_to(tmp_path / "kept")
     assert beside(tmp_path / "models" / "mine", "source", root=tmp_path / "models").name == "source"
+
+
+@pytest.mark.parametrize("name", ["/home/me/x.jpg", "../../x.jpg", "a/../../../x.jpg", "..\\x.jpg"])
+def test_an_evaluation_set_names_only_its_own_pictures(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.syspath_prepend(str(CODE / "steps"))
+    protocol, picture_names = importlib.import_module("protocol"), importlib.import_module("picture_names")
+    assert picture_names.path_of({"file_name": "a/b..c.jpg"}) == "images/a/b..c.jpg"
+    with pytest.raises(protocol.Refused) as caught:
+        picture_names.path_of({"file_name": name})
+    assert str(caught.value) == f"annotations.json names {name!r}, which is not in images/"

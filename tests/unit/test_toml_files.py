@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,5 +94,37 @@ def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"x\.toml: no such file"):
         load_table(tmp_path / "x.toml", RecipeFile, shown_as="x.toml")
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(RecipeError, match=r"x\.toml: not valid TOML"):
+    with pytest.raises(RecipeError, match=r"x\.toml: not a text in UTF-8"):
         load_table(tmp_path / "x.toml", ToolchainFile, shown_as="x.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\xff\xfe", "not a text in UTF-8: 'utf-8' codec can't decode byte 0xff"),
+        (b"#" * 70_000, "longer than 65536 bytes"),
+        (b"a . " * 15_000 + b"a = 1", "not valid TOML: a key of more than 64 parts"),
+        (b"[" + b"'a'.\"b\"." * 7_000 + b"a]", "not valid TOML: a key of more than 64 parts"),
+    ],
+)
+def test_a_file_that_is_no_recipe_at_all(project: Project, content: bytes, what: str) -> None:
+    (project.models / "demo" / "model.toml").write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(project, "demo")
+    assert caught.value.what.startswith(f"models/demo/model.toml: {what}")
+    assert caught.value.remedy
+
+
+def test_dots_in_comments_and_texts_are_no_parts_of_a_key(project: Project) -> None:
+    recipe = project.models / "demo" / "model.toml"
+    recipe.write_text(f"# {'.' * 200} {'word. ' * 60}\n{recipe.read_text()}\n# {'a.b, ' * 200}")
+    assert load_recipe(project, "demo").name == "demo"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_folder_or_pipe_in_the_place_of_a_recipe(project: Project, make: Callable[[Path], None]) -> None:
+    recipe = project.models / "demo" / "model.toml"
+    recipe.unlink()
+    make(recipe)
+    with pytest.raises(RecipeError, match=r"models/demo/model\.toml: that is not a plain file"):
+        load_recipe(project, "demo")

@@ -1,4 +1,5 @@
 import io
+import lzma
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -430,6 +432,18 @@ def test_a_zip_with_a_huge_directory_is_refused_before_it_is_read(tmp_path: Path
     _refused(tmp_path / "a.zip", UnsafeArchive, f"has a directory of {size} bytes")
 
 
+def test_a_keras_file_whose_compression_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("metadata.json", b"{}" * 50)
+        package.writestr("config.json", b"{}")
+    data = path.read_bytes()
+    start = data.index(b"metadata.json") + len("metadata.json") + 9  # behind the sizes and options of LZMA
+    path.write_bytes(data[:start] + b"\xff" * 9 + data[start + 9 :])
+    with pytest.raises(SourceError, match="is not a Keras model, or is damaged"):
+        read_keras(path)
+
+
 def test_a_keras_file_and_packed_metadata_have_the_same_limit(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK\x03\x04" + _crowd(unpacking.MOST_ENTRIES + 1))
@@ -438,3 +452,39 @@ def test_a_keras_file_and_packed_metadata_have_the_same_limit(tmp_path: Path) ->
         read_keras(path)
     with path.open("rb") as stream:
         assert read_packed(stream).names == []
+
+
+def test_an_xz_of_several_streams_and_one_that_is_cut_off(tmp_path: Path) -> None:
+    whole = _tar(tmp_path / "a.tar", how="w").read_bytes()
+    streams = [lzma.compress(whole[:700]), b"\0" * 8, lzma.compress(whole[700:]), b"\0" * 4]
+    (tmp_path / "a.tar.xz").write_bytes(b"".join(streams))
+    assert _content(unpack(tmp_path / "a.tar.xz", tmp_path / "whole")) == dict(GOOD)
+    (tmp_path / "b.tar.xz").write_bytes(b"".join(streams)[:-20])
+    _refused(tmp_path / "b.tar.xz", BrokenArchive, "is damaged or cut off")
+
+
+def test_an_xz_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    data = bytearray(lzma.compress(_tar(tmp_path / "a.tar", how="w").read_bytes()))
+    header = slice(12, 12 + (data[12] + 1) * 4 - 4)
+    data[16] = 36  # the window: 1 GB
+    data[header.stop : header.stop + 4] = struct.pack("<I", zlib.crc32(data[header]))
+    (tmp_path / "a.tar.xz").write_bytes(data)
+    _refused(tmp_path / "a.tar.xz", UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
+
+
+def test_a_zip_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("model.bin", b"abc" * 100)
+    data = path.read_bytes()
+    window = data.index(b"model.bin") + len("model.bin") + 5
+    path.write_bytes(data[:window] + struct.pack("<I", 1 << 30) + data[window + 4 :])
+    _refused(path, UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
+
+
+@pytest.mark.parametrize("make", [lambda path: _tar(path / "a.tar.gz"), lambda path: _zip(path / "a.zip")])
+def test_a_stop_ends_unpacking(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    archive, asked = make(tmp_path), iter([False, False, False])
+    with pytest.raises(KeyboardInterrupt):
+        unpack(archive, tmp_path / "target", lambda: next(asked, True))
+    assert list(tmp_path.iterdir()) == [archive]

@@ -114,7 +114,17 @@ def test_what_a_set_names_has_to_be_there(project: Project, text: str, what: str
 
 
 @pytest.mark.parametrize(
-    "line", ["abc 5 a.jpg", f"{'a' * 64} five a.jpg", f"{'a' * 64} -5 a.jpg", f"{'a' * 64} 5", f"{'a' * 64}  a.jpg 5", "  "]
+    "line",
+    [
+        "abc 5 a.jpg",
+        f"{'g' * 64} 5 a.jpg",
+        f"{'a' * 64} ² a.jpg",
+        f"{'a' * 64} five a.jpg",
+        f"{'a' * 64} -5 a.jpg",
+        f"{'a' * 64} 5",
+        f"{'a' * 64}  a.jpg 5",
+        "  ",
+    ],
 )
 def test_a_malformed_line_of_pins_is_shown(project: Project, line: str) -> None:
     folder = write_set(project, FETCHED)
@@ -123,6 +133,16 @@ def test_a_malformed_line_of_pins_is_shown(project: Project, line: str) -> None:
         load_set(project, "photos").pinned()
     assert caught.value.what == f"calib/photos/list: expected sha256, bytes and path, got {line!r}"
     assert caught.value.remedy == "fix that line"
+
+
+@pytest.mark.parametrize("content", [b"\xe7", None])
+def test_a_list_of_pins_that_is_no_text(project: Project, content: bytes | None) -> None:
+    listed = write_set(project, FETCHED) / "list"
+    listed.mkdir() if content is None else listed.write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load_set(project, "photos").pinned()
+    assert caught.value.what.startswith("calib/photos/list: ")
+    assert caught.value.remedy
 
 
 def test_pins_are_read_with_spaces_in_their_paths(project: Project) -> None:
@@ -251,6 +271,18 @@ def test_a_record_holds_no_secret_and_is_of_one_address(tmp_path: Path) -> None:
     assert Pinned(url=secret, sha256="first-use").remote(tmp_path) == Remote(secret, f"sha256:{'c' * 64}", 77, shown)
     for other in (secret.replace("hidden", "other"), "https://litekiln.invalid/pictures.zip"):
         assert Pinned(url=other, sha256="first-use").remote(tmp_path).digest == ""
+
+
+def test_a_record_is_written_through_no_link(tmp_path: Path) -> None:
+    """A model's folder may come from somebody else, with links to the user's files."""
+    (tmp_path / "model").mkdir()
+    mine = tmp_path / "profile"
+    mine.write_text("mine")
+    for name in ("source.lock", "source.new"):
+        (tmp_path / "model" / name).symlink_to(mine)
+    record_first_use(tmp_path / "model", ADDRESS, _archive())
+    assert mine.read_text() == "mine"
+    assert Pinned(url=ADDRESS, sha256="first-use").remote(tmp_path / "model").size == 77
 
 
 def test_a_record_of_an_old_litekiln_holds(tmp_path: Path) -> None:

@@ -363,6 +363,14 @@ def test_a_picture_that_the_archive_lacks_is_told(pictures: Server, run: Run, na
     assert error.what == f"the calibration pictures of coco could not be fetched: the archive lacks {name}"
 
 
+@pytest.mark.parametrize("name", ["index.json", "index.json/a.jpg", "./index.json"])
+def test_the_index_is_no_picture(pictures: Server, run: Run, name: str) -> None:
+    with zipfile.ZipFile(pictures.archive, "w") as package:
+        package.writestr(name, b"one")
+    error = _refused(run, pictures=[{"path": name, "size": 3, "sha256": sha256_bytes(b"one")}])
+    assert f"{name} is pinned as a picture, but index.json is the list that litekiln writes" in error.what
+
+
 def test_a_network_that_fails_is_a_matter_of_calibration(pictures: Server, run: Run) -> None:
     pictures.error = DownloadFailed("no route to host", cause="no network", remedy="check the network")
     error = _refused(run)
@@ -457,6 +465,32 @@ def test_a_login_page_that_was_recorded_names_the_record(tmp_path: Path, server:
     assert caught.value.remedy.endswith("if the first download was wrong, delete models/demo/source.lock and build again")
     assert not server.archive.exists()
     assert server.asked == [Remote(URL, f"sha256:{'a' * 64}", 12, "models/demo/source.lock")]
+
+
+@pytest.mark.parametrize("step", [fetch_model, fetch_pictures])
+def test_a_stop_reaches_the_network_and_the_archive(
+    pictures: Server, run: Run, tmp_path: Path, step: Callable[..., dict[str, Any]]
+) -> None:
+    args = {"url": URL, "digest": "", "size": None, "kind": "function", "member": "coco", "set": "coco", "pictures": _pinned()}
+    with pytest.raises(KeyboardInterrupt):
+        step(args, run.out, Host(tmp_path / "downloads", run.said.append, run.noted.append, stopped=lambda: True))
+    assert [path.name for path in run.staged.iterdir()] == ["files"]
+    assert run.files() == {}
+
+
+def test_a_first_use_is_kept_where_the_recipe_may_be_wrong(tmp_path: Path, server: Server, run: Run) -> None:
+    """Who mistypes a member does not wait for the download again."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "code.py").write_text("")
+    server.archive = pack(tmp_path / "theirs", tmp_path / "zoo.tar.gz", "zoo")
+    with pytest.raises(SourceError, match=r"zoo\.tar\.gz has no 'cod'"):
+        run(fetch_model, kind="function", member="cod", digest="", size=None)
+    assert server.archive.exists()
+
+
+def test_pictures_of_a_first_use_that_are_others_are_not_kept(pictures: Server, run: Run) -> None:
+    _refused(run, pictures=_pinned(**{"coco/images/b.jpg": b"two?"}), digest="", size=None)
+    assert not pictures.archive.exists()
 
 
 def test_a_file_of_a_published_hash_is_kept_whatever_it_holds(tmp_path: Path, server: Server, run: Run) -> None:
