@@ -15,7 +15,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 from itertools import pairwise
 
 CLONE_NEWUSER = 0x10000000
@@ -200,6 +199,8 @@ def _die_of(sign: int) -> None:
 def _probe(what: str) -> int:
     if what == "network":
         return 0 if cut_network() else UNRESTRICTED
+    import tempfile  # takes longer to load than all else here
+
     with tempfile.NamedTemporaryFile() as file:
         if not restrict_writes([]):
             return UNRESTRICTED
