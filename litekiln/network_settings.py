@@ -18,7 +18,7 @@ PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf", "~/Li
 PASSED_TO_UV = re.compile(
     r"HOME|PATH|TMPDIR|USER|LOGNAME|LANG|LC_\w+|XDG_\w+|NETRC|SSL_\w+|(?i:[a-z]+_proxy)"
     r"|UV_(?:\w*INDEX\w*|FIND_LINKS|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|KEYRING_PROVIDER|OFFLINE|CACHE_DIR|NO_CACHE"
-    r"|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_\w+|LINK_MODE|PYTHON_\w+)"
+    r"|CONFIG_FILE|NO_CONFIG|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_\w+|LINK_MODE|PYTHON_\w+)"
 )
 
 

@@ -15,7 +15,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 from itertools import pairwise
 
 CLONE_NEWUSER = 0x10000000
@@ -31,6 +30,7 @@ VERSION_FLAG, PATH_BENEATH = 1, 1
 WRITE_FILE, TRUNCATE, IOCTL_DEVICE = 1 << 1, 1 << 14, 1 << 15
 # Writing; removing folders and files; making devices, folders, files, sockets, pipes and links.
 CHANGES = (WRITE_FILE, *(1 << place for place in range(4, 13)))
+DEVICES = 1 << 6 | 1 << 11  # making them: root could write to the disk itself through one
 SINCE = ((2, 1 << 13), (3, TRUNCATE), (5, IOCTL_DEVICE))  # renaming between folders; cutting short; controlling devices
 FULL_SINCE = 3  # before, a file could still be cut short
 SCOPES_SINCE, SCOPES = 6, 0b11  # no signals to others, and none of their abstract sockets
@@ -90,9 +90,10 @@ def restrict_writes(folders: "list[str]") -> bool:
     if ruleset < 0:
         return False
     try:
-        of_a_file = handled & (WRITE_FILE | TRUNCATE)
-        for place, allowed in [*((each, handled & ~IOCTL_DEVICE) for each in folders), *((each, of_a_file) for each in HARMLESS)]:
-            _allow(libc, ruleset, place, allowed)
+        for folder in folders:
+            _allow(libc, ruleset, folder, handled & ~(DEVICES | IOCTL_DEVICE))
+        for file in HARMLESS:
+            _allow(libc, ruleset, file, handled & (WRITE_FILE | TRUNCATE))
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         return int(libc.syscall(RESTRICT_SELF, ruleset, ctypes.c_uint32(0))) == 0
     finally:
@@ -200,6 +201,8 @@ def _die_of(sign: int) -> None:
 def _probe(what: str) -> int:
     if what == "network":
         return 0 if cut_network() else UNRESTRICTED
+    import tempfile  # takes longer to load than all else here
+
     with tempfile.NamedTemporaryFile() as file:
         if not restrict_writes([]):
             return UNRESTRICTED

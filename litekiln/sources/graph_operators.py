@@ -10,6 +10,7 @@ from litekiln.sources.operators import REMEDY, SAVER, Use, group_of, saves
 from litekiln.wording import shown
 
 MOST_SHOWN = 3
+MOST_SAVING = 100  # functions; a good model has one or two, and each is looked for in every node
 PRINTS = ("Print", "PrintV2")
 TO_FILE = b"file://"
 
@@ -87,13 +88,7 @@ def reached_savers(graph: Graph, roots: set[str], called: set[str]) -> Iterator[
     for function, node in graph.everywhere():
         if saves(node.operator):
             uses.setdefault(function, Use(node.operator, _where(function, node), SAVER.can))
-    saving = {name: use for name, use in uses.items() if name}
-    while more := {
-        function: use
-        for function, nodes in graph.functions.items()
-        if function not in saving and (use := _first_call(nodes, saving))
-    }:
-        saving |= more
+    saving = _with_callers(graph, {name: use for name, use in uses.items() if name})
     yield from (saving[name] for name in sorted(called & saving.keys()))
     reaching = {
         node.name: Use(node.operator, _where("", node), SAVER.can) if saves(node.operator) else _first_call([node], saving)
@@ -107,6 +102,18 @@ def reached_savers(graph: Graph, roots: set[str], called: set[str]) -> Iterator[
             yield use
         waiting += [each for each in by_name[name].needs - seen if each in by_name]
         seen |= by_name[name].needs
+
+
+def _with_callers(graph: Graph, saving: dict[str, Use]) -> dict[str, Use]:
+    """These functions and all that call them, directly or not."""
+    found, fresh = dict(saving), saving
+    while fresh:
+        if len(found) > MOST_SAVING:
+            raise ValueError("far too many of its functions save variables")
+        others = {name: nodes for name, nodes in graph.functions.items() if name not in found}
+        fresh = {name: use for name, nodes in others.items() if (use := _first_call(nodes, fresh))}
+        found |= fresh
+    return found
 
 
 def _first_call(nodes: list[Node], functions: dict[str, Use]) -> Use | None:

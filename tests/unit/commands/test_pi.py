@@ -217,10 +217,24 @@ def test_licences_by_the_packages_own_words() -> None:
 def test_packages_that_can_not_be_had(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, kind: type[LitekilnError], message: str
 ) -> None:
-    monkeypatch.setattr(pi_packages, "uv_binary", lambda: Path("uv"))
-    monkeypatch.setattr(pi_packages.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", said))
-    with pytest.raises(kind, match=re.escape(message)):
-        pi_packages._install(tmp_path / "lock", tmp_path / "files")
+    stand_in = tmp_path / "uv-stand-in"
+    stand_in.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(pi_packages, "uv_binary", lambda: stand_in)
+    with (tmp_path / "held").open("w") as held, pytest.raises(kind, match=re.escape(f"{message}\n{said}")):
+        pi_packages._install(tmp_path / "lock", tmp_path / "files", tmp_path / "logs" / "log", held.fileno())
+
+
+def test_packages_whose_lock_changed_while_they_were_unpacked_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    (project.code / "pi").mkdir()
+    lock = project.code / "pi" / "requirements.lock"
+    lock.write_text("numpy==1\n")
+    monkeypatch.setattr(pi_packages, "_install", lambda *_: lock.write_text("numpy==2\n"))
+    with pytest.raises(ToolchainError, match=r"pi/requirements\.lock changed while they were being unpacked"):
+        pi_packages.pi_packages(project)
+    assert list(project.state.rglob(pi_packages.DONE)) == []
 
 
 def test_the_tests_run_the_versions_that_the_image_holds() -> None:

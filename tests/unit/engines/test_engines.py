@@ -18,11 +18,12 @@ from docker.errors import ImageNotFound
 
 from litekiln import network_settings as index
 from litekiln.engines import buildx, debian_bases, images, venv
-from litekiln.engines.base import LineSink
+from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink
 from litekiln.engines.buildx import require_buildx
 from litekiln.engines.choose import AutoEngine, choose_engine
 from litekiln.engines.daemon import WITHOUT, _why_unreachable, connect, is_elsewhere
 from litekiln.engines.debian_bases import debian_mirror
+from litekiln.engines.docker import DockerBox
 from litekiln.engines.here import HereEngine
 from litekiln.engines.images import image_tag
 from litekiln.engines.launch import __file__ as launch_file
@@ -107,6 +108,27 @@ def test_a_daemon_elsewhere_is_recognised() -> None:
 
 
 # --- images ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_container_gets_a_steps_environment_and_nothing_of_the_callers_settings(tmp_path: Path) -> None:
+    """Docker's library adds the proxies of ~/.docker/config.json by itself."""
+    given: dict[str, Any] = {}
+
+    class Client:
+        containers = property(lambda self: self)
+
+        def info(self) -> dict[str, Any]:
+            return {}
+
+        def create(self, *_: object, **options: Any) -> None:
+            given.update(options)
+
+    client: Any = Client()
+    job = Job(("python", "x.py"), {}, tmp_path, tmp_path / "log", 1, "test")
+    DockerBox(client, "an image", {}, copy=False)._create(job, [])
+    assert given["use_config_proxy"] is False
+    assert given["environment"].keys() == {*STEP_ENVIRONMENT, "PATH", "HOME", "TMPDIR"}
+    assert (given["network_mode"], given["read_only"], given["cap_drop"]) == ("none", True, ["ALL"])
 
 
 def test_no_docker_command_for_builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

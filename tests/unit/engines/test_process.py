@@ -94,6 +94,7 @@ for change in [
     (open, theirs, "w"), (open, theirs, "a"), (open, "in/theirs", "r+"), (os.truncate, theirs, 0), (os.unlink, theirs),
     (os.rename, theirs, theirs + "2"), (os.rename, theirs, "out/theirs"), (os.link, theirs, "out/theirs"),
     (os.mkdir, theirs + "2"), (os.symlink, "x", theirs + "2"), (os.mkfifo, theirs + "2"), (os.rmdir, os.path.dirname(theirs)),
+    (os.mknod, "out/disk", 0o20600, os.makedev(1, 3)),
     (open, "beside", "w"), (open, "steps", "w"), (open, "/dev/shm/litekiln-test", "w"), (os.kill, os.getppid(), 0),
 ]:
     print("outside", change[0].__name__, attempt(*change))
@@ -118,7 +119,7 @@ def test_a_program_can_write_only_to_its_own_folder(run: Runner, tmp_path: Path)
     kept = "kill"  # signals are kept in from a later version of Landlock on
     assert [line for line in lines if line.startswith("outside") and not line.endswith("refused") and kept not in line] == []
     assert [line for line in lines if line.startswith("inside") and not line.endswith("done")] == []
-    assert len(lines) == 25
+    assert len(lines) == 26
     assert (tmp_path / "theirs").read_text() == "the user's own"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "output", "program.py", "scratch", "theirs"]
 

@@ -151,6 +151,13 @@ def test_saving_is_refused_where_a_call_or_loading_gets_to_it(tmp_path: Path, gr
     assert WRITES in _refused(tmp_path, graph=SAVES + graph, more=more)
 
 
+def test_far_too_many_functions_that_save_are_not_followed(tmp_path: Path) -> None:
+    """Each is looked for in every node: a small file could take hours."""
+    many = library(**{f"save{place}": node("s", "SaveV2", field=3) for place in range(101)})
+    with pytest.raises(SourceError, match="far too many of its functions save variables"):
+        saved_model.read_saved_model(write_saved_model(tmp_path, graph=many))
+
+
 def test_the_init_operator_counts_as_called(tmp_path: Path) -> None:
     init = entry(2, "__saved_model_init_op", message(1, "bad"))
     assert WRITES in _refused(tmp_path, graph=SAVES + call("bad", "traced_save"), more=entry(5, "__saved_model_init_op", init))
