@@ -105,8 +105,8 @@ def _from_lines(path: Path, text: str) -> Labels:
     if comments:
         skipped = amount(len(comments), "line is skipped as a comment", "lines are skipped as comments")
         warnings.append(f"{path}: {skipped}; first: {shown(comments[0])}")
-    if names := [line for line in lines if line.startswith("#")]:
-        warnings.append(f"{path}: {shown(names[0])} is taken as a name; a comment begins with # and a space")
+    if marked := [line for line in lines if line.startswith("#")]:
+        warnings.append(f"{path}: {shown(marked[0])} is taken as a name; a comment begins with # and a space")
     if lines[0].lower() in BACKGROUND:
         warnings.append(f"{path}: its first line, {lines[0]!r}, stands for the background and is skipped")
         lines = lines[1:]
