@@ -10,7 +10,7 @@ from litekiln.formats.textproto import TextMessage, TextprotoError, parse, read_
 from litekiln.wording import amount, shown
 
 NO_NAME = "???"
-COMMENT = "#"
+COMMENT = re.compile(r"#(\s|#|$)")  # a name may begin with # too
 MOST_CLASSES = 1_000_000
 BACKGROUND = (NO_NAME, "background", "__background__")
 EXPECTED = "give a .pbtxt with `item { id: 1 name: 'cat' }` for each class, or a .txt with one name a line: `cat`, next line `dog`"
@@ -94,17 +94,19 @@ def _from_lines(path: Path, text: str) -> Labels:
         raise _unusable(
             path, f"line {lines.index('') + 1} is blank", cause=f"a name is missing; a class without one is {NO_NAME!r}"
         )
-    comments = [line for line in lines if line.startswith(COMMENT)]
-    lines = [line for line in lines if not line.startswith(COMMENT)]
+    comments = [line for line in lines if COMMENT.match(line)]
+    lines = [line for line in lines if not COMMENT.match(line)]
     if not lines:
-        raise _unusable(path, "no class has a name", cause=f"each line is a comment: it begins with {COMMENT}")
+        raise _unusable(path, "no class has a name", cause="each line is a comment")
     other = _other_format(lines)
     if other:
         raise _unusable(path, f"this looks like {other}", cause="a .txt label map holds nothing but names")
     warnings = []
     if comments:
         skipped = amount(len(comments), "line is skipped as a comment", "lines are skipped as comments")
-        warnings.append(f"{path}: {skipped}; first: {shown(comments[0])}. A name with {COMMENT} in front needs a .pbtxt")
+        warnings.append(f"{path}: {skipped}; first: {shown(comments[0])}")
+    if hashed := [line for line in lines if line.startswith("#")]:
+        warnings.append(f"{path}: {shown(hashed[0])} is taken as a name; a comment begins with # and a space")
     if lines[0].lower() in BACKGROUND:
         warnings.append(f"{path}: its first line, {lines[0]!r}, stands for the background and is skipped")
         lines = lines[1:]

@@ -128,13 +128,18 @@ def test_what_is_no_label_map_is_told_what_was_expected(tmp_path: Path, name: st
     assert caught.value.remedy == EXPECTED
 
 
-@pytest.mark.parametrize("content", ["# two classes\ncat\n#dog\ndog\n", "cat\n  # the second\r\ndog\n# end"])
+@pytest.mark.parametrize("content", ["# two classes\ncat\n## and\ndog\n", "cat\n  # the second\r\ndog\n# end"])
 def test_comments_in_a_txt_are_skipped_and_noted(tmp_path: Path, content: str) -> None:
     labels = _read(tmp_path, "labels.txt", content)
     assert (labels.names, labels.class_count) == ({0: "cat", 1: "dog"}, 2)
     first = next(line.strip() for line in content.splitlines() if "#" in line)
-    skipped = f"2 lines are skipped as comments; first: {first}. A name with # in front needs a .pbtxt"
-    assert labels.warnings == [f"{tmp_path}/labels.txt: {skipped}"]
+    assert labels.warnings == [f"{tmp_path}/labels.txt: 2 lines are skipped as comments; first: {first}"]
+
+
+def test_a_name_may_begin_with_a_hash(tmp_path: Path) -> None:
+    labels = _read(tmp_path, "labels.txt", "#cat\ndog\n")
+    assert labels.names == {0: "#cat", 1: "dog"}
+    assert labels.warnings == [f"{tmp_path}/labels.txt: #cat is taken as a name; a comment begins with # and a space"]
 
 
 LONG = 1_000_000  # when each letter is looked at again for each letter, this takes hours

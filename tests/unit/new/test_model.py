@@ -251,9 +251,7 @@ def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None
 def test_what_the_label_map_leaves_out_is_told(home: Project, theirs: Path) -> None:
     (theirs / "labels.txt").write_text("# three\ncat\ndog\nbird\n", encoding="utf-8")
     notes = new(home, theirs)["notes"]
-    assert [note for note in notes if "# three" in note] == [
-        f"{theirs}/labels.txt: 1 line is skipped as a comment; first: # three. A name with # in front needs a .pbtxt"
-    ]
+    assert [note for note in notes if "# three" in note] == [f"{theirs}/labels.txt: 1 line is skipped as a comment; first: # three"]
 
 
 def test_pictures_of_formats_that_are_not_read_are_left_out_with_a_warning(home: Project, theirs: Path) -> None:
