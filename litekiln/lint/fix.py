@@ -130,7 +130,7 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
     if not names:
         msg = f"--pictures {folder}: {'no pictures in it' if place.is_dir() else 'no such folder'}"
         raise UsageError(msg, cause=f"looked for {' '.join(SUFFIXES)}", remedy="give a folder of pictures, or leave --pictures out")
-    refuse_links_out(place.resolve(), names[:MOST_PICTURES])
+    refuse_links_out(place.resolve(), names[:MOST_PICTURES], UsageError)
     return place.resolve(), names[:MOST_PICTURES]
 
 

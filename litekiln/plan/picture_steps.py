@@ -41,7 +41,7 @@ class PictureSteps:
             raise RecipeError(
                 msg, remedy="make one from COCO or Pascal VOC: `inv new --eval DIR`; or remove [evaluation] from the recipe"
             )
-        refuse_links_out(folder, sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")))
+        refuse_links_out(folder, sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")), RecipeError)
         names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
         return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, args)
 

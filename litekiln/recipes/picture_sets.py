@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from litekiln.errors import CalibrationError, RecipeError, UsageError
+from litekiln.errors import CalibrationError, LitekilnError, RecipeError, UsageError
 from litekiln.paths import Project
 from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.pins import Pinned
@@ -124,7 +124,7 @@ def choose(folder: Path, count: int, seed: int) -> list[str]:
     return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, not a secret
 
 
-def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
+def refuse_links_out(folder: Path, names: Iterable[str], kind: type[LitekilnError] = CalibrationError) -> None:
     """Refuse files that are links out of their folder. A step gets the folder alone: in a container they would lead nowhere."""
     inside = folder.resolve()
     out = [name for name in names if (folder / name).is_symlink() and _leads_out(folder / name, inside)]
@@ -133,7 +133,7 @@ def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
         msg = f"{folder / out[0]} is a link to {(folder / out[0]).readlink()}, out of its folder{others}"
         cause = "a step sees only the folder, so it would not find the file"
         copy = f"cp -rL {shlex.quote(str(folder))} {shlex.quote(f'{folder.name}-copy')}"
-        raise CalibrationError(msg, cause=cause, remedy=f"copy the files instead of linking them: {copy}")
+        raise kind(msg, cause=cause, remedy=f"copy the files instead of linking them: {copy}")
 
 
 def _leads_out(link: Path, inside: Path) -> bool:

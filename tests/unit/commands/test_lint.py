@@ -191,6 +191,10 @@ def test_no_file_at_all(tmp_path: Path) -> None:
             "--labels two.txt has 2 names, but the model has 3 classes",
         ),
         (["--file", "good.tflite", "--fix", "o.tflite", "--labels", "l.txt", "--pictures", "no"], "--pictures no: no such folder"),
+        (
+            ["--file", "good.tflite", "--fix", "o.tflite", "--labels", "l.txt", "--pictures", "links"],
+            "is a link to /away.png, out of",
+        ),
     ],
 )
 def test_mistakes_have_a_message(good: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +202,8 @@ def test_mistakes_have_a_message(good: Path, arguments: list[str], message: str,
     Path("there.tflite").touch()
     Path("two.txt").write_text("cat\ndog\n")
     Path("l.txt").write_text("cat\ndog\nbird\n")
+    Path("links").mkdir()
+    Path("links", "a.png").symlink_to("/away.png")
     with pytest.raises(UsageError) as caught:
         _lint(*arguments)
     assert message in caught.value.what

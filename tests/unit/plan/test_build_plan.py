@@ -317,7 +317,7 @@ def test_an_evaluation_set_of_links_is_refused(project: Project, evaluated: Path
     away = project.calib / "away"
     (evaluated / name).rename(away)
     (evaluated / name).symlink_to(away)
-    with pytest.raises(CalibrationError) as caught:
+    with pytest.raises(RecipeError) as caught:
         _plan(project)
     assert caught.value.what == f"{evaluated / name} is a link to {away}, out of its folder"
 
