@@ -16,6 +16,7 @@ from litekiln.named_files import REPAIRED, check_target, check_writable, write_n
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
 from litekiln.plan.programs import FIX_TFLITE
+from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.picture_sets import SUFFIXES
 from litekiln.recipes.pixels import read_pixels
 from litekiln.run.session import open_executor
@@ -128,7 +129,9 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
     names = sorted(each.name for each in place.iterdir() if each.suffix.lower() in SUFFIXES) if place.is_dir() else []
     if not names:
         msg = f"--pictures {folder}: {'no pictures in it' if place.is_dir() else 'no such folder'}"
-        raise UsageError(msg, cause=f"looked for {' '.join(SUFFIXES)}", remedy="give a folder of pictures, or leave --pictures out")
+        held, way = not_read(place.iterdir()) if place.is_dir() else ("", "")
+        cause = f"looked for {' '.join(SUFFIXES)}{f'; it has files that are not read: {held}' if held else ''}"
+        raise UsageError(msg, cause=cause, remedy=way or "give a folder of pictures, or leave --pictures out")
     return place.resolve(), names[:MOST_PICTURES]
 
 

@@ -114,15 +114,18 @@ def test_clean_takes_the_downloads_and_says_so(project: Project) -> None:
 
 
 def test_clean_takes_downloads_of_one_name_and_leaves_what_is_being_fetched(project: Project) -> None:
-    for place, size in (("aaaa", 5), ("bbbb", 7), ("cccc", 9)):
+    busy, mine = "b" * 16, project.downloads / "mine"
+    for place, size in (("a" * 16, 5), (busy, 7), ("c" * 16, 9)):
         (project.downloads / place).mkdir(parents=True)
         (project.downloads / place / "zoo.tar.gz").write_bytes(b"1" * size)
         (project.downloads / place / ".zoo.tar.gz.first-use.json").write_bytes(b"{}")
     (project.downloads / ".locks").mkdir()
-    with Lease(project.state) as lease, waiting_lock(lock_of(project.downloads / "bbbb")):
+    mine.mkdir()
+    (project.downloads / ("d" * 16)).symlink_to(mine)
+    with Lease(project.state) as lease, waiting_lock(lock_of(project.downloads / busy)):
         found = [(each.what, each.size) for each in clean_downloads(project, lease, dry_run=False)]
     assert found == [("download zoo.tar.gz", 7), ("download zoo.tar.gz", 11)]
-    assert [path.name for path in project.downloads.glob("[!.]*")] == ["bbbb"]
+    assert sorted(path.name for path in project.downloads.glob("[!.]*")) == [busy, "d" * 16, "mine"]
 
 
 def test_an_environment_stays_when_another_process_begins(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

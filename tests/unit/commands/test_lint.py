@@ -205,6 +205,17 @@ def test_mistakes_have_a_message(good: Path, arguments: list[str], message: str,
     assert caught.value.exit_code == 2
 
 
+def test_pictures_of_a_phone_are_named_with_the_way_out(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(good.parent)
+    Path("l.txt").write_text("cat\ndog\nbird\n")
+    Path("photos").mkdir()
+    Path("photos", "a.HEIC").touch()
+    with pytest.raises(UsageError) as caught:
+        _lint("--file", "good.tflite", "--fix", "o.tflite", "--labels", "l.txt", "--pictures", "photos")
+    assert caught.value.cause.endswith("; it has files that are not read: 1 .heic")
+    assert caught.value.remedy == "convert them to JPEG: `mogrify -format jpg *.heic` (ImageMagick)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

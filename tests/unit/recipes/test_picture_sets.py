@@ -141,7 +141,8 @@ def test_a_list_of_pins_that_is_no_text(project: Project, content: bytes | None)
     listed.mkdir() if content is None else listed.write_bytes(content)
     with pytest.raises(RecipeError) as caught:
         load_set(project, "photos").pinned()
-    assert caught.value.what.startswith("calib/photos/list: ")
+    where = "calib/photos/set.toml: pinned: no 'list' in calib/photos/" if content is None else "calib/photos/list: not a text"
+    assert caught.value.what.startswith(where)
     assert caught.value.remedy
 
 
