@@ -1,6 +1,5 @@
 """The disk: locks that wait, files that are written whole or not at all, and errors that name a full disk."""
 
-import ctypes
 import errno
 import os
 import shutil
@@ -167,6 +166,8 @@ def hidden(folder: Path, mark: str) -> Path:
 
 def swap(one: Path, other: Path) -> None:
     """Exchange two folders, in one step where the system can."""
+    import ctypes  # an up-to-date build does without it
+
     try:
         done = ctypes.CDLL(None, use_errno=True).renameat2(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE) == 0
     except AttributeError:  # not Linux, or an old C library

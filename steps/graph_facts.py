@@ -12,7 +12,6 @@ import protocol
 
 import flat
 import graph_attributes
-import machine_faults
 from graph_attributes import text
 
 MAGIC = b"TFL3"
@@ -72,7 +71,6 @@ def read(data: bytes) -> File:
     except protocol.Refused:
         raise
     except Exception as error:  # flatbuffers checks no bounds: damaged bytes can raise anything
-        machine_faults.pass_on(error)
         raise protocol.Refused("it is not a whole TFLite model: it is cut off or damaged") from error
     return File(len(data), hashlib.sha256(data).hexdigest(), graphs)
 

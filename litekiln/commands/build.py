@@ -13,7 +13,6 @@ from litekiln.commands.prepare import (
     show_plan,
     warnings_of,
 )
-from litekiln.commands.standing import marks_of, say_left_over
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
@@ -67,16 +66,20 @@ def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> 
 
 
 def _show(project: Project, prepared: Prepared, bundles: list[Bundle], reporter: Reporter) -> None:
-    plan, standings = prepared.plan, prepared.standings(project)
+    plan, older, marks = prepared.plan, prepared.older(project, bundles), []
     reporter.table(BUNDLE_COLUMNS, [bundle_row(project, bundle) for bundle in bundles])
     for warning in warnings_of(bundles):
         reporter.warn(warning)
     made = {bundle.variant for bundle in bundles}
     if missing := [variant for variant in plan.bundled if variant not in made]:
         reporter.warn(f"not made: {', '.join(missing)}")
-        say_left_over(reporter, standings, missing)
+    if older:
+        from litekiln.commands.standing import marks_of, say_left_over
+
+        say_left_over(reporter, older, missing)
+        marks = marks_of(older)
     if bundles:
-        page = write_model_page(project, plan.model, reporter.warn, marks_of(standings))
+        page = write_model_page(project, plan.model, reporter.warn, marks)
         reporter.note(f"the report: {project.relative(page)}")
 
 

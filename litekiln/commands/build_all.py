@@ -124,7 +124,7 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], re
         def done(model: str, run: Run) -> None:
             outcome.runs[model], outcome.bundles[model], outcome.standings[model] = run, [], []
             outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter)
-            outcome.standings[model] = prepared[model].standings(project)
+            outcome.standings[model] = prepared[model].older(project, outcome.bundles[model])
             if outcome.bundles[model]:
                 write_model_page(project, model, reporter.warn, marks_of(outcome.standings[model]))
             outcome.failures.extend(_failures(prepared[model].plan, run))

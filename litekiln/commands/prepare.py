@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litekiln.bundles import figures
+from litekiln.bundles.layout import bundle_folders
 from litekiln.bundles.report_value import report_value
 from litekiln.commands.choices import calibration_set, command
-from litekiln.commands.standing import Standing, Standings
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.leases import Lease
@@ -24,6 +24,9 @@ from litekiln.run.write_bundle import Bundle, write_bundles
 from litekiln.sources.kinds import TF1_NAMES
 from litekiln.terminal import Reporter
 from litekiln.wording import size_text
+
+if TYPE_CHECKING:
+    from litekiln.commands.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,16 @@ class Prepared:
     def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
         return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
 
-    def standings(self, project: Project) -> list[Standing]:
-        """How all bundles of the model stand to today's files."""
+    def older(self, project: Project, made: Sequence[Bundle]) -> "list[Standing]":
+        """How the model's other bundles stand to today's files. Those that were just made or left alone are up to date."""
+        now = {bundle.variant for bundle in made}
+        others = [folder.name for folder in bundle_folders(project, self.recipe.name) if folder.name not in now]
+        if not others:
+            return []
+        from litekiln.commands.standing import Standings
+
         known = [(self.plan, self.command)] if self.whole else []
-        return Standings(project, *known).of_model(self.recipe.name)
+        return Standings(project, *known).of_model(self.recipe.name, others)
 
 
 def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch") -> Prepared:

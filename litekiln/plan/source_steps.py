@@ -15,7 +15,6 @@ from litekiln.plan.looked_into import LookedInto, Seen
 from litekiln.plan.plan import Input, PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.recipes.recipe import Recipe
-from litekiln.sources.harmless import refuse_actions
 from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import CHECKPOINT, READY, SOURCE, VERSION
 from litekiln.toolchains.toolchain import EXPORT, FINISH, TF1, Toolchain, load_toolchain, toolchain_for
@@ -119,6 +118,8 @@ class SourceSteps:
     @cached_property
     def _beside(self) -> Input:
         """The source beside the recipe, which is looked into: nobody may have done so before."""
+        from litekiln.sources.harmless import refuse_actions
+
         path = self._recipe.folder / (self._source.file or self._source.folder)
         refuse_actions(self._kind.name, path)
         return self._steps.file(path)

@@ -183,7 +183,8 @@ def _check(entry: Entry, *, thorough: bool) -> None:
             raise _corrupt(entry, f"{name} is {status.st_size} bytes, was {was['size']}")
         if (thorough or status.st_mtime_ns != was["mtime_ns"]) and sha256_file(path) != was["sha256"]:
             raise _corrupt(entry, f"{name} has changed since it was stored")
-    extra = {path.relative_to(entry.folder).as_posix() for path in files_below(entry.folder)} - set(files) - {"entry.json"}
+    start = len(str(entry.folder)) + 1  # relative_to would take a third of this check's time
+    extra = {str(path)[start:] for path in files_below(entry.folder)} - set(files) - {"entry.json"}
     if extra:
         raise _corrupt(entry, f"{min(extra)} was added")
 

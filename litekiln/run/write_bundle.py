@@ -19,7 +19,6 @@ from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
 from litekiln.recipes.recipe import Recipe
-from litekiln.run.kept_files import keep_theirs
 from litekiln.run.schedule import Run
 from litekiln.run.store import Entry, Store
 from litekiln.run.write_report import build_report, chosen_attempt
@@ -97,6 +96,8 @@ def write_bundles(
         if not _is_current(folder, manifest, hashes):
             with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
                 if not _is_current(folder, manifest, hashes):  # another process may have written it meanwhile
+                    from litekiln.run.kept_files import keep_theirs
+
                     staged = _stage(_with_page(content, report, manifest), manifest, lease)
                     if kept := keep_theirs(folder):
                         say(kept.sentence(project))

@@ -131,7 +131,7 @@ def _opened(folder: Path) -> Iterator[int]:
 def test_entries_are_exchanged_where_the_system_can_not_do_it_in_one_step(
     tmp_path: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("litekiln.disk.ctypes.CDLL", lambda *_, **__: object())
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
     staged = _stage(tmp_path)
     (staged / "files" / "more").write_text("x")
     assert (Store(tmp_path).add(KEY, staged, {}).files / "more").exists()
