@@ -12,12 +12,15 @@ from invoke.tasks import task
 # PYTHONDONTWRITEBYTECODE.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
+from litekiln.commands.command_line import explain_mistakes
 from litekiln.commands.file_tasks import compare as compare
 from litekiln.commands.file_tasks import graph as graph
 from litekiln.commands.file_tasks import lint as lint
 from litekiln.commands.file_tasks import report as report
 from litekiln.commands.runner import COMMON, run_command
 from litekiln.engines.names import AUTO
+
+explain_mistakes()
 
 BUILDING = {
     "variant": "a variant of the recipe; can be given more than once (default: all)",
@@ -206,7 +209,7 @@ def verify(
 @task(
     help={
         "model": "a folder below models/",
-        "variant": "which of its variants; built first if it is missing",
+        "variant": "which of its variants; built first if it is missing or out of date",
         "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
         "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
         "push": "send it to a registry: registry.example.org/me",

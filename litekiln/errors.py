@@ -122,6 +122,10 @@ class StepTimeout(StepFailed):
     """A step's program ran longer than it may."""
 
 
+class InputChanged(StepFailed):
+    """A file that a step reads changed between the plan and the step."""
+
+
 class StoreError(LitekilnError):
     """The store can't be used."""
 
@@ -176,6 +180,10 @@ class SizeMismatch(SourceError):
 
 class UnsafeArchive(SourceError):
     """An archive holds something that must not be unpacked."""
+
+
+class UnsafeModel(SourceError):
+    """A model has operators that do more than compute."""
 
 
 class BrokenArchive(SourceError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from litekiln.disk import free_lock
+from litekiln.disk import free_lock, saying_disk_full
 
 
 class Lease:
@@ -21,11 +21,13 @@ class Lease:
     def __init__(self, state: Path) -> None:
         self.name = uuid.uuid4().hex[:16]
         self.staging = state / "staging" / self.name
+        self._state = state
         self._lock = FileLock(_lock_path(state, self.name))
 
     def __enter__(self) -> "Lease":
-        self._lock.acquire()
-        self.staging.mkdir(parents=True)
+        with saying_disk_full(self._state):
+            self._lock.acquire()
+            self.staging.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,7 +38,8 @@ class Lease:
 
 def _lock_path(state: Path, name: str) -> Path:
     folder = state / "leases"
-    folder.mkdir(parents=True, exist_ok=True)
+    with saying_disk_full(state):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.lock"
 
 
@@ -44,7 +47,7 @@ def _lock_path(state: Path, name: str) -> Path:
 def held_if_dead(state: Path, name: str) -> Iterator[bool]:
     """True, with the lease's lock held, if the process behind it is gone."""
     path = _lock_path(state, name)
-    with free_lock(path) as dead:
+    with saying_disk_full(state), free_lock(path) as dead:
         try:
             yield dead
         finally:

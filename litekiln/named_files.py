@@ -3,10 +3,14 @@
 import errno
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from litekiln.disk import saying_disk_full, write_whole
+from litekiln.disk import NEW, saying_disk_full, write_whole
 from litekiln.errors import UsageError
+from litekiln.hashing import files_below
 
 
 def existing_model(file: str | Path) -> Path:
@@ -26,20 +30,77 @@ def existing_model(file: str | Path) -> Path:
     return model
 
 
-def check_target(option: str, target: Path, model: Path | None = None, example: str = "file") -> None:
-    """Refuse a place where a file can't be written, and the model itself."""
+HEAD = 1000  # bytes that tell a file's form
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an option writes: how it is called, a name for an example, and how such a file begins."""
+
+    name: str
+    example: str
+    begins: bytes
+    holds: bytes = b""  # within the first bytes
+
+    def is_form_of(self, file: Path) -> bool:
+        """Whether a file may be replaced: it is of this form, or empty."""
+        with file.open("rb") as stream:
+            head = stream.read(HEAD)
+        return not head or (head.lstrip().lower().startswith(self.begins) and self.holds in head)
+
+
+PICTURE = Form("an SVG picture", "graph.svg", b"<")
+DRAWING = Form("a Graphviz file", "graph.dot", b"digraph")
+HTML = Form("a page", "compare.html", b"<!doctype html")
+SARIF = Form("a SARIF file", "lint.sarif", b"{", holds=b"sarif")
+IMAGE = Form("an image's archive", "image.tar.gz", b"\x1f\x8b")
+REPAIRED = Form("a model", "repaired.tflite", b"")
+
+
+def check_target(option: str, target: Path, form: Form, *, reads: Iterable[Path]) -> None:
+    """Refuse a place where a file can't be written, a file that the command reads, and a file of another form.
+
+    `reads` are the files that the command reads, and folders of which it reads files.
+    """
     if target.is_dir():
         msg = f"{option} {target}: that is a folder"
-        raise UsageError(msg, remedy=f"name a file in it: {option} {target / example}")
+        raise UsageError(msg, remedy=f"name a file in it: {option} {target / form.example}")
     if not target.parent.is_dir():
         msg = f"{option} {target}: there is no folder {target.parent}"
         raise UsageError(msg, remedy=f"mkdir -p {target.parent}")
-    if target.exists() and not target.is_file():
+    if not target.exists():
+        return
+    if not target.is_file():
         msg = f"{option} {target}: that is not a plain file"
         raise UsageError(msg, remedy="name a new file: litekiln writes it by renaming, which a device can't do")
-    if model and target == model:
-        msg = f"{option} {target}: that is the model itself"
-        raise UsageError(msg, remedy="name another file")
+    for path in reads:
+        if _same_file(target, path):
+            msg = f"{option} {target}: that is {path}, which this command reads"
+            raise UsageError(msg, cause="it would be replaced by what is made from it", remedy=f"name another file with {option}")
+    with _readable(option, target):
+        known = form.is_form_of(target)
+    if not known:
+        msg = f"{option} {target}: a file of another kind is there, and would be replaced by {form.name}"
+        raise UsageError(msg, cause="a typing error", remedy="name another file, or remove that one first")
+
+
+def _same_file(target: Path, path: Path) -> bool:
+    """Whether the target is `path` under any name (a link, a hard link), or one of the files in the folder `path`."""
+    try:
+        if path.is_dir():
+            return any(found.samefile(target) for found in files_below(path) if found.is_file())
+        return path.samefile(target)
+    except OSError:
+        return False  # what is missing can't be replaced
+
+
+@contextmanager
+def _readable(option: str, target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"{option} {target}: the file there can't be read: {error.strerror}"
+        raise UsageError(msg, cause="it may belong to another user", remedy=f"name another file with {option}") from None
 
 
 def write_named(option: str, target: Path, content: bytes) -> None:
@@ -52,7 +113,7 @@ def write_named(option: str, target: Path, content: bytes) -> None:
 def check_writable(option: str, target: Path) -> None:
     """Refuse a folder that can't be written to, before work that takes minutes."""
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=NEW, dir=target.parent)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise

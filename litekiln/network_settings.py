@@ -5,12 +5,21 @@ uv reads only its own variables. Most machines behind a mirror are set up for pi
 
 import configparser
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
 UV_INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
 PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf", "~/Library/Application Support/pip/pip.conf")
+
+# What says where packages come from and how to get them. Any other variable (LD_PRELOAD, PYTHONPATH, UV_NO_BINARY) could change
+# what is installed, and the environment's name doesn't know it.
+PASSED_TO_UV = re.compile(
+    r"HOME|PATH|TMPDIR|USER|LOGNAME|LANG|LC_\w+|XDG_\w+|NETRC|SSL_\w+|(?i:[a-z]+_proxy)"
+    r"|UV_(?:\w*INDEX\w*|FIND_LINKS|INSECURE_HOST|NATIVE_TLS|SYSTEM_CERTS|KEYRING_PROVIDER|OFFLINE|CACHE_DIR|NO_CACHE"
+    r"|CONFIG_FILE|NO_CONFIG|HTTP_\w+|REQUEST_TIMEOUT|CONCURRENT_\w+|LINK_MODE|PYTHON_\w+)"
+)
 
 
 def ca_bundle(environment: Mapping[str, str] = os.environ) -> str:
@@ -33,6 +42,7 @@ def index_url(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def package_environment() -> dict[str, str]:
-    """The environment for uv, with this machine's package index and CA bundle."""
+    """The whole environment for uv, with this machine's package index and CA bundle."""
+    passed = {name: value for name, value in os.environ.items() if PASSED_TO_UV.fullmatch(name)}
     found = {"UV_DEFAULT_INDEX": index_url(), "SSL_CERT_FILE": ca_bundle()}
-    return {**os.environ, **{name: value for name, value in found.items() if value}}
+    return {**passed, **{name: value for name, value in found.items() if value}}

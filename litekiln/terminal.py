@@ -1,10 +1,12 @@
 """What the user sees during a run: a line per step with its reason and time, a live line on a terminal, a table at the end.
 
+All text comes through `Reporter`, which spells out control characters: a server, an archive or a report may have written them.
 Without a terminal there are no live lines and no colours. NO_COLOR is respected. With `--json` these lines go to stderr.
 rich draws on terminals only: loading it takes a sixth of an up-to-date build.
 """
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
+
+from litekiln.wording import visible
 
 if TYPE_CHECKING:
     from rich.status import Status as LiveLine
@@ -36,8 +40,12 @@ class Check:
     remedy: str = ""
 
 
+READER_GONE = 141  # what a shell shows for other programs, which SIGPIPE ends
 WRAPPED = ("variants", "built", "why", "A", "B")  # columns whose text may take several lines
 NUMBERS = ("size", "time", "seconds", "mAP", "points lost", "found again", "1 thread")
+NARROWEST = 20  # columns of a terminal that text needs to be wrapped in
+GAP = 2  # between two columns
+PROGRESS = re.compile(r"@progress (\d+/\d+) (.*)")
 STRAY = dict.fromkeys((7, 8, 11, 12, 13))  # control characters: bell, backspace and others
 
 
@@ -61,6 +69,20 @@ def _is_terminal(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
+def reader_gone(stream: TextIO) -> SystemExit:
+    """The quiet end of a program whose output nobody reads any more, as with `| head`. The rest goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return SystemExit(READER_GONE)
+
+
+def print_value(text: str) -> None:
+    """Print the one value of a command to stdout."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise reader_gone(sys.stdout) from None
+
+
 class _Log:
     """Plain lines, for files and pipes. Nothing is cut off or wrapped."""
 
@@ -71,10 +93,9 @@ class _Log:
         text = "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
         stream = sys.stderr if self._json else sys.stdout
         try:
-            print(text.translate(STRAY).expandtabs(), file=stream, flush=True)
-        except BrokenPipeError:  # the reader is gone, as with `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            raise SystemExit(1) from None
+            print(text.expandtabs(), file=stream, flush=True)
+        except BrokenPipeError:
+            raise reader_gone(stream) from None
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         cells = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
@@ -92,7 +113,12 @@ class _Screen:
     def __init__(self, *, json: bool) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=json, highlight=False, soft_wrap=True)
+        class Piped(Console):
+            def on_broken_pipe(self) -> None:
+                self.quiet = True
+                raise reader_gone(self.file)  # type: ignore[arg-type]
+
+        self._console = Piped(stderr=json, highlight=False, soft_wrap=True)
         self._live: LiveLine | None = None
 
     def line(self, pieces: Sequence[Piece]) -> None:
@@ -102,21 +128,33 @@ class _Screen:
         self._console.print("".join(marked))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich.cells import cell_len
         from rich.markup import escape
         from rich.table import Table
 
+        columns_of_cells = zip(columns, *rows, strict=True)
+        widths = [max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in columns_of_cells]
+        needed = [min(width, NARROWEST) if column in WRAPPED else width for column, width in zip(columns, widths, strict=True)]
+        if sum(needed) + GAP * (len(columns) - 1) > self._console.width:
+            self._blocks(columns, rows)
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
+        for column, width in zip(columns, needed, strict=True):
             wrapped, numeric = column in WRAPPED, column in NUMBERS
-            table.add_column(
-                column,
-                justify="right" if numeric else "left",
-                no_wrap=not wrapped,
-                overflow="fold" if wrapped else "ellipsis",
-            )
+            justify: Literal["right", "left"] = "right" if numeric else "left"
+            table.add_column(column, justify=justify, min_width=width, no_wrap=not wrapped, overflow="fold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self._console.print(table)
+
+    def _blocks(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Each row as lines of a name and a value, which the terminal may wrap: nothing is cut off."""
+        widest = max(map(len, columns))
+        for place, row in enumerate(rows):
+            if place:
+                self.line([])
+            for column, cell in zip(columns, row, strict=True):
+                self.line([Styled(f"{column:{widest}}", "bold"), f"  {' '.join(cell.split(chr(10)))}"])
 
     def live(self, text: str) -> None:
         """Show the live line; "" removes it."""
@@ -142,8 +180,9 @@ class Reporter:
         self._running: dict[str, str] = {}
 
     def _print(self, *pieces: Piece) -> None:
+        safe = [visible(each) if isinstance(each, str) else Styled(visible(each.text), each.style) for each in pieces]
         with self._lock:
-            self._out.line(pieces)
+            self._out.line(safe)
 
     def note(self, text: str) -> None:
         self._print(Styled(f"· {text}", "dim"))
@@ -163,19 +202,20 @@ class Reporter:
 
     def line(self, name: str, text: str) -> None:
         """Show a running step's progress. Its other lines are in the log."""
-        if text.startswith("@progress "):
-            _, count, what = text.split(" ", 2)
-            self.live(name, f"{count} {what}")
+        if found := PROGRESS.fullmatch(text):
+            self.live(name, f"{found[1]} {found[2]}")
+        elif text.startswith("@progress"):  # no progress: a program of the user's may print anything
+            self._print(f"  {name}  {text}")
 
     def live(self, name: str, text: str) -> None:
         """Show a text on the live line until the next one replaces it."""
         with self._lock:
-            self._running[name] = text
+            self._running[name] = text.replace("\n", " ")
             self._show()
 
     def _show(self) -> None:
         if self._screen:
-            self._screen.live("   ".join(f"{name} {text}" for name, text in self._running.items()))
+            self._screen.live(visible("   ".join(f"{name} {text}" for name, text in self._running.items())))
 
     def done(self, name: str, seconds: float, engine: str) -> None:
         self._print(DONE, f" {name}  {seconds:.1f} s  ", Styled(engine, "dim"))
@@ -207,4 +247,4 @@ class Reporter:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if rows:
             with self._lock:
-                self._out.table(columns, rows)
+                self._out.table(columns, [[visible(cell) for cell in row] for row in rows])

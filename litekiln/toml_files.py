@@ -1,5 +1,6 @@
 """TOML files as frozen values: unknown and missing keys are errors with a path and a suggestion."""
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,11 @@ else:
     import tomli as toml
 
 
+LARGEST_TOML = 1 << 16  # bytes
+MOST_PARTS = 64  # of a key with dots
+LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){{{MOST_PARTS}}}""")
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A TOML table that allows known keys only. `__post_init__` may raise ValueError("key: what is wrong with it")."""
 
@@ -29,17 +35,36 @@ def parse_toml(text: str) -> dict[str, Any]:
     return value
 
 
-def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
-    """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
+def read_text(path: Path, *, shown_as: str, largest: int = LARGEST_TOML) -> str:
+    """The text of a file that a person wrote."""
+    if path.exists() and not path.is_file():  # a named pipe would never end
+        raise RecipeError(f"{shown_as}: that is not a plain file", remedy="put the file there, or remove its folder")
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > largest:
+            msg = f"{shown_as}: longer than {largest} bytes"
+            raise RecipeError(msg, cause="it is another file under this name", remedy=f"check {shown_as}")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         msg = f"{shown_as}: no such file"
         raise RecipeError(msg, remedy=f"check the name, or create {shown_as}") from None
-    except (toml.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        msg = f"{shown_as}: not a text in UTF-8: {error}"
+        raise RecipeError(msg, remedy="save it again as UTF-8") from None
+    except OSError as error:
+        msg = f"{shown_as}: can't be read: {error.strerror}"
+        raise RecipeError(msg, cause="it belongs to somebody else, or its disk is failing", remedy="make it readable") from None
+
+
+def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
+    """A TOML file as a `shape`. The error lists every wrong key at once, or the first wrong value."""
+    text = read_text(path, shown_as=shown_as)
+    try:
+        _refuse_long_keys(text)
+        data = parse_toml(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number of 5000 digits
         msg = f"{shown_as}: not valid TOML: {error}"
         raise RecipeError(msg, remedy="fix that line") from None
-    problems = list(_wrong_keys(shape, data, ""))
+    problems = [*_wrong_keys(shape, data, ""), *_no_numbers(data, "")]
     if not problems:
         try:
             return msgspec.convert(data, shape)
@@ -48,6 +73,13 @@ def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:
     raise RecipeError(
         "\n".join(f"{shown_as}: {problem}" for problem in problems), remedy=f"fix {shown_as}; docs/files.md lists every key"
     )
+
+
+def _refuse_long_keys(text: str) -> None:
+    """ValueError for a key of very many parts: Python's parser takes a square of time for it, 12 s for 64 kB."""
+    if LONG_KEY.search(text):
+        msg = f"a key of more than {MOST_PARTS} parts"
+        raise ValueError(msg)
 
 
 def _wrong_keys(shape: type[Table], data: dict[str, Any], prefix: str) -> Iterator[str]:
@@ -82,6 +114,20 @@ def _wrong_inside(annotation: Any, data: dict[str, Any], prefix: str) -> Iterato
         except msgspec.ValidationError as error:
             problems = [_wrong_value(str(error).replace("[...]", f".{path}"))]
         yield from problems
+
+
+def _no_numbers(value: Any, path: str) -> Iterator[str]:
+    """Numbers of TOML that no key can mean: infinite, not a number, or longer than 64 bits."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _no_numbers(each, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _no_numbers(each, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}: expected a number, got {value}"
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        yield f"{path}: expected a number of at most 64 bits"
 
 
 def _unknown(path: str, name: str, known: Iterable[str]) -> str:

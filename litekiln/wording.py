@@ -1,8 +1,11 @@
 """Words for messages: sizes, amounts, lists of names, and suggestions for a mistyped name."""
 
+import re
 from collections.abc import Iterable
 
 MOST_SHOWN = 10  # names in one message
+# All control characters but tab and line feed; the marks that change the direction of a text; line and paragraph separators.
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 LONGEST = 120  # characters shown of a text from a file
 
 
@@ -24,6 +27,11 @@ def list_names(names: Iterable[str]) -> str:
     shown = [repr(name) for name in names]
     more = len(shown) - MOST_SHOWN
     return ", ".join(shown[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def visible(text: str) -> str:
+    """A text without characters that command a terminal or reverse what stands there: they are spelled out, as \\x1b."""
+    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def shown(text: str) -> str:

@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import boxes
+import ground_truth
 import picture_names
 import pictures
 
@@ -38,6 +39,7 @@ class EvaluationSet:
         self._folder = folder
         with contextlib.redirect_stdout(io.StringIO()):
             self._truth = COCO(os.path.join(folder, "annotations.json"))
+        ground_truth.refuse_other_numbers(self._truth.dataset)
         self._categories = {each["name"]: each["id"] for each in self._truth.dataset["categories"]}
         self._names = {number: name for name, number in self._categories.items()}
 
@@ -86,7 +88,7 @@ class EvaluationSet:
 
     def _load(self, image: dict[str, Any]) -> Image.Image:
         try:
-            picture = pictures.load(os.path.join(self._folder, "images", image["file_name"]))
+            picture = pictures.load(os.path.join(self._folder, picture_names.path_of(image)))
         except pictures.Unreadable as error:
             raise protocol.Refused("evaluation picture %s can't be read: %s" % (image["file_name"], error)) from None
         _check_size(picture, image)

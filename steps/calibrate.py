@@ -113,7 +113,7 @@ def _pictures(args: dict[str, Any], contract: dict[str, Any], summary: Summary) 
             if not summary.is_new(name, path):
                 continue
             picture = pictures.load(path)
-        except (pictures.Unreadable, OSError) as error:
+        except pictures.Unreadable as error:
             summary.unreadable.append({"name": name, "why": str(error)})
             if summary.used and summary.used[-1]["name"] == name:
                 summary.drop_last()
@@ -159,7 +159,8 @@ def _warnings(result: dict[str, Any]) -> list[str]:
         ("constant", "have one colour only"),
     ):
         if result[name]:
-            found.append("%d pictures %s" % (len(result[name]), meaning))
+            first = "; the first: %(name)s: %(why)s" % result[name][0] if name == "unreadable" else ""
+            found.append("%d pictures %s%s" % (len(result[name]), meaning, first))
     return found
 
 

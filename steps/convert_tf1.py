@@ -15,6 +15,7 @@ import protocol
 import tensorflow as tf
 from tensorflow.lite.python import convert as tensorflow_convert
 
+import machine_faults
 import variants
 
 GRAPH = "tflite_graph.pb"
@@ -22,7 +23,10 @@ POSTPROCESS = "TFLite_Detection_PostProcess"
 PICTURE = "graph-tf1.dot"
 # TensorFlow starts its converter by a script with an absolute path in it, which is wrong once the environment is moved.
 STARTER = """#!/bin/sh
-exec '%s' -c 'from tensorflow.lite.toco.python import toco_from_protos as starter; starter.main()' "$@"
+code=0
+'%s' -c 'from tensorflow.lite.toco.python import toco_from_protos as starter; starter.main()' "$@" || code=$?
+if [ $code -eq 137 ]; then echo "Cannot allocate memory: the converter was killed" >&2; fi
+exit $code
 """
 
 
@@ -58,6 +62,7 @@ def _convert(path: str, contract: dict[str, Any], args: dict[str, Any], quantize
         tensorflow_convert._toco_from_proto_bin = _starter()
         data: bytes = converter.convert()
     except Exception as error:
+        machine_faults.pass_on(error)
         raise protocol.Refused("TF1's converter fails: %s" % _told(str(error))) from error
     shutil.copyfile(os.path.join(graphs, "toco_AFTER_TRANSFORMATIONS.dot"), protocol.output_path(PICTURE))
     return data

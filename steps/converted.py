@@ -13,6 +13,7 @@ import tensorflow as tf
 import arithmetic
 import contract_checks
 import flat
+import machine_faults
 import variants
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def attempt(convert: Callable[[], bytes]) -> bytes:
     try:
         return convert()
     except Exception as error:
+        machine_faults.pass_on(error)
         missing = sorted(set(re.findall(r"^\s*tf\.(\w+)\(", str(error), re.MULTILINE)))
         if re.search("Select TF ops|TF Select|SELECT_TF_OPS", str(error)):
             raise protocol.Refused(
@@ -115,6 +117,7 @@ def _run_once(data: bytes, described: dict[str, Any], flex: list[str]) -> bool:
         interpreter.set_tensor(entry["index"], numpy.zeros(entry["shape"], entry["dtype"]))
         interpreter.invoke()
     except (RuntimeError, ValueError) as error:
+        machine_faults.pass_on(error)
         if flex and NO_FLEX_HERE in str(error):
             return False
         raise protocol.Refused("the interpreter of TensorFlow %s can't run it: %s" % (tf.__version__, error)) from None

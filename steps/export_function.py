@@ -17,6 +17,7 @@ import protocol
 import tensorflow as tf
 
 import exporting
+import machine_faults
 
 if TYPE_CHECKING:
     import types
@@ -64,6 +65,7 @@ def _import(folder: str, name: str) -> types.ModuleType:
     except protocol.Refused:
         raise
     except Exception as error:
+        machine_faults.pass_on(error, theirs=True)
         raise protocol.Refused("importing %s fails: %s: %s" % (name, type(error).__name__, error)) from error
 
 
@@ -94,6 +96,7 @@ def _function(found: Any, stated: str) -> _Kept:
     try:
         made = found()
     except Exception as error:
+        machine_faults.pass_on(error, theirs=True)
         raise protocol.Refused("calling %s fails: %s: %s" % (stated, type(error).__name__, error)) from error
     traced = _traceable(made)
     if traced is None:

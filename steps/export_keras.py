@@ -23,6 +23,7 @@ import protocol
 import tensorflow as tf
 
 import exporting
+import machine_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,8 +184,10 @@ def _custom_objects() -> dict[str, Any] | None:
     try:
         module = protocol.load_module(path, "custom")
     except ImportError as error:
+        machine_faults.pass_on(error, theirs=True)
         raise protocol.Refused("the file of source.custom imports what this toolchain lacks: %s" % error) from None
     except Exception as error:
+        machine_faults.pass_on(error, theirs=True)
         raise protocol.Refused("the file of source.custom fails: %s: %s" % (type(error).__name__, error)) from None
     stated = getattr(module, "CUSTOM_OBJECTS", None)
     if stated is not None:
@@ -200,6 +203,7 @@ def _load_whole(model_file: H5File | ZipFile, custom: dict[str, Any] | None) -> 
         try:
             return keras.models.load_model(path, custom_objects=custom, compile=False)
         except Exception as error:
+            machine_faults.pass_on(error)
             told = str(error)
             missing = re.search(r"Unknown [\w ]+: '?([\w>]+)'?|Could not locate \w+ '([\w>.]+)'", told)
             if missing:

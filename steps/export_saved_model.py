@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 import exporting
+import machine_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,6 +49,7 @@ def load_signature(args: dict[str, Any]) -> tuple[Callable[[Any], Any], Any, dic
     try:
         loaded = tf.saved_model.load(folder)
     except Exception as error:
+        machine_faults.pass_on(error)
         reason = str(error).strip().partition("\n")[0][:300]
         raise protocol.Refused("TensorFlow %s can't load the SavedModel: %s" % (tf.__version__, reason)) from error
     name = _choose(loaded.signatures, args["signature"])

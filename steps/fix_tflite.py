@@ -15,6 +15,7 @@ import protocol
 import contract_checks
 import flat
 import interpreter
+import machine_faults
 import packed_metadata
 import pictures
 import write_metadata
@@ -133,6 +134,7 @@ def _runner(data: bytes) -> Any:
         runner.allocate_tensors()
         return runner
     except (RuntimeError, ValueError) as error:
+        machine_faults.pass_on(error)
         lines = str(error).splitlines() or [type(error).__name__]
         told = (interpreter.version(), lines[0][:300])
         raise protocol.Refused("the interpreter of TensorFlow %s can't run the file, so nothing can be proven: %s" % told) from None
@@ -144,6 +146,7 @@ def _run(runner: Any, entry: numpy.ndarray, outputs: list[int]) -> list[numpy.nd
         runner.invoke()
         return [runner.get_tensor(each).copy() for each in outputs]
     except (RuntimeError, ValueError) as error:
+        machine_faults.pass_on(error)
         raise protocol.Refused("the file can't be run on a picture, so nothing can be proven: %s" % str(error)[:300]) from None
 
 

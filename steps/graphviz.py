@@ -15,6 +15,8 @@ from typing import Any
 
 import protocol
 
+import machine_faults
+
 FONT = "Helvetica"  # the only sans-serif font in the tables
 WRITTEN = "Helvetica,sans-Serif"  # what Graphviz writes for it
 FAMILIES = "Helvetica,Arial,Liberation Sans,sans-serif"
@@ -35,7 +37,8 @@ def _library(stem: str) -> ctypes.CDLL:
     found = glob.glob(os.path.join(sysconfig.get_paths()["platlib"], "pygraphviz.libs", "lib%s-*.so*" % stem))
     try:
         return ctypes.CDLL(found[0])
-    except (IndexError, OSError):
+    except (IndexError, OSError) as error:
+        machine_faults.pass_on(error)
         raise protocol.Refused(
             "Graphviz, which draws the graph, has no build for this system; use the images: --engine docker"
         ) from None

@@ -16,6 +16,7 @@ import protocol
 import tensorflow as tf
 
 import fake_quant
+import machine_faults
 import told_pixels
 
 GRAPH = "tflite_graph.pb"
@@ -58,6 +59,7 @@ def _read(path: str) -> Any:
         try:
             graph.ParseFromString(stream.read())
         except Exception as error:  # protobuf's own DecodeError, which differs between its implementations
+            machine_faults.pass_on(error)
             raise protocol.Refused("the frozen graph can't be read: it is damaged or not a GraphDef (%s)" % error) from None
     if not graph.node:
         raise protocol.Refused("the frozen graph is empty")

@@ -14,6 +14,7 @@ import numpy
 import protocol
 
 import flat
+import machine_faults
 
 KNOWN = {
     "boxes": ("boxes", "box", "locations", "location", "detection_boxes", "bounding_boxes"),
@@ -101,6 +102,7 @@ def _run(data: bytes) -> list[list[numpy.ndarray]]:
             interpreter.invoke()
             values.append([interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()])
     except (RuntimeError, ValueError) as error:
+        machine_faults.pass_on(error)
         raise protocol.Refused("the interpreter of TensorFlow %s can't run the .tflite: %s" % (tf.__version__, error)) from None
     return values
 

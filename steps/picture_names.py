@@ -20,9 +20,17 @@ def of(args: dict[str, Any], folder: str) -> list[str]:
     """The names of all pictures of a set, in its own order: from an evaluation set, from the recipe, or from the set's index."""
     if args.get("evaluation"):
         images = protocol.read_json(os.path.join(folder, "annotations.json"))["images"]
-        return ["images/" + image["file_name"] for image in images]
+        return [path_of(image) for image in images]
     stated: list[str] = args.get("pictures") or listed(folder)
     return stated
+
+
+def path_of(image: dict[str, Any]) -> str:
+    """Where a picture of annotations.json is, below its set. A set from somebody else names no file of the user's."""
+    name = str(image["file_name"])
+    if os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+        raise protocol.Refused("annotations.json names %r, which is not in images/" % name)
+    return "images/" + name
 
 
 def listed(folder: str) -> list[str]:

@@ -17,6 +17,7 @@ import boxes
 import convert_integer
 import converted
 import flat
+import machine_faults
 import picture_names
 import pictures
 import variants
@@ -40,6 +41,7 @@ def trace(args: dict[str, Any]) -> dict[str, Any]:
     try:
         return _trace(args)
     except (protocol.Refused, RuntimeError, ValueError) as error:
+        machine_faults.pass_on(error)
         told = str(error).strip().partition("\n")[0][:300]
         return {"warnings": ["was not traced, so where its error comes from is not known: %s" % told]}
 
@@ -184,6 +186,7 @@ def _tried(
     try:
         return _likeness(wanted, quantized(variant, keep_float), batches)
     except (protocol.Refused, RuntimeError, ValueError) as error:
+        machine_faults.pass_on(error)
         return {"failed": str(error).partition("\n")[0][:300]}
 
 

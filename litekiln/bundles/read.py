@@ -11,6 +11,7 @@ import msgspec
 from litekiln.bundles.layout import MANIFEST, MODEL, PAGE, REPORT
 from litekiln.bundles.report_format import FORMAT, Report
 from litekiln.bundles.report_value import read_value
+from litekiln.disk import machine_error
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import files_below
 from litekiln.paths import Project
@@ -31,8 +32,10 @@ class MadeStep(msgspec.Struct, frozen=True):
     """A step that the bundle came from."""
 
     id: str
+    program: str = ""
     toolchain: str = ""
     key: str = ""
+    args: dict[str, Any] = {}
     inputs: dict[str, Input] = {}
 
 
@@ -43,7 +46,7 @@ class Lock(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a page shows of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
+    """What is read of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
 
     files: dict[str, str] = {}
     toolchains: dict[str, Lock] = {}
@@ -62,6 +65,11 @@ class Built:
     @property
     def name(self) -> str:
         return f"{self.report.model}/{self.report.variant}"
+
+    @property
+    def place(self) -> Path:
+        """Its folder, or its report if only that is known."""
+        return self.files[REPORT].parent if REPORT in self.files else Path(self.origin)
 
     @property
     def tells_its_making(self) -> bool:
@@ -146,6 +154,8 @@ def _read_json(path: Path) -> Any:
         msg = f"{path} is not valid JSON: {error}"
         raise BundleError(msg, cause="it was cut off while it was copied, or edited", remedy="copy or build it again") from None
     except OSError as error:
+        if told := machine_error(path, error):
+            raise told from None
         msg = f"{path} can't be read: {error.strerror}"
         raise BundleError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
 

@@ -3,7 +3,16 @@
 from typing import Any
 
 from litekiln.bundles.page import write_model_page
-from litekiln.commands.prepare import BUNDLE_COLUMNS, BuildRequest, built_as_data, bundle_row, prepare, show_plan, warnings_of
+from litekiln.commands.prepare import (
+    BUNDLE_COLUMNS,
+    BuildRequest,
+    Prepared,
+    built_as_data,
+    bundle_row,
+    prepare,
+    show_plan,
+    warnings_of,
+)
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
@@ -49,22 +58,29 @@ def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> 
         return {"model": plan.model, **show_plan(project, plan, reporter)}
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
         run = executor.run(plan, force=request.force)
-        bundles = prepared.write_bundles(project, run, lease)
-    _show(project, plan, bundles, reporter)
+        bundles = prepared.write_bundles(project, run, lease, reporter)
+    _show(project, prepared, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
     return {"model": plan.model, **built_as_data(run, bundles)}
 
 
-def _show(project: Project, plan: Plan, bundles: list[Bundle], reporter: Reporter) -> None:
+def _show(project: Project, prepared: Prepared, bundles: list[Bundle], reporter: Reporter) -> None:
+    plan, older, marks = prepared.plan, prepared.older(project, bundles), []
     reporter.table(BUNDLE_COLUMNS, [bundle_row(project, bundle) for bundle in bundles])
     for warning in warnings_of(bundles):
         reporter.warn(warning)
     made = {bundle.variant for bundle in bundles}
     if missing := [variant for variant in plan.bundled if variant not in made]:
         reporter.warn(f"not made: {', '.join(missing)}")
+    if older:
+        from litekiln.commands.standing import marks_of, say_left_over
+
+        say_left_over(reporter, older, missing)
+        marks = marks_of(older)
     if bundles:
-        reporter.note(f"the report: {project.relative(write_model_page(project, plan.model, reporter.warn))}")
+        page = write_model_page(project, plan.model, reporter.warn, marks)
+        reporter.note(f"the report: {project.relative(page)}")
 
 
 def _with_what_was_made(error: LitekilnError, plan: Plan, bundles: list[Bundle]) -> LitekilnError:

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.bundles.page import write_model_page
+from litekiln.commands.choices import calibration_set
 from litekiln.commands.prepare import (
     BUNDLE_COLUMNS,
     BuildRequest,
     Prepared,
     built_as_data,
     bundle_row,
-    calibration_set,
     prepare,
     show_plan,
     warnings_of,
 )
+from litekiln.commands.standing import Standing, marks_of, say_left_over
 from litekiln.errors import EngineError, LitekilnError, StoreError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
@@ -61,6 +62,7 @@ class _Outcome:
 
     runs: dict[str, Run] = field(default_factory=dict)
     bundles: dict[str, list[Bundle]] = field(default_factory=dict)
+    standings: dict[str, list[Standing]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -91,10 +93,10 @@ def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> di
     try:
         _run(reporter, project, prepared, request, outcome)
     except LitekilnError as error:
-        _show(reporter, project, outcome)
+        _show(reporter, project, prepared, outcome)
         error.details = {**error.details, "models": outcome.as_data()}
         raise
-    _show(reporter, project, outcome)
+    _show(reporter, project, prepared, outcome)
     return _end(reporter, requested, outcome, outcome.as_data())
 
 
@@ -120,10 +122,11 @@ def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], re
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
 
         def done(model: str, run: Run) -> None:
-            outcome.runs[model] = run
-            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease)
+            outcome.runs[model], outcome.bundles[model], outcome.standings[model] = run, [], []
+            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter)
+            outcome.standings[model] = prepared[model].older(project, outcome.bundles[model])
             if outcome.bundles[model]:
-                write_model_page(project, model, reporter.warn)
+                write_model_page(project, model, reporter.warn, marks_of(outcome.standings[model]))
             outcome.failures.extend(_failures(prepared[model].plan, run))
 
         executor.run_several(Several([each.plan for each in prepared.values()]), force=request.force, done=done)
@@ -145,7 +148,7 @@ def _show_plan(reporter: Reporter, project: Project, plan: Plan) -> dict[str, An
     return show_plan(project, plan, reporter)
 
 
-def _show(reporter: Reporter, project: Project, outcome: _Outcome) -> None:
+def _show(reporter: Reporter, project: Project, prepared: dict[str, Prepared], outcome: _Outcome) -> None:
     rows = [(model, *bundle_row(project, bundle)) for model in sorted(outcome.bundles) for bundle in outcome.bundles[model]]
     reporter.table(("model", *BUNDLE_COLUMNS), rows)
     for model in sorted(outcome.bundles):
@@ -155,6 +158,9 @@ def _show(reporter: Reporter, project: Project, outcome: _Outcome) -> None:
     logs = [project.relative(Path(each.log)) if each.log else "-" for each in failures]
     shown = [(each.model, " ".join(each.variants) or "all", log, each.why) for each, log in zip(failures, logs, strict=True)]
     reporter.table(("failed", "variants", "log", "why"), shown)
+    for model in sorted(outcome.bundles):
+        made = {bundle.variant for bundle in outcome.bundles[model]}
+        say_left_over(reporter, outcome.standings[model], [each for each in prepared[model].plan.bundled if each not in made])
 
 
 def _end(reporter: Reporter, requested: int, outcome: _Outcome, models: dict[str, Any]) -> dict[str, Any]:

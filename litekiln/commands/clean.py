@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litekiln.disk import free_lock
+from litekiln.disk import free_lock, saying_disk_full
 from litekiln.engines.cleaning import Removal, clean_docker
 from litekiln.engines.venv import VenvEngine
 from litekiln.hashing import files_below
@@ -21,6 +21,7 @@ from litekiln.wording import size_text
 
 DAY = 24 * 3600
 GIGABYTE = 1e9
+KEPT = "environments, downloads and images are kept, and the store entries that were used since it began"
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,16 @@ def clean(reporter: Reporter, project: Project, request: CleanRequest) -> dict[s
     everything, dry_run = request.everything, request.dry_run
     age = 0.0 if everything else _limit(request.older_than)
     size = 0.0 if everything else _limit(request.max_size)
-    with Lease(project.state) as lease:
+    with saying_disk_full(project.state), Lease(project.state) as lease:
         removals = [
             *clean_leftovers(project, dry_run=dry_run),
-            *(clean_downloads(project, dry_run=dry_run) if everything else []),
+            *(clean_downloads(project, lease, dry_run=dry_run) if everything else []),
             *clean_store(project, lease, older_than_days=age, max_gigabytes=size, dry_run=dry_run),
             *clean_environments(project, lease, everything=everything, dry_run=dry_run),
-            *clean_docker(project, images=request.images, everything=everything, dry_run=dry_run, say=reporter.note),
+            *clean_docker(project, lease, images=request.images, everything=everything, dry_run=dry_run, say=reporter.note),
         ]
+        if others_work_since(project.state, lease) is not None:
+            reporter.note(f"another litekiln is at work: {KEPT}")
     reporter.table(("removed" if not dry_run else "would go", "size"), [(each.what, size_text(each.size)) for each in removals])
     total = sum(each.size for each in removals)
     reporter.note(f"{len(removals)} things, {size_text(total)}{', nothing was removed' if dry_run else ''}")
@@ -66,37 +69,41 @@ def clean_store(
 ) -> Iterator[Removal]:
     """Entries that are too old; then the least recently used until the rest fits. Keeps entries that others may be using."""
     store = Store(project.state)
-    others_since = others_work_since(project.state, lease)
-    oldest_first = sorted(((store.root / key).stat().st_mtime, key) for key in store)
+    oldest_first = sorted((used, key) for key in store if (used := store.last_use(key)) is not None)
     sizes = {key: folder_size(store.root / key) for _, key in oldest_first}
     total = sum(sizes.values())
     for used, key in oldest_first:
-        if others_since is not None and used >= others_since:
-            continue
         too_old = older_than_days is not None and time.time() - used > older_than_days * DAY
         too_much = max_gigabytes is not None and total > max_gigabytes * GIGABYTE
-        if (too_old or too_much) and _remove_entry(store, key, dry_run=dry_run):
+        if (too_old or too_much) and _remove_entry(project, lease, store, key, dry_run=dry_run):
             total -= sizes[key]
             yield Removal(f"store entry {key[:12]}", sizes[key])
 
 
-def _remove_entry(store: Store, key: str, *, dry_run: bool) -> bool:
-    """Remove an entry. False if another process is making or reading it."""
+def _remove_entry(project: Project, lease: Lease, store: Store, key: str, *, dry_run: bool) -> bool:
+    """Remove an entry. False if another process makes it, or has used it since it began: it may be about to read it.
+
+    Both are asked here, not when the entries were listed: on a large store minutes lie between.
+    """
     path = store.lock_path(key)
     with free_lock(path) as free:
-        if free and not dry_run:
-            store.discard(key)
-            path.unlink(missing_ok=True)
-    return free
+        since, used = others_work_since(project.state, lease), store.last_use(key)
+        if not free or used is None or (since is not None and used >= since):
+            return False
+        if dry_run:
+            return True
+        removed = store.discard(key, used_since=since)
+        path.unlink(missing_ok=True)
+    return removed
 
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:
     """Environments that no toolchain's lock asks for; with `everything` the current ones too."""
-    if others_work_since(project.state, lease) is not None:
-        return  # another process may be running a step in one
     engine = VenvEngine(project, lease)
     current = set() if everything else {engine.folder(each) for each in select_toolchains(project, [])}
     for folder in sorted((project.state / "envs").glob("*/")):
+        if others_work_since(project.state, lease) is not None:
+            return  # another process may be running a step in one
         if folder not in current:
             size = folder_size(folder)
             if not dry_run:
@@ -105,14 +112,30 @@ def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_
             yield Removal(f"environment {folder.name}", size)
 
 
-def clean_downloads(project: Project, *, dry_run: bool) -> Iterator[Removal]:
+def clean_downloads(project: Project, lease: Lease, *, dry_run: bool) -> Iterator[Removal]:
     """Downloaded archives. Each can be fetched again."""
-    if project.downloads.is_dir():
-        for path in sorted(path for path in project.downloads.iterdir() if path.is_file()):
-            size = path.stat().st_size
-            if not dry_run:
-                path.unlink()
-            yield Removal(f"download {path.name}", size)
+    from litekiln.fetch.fetch import PLACE, lock_of
+
+    for place in sorted(project.downloads.glob("[!.]*")):
+        if place.is_symlink() or not (PLACE.fullmatch(place.name) or place.is_file()):
+            continue  # not made by litekiln, which makes a folder for each address; an old one made files
+        names = [path.name for path in files_below(place) if not path.name.startswith(".")] if place.is_dir() else [place.name]
+        size = folder_size(place) if place.is_dir() else place.stat().st_size
+        if others_work_since(project.state, lease) is not None:
+            return  # another process may be unpacking one
+        if _remove_download(place, lock_of(place), dry_run=dry_run) and names:
+            yield Removal(f"download {names[0]}", size)
+
+
+def _remove_download(place: Path, lock: Path, *, dry_run: bool) -> bool:
+    """Remove a download. False if another process is fetching it."""
+    if dry_run:
+        return True
+    lock.parent.mkdir(exist_ok=True)
+    with free_lock(lock) as free:
+        if free:
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+    return free
 
 
 def clean_leftovers(project: Project, *, dry_run: bool) -> Iterator[Removal]:

@@ -7,7 +7,8 @@ from typing import Any
 from litekiln.bundles.compare import compare
 from litekiln.bundles.page import compare_page
 from litekiln.bundles.read import find_built
-from litekiln.named_files import check_target, write_named
+from litekiln.commands.standing import Standings, marks_of, say_standings
+from litekiln.named_files import HTML, check_target, write_named
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 
@@ -26,10 +27,12 @@ class CompareRequest:
 def compare_builds(reporter: Reporter, project: Project, request: CompareRequest) -> dict[str, Any]:
     """The differences of two builds as data. Prints them, and writes the page if requested."""
     target = Path(request.out).resolve() if request.out else None
-    if target:
-        check_target("--out", target, example="compare.html")
     left, right = find_built(project, request.a), find_built(project, request.b)
-    found = compare(left, right)
+    if target:
+        check_target("--out", target, HTML, reads=[each.place for each in (left, right)])
+    found, standings = compare(left, right), Standings(project)
+    stands = {name: standings.of_named(built) for name, built in (("a", left), ("b", right))}
+    known = list({each.folder: each for each in stands.values() if each}.values())
     reporter.table(("", "build", "from"), [("A", left.name, left.origin), ("B", right.name, right.origin)])
     rows = [(line.what, _short(line.left), _short(line.right)) for line in found.lines if line.differs]
     reporter.table(("differs", "A", "B"), rows)
@@ -38,14 +41,16 @@ def compare_builds(reporter: Reporter, project: Project, request: CompareRequest
     if not_known := [line.what for line in found.lines if not line.known]:
         reporter.note(f"not known for one of the two: {', '.join(not_known)}")
     reporter.note(found.sentence)
+    say_standings(reporter, known)
     if target:
-        write_named("--out", target, compare_page(left, right).encode())
+        write_named("--out", target, compare_page(left, right, marks_of(known)).encode())
         reporter.note(f"wrote {target}")
     differences = [
         {"what": line.what, "group": line.group, "a": line.left, "b": line.right} for line in found.lines if line.differs
     ]
     ends = {
-        name: {"build": built.name, "from": built.origin, "sha256": built.sha256} for name, built in (("a", left), ("b", right))
+        name: {"build": built.name, "from": built.origin, "sha256": built.sha256, **(each.as_data() if each else {})}
+        for (name, each), built in zip(stands.items(), (left, right), strict=True)
     }
     return {**ends, "same_file": found.same_file, "differences": differences, "page": str(target) if target else ""}
 

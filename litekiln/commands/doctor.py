@@ -12,6 +12,7 @@ from typing import Any
 from litekiln.disk import FREE_SPACE
 from litekiln.engines.checks import docker_checks
 from litekiln.engines.here import toolchain_here
+from litekiln.engines.launch import PARTLY, UNRESTRICTED
 from litekiln.engines.launch import __file__ as launch_file
 from litekiln.errors import LitekilnError, StoreCorrupt, Unhealthy
 from litekiln.network_settings import CA_VARIABLES, index_url
@@ -48,7 +49,7 @@ def doctor(reporter: Reporter, project: Project, request: DoctorRequest) -> dict
 
 def examine(project: Project, *, store: bool) -> list[Check]:
     """Every check. With `store`, each entry of the store is hashed again as well."""
-    checks = [_python(), _uv(), _disk(project), _ca(), _index(), _network_cut(), *_interpreters(project), *docker_checks(project)]
+    checks = [_python(), _uv(), _disk(project), _ca(), _index(), *_isolation(), *_interpreters(project), *docker_checks(project)]
     if store:
         checks += _store(project)
     return [*checks, _some_engine(checks)]
@@ -94,13 +95,23 @@ def _index() -> Check:
     return Check("index", Status.OK, "this machine's own package index" if index_url() else "the public package index")
 
 
-def _network_cut() -> Check:
-    """Whether engine venv can cut a step off from the network. In containers steps never have network."""
-    cut = subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe"], check=False).returncode == 0
+def _isolation() -> Iterator[Check]:
+    """What engine venv keeps a step from: the network, and writing elsewhere. In containers steps have neither."""
+    cut = _probe("network") == 0
     detail = "steps under engine venv run without network" if cut else "steps under engine venv can reach the network here"
-    return Check(
-        "isolation", Status.OK if cut else Status.WARN, detail, "allow unprivileged user namespaces, or use --engine docker"
-    )
+    remedy = "allow unprivileged user namespaces, or use --engine docker"
+    yield Check("isolation", Status.OK if cut else Status.WARN, detail, remedy)
+    problems = {
+        UNRESTRICTED: "this system has no Landlock: under engine venv a foreign model's code could write to your files",
+        PARTLY: "this system's Landlock is old: under engine venv a foreign model's code could empty your files",
+    }
+    problem = problems.get(_probe("files"))
+    detail = problem or "steps under engine venv can write only to their own folder"
+    yield Check("writing", Status.WARN if problem else Status.OK, detail, "for models from strangers use --engine docker")
+
+
+def _probe(what: str) -> int:
+    return subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe", what], check=False).returncode
 
 
 def _interpreters(project: Project) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from typing import Any
 from litekiln.engines.names import AUTO
 from litekiln.errors import SourceError, UsageError
 from litekiln.formats.tflite import begins_as_tflite
-from litekiln.named_files import check_target, existing_model, write_named
+from litekiln.named_files import DRAWING, PICTURE, check_target, existing_model, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
 from litekiln.plan.programs import DRAW_GRAPH
@@ -63,8 +63,8 @@ def check_arguments(file: str, out: str, *, dot: bool) -> Wanted:
             msg = f"--out {out}: it names the picture, and --dot would overwrite it"
             raise UsageError(msg, remedy="name the picture: --out NAME.svg; NAME.dot is written beside it")
         targets["graph.dot"] = picture.with_suffix(".dot")
-    for target in targets.values():
-        check_target("--out", target, model, "graph.svg")
+    for name, target in targets.items():
+        check_target("--out", target, DRAWING if name.endswith(".dot") else PICTURE, reads=[model])
     return Wanted(model, targets)
 
 

@@ -13,7 +13,7 @@ from litekiln.lint.fix import FixRequest, repair
 from litekiln.lint.result import Linted
 from litekiln.lint.sarif import as_sarif
 from litekiln.lint.subject import Kind
-from litekiln.named_files import check_target, check_writable, write_named
+from litekiln.named_files import SARIF, check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 
@@ -46,7 +46,8 @@ def lint(reporter: Reporter, project: Project, request: LintRequest) -> dict[str
         raise UsageError("--file is missing", remedy="inv lint --file X.tflite; more than one can be given")
     _check_companions(request)
     if sarif:
-        check_target("--sarif", Path(sarif).resolve(), example="lint.sarif")
+        reads = [Path(each) for each in (*files, labels, request.pictures) if each]
+        check_target("--sarif", Path(sarif).resolve(), SARIF, reads=reads)
         check_writable("--sarif", Path(sarif).resolve())
     given = Path(labels) if labels else None
     linted = [lint_file(Path(file), given) for file in files]
@@ -74,6 +75,8 @@ def _check_companions(request: LintRequest) -> None:
         raise UsageError(
             f"--fix {fix} with {len(files)} files", cause="it names one file to write", remedy="repair them one by one"
         )
+    if fix and request.sarif and Path(fix).resolve() == Path(request.sarif).resolve():
+        raise UsageError(f"--fix and --sarif both name {fix}", remedy="name two files")
     for flag, value in (("--mean", pixels[0]), ("--std", pixels[1]), ("--pictures", pictures)):
         if value and not fix:
             raise UsageError(f"{flag} without --fix", cause="it says what is written, or how that is proven", remedy="--fix OUT")

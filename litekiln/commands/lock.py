@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from litekiln.disk import write_whole
 from litekiln.errors import LockOutOfDate
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
@@ -34,7 +35,7 @@ def lock(reporter: Reporter, project: Project, request: LockRequest) -> dict[str
         stale.append(each.name)
         sys.stderr.write(result.diff)
         if not request.check:
-            each.path.write_text(result.text, encoding="utf-8")
+            write_whole(each.path, result.text.encode())
             reporter.note(f"{each.name}: wrote {project.relative(each.path)}")
     if request.check and stale:
         msg = f"out of date: {', '.join(stale)}"

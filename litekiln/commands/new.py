@@ -8,6 +8,7 @@ from litekiln.new.model import Parts, calibrates, make_model
 from litekiln.new.recipe_text import variants
 from litekiln.new.request import CheckedRequest, NewRequest, check_request
 from litekiln.paths import Project
+from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.recipe import RECIPE
 from litekiln.sources.kinds import BY_NAME
 from litekiln.terminal import Reporter
@@ -28,7 +29,8 @@ def _show(request: CheckedRequest, parts: Parts, made: list[str], reporter: Repo
     """What was found and what to type next: printed, and returned as data."""
     found, evaluation = parts.found, parts.evaluation
     names = parts.labels.as_lines() if parts.labels else []
-    notes = [*found.notes, *(evaluation.notes if evaluation else [])]
+    labels = parts.labels.warnings if parts.labels else []
+    notes = list(dict.fromkeys([*found.notes, *labels, *(evaluation.notes if evaluation else [])]))
     for note in notes:
         reporter.note(note)
     reporter.note(f"found: {found.what}")
@@ -64,7 +66,7 @@ def _show(request: CheckedRequest, parts: Parts, made: list[str], reporter: Repo
 
 def _warnings(request: CheckedRequest, parts: Parts) -> list[str]:
     found, few = parts.found, len(parts.pictures)
-    warnings = []
+    warnings = list(parts.evaluation.warnings) if parts.evaluation else []
     if found.postprocess and not parts.labels and not found.own_labels:
         warnings.append("it has no label map and none was given: detections have numbers instead of names (--labels FILE)")
     if not few and calibrates(found):
@@ -72,6 +74,9 @@ def _warnings(request: CheckedRequest, parts: Parts) -> list[str]:
         warnings.append(f"{text}; or remove the model and make it again with --calib DIR")
     elif 0 < few < ENOUGH:
         warnings.append(f"{few} pictures to calibrate with: {ENOUGH} or more make int8 more accurate")
+    held, way = not_read(request.calib.rglob("*")) if request.calib else ("", "")
+    if held:
+        warnings.append(f"left out files of --calib that are not read: {held}. To use them, {way}")
     return warnings
 
 

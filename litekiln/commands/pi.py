@@ -11,6 +11,7 @@ from litekiln.bundles.layout import MANIFEST, SELFTEST
 from litekiln.bundles.read import Built, read_bundle
 from litekiln.commands.build import build_model
 from litekiln.commands.prepare import BuildRequest
+from litekiln.commands.standing import OUT_OF_DATE, Standings, say_standings
 from litekiln.engines.buildx import building
 from litekiln.engines.daemon import connect
 from litekiln.engines.debian_bases import refuse_unknown_kind
@@ -20,6 +21,7 @@ from litekiln.engines.pi_image import push as push_image
 from litekiln.engines.pi_image import save as save_image
 from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import sha256_file
+from litekiln.named_files import IMAGE, check_target
 from litekiln.paths import Project
 from litekiln.pi.context import labels, lay_out_context
 from litekiln.pi.packages import pi_packages
@@ -50,9 +52,8 @@ def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, An
     tag = request.tag or f"litekiln/{model}:{variant}"
     _refuse_unclear(project, model, variant, tag, base)
     tag = _whole(tag)
-    if save and not Path(save).absolute().parent.is_dir():
-        msg = f"--save {save}: there is no such folder"
-        raise UsageError(msg, remedy="make the folder first; the file is written into it")
+    if save:
+        check_target("--save", Path(save).absolute(), IMAGE, reads=[project.out / model / variant])
     with connect() as client:
         built = _bundle(reporter, project, model, variant, request.engine)
         with reporter.step("packages", "wheels for arm64, by hash; kept for the next image"):
@@ -89,10 +90,10 @@ def _whole(tag: str) -> str:
 
 
 def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:
-    """The bundle, built first if it is missing. Refuses one that is unfit for use or differs from its manifest."""
+    """The bundle, built first if it is missing or out of date. Refuses one that is unfit for use or differs from its manifest."""
     folder = project.out / model / variant
-    if not (folder / MANIFEST).is_file():
-        reporter.note(f"{project.relative(folder)} is not built yet: building it")
+    if why := _why_to_build(reporter, project, folder):
+        reporter.note(f"{project.relative(folder)} is {why}: building it")
         build_model(reporter, project, BuildRequest(model=model, variants=[variant], engine=engine))
     built = read_bundle(folder)
     for name, digest in built.manifest.files.items():
@@ -107,6 +108,22 @@ def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engi
         cause = "it was built by an older litekiln, without pictures, or gives no detections"
         raise BundleError(msg, cause=cause, remedy=_again(model, variant))
     return built
+
+
+def _why_to_build(reporter: Reporter, project: Project, folder: Path) -> str:
+    """Why the bundle must be built first; "" if it is there. One with its own options is never replaced by the recipe's."""
+    if not (folder / MANIFEST).is_file():
+        return "not built yet"
+    standing = Standings(project).of(read_bundle(folder), folder)
+    if not standing.out_of_date:
+        say_standings(reporter, [standing])
+        return ""
+    if standing.has_own_options:
+        name = f"--model {folder.parent.name} --variant {folder.name}"
+        cause = "it was built with other options than its recipe's, and its files have changed since"
+        remedy = f"build it again: {standing.command}; or as its recipe says: inv build {name}"
+        raise BundleError(f"{standing.folder} is {OUT_OF_DATE}: {standing.reason}", cause=cause, remedy=remedy)
+    return f"{OUT_OF_DATE} ({standing.reason})"
 
 
 def _again(model: str, variant: str) -> str:

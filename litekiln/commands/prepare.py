@@ -1,21 +1,21 @@
 """What building one model and building all share: the request, its plan, and how results are shown."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litekiln.bundles import figures
+from litekiln.bundles.layout import bundle_folders
 from litekiln.bundles.report_value import report_value
+from litekiln.commands.choices import calibration_set, command
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
-from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
+from litekiln.recipes.picture_sets import RANDOM
 from litekiln.recipes.pins import record_first_use
 from litekiln.recipes.recipe import Recipe, load_recipe
 from litekiln.run.schedule import Finished, Run
@@ -24,6 +24,9 @@ from litekiln.run.write_bundle import Bundle, write_bundles
 from litekiln.sources.kinds import TF1_NAMES
 from litekiln.terminal import Reporter
 from litekiln.wording import size_text
+
+if TYPE_CHECKING:
+    from litekiln.commands.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,21 @@ class Prepared:
     recipe: Recipe
     plan: Plan
     command: str  # what to type for the same bundles
+    whole: bool = True  # the plan has all of the recipe's variants
 
-    def write_bundles(self, project: Project, run: Run, lease: Lease) -> list[Bundle]:
-        return write_bundles(project, self.recipe, self.plan, run, lease, self.command)
+    def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
+
+    def older(self, project: Project, made: Sequence[Bundle]) -> "list[Standing]":
+        """How the model's other bundles stand to today's files. Those that were just made or left alone are up to date."""
+        now = {bundle.variant for bundle in made}
+        others = [folder.name for folder in bundle_folders(project, self.recipe.name) if folder.name not in now]
+        if not others:
+            return []
+        from litekiln.commands.standing import Standings
+
+        known = [(self.plan, self.command)] if self.whole else []
+        return Standings(project, *known).of_model(self.recipe.name, others)
 
 
 def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch") -> Prepared:
@@ -77,23 +92,7 @@ def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetc
     kept = tuple(request.keep_float)
     choices = Choices(tuple(request.variants), pictures, noise, legacy.raw, legacy.force_export, request.allow_flex, kept)
     typed = command(request.model, choices, request.calib, legacy=request.legacy is not None)
-    return Prepared(recipe, plan_build(project, recipe, choices), typed)
-
-
-def command(model: str, choices: Choices, calib: str = "", *, legacy: bool = False) -> str:
-    """What to type for the same bundles, without the variant."""
-    parts = [
-        "inv",
-        "legacy" if legacy else "build",
-        "--model",
-        model,
-        *(["--calib", Path(calib).name if Path(calib).is_absolute() else calib] if calib else []),
-    ]
-    flags = {"--raw": choices.raw, "--force-export": choices.force_export, "--allow-flex": choices.allow_flex}
-    parts += [flag for flag, asked in flags.items() if asked]
-    for name in choices.keep_float:
-        parts += ["--keep-float", name]
-    return shlex.join(parts)
+    return Prepared(recipe, plan_build(project, recipe, choices), typed, whole=not request.variants)
 
 
 def _check_legacy(recipe: Recipe) -> None:
@@ -103,28 +102,24 @@ def _check_legacy(recipe: Recipe) -> None:
         raise UsageError(msg, remedy=f"inv build --model {recipe.name}")
 
 
-def calibration_set(project: Project, calib: str) -> PictureSet | None:
-    """The pictures that `--calib` names: a folder, or a set below calib/."""
-    if not calib or calib == RANDOM:
-        return None
-    folder = Path(calib).resolve()
-    if calib not in set_names(project) and folder.is_dir():
-        if (folder / SET).is_file() and folder.is_relative_to(project.calib.resolve()):
-            return load_set(project, folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
-        return from_folder(folder)
-    return load_set(project, calib)
-
-
 def _record_first_use(project: Project, recipe: Recipe, reporter: Reporter, shown: str) -> None:
-    """Fetch an archive without a published hash and record its hash. Keys contain it, so this comes before the plan."""
+    """Fetch an archive without a published hash and record its hash. Keys contain it, so this comes before the plan.
+
+    It is recorded once it proved to be what the recipe says: a login page in its place must not block the right file.
+    """
     source = recipe.spec.source
     if not source.url or source.remote(recipe.folder).digest:
         return
     from litekiln.fetch.fetch import fetch
+    from litekiln.run.host_steps import lay_out_model, usable
 
     remote = source.remote(recipe.folder)
     with reporter.step(shown, "first use: no hash is published"):
         archive = fetch(remote, project.downloads, progress=_bytes_shown(reporter, shown), note=reporter.note)
+        with Lease(project.state) as lease, usable(archive, remote):
+            tried = lease.staging / "first-use" / "files"
+            tried.mkdir(parents=True)
+            lay_out_model(archive, {"kind": source.kind, "member": source.member}, tried)
     lock = record_first_use(recipe.folder, source.url, archive)
     reporter.note(f"recorded sha256 {archive.sha256[:12]}… in {project.relative(lock)}; later downloads must match")
 

@@ -11,7 +11,8 @@ from litekiln.bundles.layout import PAGE, bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import Built, read_bundle
 from litekiln.bundles.report_measures import given
-from litekiln.errors import UsageError
+from litekiln.commands.standing import OUT_OF_DATE, Standing, Standings, marks_of, say_standings
+from litekiln.errors import StoreError, UsageError
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from litekiln.variants import place
@@ -32,17 +33,34 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
     """The bundles' figures as data. Prints them and redraws the model's page."""
     model, variant = request.model, request.variant
     folders = _folders(project, model, variant)
-    found = sorted((read_bundle(folder) for folder in folders), key=lambda each: place(each.report.variant))
-    page, own = write_model_page(project, model, reporter.warn), folders[0] / PAGE
-    shown = own if variant and own.is_file() else page
-    reporter.table(COLUMNS, [_row(each) for each in found])
-    for each in found:
-        for warning in each.report.warnings:
-            reporter.warn(f"{each.report.variant}: {warning}")
-    reporter.note(f"the page: {project.relative(shown)}")
-    if request.open_page:
-        _open(reporter, shown)
-    return {"model": model, "page": str(shown), "bundles": [_as_data(each) for each in found]}
+    found = {folder: read_bundle(folder) for folder in folders}
+    standings = Standings(project)
+    shown = sorted(
+        (standings.of(built, folder) for folder, built in found.items()), key=lambda each: place(each.built.report.variant)
+    )
+    every = shown if not variant else standings.of_model(model)
+    page = _page(reporter, project, model, marks_of(every))
+    if variant and (folders[0] / PAGE).is_file():
+        page = folders[0] / PAGE
+    reporter.table(COLUMNS, [_row(each) for each in shown])
+    for each in shown:
+        for warning in each.built.report.warnings:
+            reporter.warn(f"{each.built.report.variant}: {warning}")
+    say_standings(reporter, shown)
+    if page:
+        reporter.note(f"the page: {project.relative(page)}")
+    if page and request.open_page:
+        _open(reporter, page)
+    return {"model": model, "page": str(page or ""), "bundles": [{**_as_data(each.built), **each.as_data()} for each in shown]}
+
+
+def _page(reporter: Reporter, project: Project, model: str, marks: list[str]) -> Path | None:
+    """The page of the model's bundles; None if it can't be written: the table can still be read."""
+    try:
+        return write_model_page(project, model, reporter.warn, marks)
+    except StoreError as error:
+        reporter.warn(f"the page is not written: {error.what}")
+        return None
 
 
 def _folders(project: Project, model: str, variant: str) -> list[Path]:
@@ -61,10 +79,11 @@ def _folders(project: Project, model: str, variant: str) -> list[Path]:
     raise UsageError(msg, cause="it was not built yet, or out/ was emptied", remedy=remedy)
 
 
-def _row(built: Built) -> tuple[str, ...]:
-    report = built.report
+def _row(standing: Standing) -> tuple[str, ...]:
+    built, report = standing.built, standing.built.report
+    verdict = OUT_OF_DATE if standing.out_of_date else report.verdict  # of another model than today's
     quality = (figures.accuracy_text(report), figures.drop_text(report), figures.parity_text(report))
-    return (report.variant, report.verdict, *quality, figures.size_of(built), figures.time_text(report))
+    return (report.variant, verdict, *quality, figures.size_of(built), figures.time_text(report))
 
 
 def _as_data(built: Built) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 from invoke.exceptions import Exit
 
+from litekiln.disk import disk_error
 from litekiln.engines.names import CHOICES_TEXT
 from litekiln.errors import LitekilnError
 from litekiln.paths import Project, find_project
-from litekiln.terminal import Reporter
+from litekiln.terminal import Reporter, print_value
+from litekiln.wording import visible
 
 # The help of options that several commands share.
 COMMON = {
@@ -44,34 +46,49 @@ def run_command(
     _spell_out_what_cannot_be_printed()
     reporter = Reporter(json=as_json)
     try:
-        result = command(reporter, find_project(), request)
+        result = _naming_the_disk(lambda: command(reporter, find_project(), request))
     except LitekilnError as error:
         if debug:
-            traceback.print_exc()
-        _show_error(error, "error:", reporter, as_json=as_json)
+            _print_traceback()
+        show_error(error, "error:", reporter, as_json=as_json)
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         reporter.failed("stopped", "nothing is lost: the same command continues from here")
         raise Exit(code=INTERRUPTED) from None
     except Exception as error:  # litekiln's own mistake, reported as such in this one place
         if debug:
-            raise
+            _print_traceback()
+            raise Exit(code=LitekilnError.exit_code) from None
         msg = f"{type(error).__name__}: {error}"
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
-        _show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
+        show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
     if as_json:
         form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 1}
-        print(json.dumps(result, default=str, **form))
+        print_value(json.dumps(result, default=str, **form))
     if result.get("exit_code"):
         raise Exit(code=result["exit_code"])
 
 
-def _show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
+def _naming_the_disk(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Any file operation may find the disk full or failing, wherever it stands: that is no mistake in litekiln."""
+    try:
+        return work()
+    except OSError as error:
+        if told := disk_error(error.filename or "this project", error):
+            raise told from error
+        raise
+
+
+def show_error(error: LitekilnError, kind: str, reporter: Reporter, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(error.as_dict(), indent=1))
+        print_value(json.dumps(error.as_dict(), indent=1))
     else:
         reporter.failed(kind, str(error))
+
+
+def _print_traceback() -> None:
+    print(visible(traceback.format_exc()), file=sys.stderr, end="")
 
 
 def _spell_out_what_cannot_be_printed() -> None:

@@ -11,7 +11,8 @@ from litekiln.bundles.read import read_bundle
 from litekiln.bundles.report_format import Report
 from litekiln.bundles.report_measures import Accuracy, Agreement, Matched, Parity, given
 from litekiln.bundles.report_value import report_value
-from litekiln.commands.prepare import command
+from litekiln.commands.choices import command
+from litekiln.commands.standing import Standings, marks_of, say_left_over
 from litekiln.engines.names import AUTO
 from litekiln.errors import BundleError, UsageError
 from litekiln.paths import Project
@@ -43,13 +44,17 @@ def verify(reporter: Reporter, project: Project, request: VerifyRequest) -> dict
     _refuse_to_replace(project, plan, typed)
     with open_executor(project, request.engine, reporter, jobs_to_run(0)) as (executor, lease):
         run = executor.run(plan, force=_judges if request.force else _nothing)
-        bundles = write_bundles(project, recipe, plan, run, lease, typed)
+        bundles = write_bundles(project, recipe, plan, run, lease, typed, reporter.warn)
     for bundle in bundles:
         _show(reporter, bundle)
     rows = [(each.variant, each.report.verdict, _held(each.report)) for each in bundles]
     reporter.table(("variant", "verdict", "compared with"), rows)
+    known = [] if request.variants else [(plan, typed)]
+    standings = Standings(project, *known).of_model(model)
+    say_left_over(reporter, standings, _missing(plan, bundles))
     if bundles:
-        reporter.note(f"the report: {project.relative(write_model_page(project, model, reporter.warn))}")
+        page = write_model_page(project, model, reporter.warn, marks_of(standings))
+        reporter.note(f"the report: {project.relative(page)}")
     if run.error:
         run.error.details = {"verified": [each.variant for each in bundles], "refused": _missing(plan, bundles)}
         raise run.error

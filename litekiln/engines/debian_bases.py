@@ -1,7 +1,7 @@
-"""Base images made from Debian packages, for places where no container registry is in reach.
+"""Makes base images from Debian packages, for machines that can't reach a container registry.
 
-They stand in for python:3.x-slim: a minimal Debian with a Python under /usr/local, copied from an interpreter of this machine.
-Dockerfile.export and Dockerfile.pi build on them unchanged.
+They replace python:3.x-slim: a minimal Debian with a Python under /usr/local, copied from this machine. Dockerfile.export and
+Dockerfile.pi build on them unchanged.
 """
 
 import os
@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litekiln.disk import waiting_lock
+from litekiln.disk import FREE_SPACE, saying_disk_full, waiting_lock
 from litekiln.engines.base import OnLine
-from litekiln.errors import BaseUnreachable, EngineError, ImageBuildFailed, UsageError
+from litekiln.engines.process import run_logged
+from litekiln.errors import BaseUnreachable, DiskFull, EngineError, ImageBuildFailed, UsageError
 from litekiln.toolchains.pythons import require_python
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ REPOSITORY = "litekiln/base"
 KINDS = ("auto", "registry", "debian")
 MIRROR_VARIABLE = "LITEKILN_DEBIAN_MIRROR"
 SUITE = "bookworm"
-# What a Python built elsewhere loads, by its extension modules.
+# The libraries that the extension modules of a copied Python load.
 PYTHON_LIBRARIES = (
     "libbz2-1.0",
     "libexpat1",
@@ -42,12 +45,14 @@ PYTHON_LIBRARIES = (
 LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "*.pyc", "*.a", "config-*", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter", "turtledemo"
 )
+KERNELS_OWN = ("proc", "sys")  # folders that the kernel fills
+NO_SPACE = "No space left on device"
 PROVE = "import bz2, ctypes, lzma, readline, sqlite3, ssl, uuid, zlib, ensurepip"
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base image to make: for a processor, with a copied Python or (arm64) Debian's own."""
+    """A base image to make, for one kind of processor. Its Python is copied from this machine; for arm64 it is Debian's own."""
 
     architecture: str
     python: str
@@ -64,12 +69,12 @@ def refuse_unknown_kind(kind: str) -> None:
 
 
 def debian_base_tag(python: str) -> str:
-    """The base that stands in for python:<version>-slim on x86-64."""
+    """The tag of the base that replaces python:<version>-slim on x86-64."""
     return Base("amd64", python).tag
 
 
 def make_bases(client: "DockerClient", bases: list[Base], scratch: Path, say: OnLine, *, again: bool = False) -> list[str]:
-    """Make what is missing (or all of it, again) and return the tags."""
+    """Make the missing bases, or with `again` all of them, and return the tags of all. Their logs stay in `scratch`."""
     from docker.errors import ImageNotFound
 
     def there(tag: str) -> bool:
@@ -81,20 +86,37 @@ def make_bases(client: "DockerClient", bases: list[Base], scratch: Path, say: On
     wanted = [base for base in bases if not there(base.tag)]
     if wanted:
         _require_debootstrap()
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
-        for architecture in sorted({base.architecture for base in wanted}):
-            root = f"{REPOSITORY}:debian-{architecture}"
-            # `inv images` and `inv pi` at the same time: what one makes the other waits for, and then it is there.
-            with waiting_lock(scratch / f"{architecture}.lock"):
-                if not there(root):
-                    say(f"making a minimal Debian for {architecture}")
-                    _import_rootfs(Path(folder) / architecture, architecture, root)
-                for base in wanted:
-                    if base.architecture == architecture and not there(base.tag):
-                        say(f"making {base.tag}")
-                        _add_python(Path(folder) / base.tag.partition(":")[2], base, root)
+    with _naming_full_disk(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
+            for architecture in sorted({base.architecture for base in wanted}):
+                root, log = f"{REPOSITORY}:debian-{architecture}", scratch / f"{architecture}.log"
+                # If `inv images` and `inv pi` run at the same time, one makes a base, and the other waits and then finds it.
+                with waiting_lock(scratch / f"{architecture}.lock"):
+                    if not there(root):
+                        say(f"making a minimal Debian for {architecture}")
+                        _import_rootfs(Path(folder) / architecture, architecture, root, log)
+                    for base in wanted:
+                        if base.architecture == architecture and not there(base.tag):
+                            say(f"making {base.tag}")
+                            _add_python(Path(folder) / base.tag.partition(":")[2], base, root, log)
     return [base.tag for base in bases]
+
+
+@contextmanager
+def _naming_full_disk(scratch: Path) -> Iterator[None]:
+    """A context that names a full disk. Copying a folder reports it as text only."""
+    try:
+        with saying_disk_full(scratch):
+            yield
+    except shutil.Error as error:
+        if NO_SPACE in str(error):
+            raise _disk_full(f"copying Python into a base image below {scratch}") from None
+        raise
+
+
+def _disk_full(doing: str) -> DiskFull:
+    return DiskFull(f"no space left while {doing}", cause="a base image and its parts take up to 1 GB", remedy=FREE_SPACE)
 
 
 def _require_debootstrap() -> None:
@@ -102,20 +124,20 @@ def _require_debootstrap() -> None:
         msg = "debootstrap is not installed"
         raise BaseUnreachable(
             msg,
-            cause="base images from Debian packages are made by it",
+            cause="it makes base images from Debian packages",
             remedy="sudo apt install debootstrap qemu-user-static binfmt-support",
         )
     if os.geteuid() != 0:
-        msg = "making base images from Debian packages takes root"
+        msg = "making base images from Debian packages needs root"
         raise EngineError(
             msg,
-            cause="debootstrap unpacks files of many owners",
+            cause="debootstrap unpacks files that belong to different users",
             remedy="run this one command with sudo: sudo .litekiln/host/bin/inv images --base debian",
         )
 
 
 def debian_mirror(sources: Path = Path("/etc/apt")) -> str:
-    """Where this machine itself gets Debian packages from."""
+    """The address that this machine gets its own Debian packages from."""
     if os.environ.get(MIRROR_VARIABLE):
         return os.environ[MIRROR_VARIABLE]
     files = [
@@ -134,14 +156,11 @@ def debian_mirror(sources: Path = Path("/etc/apt")) -> str:
         if line:
             return line[1]
     msg = f"this machine's apt sources name no mirror of Debian {SUITE}"
-    raise BaseUnreachable(msg, cause="it is not a Debian 12", remedy=f"set {MIRROR_VARIABLE} to a Debian mirror's address")
+    raise BaseUnreachable(msg, cause="it does not run Debian 12", remedy=f"set {MIRROR_VARIABLE} to a Debian mirror's address")
 
 
-def _import_rootfs(folder: Path, architecture: str, tag: str) -> None:
-    """debootstrap into a folder, and the folder into an image of the right platform.
-
-    (`docker import` records no platform on older daemons.)
-    """
+def _import_rootfs(folder: Path, architecture: str, tag: str, log: Path) -> None:
+    """Make a Debian in a folder with debootstrap, and an image of it. (`docker import` records no platform on older daemons.)"""
     root = folder / "root"
     root.mkdir(parents=True)
     packages = ["ca-certificates", *PYTHON_LIBRARIES] if architecture == "amd64" else ["ca-certificates", "python3"]
@@ -155,29 +174,36 @@ def _import_rootfs(folder: Path, architecture: str, tag: str) -> None:
         debian_mirror(),
     ]
     try:
-        _run(argv, f"debootstrap for {architecture}")
-    except BaseException:  # one that is stopped leaves /proc mounted there, and a folder with that can't be removed
-        subprocess.run(["umount", "--lazy", str(root / "proc")], capture_output=True, check=False)
-        raise
+        _run(argv, f"installing Debian for {architecture}", log, root / "debootstrap" / "debootstrap.log")
+    finally:  # it may leave these mounted, above all if it is stopped; such a folder can't be removed
+        for name in KERNELS_OWN:
+            subprocess.run(["umount", "--lazy", str(root / name)], capture_output=True, check=False)
     for leftover in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(root / leftover, ignore_errors=True)
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     (root / "var/lib/apt/lists/partial").mkdir(parents=True)
-    with tarfile.open(folder / "rootfs.tar", "w") as archive:
-        archive.add(root, ".", filter=_no_devices)
-    _build(folder, "FROM scratch\nADD rootfs.tar /\n", tag, architecture)
+    _archive(root, folder / "rootfs.tar")
+    _build(folder, "FROM scratch\nADD rootfs.tar /\n", tag, architecture, log)
     shutil.rmtree(folder)
 
 
+def _archive(root: Path, target: Path) -> None:
+    """Pack the Debian into an archive. /proc and /sys stay empty, even if this machine's are still mounted there."""
+    with tarfile.open(target, "w") as archive:
+        archive.add(root, ".", recursive=False)
+        for path in sorted(root.iterdir()):
+            archive.add(path, f"./{path.name}", recursive=path.name not in KERNELS_OWN, filter=_no_devices)
+
+
 def _no_devices(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """The container gets its own devices."""
+    """The member, or None for a device: Docker gives each container its own."""
     return None if member.ischr() or member.isblk() else member
 
 
-def _add_python(folder: Path, base: Base, root: str) -> None:
+def _add_python(folder: Path, base: Base, root: str, log: Path) -> None:
     folder.mkdir(parents=True)
     if base.architecture != "amd64":
-        _build(folder, f"FROM {root}\n", base.tag, base.architecture)
+        _build(folder, f"FROM {root}\n", base.tag, base.architecture, log)
         return
     interpreter = require_python(base.python)
     prefix = Path(_ask(interpreter, "import sys; print(sys.base_prefix)"))
@@ -194,22 +220,31 @@ def _add_python(folder: Path, base: Base, root: str) -> None:
         f'RUN ldconfig && python3 -c "{PROVE}" && python3 -m ensurepip --default-pip >/dev/null '
         "&& find /usr/local -name __pycache__ -prune -exec rm -r {} +\n"
     )
-    _build(folder, dockerfile, base.tag, base.architecture)
+    _build(folder, dockerfile, base.tag, base.architecture, log)
 
 
 def _ask(python: Path, program: str) -> str:
     return subprocess.run([str(python), "-I", "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _build(folder: Path, dockerfile: str, tag: str, architecture: str) -> None:
+def _build(folder: Path, dockerfile: str, tag: str, architecture: str, log: Path) -> None:
     (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
     argv = ["docker", "buildx", "build", "--load", "--platform", f"linux/{architecture}", "--tag", tag, str(folder)]
-    _run(argv, f"building {tag}")
+    _run(argv, f"building {tag}", log)
 
 
-def _run(argv: list[str], what: str) -> None:
-    run = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-    if run.returncode:
-        tail = "\n".join(f"  | {line}" for line in run.stdout.splitlines()[-12:])
-        msg = f"{what} failed\n{tail}"
-        raise ImageBuildFailed(msg, cause="the last lines above", remedy="`inv doctor` checks network, disk and arm64 emulation")
+def _run(argv: list[str], doing: str, log: Path, own_log: Path | None = None) -> None:
+    """Run a program, with its output in a log that stays. If it fails, its own log is added: that is removed with its folder."""
+    if run_logged(argv, log, lambda _: None) == 0:
+        return
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if own_log and own_log.is_file():
+        text = f"{text}--- debootstrap.log\n{own_log.read_text(encoding='utf-8', errors='replace')}"
+        log.write_text(text, encoding="utf-8")
+    if NO_SPACE in text:
+        raise _disk_full(doing)
+    lines = [line for line in text.splitlines() if not (own_log and str(own_log) in line)]
+    tail = "\n".join(f"  | {line}" for line in lines[-12:])
+    msg = f"{doing} failed\n{tail}"
+    remedy = "`inv doctor` checks network, disk and arm64 emulation"
+    raise ImageBuildFailed(msg, cause=f"the whole output is in {log}", remedy=remedy)

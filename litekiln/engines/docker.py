@@ -109,6 +109,7 @@ class DockerBox:
             user=self._user(),
             working_dir=BOX,
             environment={**STEP_ENVIRONMENT, "PATH": IMAGE_PATH, "HOME": "/tmp", "TMPDIR": "/tmp"},  # noqa: S108
+            use_config_proxy=False,  # else the proxies in the caller's docker settings, passwords included, are added to it
             mounts=mounts,
             network_mode="none",
             cap_drop=["ALL"],

@@ -1,4 +1,4 @@
-"""Toolchain images: one Dockerfile.export, one image per toolchain, tagged by the hash of everything that goes into it."""
+"""Builds toolchain images: one per toolchain, all from Dockerfile.export. The tag is a hash of everything that goes in."""
 
 import shlex
 import tempfile
@@ -18,7 +18,7 @@ from litekiln.network_settings import ca_bundle, index_url
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import require_current
-from litekiln.toolchains.toolchain import Toolchain
+from litekiln.toolchains.toolchain import Toolchain, changed_meanwhile
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -29,7 +29,7 @@ HOST_PYTHON = "3.11"
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image that is there now."""
+    """An image, and how it was built."""
 
     toolchain: str
     tag: str
@@ -40,7 +40,10 @@ class BuiltImage:
 
 
 def image_tag(project: Project, toolchain: Toolchain) -> str:
-    """Everything that decides what the image can do. Not in it: step programs, which are mounted, and the host package's code."""
+    """The image's tag, from everything that decides what the image can do.
+
+    Step programs are mounted and the host package's code may be old, so both are left out.
+    """
     code = project.code
     smoke = sha256_paths([code / "steps" / "smoke.py", code / "steps" / "protocol.py"], root=code)
     host = [
@@ -52,7 +55,7 @@ def image_tag(project: Project, toolchain: Toolchain) -> str:
 
 
 def ensure_image(client: "DockerClient", project: Project, toolchain: Toolchain, say: OnLine) -> str:
-    """The image's tag, after building it if it isn't there."""
+    """The tag of the toolchain's image, which is built if it is missing."""
     from docker.errors import ImageNotFound
 
     tag = image_tag(project, toolchain)
@@ -66,7 +69,7 @@ def ensure_image(client: "DockerClient", project: Project, toolchain: Toolchain,
 
 
 def build_image(client: "DockerClient", project: Project, toolchain: Toolchain, *, base_kind: str, say: OnLine) -> BuiltImage:
-    """Build one image whether or not it is there; what has not changed comes from BuildKit's cache."""
+    """Build one image, even if it exists. Unchanged layers come from BuildKit's cache."""
     require_current(toolchain)
     with building(project, toolchain.name):
         return _build(client, project, toolchain, base_kind=base_kind, say=say)
@@ -88,13 +91,16 @@ def _build(client: "DockerClient", project: Project, toolchain: Toolchain, *, ba
         raise build_error(
             f"the {toolchain.name} image", base, log, "`inv images --base debian`; or work without Docker: --engine venv"
         )
+    if image_tag(project, toolchain.read_again()) != tag:
+        client.images.remove(tag)
+        raise changed_meanwhile(toolchain, f"the {toolchain.name} image")
     image = client.images.get(tag)
     size = int(image.attrs["Size"])
     return BuiltImage(toolchain.name, tag, str(image.id), size, time.monotonic() - started, base)
 
 
 def _bases(client: "DockerClient", toolchain: Toolchain, base_kind: str) -> tuple[str, str]:
-    """The toolchain's base and the host Python's; '' leaves the Dockerfile's own digest-pinned default."""
+    """The base of the toolchain, and that of the host's Python: '' for the digest-pinned default of the Dockerfile."""
     from docker.errors import ImageNotFound
 
     base, host = debian_base_tag(toolchain.spec.python), debian_base_tag(HOST_PYTHON)
@@ -108,7 +114,7 @@ def _bases(client: "DockerClient", toolchain: Toolchain, base_kind: str) -> tupl
 
 
 def _secrets(scratch: Path) -> list[str]:
-    """The machine's CA bundle and package index, handed in for single RUNs: neither lands in a layer."""
+    """Options that give the build this machine's CA bundle and package index as secrets, so neither ends up in a layer."""
     options: list[str] = []
     bundle, index = ca_bundle(), index_url()
     if bundle:
@@ -123,7 +129,7 @@ def _secrets(scratch: Path) -> list[str]:
 def build_images(
     project: Project, toolchains: list[Toolchain], *, base_kind: str, again: bool, reporter: Reporter
 ) -> list[BuiltImage]:
-    """Build several images, with what they stand on; and last, what the Pi's images stand on."""
+    """Build several images and, from Debian packages, their bases and the base of the Pi's images."""
     built = []
     with connect() as client:
         require_buildx()
@@ -142,7 +148,7 @@ def build_images(
 
 
 def list_images(project: Project, toolchains: list[Toolchain]) -> list[BuiltImage]:
-    """What is there for each toolchain; an empty id where nothing is."""
+    """The image of each toolchain. Its id is empty if it is not built."""
     tags = {toolchain.name: image_tag(project, toolchain) for toolchain in toolchains}
     with connect() as client:
         there = {tag: image for image in client.images.list(REPOSITORY) for tag in image.tags}

@@ -1,19 +1,46 @@
-"""Become a program that has no network and dies with its parent.
+"""Run a program that ends with its parent, with all that it started; without network and without writing elsewhere, if asked.
 
-    python launch.py PROGRAM [ARGUMENT ...]          python launch.py --probe
+    python launch.py PARENT [--no-network] [--writes FOLDER]... -- PROGRAM [ARGUMENT ...]
+    python launch.py --probe network|files
 
-Linux only, and best effort by design: where the system refuses a namespace, the program keeps the network. The exit code of
+PARENT is the caller's process id. On Linux this process stays and watches: when the program ends, or the parent, or when SIGTERM
+comes, it kills everything that is left of the program, and ends as the program did. Elsewhere it becomes the program.
+
+Best effort by design: where the system refuses a namespace or has no Landlock, the program runs without it. The exit code of
 `--probe` says so, and `inv doctor` shows it. Standard library only.
 """
 
 import ctypes
 import os
+import resource
 import signal
 import sys
+from itertools import pairwise
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+NOT_STARTED = 127  # the exit code of a shell for a program that can't be started
+
+# Landlock, see linux/landlock.h. Its numbers are the same on all processors.
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+VERSION_FLAG, PATH_BENEATH = 1, 1
+WRITE_FILE, TRUNCATE, IOCTL_DEVICE = 1 << 1, 1 << 14, 1 << 15
+# Writing; removing folders and files; making devices, folders, files, sockets, pipes and links.
+CHANGES = (WRITE_FILE, *(1 << place for place in range(4, 13)))
+DEVICES = 1 << 6 | 1 << 11  # making them: root could write to the disk itself through one
+SINCE = ((2, 1 << 13), (3, TRUNCATE), (5, IOCTL_DEVICE))  # renaming between folders; cutting short; controlling devices
+FULL_SINCE = 3  # before, a file could still be cut short
+SCOPES_SINCE, SCOPES = 6, 0b11  # no signals to others, and none of their abstract sockets
+HARMLESS = ("/dev/null",)
+UNRESTRICTED, PARTLY = 1, 2  # exit codes of the probe
+
+
+class _PathRule(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
 
 
 def cut_network() -> bool:
@@ -43,21 +70,161 @@ def _enter(libc: ctypes.CDLL, uid: int, gid: int) -> bool:
     return True
 
 
-def die_with_parent(parent: int) -> None:
-    """Have this process killed with its parent: no step may outlive litekiln."""
+def landlock_version() -> int:
+    """The version of the kernel's Landlock; 0 if it has none, or it is switched off."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(ctypes.CDLL(None).syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION_FLAG))))
+
+
+def restrict_writes(folders: "list[str]") -> bool:
+    """Whether this process, and all that it starts, can now change files only below these folders. There is no way back."""
+    version = landlock_version()
+    if not version:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    handled = sum(CHANGES) + sum(right for since, right in SINCE if version >= since)
+    scoped = version >= SCOPES_SINCE
+    attributes = (ctypes.c_uint64 * 3)(handled, 0, SCOPES if scoped else 0)
+    ruleset = libc.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(24 if scoped else 8), ctypes.c_uint32(0))
+    if ruleset < 0:
+        return False
+    try:
+        for folder in folders:
+            _allow(libc, ruleset, folder, handled & ~(DEVICES | IOCTL_DEVICE))
+        for file in HARMLESS:
+            _allow(libc, ruleset, file, handled & (WRITE_FILE | TRUNCATE))
+        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        return int(libc.syscall(RESTRICT_SELF, ruleset, ctypes.c_uint32(0))) == 0
+    finally:
+        os.close(ruleset)
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, place: str, allowed: int) -> None:
+    """Allow changes below a place. A place that isn't there needs no rule."""
+    try:
+        folder = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        libc.syscall(ADD_RULE, ruleset, ctypes.c_int(PATH_BENEATH), ctypes.byref(_PathRule(allowed, folder)), ctypes.c_uint32(0))
+    finally:
+        os.close(folder)
+
+
+def die_with_parent(parent: int, sign: int) -> None:
+    """Have this process sent a signal when its parent dies, or now, if that is dead already."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, sign, 0, 0, 0)
         if os.getppid() != parent:  # it died before the line above
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), sign)
+
+
+def watch(program: "list[str]", writes: "list[str] | None") -> None:
+    """Run the program as a child, kill what it leaves running, and end as it ended. Never returns."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what its children leave becomes a child of this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides
+    signal.signal(signal.SIGTERM, _end_all)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    me, child = os.getpid(), os.fork()
+    if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        _become(program, writes, me)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    ended, status = 0, 0
+    while ended != child:
+        ended, status = os.wait()
+    left = kill_children()
+    if left:
+        sys.stderr.write(f"litekiln: the program ended, but processes that it started still ran ({left}): they were stopped\n")
+        sys.stderr.flush()
+    if os.WIFSIGNALED(status):
+        _die_of(os.WTERMSIG(status))
+    os._exit(os.WEXITSTATUS(status))
+
+
+def _become(program: "list[str]", writes: "list[str] | None", parent: int) -> None:
+    try:
+        die_with_parent(parent, signal.SIGKILL)
+        if writes is not None:
+            restrict_writes(writes)
+        os.execvp(program[0], program)
+    except OSError as error:
+        sys.stderr.write(f"{program[0]} could not be started: {error.strerror}\n")
+        sys.stderr.flush()
+    os._exit(NOT_STARTED)
+
+
+def kill_children() -> int:
+    """Kill this process's children, and theirs, which become its own then. Returns how many there were."""
+    killed: set[int] = set()
+    while True:
+        for child in _children():
+            killed.add(child)
+            os.kill(child, signal.SIGKILL)
+        try:
+            os.wait()
+        except ChildProcessError:
+            return len(killed)
+
+
+def _children() -> "list[int]":
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208 - starts faster without pathlib
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as stream:  # noqa: PTH123
+                    state, parent = stream.read().rpartition(b")")[2].split()[:2]
+            except OSError:
+                continue
+            if int(parent) == os.getpid() and state != b"Z":
+                found.append(int(name))
+    return found
+
+
+def _end_all(*_: object) -> None:
+    kill_children()
+    _die_of(signal.SIGKILL)
+
+
+def _die_of(sign: int) -> None:
+    """End by a signal, as the program did, without another core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sign != signal.SIGKILL:
+        signal.signal(sign, signal.SIG_DFL)
+    os.kill(os.getpid(), sign)
+    os._exit(128 + sign)
+
+
+def _probe(what: str) -> int:
+    if what == "network":
+        return 0 if cut_network() else UNRESTRICTED
+    import tempfile  # takes longer to load than all else here
+
+    with tempfile.NamedTemporaryFile() as file:
+        if not restrict_writes([]):
+            return UNRESTRICTED
+        try:
+            with open(file.name, "ab"):  # noqa: PTH123
+                return UNRESTRICTED
+        except PermissionError:
+            os._exit(0 if landlock_version() >= FULL_SINCE else PARTLY)
 
 
 def main() -> None:
-    if sys.argv[1:] == ["--probe"]:
-        sys.exit(0 if cut_network() else 1)
-    parent = os.getppid()
-    cut_network()
-    die_with_parent(parent)  # after the namespace: entering one clears the setting
-    os.execvp(sys.argv[1], sys.argv[1:])
+    if sys.argv[1] == "--probe":
+        sys.exit(_probe(sys.argv[2]))
+    own, program = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    parent = int(own[0])
+    writes = [folder for option, folder in pairwise(own) if option == "--writes"]
+    if "--no-network" in own:
+        cut_network()
+    die_with_parent(parent, signal.SIGTERM)  # after the namespace: entering one clears the setting
+    if sys.platform == "linux":
+        watch(program, writes or None)
+    os.execvp(program[0], program)
 
 
 if __name__ == "__main__":

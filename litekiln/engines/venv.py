@@ -19,7 +19,7 @@ from litekiln.network_settings import package_environment
 from litekiln.paths import Project
 from litekiln.toolchains.lock import require_current
 from litekiln.toolchains.pythons import require_python, uv_binary
-from litekiln.toolchains.toolchain import Toolchain
+from litekiln.toolchains.toolchain import Toolchain, changed_meanwhile
 
 NO_WHEEL = ("no wheels with a matching", "no usable wheels", "doesn't have a source distribution or wheel for the current platform")
 # uv's lines that are passed on: about large packages, and the last one.
@@ -55,21 +55,27 @@ class VenvEngine:
         with saying_disk_full(self._project.state):
             folder.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"waiting for another litekiln process that makes the {toolchain.name} environment"
-        with waiting_lock(folder.with_name(f"{folder.name}.lock"), lambda: say(waiting)):
+        with waiting_lock(folder.with_name(f"{folder.name}.lock"), lambda: say(waiting)) as lock:
             if not ready.exists():
-                self._make(toolchain, folder, say)
+                self._make(toolchain, folder, say, lock)
                 ready.write_text(json.dumps({"toolchain": toolchain.name, "lock": toolchain.lock_hash}), encoding="utf-8")
         return folder
 
-    def _make(self, toolchain: Toolchain, folder: Path, say: OnLine) -> None:
+    def _make(self, toolchain: Toolchain, folder: Path, say: OnLine, lock: int) -> None:
+        """Make the environment. Its maker holds the lock too: if litekiln is killed, the next one waits until that has ended."""
         python = require_python(toolchain.spec.python, say)
         say(f"making the {toolchain.name} environment from its lock, once: this downloads some hundred megabytes")
         log = self._project.state / "logs" / f"env-{toolchain.name}.log"
         argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]
         argv += ["--python", str(python), "--uv", str(uv_binary()), "--dest", str(folder)]
-        if run_logged(argv, log, lambda line: say(line) if WORTH_SAYING.match(line) else None, package_environment()):
+        try:
+            if run_logged(argv, log, lambda line: say(line) if WORTH_SAYING.match(line) else None, package_environment(), [lock]):
+                raise _install_error(toolchain, log)
+            if toolchain.read_again().environment_hash != toolchain.environment_hash:
+                raise changed_meanwhile(toolchain, f"the {toolchain.name} environment")
+        except LitekilnError:
             shutil.rmtree(folder, ignore_errors=True)
-            raise _install_error(toolchain, log)
+            raise
 
 
 def _install_error(toolchain: Toolchain, log: Path) -> LitekilnError:

@@ -2,22 +2,24 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from litekiln.addresses import text_without_secrets, without_secrets
 from litekiln.errors import DownloadFailed, DownloadStalled, NetworkError, NotFoundOnServer, SourceError
-from litekiln.fetch.transfer import BLOCK, Record, Source, Transfer, without_secrets
-from litekiln.network_settings import ca_bundle
+from litekiln.fetch.connection import Connection, TooSlow
+from litekiln.fetch.transfer import Record, Source, Transfer
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import Response
 
 TRIES = 4  # in a row without a new byte
 BACKOFF = 0.5  # seconds before the second try, doubled before each further one
 CONNECT_TIMEOUT = 15.0
-STALL_TIMEOUT = 60.0  # seconds without a byte
+STALL_TIMEOUT = 60.0  # seconds without a byte, or in which too few come
+SLOWEST = 1000.0  # bytes a second
 REDIRECTS = 10
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TROUBLE = "no network, a proxy that is not set, or a problem of the server"
@@ -29,9 +31,10 @@ BUSY = (408, 425, 429)  # and every 5xx: the same request may be answered later
 class _TryAgain(Exception):
     """A failure that is worth a retry, with the error to raise after the last one."""
 
-    def __init__(self, error: NetworkError) -> None:
+    def __init__(self, error: NetworkError, *, least: float = SLOWEST) -> None:
         super().__init__(error.what)
         self.error = error
+        self.least = least  # bytes: a try that brought no more doesn't count as progress
 
 
 def refuse_address(address: str, *, plain: bool = False, redirected_by: str = "") -> None:
@@ -57,46 +60,54 @@ def refuse_address(address: str, *, plain: bool = False, redirected_by: str = ""
 
 def download(transfer: Transfer) -> None:
     """Fill the part. After a failure it stays, so that the next run can resume."""
-    import requests
-
     failures, furthest = 0, transfer.part.size()
-    with requests.Session() as session:
-        session.verify = ca_bundle() or True
-        while True:
-            try:
-                with _network_in_words(transfer.source):
-                    return _attempt(transfer, session)
-            except _TryAgain as again:
-                size = transfer.part.size()
-                failures = 1 if size > furthest else failures + 1
-                furthest = max(furthest, size)
-                if failures >= TRIES:
-                    raise again.error from None
-                transfer.note(f"{again.error.what}: retrying")
-            time.sleep(BACKOFF * 2 ** (failures - 1))
+    while True:
+        try:
+            with _network_in_words(transfer.source), _connection(transfer) as connection:
+                return _attempt(transfer, connection)
+        except _TryAgain as again:
+            size = transfer.part.size()
+            failures = 1 if size - furthest > again.least else failures + 1
+            furthest = max(furthest, size)
+            if failures >= TRIES:
+                raise again.error from None
+            transfer.note(f"{again.error.what}: retrying")
+        _pause(BACKOFF * 2 ** (failures - 1), transfer.stopped)
 
 
-def _attempt(transfer: Transfer, session: "Session") -> None:
+def _connection(transfer: Transfer) -> Connection:
+    return Connection(transfer.stopped, connect=CONNECT_TIMEOUT, stall=STALL_TIMEOUT, slowest=SLOWEST)
+
+
+def _pause(seconds: float, stopped: Callable[[], bool]) -> None:
+    """Wait, in short turns: a thread that sleeps hears no stop."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if stopped():
+            raise KeyboardInterrupt
+        time.sleep(min(left, 0.2))
+
+
+def _attempt(transfer: Transfer, connection: Connection) -> None:
     part, source = transfer.part, transfer.source
     version = part.version(source)
     start = part.size() if version else 0
     headers = {"Accept-Encoding": "identity"}  # the file's own bytes, without another compression
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": version}
-    with _answer(session, source, headers) as response:
-        status = response.status_code
-        if status == 416 and response.headers.get("Content-Range") == f"bytes */{start}":
-            return  # all of it had arrived when the last run was killed
-        if status == 206 and start:
-            total = _total_when_continued(response, transfer, start, version)
-        elif status == 200:
-            start, total = 0, _length(response)
-            part.remove()
-            Record(source.key, _version(response)).write(part.record)
-        else:
-            raise _refusal(response, transfer)
-        # Undecoded: a .tar.gz is often sent as a .tar in the encoding gzip.
-        done = transfer.receive(response.raw.stream(BLOCK, decode_content=False), start, total)
+    response = _answer(connection, source, headers)
+    status = response.status_code
+    if status == 416 and response.headers.get("Content-Range") == f"bytes */{start}":
+        return  # all of it had arrived when the last run was killed
+    if status == 206 and start:
+        total = _total_when_continued(response, transfer, start, version)
+    elif status == 200:
+        start, total = 0, _length(response)
+        part.remove()
+        Record(source.key, _version(response)).write(part.record)
+    else:
+        raise _refusal(response, transfer)
+    done = transfer.receive(connection.blocks(response), start, total)
     if total is not None and done < total:
         raise _TryAgain(_failed(source, f"the connection closed after {done} of {total} bytes"))
 
@@ -121,20 +132,17 @@ def _total_when_continued(response: "Response", transfer: Transfer, start: int, 
     return None if found[2] == "*" else int(found[2])
 
 
-@contextmanager
-def _answer(session: "Session", source: Source, headers: dict[str, str]) -> Iterator["Response"]:
+def _answer(connection: Connection, source: Source, headers: dict[str, str]) -> "Response":
     """The answer after all redirects. Each redirect must follow the same rules as the address itself."""
     from requests.utils import requote_uri
 
     address, came_from = source.address, ""
     for _ in range(REDIRECTS):
         refuse_address(address, plain=source.plain, redirected_by=came_from)
-        timeout = (CONNECT_TIMEOUT, STALL_TIMEOUT)
-        with session.get(address, headers=headers, stream=True, allow_redirects=False, timeout=timeout) as response:
-            target = session.get_redirect_target(response)
-            if not target:
-                yield response
-                return
+        response = connection.get(address, headers)
+        target = connection.redirect(response)
+        if not target:
+            return response
         came_from, address = without_secrets(address), urljoin(address, requote_uri(target))
     raise _failed(source, f"more than {REDIRECTS} redirects")
 
@@ -159,7 +167,7 @@ def _refusal(response: "Response", transfer: Transfer) -> NetworkError | _TryAga
 
 
 def _failed(source: Source, problem: str, cause: str = TROUBLE) -> DownloadFailed:
-    return DownloadFailed(f"{source.shown}: {problem}", cause=cause, remedy=source.unreachable)
+    return DownloadFailed(f"{source.shown}: {text_without_secrets(problem)}", cause=cause, remedy=source.unreachable)
 
 
 @contextmanager
@@ -170,12 +178,15 @@ def _network_in_words(source: Source) -> Iterator[None]:
 
     try:
         yield
+    except TooSlow as error:
+        little = f"less than {SLOWEST:g} bytes a second" if error.arrived else "nothing"
+        msg = f"{source.shown}: the server sent {little} for {STALL_TIMEOUT:g} seconds"
+        raise _stalled(source, msg) from None
     except asking.SSLError as error:
         raise _no_trust(source, _innermost(error)) from None
     except (asking.ReadTimeout, reading.ReadTimeoutError):
         msg = f"{source.shown}: the server sent nothing for {STALL_TIMEOUT:g} seconds"
-        cause = "a slow or broken network, or a problem of the server"
-        raise _TryAgain(DownloadStalled(msg, cause=cause, remedy=source.unreachable)) from None
+        raise _stalled(source, msg) from None
     except asking.ProxyError as error:
         cause = "HTTPS_PROXY or HTTP_PROXY names a proxy that doesn't answer or refuses"
         raise _TryAgain(_failed(source, f"the proxy failed: {_innermost(error)}", cause)) from None
@@ -189,10 +200,17 @@ def _network_in_words(source: Source) -> Iterator[None]:
         raise
 
 
+def _stalled(source: Source, what: str) -> _TryAgain:
+    """A try that brought little counts as one that brought nothing: else a server could be asked for ever."""
+    error = DownloadStalled(what, cause="a slow or broken network, or a problem of the server", remedy=source.unreachable)
+    return _TryAgain(error, least=2 * SLOWEST * STALL_TIMEOUT)
+
+
 def _no_trust(source: Source, problem: str) -> DownloadFailed:
     cause = "a proxy on the way inspects TLS and sends its own certificate, or REQUESTS_CA_BUNDLE names a wrong file"
     remedy = "set REQUESTS_CA_BUNDLE to a file with your network's own CA certificates"
-    return DownloadFailed(f"{source.shown}: no trusted TLS connection: {problem}", cause=cause, remedy=remedy)
+    what = f"{source.shown}: no trusted TLS connection: {text_without_secrets(problem)}"
+    return DownloadFailed(what, cause=cause, remedy=remedy)
 
 
 def _innermost(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """A file on its way: where it comes from, what has arrived of it, and how bytes are added up to its allowed length."""
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from litekiln.addresses import address_key, without_secrets
 from litekiln.errors import DownloadFailed, SizeMismatch
-from litekiln.hashing import sha256_bytes
+from litekiln.recipes.pins import Remote
 
 BLOCK = 64 << 10
 LARGEST = 16 << 30  # bytes, where neither the recipe nor the server names a size
@@ -17,6 +17,11 @@ TELLING = 0.1  # seconds between two progress reports
 
 Progress = Callable[[int, int | None], None]
 Note = Callable[[str], None]
+Stopped = Callable[[], bool]
+
+
+def never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,8 @@ class Source:
 
     @property
     def key(self) -> str:
-        """The address as it stands in a record: hashed, because it may hold a password."""
-        return sha256_bytes(self.address.encode())
-
-
-def without_secrets(address: str) -> str:
-    """An address without user, password and query, which can hold secrets."""
-    if "://" not in address:
-        return address
-    return re.sub(r"^(\w+://)[^/]*@", r"\1", address.partition("?")[0])
+        """The address as it stands in a record."""
+        return address_key(self.address)
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -94,26 +92,30 @@ class Transfer:
     source: Source
     part: Part
     name: str
-    size: int | None  # as the recipe says
+    remote: Remote
     progress: Progress
     note: Note
+    stopped: Stopped = never
 
     def receive(self, blocks: Iterable[bytes], done: int, total: int | None) -> int:
         """Append to the part, which holds `done` bytes of `total`; returns how many it holds then."""
-        if total is not None and self.size not in (None, total):
-            raise self._wrong_size(f"is {total} bytes, the recipe says {self.size}")
-        limit = next((size for size in (self.size, total) if size is not None), LARGEST)
+        wanted = self.remote.size
+        if total is not None and wanted not in (None, total):
+            raise self._wrong_size(f"is {total} bytes, {self.remote.says} {wanted}")
+        limit = next((size for size in (wanted, total) if size is not None), LARGEST)
         reported = float("-inf")
         with self.part.path.open("ab") as stream:
             for block in blocks:
+                if self.stopped():
+                    raise KeyboardInterrupt
                 done += len(block)
                 if done > limit:
                     raise self._wrong_size(f"is longer than {limit} bytes")
                 stream.write(block)
                 if time.monotonic() - reported >= TELLING:
-                    self.progress(done, total or self.size)
+                    self.progress(done, total or wanted)
                     reported = time.monotonic()
-        self.progress(done, total or self.size)
+        self.progress(done, total or wanted)
         return done
 
     def _wrong_size(self, problem: str) -> SizeMismatch:

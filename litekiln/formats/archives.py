@@ -1,65 +1,55 @@
 """Unpack archives safely: nothing lands outside the folder, no links, no file modes, and no more than a model can need."""
 
 import errno
-import re
 import shutil
 import stat
 import tarfile
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
+from litekiln.confined import path_fault
 from litekiln.disk import saying_disk_full
 from litekiln.errors import BrokenArchive, UnsafeArchive
-
-try:
-    import lzma
-except ImportError:  # some self-built Pythons lack it: then only .tar.xz can't be read
-    lzma = None  # type: ignore[assignment]
+from litekiln.formats import zips
+from litekiln.formats.xz import open_xz
+from litekiln.formats.zips import MOST_ENTRIES, TooLarge, open_zip, refuse_large_window
 
 MOST_BYTES = 8 << 30
 MOST_RATIO = 200  # unpacked bytes per byte of the archive, beyond FREE_BYTES
 FREE_BYTES = 64 << 20
-MOST_ENTRIES = 200_000  # files and folders
 HEADER_BYTES = 1 << 20  # one file's name and times in a tar
-LONGEST_NAME = 1000  # bytes, with its folders
 BLOCK = 1 << 20
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
-DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    *([lzma.LZMAError] if lzma else []),
-    EOFError,
-    NotImplementedError,  # zipfile raises it for an unknown compression
-    RecursionError,  # tarfile raises it for headers nested without end
-    ValueError,
-    OverflowError,
-)
+DAMAGE = (tarfile.TarError, *zips.DAMAGE)  # RuntimeError, which is among them: headers nested without end
 
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def unpack(archive: Path, target: Path) -> Path:
-    """`target`, with the whole archive in it. It must not exist before; it does not exist after an error."""
+def unpack(archive: Path, target: Path, stopped: Callable[[], bool] = lambda: False) -> Path:
+    """`target`, with the whole archive in it. It must not exist before; it does not exist after an error.
+
+    `stopped()` tells when to give up, with KeyboardInterrupt.
+    """
     if target.exists():
         raise FileExistsError(target)
     with saying_disk_full(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            sink = _Sink(archive, folder)
+            sink = _Sink(archive, folder, stopped)
             with _saying_damaged(archive):
-                (_unpack_zip if _begins_with(archive, *ZIPPED) else _unpack_tar)(archive, sink)
+                try:
+                    (_unpack_zip if _begins_with(archive, *ZIPPED) else _unpack_tar)(archive, sink)
+                except TooLarge as error:
+                    raise sink.bomb(str(error).removeprefix("it ")) from None
             if not sink.files:
                 msg = f"{archive.name} holds no files"
                 raise BrokenArchive(msg, cause="it was packed from an empty folder", remedy=PACK_AGAIN)
@@ -83,8 +73,9 @@ PACK_AGAIN = "download it again from its publisher, or pack the plain files and 
 class _Sink:
     """A fresh folder that takes files until a limit is reached."""
 
-    def __init__(self, archive: Path, folder: Path) -> None:
+    def __init__(self, archive: Path, folder: Path, stopped: Callable[[], bool]) -> None:
         self.archive = archive
+        self.stopped = stopped
         self.folder = folder
         self.most_bytes = min(MOST_BYTES, MOST_RATIO * archive.stat().st_size + FREE_BYTES)
         self.bytes = 0
@@ -107,6 +98,8 @@ class _Sink:
             raise self.refused(name, "twice") from None
         with stream:
             while block := content.read(BLOCK):
+                if self.stopped():
+                    raise KeyboardInterrupt
                 self.bytes += len(block)
                 if self.bytes > self.most_bytes:
                     raise self.too_big()
@@ -115,15 +108,9 @@ class _Sink:
 
     def _path(self, name: str) -> Path:
         """The path that an entry is written to, always below the folder."""
-        parts = PurePosixPath(name).parts
-        if name.startswith("/"):
-            raise self.refused(name, "an absolute path")
-        if ".." in parts:
-            raise self.refused(name, "a path that leaves its folder")
-        odd = re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", name)
-        if odd or len(name.encode()) > LONGEST_NAME or any(len(part.encode()) > 255 for part in parts):
-            raise self.refused(name, "a name that some systems do not accept")
-        return self.folder.joinpath(*parts)
+        if fault := path_fault(name):
+            raise self.refused(name, fault)
+        return self.folder.joinpath(*PurePosixPath(name).parts)
 
     def _make(self, folder: Path, name: str) -> None:
         """Make a folder and those above it."""
@@ -138,6 +125,8 @@ class _Sink:
             self._count()
 
     def _count(self) -> None:
+        if self.stopped():
+            raise KeyboardInterrupt
         if self.files + len(self._folders) - 1 > MOST_ENTRIES:
             raise self.bomb(f"holds more than {MOST_ENTRIES} files and folders")
 
@@ -154,7 +143,7 @@ class _Sink:
 
 
 def _unpack_zip(archive: Path, sink: _Sink) -> None:
-    with zipfile.ZipFile(archive) as package:
+    with archive.open("rb") as stream, open_zip(stream) as package:
         for entry in package.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.flag_bits & 0x1:
@@ -165,6 +154,7 @@ def _unpack_zip(archive: Path, sink: _Sink) -> None:
             if entry.filename.endswith("/"):  # is_dir() of older Pythons fails on an empty name
                 sink.add_folder(entry.filename)
             else:
+                refuse_large_window(stream, entry)
                 with package.open(entry) as content:
                     sink.add_file(entry.filename, content)
 
@@ -196,7 +186,7 @@ def _decompressed(archive: Path) -> IO[bytes]:
     if not module:
         return archive.open("rb")
     try:
-        stream: IO[bytes] = import_module(module).open(archive)
+        stream: IO[bytes] = open_xz(archive) if module == "lzma" else import_module(module).open(archive)
     except ImportError:
         msg = f"{archive.name} can't be read by this Python"
         raise BrokenArchive(

@@ -13,6 +13,7 @@ from pathlib import Path
 from litekiln.errors import SourceError
 from litekiln.formats.protowire import DTYPES, cut, read_message, varint
 from litekiln.formats.textproto import TextprotoError, parse
+from litekiln.plain_files import plain_file
 
 STATE_FILE = "checkpoint"
 TABLE_MAGIC = 0xDB4775248B80FB57
@@ -128,6 +129,7 @@ def check_complete(prefix: Path) -> dict[str, Variable]:
 def _load(prefix: Path) -> tuple[int, dict[str, Variable]]:
     """The number of data files, and the variables."""
     path = index_file(prefix)
+    plain_file(path)
     try:
         return _decoded(path.read_bytes())
     except OSError as error:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.textproto import TextMessage, TextprotoError, parse, read_text
+from litekiln.wording import amount, shown
 
 NO_NAME = "???"
+COMMENT = re.compile(r"#(\s|#|$)")  # a name may begin with # too
+MOST_CLASSES = 1_000_000
 BACKGROUND = (NO_NAME, "background", "__background__")
 EXPECTED = "give a .pbtxt with `item { id: 1 name: 'cat' }` for each class, or a .txt with one name a line: `cat`, next line `dog`"
 
@@ -32,7 +35,7 @@ def read_labels(path: Path) -> Labels:
     text = read_text(path).removeprefix("\ufeff")
     if not text.strip():
         raise _unusable(path, "the label map is empty")
-    if path.suffix.lower() == ".pbtxt" or re.match(r"(?:\s|#.*\n)*item\s*:?\s*\{", text):
+    if path.suffix.lower() == ".pbtxt" or re.match(r"(?:\s|#.*\n)*item\s*(?::\s*)?\{", text):
         return _from_items(path, text)
     return _from_lines(path, text)
 
@@ -80,6 +83,8 @@ def _item(path: Path, item: TextMessage) -> tuple[int, str]:
         raise _unusable(path, f"line {item.line}: the id must be a whole number, without quotes")
     if number < 0 or (number == 0 and name.lower() not in BACKGROUND):
         raise _unusable(path, f"line {item.line}: id {number}: ids count from 1", cause="0 is kept for the background")
+    if number > MOST_CLASSES:
+        raise _unusable(path, f"line {item.line}: id {number}: more than {MOST_CLASSES} classes", cause="it is no class's id")
     return number, " ".join(name.split())
 
 
@@ -89,10 +94,19 @@ def _from_lines(path: Path, text: str) -> Labels:
         raise _unusable(
             path, f"line {lines.index('') + 1} is blank", cause=f"a name is missing; a class without one is {NO_NAME!r}"
         )
+    comments = [line for line in lines if COMMENT.match(line)]
+    lines = [line for line in lines if not COMMENT.match(line)]
+    if not lines:
+        raise _unusable(path, "no class has a name", cause="each line is a comment")
     other = _other_format(lines)
     if other:
         raise _unusable(path, f"this looks like {other}", cause="a .txt label map holds nothing but names")
     warnings = []
+    if comments:
+        skipped = amount(len(comments), "line is skipped as a comment", "lines are skipped as comments")
+        warnings.append(f"{path}: {skipped}; first: {shown(comments[0])}")
+    if marked := [line for line in lines if line.startswith("#")]:
+        warnings.append(f"{path}: {shown(marked[0])} is taken as a name; a comment begins with # and a space")
     if lines[0].lower() in BACKGROUND:
         warnings.append(f"{path}: its first line, {lines[0]!r}, stands for the background and is skipped")
         lines = lines[1:]

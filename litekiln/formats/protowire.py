@@ -40,6 +40,10 @@ class Message:
     def text(self, number: int) -> str:
         return self.bytes(number).decode("utf-8", "backslashreplace")
 
+    def texts(self, number: int) -> list[str]:
+        """All values of a repeated field."""
+        return [value.decode("utf-8", "backslashreplace") for value in self.fields.get(number, []) if isinstance(value, bytes)]
+
     def child(self, number: int) -> "Message":
         return read_message(self.bytes(number))
 

@@ -5,16 +5,23 @@ from pathlib import Path
 from typing import TypeAlias, Union
 
 from litekiln.errors import SourceError
+from litekiln.plain_files import plain_file
+from litekiln.wording import size_text
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Union[Scalar, "TextMessage"]
 
 DEEPEST = 100  # protobuf's own limit; without one, a file of braces would end in a RecursionError
 
+MOST_BYTES = 4 << 20  # the longest known files have 100 kB
+MOST_BITS = 64  # of protobuf's integers
+LONGEST = 40  # characters of a token in a message
+
+# Each part can match a text in one way only: with two, long texts would take time that grows with their length's square.
 TOKEN = re.compile(
     r"""(?P<blank>(?:[ \t\r\n\f\v]|\#[^\n]*)+)
       | (?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
-      | (?P<number>(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?)(?![\w.]))
+      | (?P<number>(?:0[xX][0-9a-fA-F]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[fF]?)(?![\w.]))
       | (?P<word>[A-Za-z_]\w*)
       | (?P<mark>[{}<>\[\]:,;-])
       | (?P<end>\Z)""",
@@ -70,8 +77,14 @@ def parse(text: str) -> TextMessage:
 
 def read_text(path: Path) -> str:
     """A UTF-8 file's text. A byte order mark stays in it: the caller strips or refuses it."""
+    plain_file(path)
     try:
-        return path.read_bytes().decode("utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            msg = f"{path}: larger than {size_text(MOST_BYTES)}, which is too much for a file of this kind"
+            raise SourceError(msg, cause="it is another file", remedy="check the path")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         msg = f"{path}: not UTF-8 text (byte {error.start + 1})"
         cause = "it was saved in another encoding, UTF-16 for example, or is a binary file"
@@ -141,7 +154,7 @@ class _Reader:
         if colon:
             self.advance()
         elif self.here not in ("{", "<", "["):
-            raise self.error(f"expected ':' or '{{' after {name!r}, got {self._shown()}")
+            raise self.error(f"expected ':' or '{{' after {_short(name)!r}, got {self._shown()}")
         if self.here != "[":
             return [self._value(depth)]
         self.advance()
@@ -151,7 +164,7 @@ class _Reader:
             if self.here == ",":
                 self.advance()
             elif self.here != "]":
-                raise self.error(f"expected ',' or ']' in the list of {name!r}, got {self._shown()}")
+                raise self.error(f"expected ',' or ']' in the list of {_short(name)!r}, got {self._shown()}")
         self.advance()
         return values
 
@@ -208,16 +221,17 @@ class _Reader:
 
     def _number(self, token: str) -> int | float:
         try:
-            if token[:2] in ("0x", "0X"):
-                return int(token, 16)
-            if token.isdigit():
-                return int(token, 8 if token.startswith("0") else 10)
-            return float(token.rstrip("fF"))
+            if token[:2] not in ("0x", "0X") and not token.isdigit():
+                return float(token.rstrip("fF"))
+            value = int(token, 16 if token[:2] in ("0x", "0X") else 8 if token.startswith("0") else 10)
         except ValueError:
-            raise self.error(f"not a number: {token[:40]!r}") from None
+            raise self.error(f"not a number: {_short(token)!r}") from None
+        if value.bit_length() > MOST_BITS:
+            raise self.error(f"a number that is too large: {_short(token)!r}")
+        return value
 
     def _shown(self) -> str:
-        return "the end of the file" if self.kind == "end" else repr(self.here)
+        return "the end of the file" if self.kind == "end" else repr(_short(self.here))
 
     def _unreadable(self) -> str:
         character = self.text[self.position]
@@ -226,3 +240,7 @@ class _Reader:
         if character.isspace():
             return f"unexpected character {character!r}: an unusual space, often copied from a web page"
         return f"unexpected {self.text[self.position : self.position + 12].split()[0]!r}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

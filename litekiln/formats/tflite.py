@@ -83,6 +83,7 @@ class TfliteFile:
     description: str
     tensors: list[Tensor]
     operators: list[Operator]
+    custom: list[str]  # the names of custom operators, in all graphs
     inputs: list[int]
     outputs: list[int]
     signatures: list[Signature]
@@ -138,6 +139,7 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
         description=model.text(3),
         tensors=tensors,
         operators=_operators(model, graph, len(tensors)),
+        custom=[name for name in (code.text(1) for code in model.tables(1)) if name],
         inputs=inputs,
         outputs=outputs,
         signatures=[_signature(each) for each in model.tables(7)],

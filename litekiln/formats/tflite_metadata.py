@@ -1,6 +1,5 @@
 """Read a .tflite file's TFLite metadata, and the files packed behind the model as a zip."""
 
-import io
 import struct
 import zipfile
 import zlib
@@ -8,15 +7,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from litekiln.formats.flatbuffer import Flatbuffer, Table
+from litekiln.formats.zips import open_zip
 
 NORMALIZATION = 1  # a type of a process unit's options
 MOST_WORK = 50_000  # published files need about 30
 AXIS_LABELS, VALUE_LABELS = 2, 3  # kinds of associated files
 LARGEST_INDEX = 1 << 16  # bytes of a zip's directory: metadata packs a handful of files
 LARGEST_TEXT, MOST_TEXTS = 1 << 18, 8
-END, END_SIZE = b"PK\5\6", 22
-LOCATOR, LOCATOR_SIZE = b"PK\6\7", 20  # of a directory for archives beyond 4 GB
-LARGEST_COMMENT = 1 << 16
 READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError, OSError, EOFError, RuntimeError, struct.error, OverflowError
@@ -76,24 +73,11 @@ def _notes(table: Table) -> TensorNotes:
 def read_packed(stream: BinaryIO) -> Packed:
     """The packed files; none if the zip is missing or broken: a model works without them."""
     try:
-        _check_index(stream)
-        with zipfile.ZipFile(stream) as archive:
+        with open_zip(stream, largest_directory=LARGEST_INDEX) as archive:
             texts = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".txt")][:MOST_TEXTS]
             return Packed(archive.namelist(), {entry.filename: _lines(archive, entry) for entry in texts})
     except UNREADABLE:
         return Packed([], {})
-
-
-def _check_index(stream: BinaryIO) -> None:
-    """Refuse a zip with a huge directory: zipfile reads it all at once."""
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(max(0, size - LARGEST_COMMENT - END_SIZE - LOCATOR_SIZE))
-    tail = stream.read()
-    end = tail.rfind(END)
-    if end < 0 or len(tail) - end < END_SIZE:
-        raise ValueError("no zip")
-    if tail[max(0, end - LOCATOR_SIZE) :].startswith(LOCATOR) or struct.unpack_from("<I", tail, end + 12)[0] > LARGEST_INDEX:
-        raise ValueError("a directory that is too large")
 
 
 def _lines(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> list[str]:

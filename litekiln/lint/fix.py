@@ -1,22 +1,22 @@
 """`inv lint --fix`: decide what to repair here. A step in a toolchain repairs it, and proves that detections stay the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from litekiln.errors import UsageError
-from litekiln.hashing import sha256_file, sha256_value
 from litekiln.lint.examine import read_lines
 from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
 from litekiln.lint.notes import pixels_by_metadata
 from litekiln.lint.result import Linted
 from litekiln.lint.subject import Kind, Subject
-from litekiln.named_files import check_target, check_writable, write_named
+from litekiln.named_files import REPAIRED, check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
 from litekiln.plan.programs import FIX_TFLITE
+from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.picture_sets import SUFFIXES
 from litekiln.recipes.pixels import read_pixels
 from litekiln.run.session import open_executor
@@ -45,7 +45,7 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     subject = linted.subject
     assert subject
     out = Path(request.out).resolve()
-    check_out(out, subject.path)
+    check_out(out, [subject.path, *filter(None, [request.labels, Path(request.pictures) if request.pictures else None])])
     args = repairs(subject, request)
     given = request.labels is not None or any(request.pixels)
     usable = subject.detects and not subject.lacks_ports and subject.entry is not None and len(subject.entry.shape) == 4
@@ -62,8 +62,8 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     return {"written": request.out, "repaired": result["repaired"], "proof": result["proof"]}
 
 
-def check_out(out: Path, model: Path) -> None:
-    check_target("--fix", out, model.resolve(), "repaired.tflite")
+def check_out(out: Path, reads: Iterable[Path]) -> None:
+    check_target("--fix", out, REPAIRED, reads=reads)
     if out.exists():
         msg = f"--fix {out}: the file exists already"
         raise UsageError(msg, cause="--fix never overwrites a file", remedy="give another name, or remove the file first")
@@ -129,7 +129,9 @@ def _pictures(folder: str) -> tuple[Path, list[str]] | None:
     names = sorted(each.name for each in place.iterdir() if each.suffix.lower() in SUFFIXES) if place.is_dir() else []
     if not names:
         msg = f"--pictures {folder}: {'no pictures in it' if place.is_dir() else 'no such folder'}"
-        raise UsageError(msg, cause=f"looked for {' '.join(SUFFIXES)}", remedy="give a folder of pictures, or leave --pictures out")
+        held, way = not_read(place.iterdir()) if place.is_dir() else ("", "")
+        cause = f"looked for {' '.join(SUFFIXES)}{f'; it has files that are not read: {held}' if held else ''}"
+        raise UsageError(msg, cause=cause, remedy=way or "give a folder of pictures, or leave --pictures out")
     return place.resolve(), names[:MOST_PICTURES]
 
 
@@ -155,7 +157,7 @@ def plan_fix(
     inputs = {"model": builder.file(model)}
     if pictures:
         folder, names = pictures
-        inputs["pictures"] = builder.file(folder, sha256_value([[name, sha256_file(folder / name)] for name in names]))
+        inputs["pictures"] = builder.file(folder, names)
         args = {**args, "pictures": names}
     builder.add("fix", FIX_TFLITE, toolchain, args=args, inputs=inputs)
     return builder.plan()

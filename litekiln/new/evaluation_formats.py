@@ -5,17 +5,20 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import UsageError
-from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, unusable
+from litekiln.errors import SourceError, UsageError
+from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, unusable, usable
+from litekiln.recipes.other_formats import way_out
 from litekiln.recipes.picture_sets import ANNOTATIONS, SUFFIXES
-from litekiln.wording import amount, list_names
+from litekiln.wording import amount, list_names, shown
 
 FORMATS = ("coco", "voc")
+LARGEST = 1_000_000  # pixels of a picture's side
 MOST_XML = 16 << 20  # bytes; one picture's boxes are a few thousand
 LAYOUT = f"give a folder with {IMAGES}/ and {ANNOTATIONS} (COCO), or pictures with an .xml for each (Pascal VOC)"
 NOT_COCO = "it is another kind of file, or was edited by hand"
@@ -51,6 +54,13 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("."))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file
+        return False
+
+
 def _number(value: Any) -> float | None:
     """A finite number, or None."""
     try:
@@ -78,14 +88,14 @@ def _read_coco(folder: Path) -> EvalSet:
         raise unusable(path, f"category {nameless[0]} has no name")
     pictures = _by_id(path, images, "image")
     found: dict[Any, list[Box]] = {key: [] for key in pictures}
+    bad: list[SourceError] = []
     for place, entry in enumerate(boxes, 1):
-        where = f"{path}: annotation {entry.get('id', f'in place {place}')}"
-        for key, known in (("image_id", pictures), ("category_id", classes)):
-            if not isinstance(entry.get(key), int | float | str) or entry[key] not in known:
-                raise unusable(where, f"{key} {entry.get(key)!r} is not listed", cause=NOT_COCO)
-        found[entry["image_id"]].append(_coco_box(entry, classes[entry["category_id"]], where))
+        where = f"{path}: annotation {shown(str(entry.get('id', f'in place {place}')))}"
+        for box in usable(partial(_coco_box, entry, pictures, classes, where), bad):
+            found[entry["image_id"]].append(box)
     samples = [_coco_sample(folder, key, entry, found[key]) for key, entry in pictures.items()]
-    if missing := [sample.name for sample in samples if not sample.path.is_file()]:
+    _refuse_other_formats(sample.path for sample in samples)
+    if missing := [sample.name for sample in samples if not _is_file(sample.path)]:
         count = amount(len(samples), "picture", "pictures")
         problem = f"{len(missing)} of its {count} could not be found in {folder / IMAGES}: {list_names(missing)}"
         raise unusable(
@@ -95,7 +105,16 @@ def _read_coco(folder: Path) -> EvalSet:
     unlisted = [each for each in _files(folder / IMAGES, SUFFIXES) if each not in listed]
     some = amount(len(unlisted), "picture", "pictures")
     notes = [f"{path} does not list {some} in {folder / IMAGES}: left out"] if unlisted else []
-    return EvalSet("coco", list(dict.fromkeys(classes.values())), samples, notes)
+    return EvalSet("coco", list(dict.fromkeys(classes.values())), samples, notes, bad)
+
+
+def _refuse_other_formats(pictures: Iterable[Path]) -> None:
+    for path in pictures:
+        if way := way_out(path):
+            msg = f"its format, {path.suffix}, is not read"
+            raise unusable(
+                path, msg, cause=f"pictures are {' '.join(SUFFIXES)}", remedy=f"{way}; then change their names in the set"
+            )
 
 
 def _tables(path: Path) -> list[list[dict[str, Any]]]:
@@ -131,13 +150,18 @@ def _by_id(path: Path, table: Iterable[dict[str, Any]], what: str) -> dict[Any, 
     return found
 
 
-def _coco_box(entry: dict[str, Any], name: str, where: str) -> Box:
+def _coco_box(entry: dict[str, Any], pictures: Container[Any], classes: dict[Any, str], where: str) -> Box:
+    for key, known in (("image_id", pictures), ("category_id", classes)):
+        if not isinstance(entry.get(key), int | float | str) or entry[key] not in known:
+            raise unusable(where, f"{key} {shown(repr(entry.get(key)))} is not listed", cause=NOT_COCO)
     values = entry.get("bbox")
     numbers = [_number(value) for value in values] if isinstance(values, list) else []
     x, y, width, height = numbers if len(numbers) == 4 else [None] * 4
     if x is None or y is None or width is None or height is None:
-        raise unusable(where, f"bbox is {values!r}, expected [x, y, width, height]", cause="it has an outline, but no box")
-    return Box(name, x, y, width, height, entry.get("iscrowd") in (1, True), where)
+        raise unusable(
+            where, f"bbox is {shown(repr(values))}, expected [x, y, width, height]", cause="it has an outline, but no box"
+        )
+    return Box(classes[entry["category_id"]], x, y, width, height, entry.get("iscrowd") in (1, True), where)
 
 
 def _coco_sample(folder: Path, key: Any, entry: dict[str, Any], boxes: list[Box]) -> Sample:
@@ -157,8 +181,8 @@ def _coco_sample(folder: Path, key: Any, entry: dict[str, Any], boxes: list[Box]
 
 def _size(width: Any, height: Any, where: str) -> tuple[int, int]:
     across, down = _number(width), _number(height)
-    if across is None or down is None or min(across, down) < 1:
-        problem = f"width {width} and height {height} are not a picture's size"
+    if across is None or down is None or min(across, down) < 1 or max(across, down) > LARGEST:
+        problem = f"width {shown(str(width))} and height {shown(str(height))} are not a picture's size"
         raise unusable(where, problem, cause="the labelling program did not know it", remedy="write the true size in pixels")
     return int(across), int(down)
 
@@ -183,8 +207,10 @@ class _Pictures:
                 break
         if len(candidates) == 1:
             return candidates[0]
-        shown = list_names(each.relative_to(self.folder).as_posix() for each in candidates)
-        problem = f"its picture is one of {shown}" if candidates else f"its picture {path.stem}.jpg is missing"
+        if not candidates and file_name:
+            _refuse_other_formats([path.parent / file_name])
+        names = list_names(each.relative_to(self.folder).as_posix() for each in candidates)
+        problem = f"its picture is one of {names}" if candidates else f"its picture {path.stem}.jpg is missing"
         remedy = "put each picture beside its .xml, with the same name; or in JPEGImages/ and Annotations/"
         raise unusable(path, problem, cause="it was not copied, or has another name" if not candidates else "", remedy=remedy)
 
@@ -197,22 +223,25 @@ def _read_voc(folder: Path) -> EvalSet:
     for picture in _files(folder, SUFFIXES):
         by_stem[picture.stem].append(picture)
     pictures = _Pictures(folder, by_stem)
-    samples = [_voc_sample(path, pictures) for path in files]
+    bad: list[SourceError] = []
+    samples = [_voc_sample(path, pictures, bad) for path in files]
     rest = sum(map(len, by_stem.values())) - len({sample.path for sample in samples})
     some = amount(rest, "picture", "pictures")
     notes = [f"{folder}: left out {some} without an .xml; a picture of nothing needs an .xml without objects"] if rest else []
     classes = sorted({box.name for sample in samples for box in sample.boxes})
-    return EvalSet("voc", classes, samples, notes)
+    return EvalSet("voc", classes, samples, notes, bad)
 
 
-def _voc_sample(path: Path, pictures: _Pictures) -> Sample:
+def _voc_sample(path: Path, pictures: _Pictures, bad: list[SourceError]) -> Sample:
+    """The picture of an .xml with its boxes. Why boxes can't be read is added to `bad`."""
     root = _parsed(path)
     if root.tag != "annotation":
         problem = f"not a Pascal VOC annotation: it begins with <{root.tag}>"
         raise unusable(path, problem, remedy="keep other .xml files out of the set")
     picture = pictures.of(path, Path(_text(root.findtext("filename")).replace("\\", "/")).name)
     width, height = _size(root.findtext("size/width"), root.findtext("size/height"), str(path))
-    boxes = [_voc_box(entry, f"{path}: object {place}") for place, entry in enumerate(root.findall("object"), 1)]
+    entries = enumerate(root.findall("object"), 1)
+    boxes = [box for place, entry in entries for box in usable(partial(_voc_box, entry, f"{path}: object {place}"), bad)]
     return Sample(picture.relative_to(pictures.folder).as_posix(), picture, width, height, boxes)
 
 

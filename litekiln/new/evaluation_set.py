@@ -4,7 +4,8 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ from litekiln.wording import amount, list_names
 
 IMAGES = "images"
 TOLERANCE = 1.0  # pixels that a box may lie outside its picture without a note: labelling programs round
+MOST_BAD = 0.01  # of the boxes are skipped with a warning if they can't be used
+MOST_LISTED = 20  # of them are listed
+MOST_SHARE = 1.5  # a share of a picture is at most 1; labelling programs round, and boxes reach out
+MANY = 0.2  # of the boxes leave their pictures if their second corner was taken for their size
+IN_PIXELS = {
+    "coco": "COCO's bbox is [x, y, width, height], in pixels of the picture",
+    "voc": "Pascal VOC's bndbox is xmin, ymin, xmax and ymax, in pixels of the picture",
+}
 EXPORT_AGAIN = "fix it in the labelling program and export the set again"
 WRONG_SIZE = "the file states a wrong picture size, or the boxes were drawn on a resized copy"
 
@@ -54,6 +63,8 @@ class EvalSet:
     classes: list[str]
     samples: list[Sample]
     notes: list[str]
+    bad: list[SourceError] = field(default_factory=list)  # why boxes could not be read; they are in no sample
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def boxes(self) -> int:
@@ -80,18 +91,73 @@ def check_eval_set(found: EvalSet, folder: Path, labels: Labels, labels_path: Pa
     twice = next((name for name, count in Counter(sample.name for sample in found.samples).items() if count > 1), None)
     if twice:
         raise unusable(folder, f"picture {twice} is listed twice", cause="two exports were joined")
-    cut, note = _cut_to_pictures(found.samples)
-    return _only_known(replace(found, samples=cut, notes=found.notes + note), folder, labels, labels_path)
+    refuse_other_numbers(found, folder)
+    cut, bad, note = _cut_to_pictures(found.samples)
+    skipped = _few_bad(folder, [*found.bad, *bad], found.boxes + len(found.bad))
+    kept = replace(found, samples=cut, notes=found.notes + note, warnings=found.warnings + skipped)
+    return _only_known(kept, folder, labels, labels_path)
 
 
-def _cut_to_pictures(samples: list[Sample]) -> tuple[list[Sample], list[str]]:
-    cut, outside = [], []
+def refuse_other_numbers(found: EvalSet, folder: Path) -> None:
+    """Refuse a set whose boxes have a usual mistake in all their numbers: they would be accepted, and measure nothing."""
+    boxes = [(box, sample) for sample in found.samples for box in sample.boxes]
+    form = IN_PIXELS[found.format]
+    if boxes and all(max(box.x, box.y, box.x + box.width, box.y + box.height) <= MOST_SHARE for box, _ in boxes):
+        problem = (
+            f"its {amount(len(boxes), 'box lies', 'boxes lie')} between 0 and 1: they are shares of their pictures, not pixels"
+        )
+        remedy = "multiply x and width by the picture's width, y and height by its height; or export the set again"
+        raise unusable(folder, problem, cause=form, remedy=remedy)
+    outside = sum(_overhang(box, sample) > TOLERANCE for box, sample in boxes)
+    corners = sum(_fits_as_corners(box, sample) for box, sample in boxes)
+    if found.format == "coco" and outside >= max(2, MANY * len(boxes)) and corners >= (1 - MOST_BAD) * len(boxes):
+        problem = f"its boxes are [x1, y1, x2, y2]: read as [x, y, width, height], {outside} of {len(boxes)} leave their pictures"
+        raise unusable(folder, problem, cause=form, remedy="write [x1, y1, x2 - x1, y2 - y1], or export the set again as COCO")
+
+
+def _fits_as_corners(box: Box, sample: Sample) -> bool:
+    """Whether a box's width and height could be the place of its second corner."""
+    right, bottom = box.width, box.height
+    return box.x < right <= sample.width + TOLERANCE and box.y < bottom <= sample.height + TOLERANCE
+
+
+def _few_bad(folder: Path, bad: list[SourceError], count: int) -> list[str]:
+    """A warning about boxes that can't be used. So many that the set would measure something else are refused."""
+    if len(bad) == 1 and MOST_BAD * count < 1:
+        raise bad[0]
+    listed = [error.what for error in bad[:MOST_LISTED]]
+    if len(bad) > MOST_LISTED:
+        listed.append(f"and {len(bad) - MOST_LISTED} more")
+    lines = "".join(f"\n    {line}" for line in listed)
+    if len(bad) > MOST_BAD * count:
+        problem = f"{len(bad)} of its {count} boxes can't be used:{lines}"
+        cause = f"{bad[0].cause}; at most {MOST_BAD:.0%} of the boxes are skipped"
+        raise unusable(folder, problem, cause=cause)
+    return [f"{folder}: skipped {len(bad)} of its {count} boxes, which can't be used:{lines}"] if bad else []
+
+
+def _cut_to_pictures(samples: list[Sample]) -> tuple[list[Sample], list[SourceError], list[str]]:
+    """The samples, why boxes were left out, and a note about boxes that were cut."""
+    cut: list[Sample] = []
+    bad: list[SourceError] = []
+    outside: list[str] = []
     for sample in samples:
-        cut.append(replace(sample, boxes=[_cut(box, sample) for box in sample.boxes]))
-        outside += [box.where for box in sample.boxes if _overhang(box, sample) > TOLERANCE]
+        boxes = [good for box in sample.boxes for good in usable(partial(_cut, box, sample), bad)]
+        cut.append(replace(sample, boxes=boxes))
+        good = {box.where for box in boxes}
+        outside += [box.where for box in sample.boxes if box.where in good and _overhang(box, sample) > TOLERANCE]
     if not outside:
-        return cut, []
-    return cut, [f"cut at their picture's edge: {amount(len(outside), 'box', 'boxes')}; first: {outside[0]}"]
+        return cut, bad, []
+    return cut, bad, [f"cut at their picture's edge: {amount(len(outside), 'box', 'boxes')}; first: {outside[0]}"]
+
+
+def usable(make: Callable[[], Box], bad: list[SourceError]) -> list[Box]:
+    """The box in a list; or none, and the reason added to `bad`."""
+    try:
+        return [make()]
+    except SourceError as error:
+        bad.append(error)
+        return []
 
 
 def _overhang(box: Box, sample: Sample) -> float:

@@ -7,17 +7,21 @@ without a model, or a hidden copy with its lease's name.
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from litekiln.disk import hidden, move, saying_disk_full
 from litekiln.errors import UsageError
 from litekiln.leases import Lease, held_if_dead, sweep_staging
 from litekiln.paths import Project
+from litekiln.recipes.picture_sets import SET
 from litekiln.recipes.recipe import RECIPE
 from litekiln.run.store import Store
 
 MARK = ".unfinished"
+MADE_BY_NEW = "`inv new`"  # in the first lines of what it writes
+HEAD = 500
 HIDDEN = re.compile(r"\..+\.([0-9a-f]{16})")
 
 
@@ -41,11 +45,34 @@ def folders_of(project: Project, name: str) -> list[Path]:
 
 def check_free(project: Project, name: str) -> None:
     existing = [folder for folder in folders_of(project, name) if folder.exists() or folder.is_symlink()]
+    if not existing:
+        return
     taken = [f"{folder.parent.name}/{name}" for folder in existing]  # not resolved: rm must remove a link, not its target
-    if taken:
-        msg = f"{taken[0]}/ exists already"
-        remedy = f"choose another --name; or, if it is no longer needed: rm -r {' '.join(taken)}"
-        raise UsageError(msg, cause="a model or a picture set of this name was made before", remedy=remedy)
+    remedy = f"choose another --name, for example {_free_name(project, name)}"
+    if all(_made_by_new(folder) for folder in existing) and not _used_by_others(project, name):
+        remedy += f"; or, if it is no longer needed: rm -r {' '.join(taken)}"
+    msg = f"{taken[0]}/ exists already"
+    raise UsageError(msg, cause="a model or a picture set of this name was made before", remedy=remedy)
+
+
+def _free_name(project: Project, name: str) -> str:
+    names = (f"{name}_{number}" for number in count(2))
+    return next(each for each in names if not any(place.exists() for place in folders_of(project, each)))
+
+
+def _made_by_new(folder: Path) -> bool:
+    """Whether the first file of a model or picture set says so. What somebody wrote by hand is never advised to be removed."""
+    for name in (RECIPE, SET, f"eval/{SET}"):
+        with suppress(OSError):
+            return MADE_BY_NEW in (folder / name).read_text(encoding="utf-8", errors="replace")[:HEAD]
+    return False
+
+
+def _used_by_others(project: Project, name: str) -> bool:
+    """Whether another model's recipe names the picture set, or one below it."""
+    named = re.compile(rf"""^\s*set\s*=\s*["']{re.escape(name)}["'/]""", re.MULTILINE)
+    recipes = (path for path in project.models.glob(f"*/{RECIPE}") if path.parent.name != name)
+    return any(named.search(path.read_text(encoding="utf-8", errors="replace")) for path in recipes if path.is_file())
 
 
 def _publish(staged: Project, project: Project, name: str, lease: Lease) -> None:

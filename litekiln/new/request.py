@@ -87,7 +87,8 @@ def check_request(typed: NewRequest) -> CheckedRequest:
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z0-9_][a-z0-9_.-]*", name) or len(name) > LONGEST_NAME:
-        cleaned = re.sub(r"[^a-z0-9_.-]+", "_", name.lower()).lstrip(".-").strip("_")[:LONGEST_NAME] or "my_model"
+        words = re.findall(r"[a-z0-9]+(?:[_.-]+[a-z0-9]+)*", name.lower())
+        cleaned = "_".join(words)[:LONGEST_NAME].rstrip("_.-") or "my_model"
         msg = f"--name {name!r} is not a good name for a model"
         cause = f"it becomes a folder's name: at most {LONGEST_NAME} of a-z 0-9 _ . -, and not . or - first"
         raise UsageError(msg, cause=cause, remedy=f"--name {cleaned}")

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from litekiln.bundles.layout import MODEL
+from litekiln.bundles.layout import MANIFEST, MODEL, PAGE, REPORT
 from litekiln.bundles.read import Built
 from litekiln.hashing import sha256_file, sha256_value
 from litekiln.paths import Project
@@ -51,7 +51,7 @@ def lay_out_context(project: Project, built: Built, packages: Path, folder: Path
     shutil.copytree(code / "pi" / RUNTIME, folder / "app" / RUNTIME, ignore=ignore)
     for name in SHARED:
         shutil.copy2(code / "steps" / name, folder / "app" / name)
-    shutil.copytree(built.origin, folder / "bundle")
+    _copy_bundle(built, folder / "bundle")
     (folder / "sbom").mkdir()
     model = {
         "name": built.name,
@@ -62,6 +62,16 @@ def lay_out_context(project: Project, built: Built, packages: Path, folder: Path
     listed = sbom(f"litekiln {built.name}", listed_packages(packages), model)
     (folder / "sbom" / SBOM).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     _settle(folder)
+
+
+def _copy_bundle(built: Built, target: Path) -> None:
+    """The bundle's own files. Others in its folder are the user's: they don't go out in an image."""
+    own = {*built.manifest.files, MANIFEST, REPORT}
+    there = {name: path for name, path in built.files.items() if name in own} | {PAGE: built.place / PAGE}
+    for name, path in there.items():
+        if path.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target / name)
 
 
 def _link(source: str, target: str) -> None:

@@ -2,12 +2,12 @@
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
 from litekiln.disk import waiting_lock
+from litekiln.engines.process import run_logged
 from litekiln.errors import NetworkError, ToolchainError
 from litekiln.hashing import sha256_file
 from litekiln.network_settings import package_environment
@@ -32,28 +32,32 @@ class Package:
 def pi_packages(project: Project) -> Path:
     """The folder of the lock's packages for the Pi, unpacked once for each lock."""
     lock = project.code / "pi" / "requirements.lock"
-    folder = project.state / "pi" / f"packages-{sha256_file(lock)[:12]}"
+    wanted = sha256_file(lock)
+    folder = project.state / "pi" / f"packages-{wanted[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with waiting_lock(folder.with_name(f"{folder.name}.lock")):
+    with waiting_lock(folder.with_name(f"{folder.name}.lock")) as held:
         if (folder / DONE).exists():
             return folder / "files"
         shutil.rmtree(folder, ignore_errors=True)
         for old in folder.parent.glob("packages-*"):
             if old.is_dir():
                 shutil.rmtree(old)
-        _install(lock, folder / "files")
+        _install(lock, folder / "files", project.state / "logs" / "pi-packages.log", held)
+        if sha256_file(lock) != wanted:
+            msg = "the Pi's packages: pi/requirements.lock changed while they were being unpacked"
+            raise ToolchainError(msg, cause="it was edited, or git switched versions", remedy="run the same command again")
         (folder / DONE).touch()
     return folder / "files"
 
 
-def _install(lock: Path, target: Path) -> None:
+def _install(lock: Path, target: Path, log: Path, held: int) -> None:
+    """Unpack the packages. uv holds the lock `held` too: if litekiln is killed, the next one waits until uv has ended."""
     argv = [str(uv_binary()), "pip", "install", "--quiet", "--target", str(target), "--python-platform", PLATFORM]
     argv += ["--python-version", PI_PYTHON, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"]
     argv += ["--no-config", "-r", str(lock)]
-    run = subprocess.run(argv, env=package_environment(), capture_output=True, text=True, check=False)
-    if run.returncode == 0:
+    if run_logged(argv, log, lambda _: None, package_environment(), [held]) == 0:
         return
-    tail = run.stderr.strip()[-1500:]
+    tail = log.read_text(encoding="utf-8", errors="replace").strip()[-1500:]
     if HASH_SIGN in tail:
         msg = f"a package for the Pi is not the one that pi/requirements.lock names\n{tail}"
         raise ToolchainError(

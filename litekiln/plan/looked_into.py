@@ -9,9 +9,13 @@ from litekiln.disk import write_whole
 from litekiln.errors import LitekilnError
 from litekiln.hashing import files_below, sha256_value
 from litekiln.paths import CODE
+from litekiln.plain_files import spelled
 
 # The modules that look into a checkpoint's folder: after a change in one of them, every folder is looked into again.
-LOOKING = ("sources/api_checkpoint.py", "formats/checkpoint.py", "formats/pipeline_config.py", "formats/label_map.py")
+LOOKING = (
+    *("sources/api_checkpoint.py", "sources/frozen_graph.py", "sources/graph_operators.py", "sources/operators.py"),
+    *("formats/checkpoint.py", "formats/pipeline_config.py", "formats/label_map.py"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,5 +63,5 @@ class LookedInto:
 def _signature(folder: Path, labels: Path | None) -> str:
     code = [CODE / "litekiln" / name for name in LOOKING]
     there = [path for path in (*files_below(folder), *([labels] if labels else []), *code) if path.exists()]
-    looked = [(str(path), path.stat()) for path in there]
+    looked = [(spelled(path), path.stat()) for path in there]
     return sha256_value([[path, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino] for path, at in looked])

@@ -1,10 +1,9 @@
 """Picture sets as inputs of steps: a folder of the project, or what a step draws or fetches."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from litekiln.errors import RecipeError
-from litekiln.hashing import files_below, sha256_value
+from litekiln.hashing import files_below
 from litekiln.paths import Project
 from litekiln.plan import programs
 from litekiln.plan.plan import Input, PlanBuilder
@@ -27,7 +26,7 @@ class PictureSteps:
         spec = pictures.spec
         if spec.folder:
             folder, names = pictures.folder / spec.folder, pictures.pictures()
-            return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, {"pictures": list(names)})
+            return Pictures(self._steps.file(folder, names), pictures.name, {"pictures": list(names)})
         return Pictures(self._made(pictures), pictures.name, {})
 
     def evaluation(self, pictures: PictureSet) -> Pictures:
@@ -41,8 +40,8 @@ class PictureSteps:
             raise RecipeError(
                 msg, remedy="make one from COCO or Pascal VOC: `inv new --eval DIR`; or remove [evaluation] from the recipe"
             )
-        names = [path.relative_to(folder).as_posix() for path in files_below(folder)]
-        return Pictures(self._steps.file(folder, self._hash(folder, names)), pictures.name, args)
+        names = [path.relative_to(folder).as_posix() for path in files_below(folder, links=True)]
+        return Pictures(self._steps.file(folder, names), pictures.name, args)
 
     def drawn(self) -> Pictures | None:
         """Drawn pictures, for a model that has none of its own; None where their set is missing."""
@@ -60,8 +59,6 @@ class PictureSteps:
             step, remote = f"fetch {pictures.name}", spec.remote(pictures.folder)
             listed = [asdict(picture) for picture in pictures.pinned()]
             what = {"url": remote.url, "digest": remote.digest, "size": remote.size, "set": pictures.name, "pictures": listed}
-            steps.add(step, programs.FETCH_PICTURES, None, args={**what, "version": VERSION}, inputs={})
+            aside = {"recorded_in": remote.recorded_in}
+            steps.add(step, programs.FETCH_PICTURES, None, args={**what, "version": VERSION}, inputs={}, aside=aside)
         return steps.output(step)
-
-    def _hash(self, folder: Path, names: list[str]) -> str:
-        return sha256_value([[name, self._steps.hashes.sha256(folder / name)] for name in names])

@@ -5,12 +5,14 @@ another step makes counts with that step's key, so all keys are known before any
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from litekiln.hashing import FileHashes, sha256_bytes, sha256_tree, sha256_value
+from litekiln.addresses import without_secrets
+from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_named, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.programs import Program
 from litekiln.toolchains.toolchain import Toolchain
@@ -22,11 +24,15 @@ HOST = ""  # the toolchain of a step that litekiln runs itself: only fetching, w
 
 @dataclass(frozen=True)
 class Input:
-    """A file or folder of the project (`path`, below the work folder), or what another step made (`step`, and `path` within it)."""
+    """A file or folder of the project (`path`, below the work folder), or what another step made (`step`, and `path` within it).
+
+    `files` are the hashes of the project's files, by their names below `path`; "" is the name of a single file.
+    """
 
     path: str
     sha256: str
     step: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,12 @@ class Step:
     runs_model: bool = False
     judges: bool = False
     key: str = ""
+    aside: dict[str, str] = field(default_factory=dict)  # what a host program needs for its messages; in no key
+
+    @property
+    def shown_args(self) -> dict[str, Any]:
+        """The arguments for records and reports: an address without its secrets."""
+        return {name: without_secrets(value) if isinstance(value, str) else value for name, value in self.args.items()}
 
 
 @dataclass(frozen=True)
@@ -125,11 +137,17 @@ class PlanBuilder:
     def __contains__(self, step_id: str) -> bool:
         return step_id in self._steps
 
-    def file(self, path: Path, sha256: str = "") -> Input:
-        """A file or folder of this machine as an input. `sha256` is its hash, if that is known already."""
+    def file(self, path: Path, names: Sequence[str] | None = None) -> Input:
+        """A file or folder of this machine as an input; of a folder all files, or those that are named."""
         work = self.project.work
         shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
-        return Input(path=shown, sha256=sha256 or sha256_tree(path, self.hashes.sha256))
+        if not path.is_dir():
+            digest = self.hashes.sha256(path)
+            return Input(shown, digest, files={"": digest})
+        if names is None:
+            names = [each.relative_to(path).as_posix() for each in sorted(files_below(path, links=True))]
+        files = {name: self.hashes.sha256(path / name) for name in names}
+        return Input(shown, sha256_named(files), files=files)
 
     def output(self, step_id: str, path: str = "") -> Input:
         """The output of an earlier step as an input."""
@@ -143,12 +161,13 @@ class PlanBuilder:
         *,
         args: dict[str, Any],
         inputs: Mapping[str, Input],
+        aside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Add a program of steps/ in a toolchain; without a toolchain, a step that litekiln runs itself."""
         ingredients = {
             "code": self._modules.hash_of(program.file) if toolchain else program.file,
             "arguments": sha256_value(args),
-            "toolchain": sha256_value([toolchain.name, toolchain.lock_hash]) if toolchain else HOST,
+            "toolchain": toolchain.identity if toolchain else HOST,
             **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
         }
         self._steps[step_id] = Step(
@@ -165,6 +184,7 @@ class PlanBuilder:
             runs_model=program.runs_model,
             judges=program.judges,
             key=sha256_value([FORMAT, program.file, ingredients]),
+            aside=dict(aside),
         )
 
     def variant(self, name: str, attempts: list[Attempt]) -> None:

@@ -113,7 +113,16 @@ class SourceSteps:
         if self._source.url:
             self._fetch()
             return self._steps.output("fetch", SOURCE)
-        return self._steps.file(self._recipe.folder / (self._source.file or self._source.folder))
+        return self._beside
+
+    @cached_property
+    def _beside(self) -> Input:
+        """The source beside the recipe, which is looked into: nobody may have done so before."""
+        from litekiln.sources.harmless import refuse_actions
+
+        path = self._recipe.folder / (self._source.file or self._source.folder)
+        refuse_actions(self._kind.name, path)
+        return self._steps.file(path)
 
     @cached_property
     def _found(self) -> Seen:
@@ -137,7 +146,8 @@ class SourceSteps:
         remote = source.remote(self._recipe.folder)
         args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "version": VERSION}
         what = {"kind": source.kind, "member": source.member}
-        self._steps.add("fetch", programs.FETCH_MODEL, None, args={**args, **what}, inputs={})
+        aside = {"recorded_in": remote.recorded_in}
+        self._steps.add("fetch", programs.FETCH_MODEL, None, args={**args, **what}, inputs={}, aside=aside)
 
     def _detection_args(self, prefix: str) -> dict[str, Any]:
         export = self._recipe.spec.export

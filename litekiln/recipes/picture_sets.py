@@ -1,16 +1,19 @@
 """Picture sets below calib/, for calibration or evaluation: from a folder or a public archive, or drawn by a generator."""
 
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
+from litekiln.confined import path_fault
 from litekiln.errors import CalibrationError, RecipeError, UsageError
 from litekiln.paths import Project
-from litekiln.recipes.pins import Pinned
-from litekiln.toml_files import load_table
+from litekiln.recipes.other_formats import not_read
+from litekiln.recipes.pins import Pinned, refuse_missing
+from litekiln.toml_files import load_table, read_text
 from litekiln.wording import did_you_mean
 
 SET = "set.toml"
@@ -18,6 +21,8 @@ ANNOTATIONS = "annotations.json"  # of an evaluation set, in COCO's form
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 TOO_FEW = 10
 MOST = 500
+LARGEST_SET = 100_000
+LARGEST_LIST = 32 << 20  # bytes
 RANDOM = "random"
 
 
@@ -28,8 +33,8 @@ class SetFile(Pinned, frozen=True, kw_only=True):
     folder: str = ""
     generator: str = ""
     pinned: str = ""
-    count: Annotated[int, Meta(ge=1)] = MOST
-    seed: int = 0
+    count: Annotated[int, Meta(ge=1, le=LARGEST_SET)] = MOST
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:
         self.check_pin()
@@ -63,14 +68,21 @@ class PictureSet:
         return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
 
     def pinned(self) -> list[Picture]:
-        """The pictures that an archive must hold."""
+        """The chosen pictures of an archive, each of which it must hold."""
+        listed = {picture.path: picture for picture in self._listed()}
+        return [listed[path] for path in sample(list(listed), self.spec.count, self.spec.seed)]
+
+    def _listed(self) -> list[Picture]:
         shown_as = f"calib/{self.name}/{self.spec.pinned}"
         found = []
-        for line in (self.folder / self.spec.pinned).read_text(encoding="utf-8").splitlines():
+        for line in read_text(self.folder / self.spec.pinned, shown_as=shown_as, largest=LARGEST_LIST).splitlines():
             if line and not line.startswith("#"):
                 parts = line.split(maxsplit=2)
-                if len(parts) != 3 or len(parts[0]) != 64 or not parts[1].isdigit():
+                if len(parts) != 3 or not re.fullmatch("[0-9a-f]{64} [0-9]{1,18}", " ".join(parts[:2])):
                     msg = f"{shown_as}: expected sha256, bytes and path, got {line!r}"
+                    raise RecipeError(msg, remedy="fix that line")
+                if fault := path_fault(parts[2]):
+                    msg = f"{shown_as}: {parts[2]!r} is {fault}: a picture's path starts in its archive"
                     raise RecipeError(msg, remedy="fix that line")
                 found.append(Picture(parts[0], int(parts[1]), parts[2]))
         return found
@@ -78,18 +90,15 @@ class PictureSet:
 
 def load_set(project: Project, name: str) -> PictureSet:
     folder = project.calib / name
-    if not (folder / SET).is_file():
+    if path_fault(name) or not (folder / SET).is_file():
         known = set_names(project)
         msg = f"unknown picture set {name!r}, {did_you_mean(name, known)}"
         raise UsageError(
             msg, cause=f"a set is a folder with a {SET} below calib/", remedy="or give a folder of pictures: --calib DIR"
         )
     spec = load_table(folder / SET, SetFile, shown_as=f"calib/{name}/{SET}")
-    for key in ("folder", "generator", "pinned"):
-        value = getattr(spec, key)
-        if value and not (folder / value).exists():
-            msg = f"calib/{name}/{SET}: {key}: no {value!r} in calib/{name}/"
-            raise RecipeError(msg, remedy="write the path relative to the set's folder")
+    named = {key: getattr(spec, key) for key in ("folder", "generator", "pinned")}
+    refuse_missing(folder, named, shown_as=f"calib/{name}/{SET}", root=project.calib)
     return PictureSet(name, folder, spec)
 
 
@@ -110,5 +119,15 @@ def choose(folder: Path, count: int, seed: int) -> list[str]:
     if len(names) < TOO_FEW:
         msg = f"{folder} has {len(names)} pictures, but calibration needs at least {TOO_FEW}"
         cause = f"looked for {' '.join(SUFFIXES)} in it and in its folders"
-        raise CalibrationError(msg, cause=cause, remedy="give 100 or more pictures of what the model will see: --calib DIR")
+        held, way = not_read(folder.rglob("*"))
+        raise CalibrationError(
+            msg,
+            cause=f"{cause}; it also has files that are not read: {held}" if held else cause,
+            remedy=way or "give 100 or more pictures of what the model will see: --calib DIR",
+        )
+    return sample(names, count, seed)
+
+
+def sample(names: list[str], count: int, seed: int) -> list[str]:
+    """The same `count` of many names each time; all of few, in their order."""
     return sorted(random.Random(seed).sample(names, count)) if len(names) > count else names  # noqa: S311 - a choice, not a secret

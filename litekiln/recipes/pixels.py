@@ -7,6 +7,7 @@ from litekiln.errors import UsageError
 from litekiln.toml_files import Table
 
 CHANNELS = 3
+LARGEST = 1e6
 
 
 TELL_PIXELS = "[input] mean = 127.5, std = 127.5 for pixels from -1 to 1; 0 and 255 for 0 to 1; 0 and 1 for 0 to 255"
@@ -30,13 +31,17 @@ class InputPixels(Table, frozen=True, kw_only=True):
     resize: Literal["stretch", "letterbox"] = "stretch"
 
     def __post_init__(self) -> None:
+        key: Literal["mean", "std"]
         for key in ("mean", "std"):
             value = getattr(self, key)
             if isinstance(value, list) and len(value) != CHANNELS:
                 msg = f"{key}: expected one number, or three: red, green, blue"
                 raise ValueError(msg)
-        if 0 in self.channels("std"):
-            msg = "std: can't be 0, because pixels are divided by it"
+            if not all(abs(each) <= LARGEST for each in self.channels(key)):
+                msg = f"{key}: expected numbers up to {LARGEST:g}, because pixels are from 0 to 255"
+                raise ValueError(msg)
+        if not all(each >= 1 / LARGEST for each in self.channels("std")):
+            msg = f"std: must be {1 / LARGEST:g} or more, because pixels are divided by it"
             raise ValueError(msg)
 
     def channels(self, name: Literal["mean", "std"]) -> list[float]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, field
 
-from litekiln.errors import RecipeError, UsageError
+from litekiln.confined import path_fault
+from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.recipes.limits import Limits, limits
-from litekiln.recipes.pins import Pinned
-from litekiln.recipes.pixels import TELL_PIXELS, InputPixels
+from litekiln.recipes.pins import Pinned, refuse_missing
+from litekiln.recipes.pixels import LARGEST, TELL_PIXELS, InputPixels
 from litekiln.sources.kinds import BY_NAME as KIND_BY_NAME
 from litekiln.sources.kinds import FUNCTION, KINDS, TF1_NAMES
 from litekiln.toml_files import Table, load_table
@@ -26,7 +27,7 @@ else:  # msgspec checks recipes against these
     KindName = Literal[tuple(kind.name for kind in KINDS)]
     VariantName = Literal[variant_names()]
 RECIPE = "model.toml"
-CALLABLE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # package.module:attribute
+CALLABLE = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"  # package.module:attribute
 
 
 class Source(Pinned, frozen=True, kw_only=True):
@@ -51,6 +52,9 @@ class Source(Pinned, frozen=True, kw_only=True):
         if self.member and not self.url:
             msg = "member: names a part of an archive, but there is no url"
             raise ValueError(msg)
+        if fault := path_fault(self.member):
+            msg = f"member: {self.member!r} is {fault}: it names a part of the archive"
+            raise ValueError(msg)
         for kind in KINDS:
             if kind.option and getattr(self, kind.option) and self.kind != kind.name:
                 msg = f"{kind.option}: only a source of kind {kind.name!r} has one, but this is {self.kind!r}"
@@ -67,8 +71,8 @@ class Source(Pinned, frozen=True, kw_only=True):
 class Qat(Table, frozen=True, kw_only=True):
     """What an input byte means to a quantization-aware model, (byte - mean) / std: TF1's converter can't find it out."""
 
-    mean: int = 128
-    std: Annotated[float, Meta(gt=0)] = 127.5
+    mean: Annotated[int, Meta(ge=0, le=255)] = 128
+    std: Annotated[float, Meta(gt=0, le=LARGEST)] = 127.5
 
 
 class Export(Table, frozen=True, kw_only=True):
@@ -91,6 +95,11 @@ class ChosenSet(Table, frozen=True, kw_only=True):
     """The name of a picture set: a folder below calib/."""
 
     set: str
+
+    def __post_init__(self) -> None:
+        if fault := path_fault(self.set):
+            msg = f"set: {self.set!r} is {fault}: a picture set is a folder below calib/"
+            raise ValueError(msg)
 
 
 class LabelMap(Table, frozen=True, kw_only=True):
@@ -174,8 +183,5 @@ def load_recipe(project: Project, name: str) -> Recipe:
     labels = spec.labels.file if spec.labels else ""
     source = spec.source
     named = {"source.folder": source.folder, "source.file": source.file, "source.custom": source.custom, "labels.file": labels}
-    for key, value in named.items():
-        if value and not (folder / value).exists():
-            msg = f"{shown_as}: {key}: no {value!r} in models/{name}/"
-            raise RecipeError(msg, remedy="write the path relative to the model's folder")
+    refuse_missing(folder, named, shown_as=shown_as, root=project.models)
     return Recipe(name=name, folder=folder, spec=spec)

@@ -15,6 +15,7 @@ from litekiln.engines.base import Box, Engine, Job, Stop
 from litekiln.errors import (
     BaseUnreachable,
     ImageBuildFailed,
+    InputChanged,
     LitekilnError,
     StepFailed,
     StepRefused,
@@ -26,12 +27,13 @@ from litekiln.hashing import canonical_json
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Plan, Step
+from litekiln.run.inputs import Inputs
 from litekiln.run.reasons import reason_to_run, remember
 from litekiln.run.schedule import Finished, Run, Schedule
 from litekiln.run.step_errors import step_error
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
-from litekiln.toolchains.toolchain import load_toolchain
+from litekiln.toolchains.toolchain import load_unchanged
 
 if TYPE_CHECKING:
     from litekiln.run.merged_plans import Several
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 REQUEST_FORMAT = 1
 # One toolchain fails and others may work: of several models, only those that need it fail.
 TOOLCHAIN_FAILURES = (ToolchainError, WrongToolchainHere, ImageBuildFailed, BaseUnreachable)
+# Another toolchain is no way out of these: the goals that need the step are given up.
+CLOSING = (InputChanged, *TOOLCHAIN_FAILURES)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Executor:
         self._reporter = reporter
         self._jobs = jobs
         self._store = Store(project.state)
+        self._inputs = Inputs(project, lease.staging)
         self._boxes: dict[str, Box] = {}
         self._unopened: dict[str, LitekilnError] = {}
         self._open = ExitStack()
@@ -89,7 +94,8 @@ class Executor:
         def at_hand(step: Step) -> Finished | None:
             return None if again(step) else self._up_to_date(plan, step, step.id)
 
-        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand).run()
+        closing = (InputChanged,)
+        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand, closing=closing).run()
 
     def run_several(self, several: "Several", *, force: bool, done: Callable[[str, Run], None]) -> None:
         """Run the plans of several models side by side. `done` is called for each model once nothing more of it can be made."""
@@ -108,9 +114,8 @@ class Executor:
             return None if force else self._up_to_date(plan, own, step.id)
 
         reported: set[str] = set()
-        closing = TOOLCHAIN_FAILURES
         Schedule(
-            several.plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand, closing=closing, after=after
+            several.plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand, closing=CLOSING, after=after
         ).run()
 
     def _perform(self, task: _Task, *, force: bool) -> Finished:
@@ -122,7 +127,6 @@ class Executor:
             with self._store.lock(step.key, waiting=waiting, stopped=lambda: self._stop.is_set):
                 entry = None if force else self._stored(step, repair=True)  # another process may have made it meanwhile
                 if entry is None:
-                    self._store.discard(step.key)
                     return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
         refuse_if_kept(step, entry)
         return self._reported(task.plan, step, entry, task.shown)
@@ -145,7 +149,7 @@ class Executor:
         except StoreCorrupt as error:
             if repair:
                 self._reporter.note(f"{error.what}; making it again")
-                self._store.discard(step.key)
+                self._store.retire(step.key)
             return None
 
     def _make(self, task: _Task, why: str) -> Finished:
@@ -154,7 +158,7 @@ class Executor:
         shutil.rmtree(staged, ignore_errors=True)
         with saying_disk_full(self._project.state):
             (staged / "files").mkdir(parents=True)
-        box = None if step.toolchain == HOST else self._box(step.toolchain)  # may take minutes: not part of the step's time
+        box = None if step.toolchain == HOST else self._box(step)  # may take minutes: not part of the step's time
         started = time.monotonic()
         try:
             made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
@@ -169,7 +173,7 @@ class Executor:
         return Finished(step, entry, why, seconds, made_by["engine"])
 
     def _on_host(self, task: _Task, staged: Path, why: str) -> dict[str, str]:
-        from litekiln.run.host_steps import PROGRAMS
+        from litekiln.run.host_steps import PROGRAMS, Host
 
         def say(text: str) -> None:
             if self._stop.is_set:  # unlike a program, a thread can't be killed
@@ -178,7 +182,8 @@ class Executor:
 
         step = task.step
         with self._reporter.step(task.shown, why), saying_disk_full(self._project.state):
-            result = PROGRAMS[step.program](step.args, self._project.downloads, staged / "files", say, self._reporter.note)
+            host = Host(self._project.downloads, say, self._reporter.note, lambda: self._stop.is_set)
+            result = PROGRAMS[step.program]({**step.args, **step.aside}, staged / "files", host)
         (staged / "result.json").write_text(canonical_json(result), encoding="utf-8")
         (staged / "log.txt").write_text("", encoding="utf-8")
         return {"engine": "host", "image": ""}
@@ -199,16 +204,17 @@ class Executor:
         result.rename(staged / "result.json")
         return {"engine": box.engine, "image": box.image}
 
-    def _box(self, toolchain: str) -> Box:
+    def _box(self, step: Step) -> Box:
+        toolchain = step.toolchain
         with self._opening:
             if self._engine is None:
                 self._engine = self._choose()  # only now: an up-to-date plan asks no daemon
             if toolchain in self._unopened:
                 raise self._unopened[toolchain]  # a retry may take minutes and fails the same way
             if toolchain not in self._boxes:
-                opened = self._engine.open(load_toolchain(self._project, toolchain), self._reporter.note)
                 try:
-                    self._boxes[toolchain] = self._open.enter_context(opened)
+                    planned = load_unchanged(self._project, toolchain, step.ingredients["toolchain"], step.id)
+                    self._boxes[toolchain] = self._open.enter_context(self._engine.open(planned, self._reporter.note))
                 except TOOLCHAIN_FAILURES as error:
                     self._unopened[toolchain] = error
                     raise
@@ -218,10 +224,10 @@ class Executor:
         step = task.step
         request = self._lease.staging / f"{step.key}.request.json"
         request.write_text(canonical_json({"format": REQUEST_FORMAT, "args": step.args}), encoding="utf-8")
-        files = {"request.json": request, "steps": self._project.steps}
+        files = {"request.json": request, "steps": self._inputs.programs(step)}
         for name, value in step.inputs.items():
-            root = task.finished[value.step].entry.files if value.step else self._project.work
-            files[f"in/{name}"] = root / value.path
+            made = task.finished[value.step].entry.files / value.path if value.step else None
+            files[f"in/{name}"] = made or self._inputs.copy_of(value)
         return Job(
             argv=("python", f"steps/{step.program}"),
             files=files,
@@ -240,7 +246,13 @@ class Executor:
 
 
 def _record(step: Step) -> dict[str, Any]:
-    return {"id": step.id, "program": step.program, "toolchain": step.toolchain, "args": step.args, "ingredients": step.ingredients}
+    return {
+        "id": step.id,
+        "program": step.program,
+        "toolchain": step.toolchain,
+        "args": step.shown_args,
+        "ingredients": step.ingredients,
+    }
 
 
 def is_refusal(step: Step, entry: Entry) -> bool:

@@ -1,10 +1,12 @@
 """Why a step runs: what differs from the last time it finished."""
 
 import json
-import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
+from litekiln.disk import write_whole
+from litekiln.errors import LitekilnError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, Step
 
@@ -30,10 +32,9 @@ def remember(project: Project, plan: Plan, step: Step) -> None:
         last = _last(project, plan)
         _saved[path] = {**last, step.id: step.ingredients}
         if last.get(step.id) != step.ingredients:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            staged = path.with_suffix(f".{os.getpid()}")
-            staged.write_text(json.dumps(_saved[path]), encoding="utf-8")
-            staged.replace(path)
+            with suppress(OSError, LitekilnError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(_saved[path]).encode())
 
 
 def _last_path(project: Project, plan: Plan) -> Path:

@@ -1,5 +1,6 @@
 """Translates how a step's program ended into an error that says why it failed."""
 
+import re
 from pathlib import Path
 
 from litekiln.disk import FREE_SPACE
@@ -8,6 +9,17 @@ from litekiln.errors import DiskFull, LitekilnError, StepCrashed, StepFailed, St
 from litekiln.plan.plan import Step
 
 SIGKILL = 9
+NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
+# Python's error, TensorFlow's, and what libraries write: steps/machine_faults.py looks for the same words.
+NO_MEMORY = re.compile(r"\bMemoryError\b|\bResourceExhaustedError\b|std::bad_alloc|Cannot allocate memory")
+MORE_MEMORY = "close other programs, add memory (or swap), or try --jobs 1; then run the same command"
+# What the system may say to a step beside these, in its last line: the cause, and what to do.
+SYSTEMS = {
+    "Too many open files": ("the system's limit of open files", "raise it (`ulimit -n 4096`), or try --jobs 1"),
+    "Input/output error": ("the disk or the network drive fails", "check it; `dmesg` may name it"),
+    "Permission denied": ("a file of the model or of its pictures is not readable for this user", "`chmod -R u+rX` its folder"),
+    "No such file or directory": ("a file was moved or removed while the step ran", "put it back"),
+}
 CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
 
 
@@ -25,7 +37,7 @@ def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
             f"{step.id}: {refused}", cause=f"found by steps/{step.program} in toolchain {step.toolchain}", remedy=f"the log: {log}"
         )
     tail = "".join(f"\n  | {line}" for line in outcome.tail)
-    if any("No space left on device" in line for line in outcome.tail):
+    if any(map(NO_SPACE.search, outcome.tail)):
         return DiskFull(f"{step.id} found no space left on the disk{tail}", remedy=FREE_SPACE)
     if outcome.timed_out:
         msg = f"{step.id} ran longer than its {step.timeout} s and was stopped{tail}"
@@ -35,12 +47,18 @@ def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     if outcome.out_of_memory or outcome.signal == SIGKILL:
         msg = f"{step.id} was killed{tail}"
         cause = "the container's memory limit was reached" if outcome.out_of_memory else "most often the system ran out of memory"
-        remedy = f"close other programs, add memory (or swap), or try --jobs 1; then run the same command; the log: {log}"
-        return StepKilled(msg, cause=cause, remedy=remedy)
+        return StepKilled(msg, cause=cause, remedy=f"{MORE_MEMORY}; the log: {log}")
+    if any(map(NO_MEMORY.search, outcome.tail)):
+        return StepKilled(f"{step.id} ran out of memory{tail}", cause="", remedy=f"{MORE_MEMORY}; the log: {log}")
     if outcome.signal in CRASHES:
         return _crash(step, outcome, log, tail)
     how = f"signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
-    return StepFailed(f"{step.id} failed with {how} in toolchain {step.toolchain}{tail}", remedy=f"the whole log: {log}")
+    what = f"{step.id} failed with {how} in toolchain {step.toolchain}{tail}"
+    last = outcome.tail[-1] if outcome.tail else ""
+    for words, (cause, remedy) in SYSTEMS.items():
+        if words in last:
+            return StepFailed(what, cause=cause, remedy=f"{remedy}; then run the same command; the whole log: {log}")
+    return StepFailed(what, remedy=f"the whole log: {log}")
 
 
 def _crash(step: Step, outcome: Outcome, log: Path, tail: str) -> LitekilnError:

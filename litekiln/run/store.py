@@ -4,18 +4,19 @@ An entry is stored whole or not at all. It holds `files/` (the step's output), `
 lists every file with its hash.
 """
 
+import errno
 import json
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from litekiln.disk import saying_disk_full, waiting_lock
+from litekiln.disk import saying_disk_full, swap, sync, sync_tree, waiting_lock
 from litekiln.errors import StoreCorrupt, StoreError
 from litekiln.hashing import canonical_json, files_below, sha256_file
 
@@ -64,11 +65,17 @@ class Store:
     def get(self, key: str, *, thorough: bool = False) -> Entry | None:
         """The entry, or None. Raises StoreCorrupt if it was changed since it was stored."""
         folder = self.root / key
-        if not folder.is_dir():
+        try:
+            os.utime(folder)  # last use. Before anything is read: from here on `inv clean` of another process leaves it
+        except FileNotFoundError:
             return None
+        except PermissionError:
+            pass  # somebody else's store, which nobody here can clean either
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
         entry = Entry(key=key, folder=folder)
         _check(entry, thorough=thorough)
-        os.utime(folder)  # last use, for `inv clean`
         return entry
 
     def add(self, key: str, staged: Path, record: dict[str, Any]) -> Entry:
@@ -78,15 +85,47 @@ class Store:
             text = canonical_json({"format": FORMAT, "key": key, "files": files, **record})
             (staged / "entry.json").write_text(text, encoding="utf-8")
             self.root.mkdir(parents=True, exist_ok=True)
-            staged.rename(self.root / key)
-        return Entry(key=key, folder=self.root / key)
+            sync_tree(staged)  # after a power cut, an entry under its name must be whole
+            place = self.root / key
+            if place.exists():
+                swap(staged, place)  # at no moment is there no entry: another process may be reading it
+                staged.rename(self._hidden(key))
+            else:
+                staged.rename(place)
+            sync(self.root)
+        return Entry(key=key, folder=place)
 
-    def discard(self, key: str) -> None:
-        """Remove an entry. It is renamed first, so that no process sees half of it."""
-        folder = self.root / key
-        if folder.exists():
-            folder.rename(self.root / f".{key}.{os.urandom(8).hex()}")
-        for doomed in self.root.glob(f".{key}.*"):  # also the leftovers of a process that was killed here
+    def last_use(self, key: str) -> float | None:
+        """When an entry was made or used last; None if it is gone."""
+        try:
+            return (self.root / key).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def _hidden(self, key: str) -> Path:
+        return self.root / f".{key}.{os.urandom(8).hex()}"
+
+    def retire(self, key: str) -> None:
+        """Take an entry away, for another one to be made. A process that found it goes on reading it until `sweep`."""
+        with saying_disk_full(self.state), suppress(FileNotFoundError):
+            (self.root / key).rename(self._hidden(key))
+
+    def discard(self, key: str, *, used_since: float | None = None) -> bool:
+        """Remove an entry, unless it was used since. It is renamed first, so that no process sees half of it."""
+        folder, doomed = self.root / key, self._hidden(key)
+        try:
+            folder.rename(doomed)
+        except FileNotFoundError:
+            return True
+        if used_since is not None and doomed.stat().st_mtime >= used_since:  # another process found it just before
+            doomed.rename(folder)
+            return False
+        shutil.rmtree(doomed, ignore_errors=True)
+        return True
+
+    def sweep(self) -> None:
+        """Remove what was retired, and what killed processes left. Only when no other process is running: it may read them."""
+        for doomed in self.root.glob(".*"):
             shutil.rmtree(doomed, ignore_errors=True)
 
     def __iter__(self) -> Iterator[str]:
@@ -144,7 +183,8 @@ def _check(entry: Entry, *, thorough: bool) -> None:
             raise _corrupt(entry, f"{name} is {status.st_size} bytes, was {was['size']}")
         if (thorough or status.st_mtime_ns != was["mtime_ns"]) and sha256_file(path) != was["sha256"]:
             raise _corrupt(entry, f"{name} has changed since it was stored")
-    extra = {path.relative_to(entry.folder).as_posix() for path in files_below(entry.folder)} - set(files) - {"entry.json"}
+    start = len(str(entry.folder)) + 1  # relative_to would take a third of this check's time
+    extra = {str(path)[start:] for path in files_below(entry.folder)} - set(files) - {"entry.json"}
     if extra:
         raise _corrupt(entry, f"{min(extra)} was added")
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
 from litekiln.bundles.page import bundle_page, code_hash
 from litekiln.bundles.report_format import Report
 from litekiln.bundles.report_value import pretty_json, report_value
-from litekiln.disk import move, saying_disk_full
-from litekiln.hashing import FileHashes, files_below, sha256_bytes
+from litekiln.disk import move, saying_disk_full, sync, sync_tree
+from litekiln.errors import StoreCorrupt
+from litekiln.hashing import FileHashes, copy_hashed, files_below, sha256_bytes
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
@@ -20,7 +22,7 @@ from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
 from litekiln.run.store import Entry, Store
 from litekiln.run.write_report import build_report, chosen_attempt
-from litekiln.toolchains.toolchain import load_toolchain
+from litekiln.toolchains.toolchain import load_unchanged
 
 FORMAT = 3
 MEASURED_HERE = (REPORT, PAGE)  # they contain times, which differ by machine and by day
@@ -41,14 +43,23 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class _Content:
-    """What a bundle is made of: files of store entries with their hashes, and texts."""
+class Stored:
+    """A file of a store entry, with the hash that the entry recorded."""
 
-    files: dict[str, tuple[Path, str]]
+    entry: Entry
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a bundle is made of: files of store entries, and texts."""
+
+    files: dict[str, Stored]
     texts: dict[str, str]
 
     def hashes(self) -> dict[str, str]:
-        stored = {name: digest for name, (_, digest) in self.files.items()}
+        stored = {name: each.sha256 for name, each in self.files.items()}
         return {**stored, **{name: sha256_bytes(text.encode()) for name, text in self.texts.items()}}
 
 
@@ -60,11 +71,16 @@ class _Making:
     makers: dict[str, dict[str, str]]
 
 
-def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str) -> list[Bundle]:
-    """One bundle per variant that was made. A bundle that is up to date is left alone."""
+def write_bundles(
+    project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str, say: Callable[[str], None]
+) -> list[Bundle]:
+    """One bundle per variant that was made. A bundle that is up to date is left alone.
+
+    `say` is told of files in its folder that are not litekiln's, and where they are now.
+    """
     bundles, hashes = [], FileHashes(project.state)
-    used = {step.toolchain for step in plan.steps} - {HOST}
-    locks = {name: load_toolchain(project, name).lock_hash for name in sorted(used)}
+    used = {step.toolchain: step.ingredients["toolchain"] for step in plan.steps if step.toolchain != HOST}
+    locks = {name: load_unchanged(project, name, used[name], f"{plan.model}'s bundles").lock_hash for name in sorted(used)}
     makers = {name: _maker(finished.entry) for name, finished in run.finished.items()}
     for variant in plan.bundled:
         attempt = chosen_attempt(plan, run, variant)
@@ -80,7 +96,12 @@ def write_bundles(project: Project, recipe: Recipe, plan: Plan, run: Run, lease:
         if not _is_current(folder, manifest, hashes):
             with Store(project.state).lock(f"bundle-{plan.model}-{variant}"), saying_disk_full(project.out):
                 if not _is_current(folder, manifest, hashes):  # another process may have written it meanwhile
-                    _write(_with_page(content, report, manifest), manifest, folder, lease)
+                    from litekiln.run.kept_files import keep_theirs
+
+                    staged = _stage(_with_page(content, report, manifest), manifest, lease)
+                    if kept := keep_theirs(folder):
+                        say(kept.sentence(project))
+                    _put_in_place(staged, folder, lease)
         result = annotated.entry.result()
         seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in attempt.own)
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
@@ -92,15 +113,15 @@ def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _
     """The content with its page, which is made from the rest."""
     from litekiln.bundles.read import Built, as_manifest
 
-    files = {name: path for name, (path, _) in content.files.items()}
+    files = {name: each.path for name, each in content.files.items()}
     page = bundle_page(Built(report, as_manifest(manifest, shown_as=MANIFEST), files))
     return _Content(content.files, {**content.texts, PAGE: page})
 
 
-def _stored_files(entry: Entry) -> dict[str, tuple[Path, str]]:
-    """A step's files by name, each with its hash from the store entry."""
+def _stored_files(entry: Entry) -> dict[str, Stored]:
+    """A step's files by name."""
     recorded = {name.removeprefix("files/"): each["sha256"] for name, each in entry.record()["files"].items() if "files/" in name}
-    return {name: (entry.files / name, digest) for name, digest in recorded.items()}
+    return {name: Stored(entry, entry.files / name, digest) for name, digest in recorded.items()}
 
 
 def _manifest(making: _Making, plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
@@ -129,7 +150,7 @@ def _step(step: Step) -> dict[str, Any]:
         "key": step.key,
         "program": step.program,
         "toolchain": step.toolchain,
-        "args": step.args,
+        "args": step.shown_args,
         "inputs": inputs,
     }
 
@@ -153,23 +174,42 @@ def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
     return {name: result[name] for name in ("pictures", "seed", "random")}
 
 
-def _write(content: _Content, manifest: dict[str, Any], folder: Path, lease: Lease) -> None:
+def _stage(content: _Content, manifest: dict[str, Any], lease: Lease) -> Path:
+    """The folder of the whole bundle, on the disk, before it is put in place."""
     staged = lease.staging / "bundle"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
-    for name, (path, _) in content.files.items():
+    for name, stored in content.files.items():
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, staged / name)
+        if copy_hashed(stored.path, staged / name) != stored.sha256:
+            raise _spoilt(stored)
     page = {PAGE: content.hashes()[PAGE]}
     complete = pretty_json({**manifest, "measured_here": {**manifest["measured_here"], **page}})
     for name, text in {**content.texts, MANIFEST: complete}.items():
         (staged / name).write_text(text, encoding="utf-8")
+    sync_tree(staged)
+    return staged
+
+
+def _spoilt(stored: Stored) -> StoreCorrupt:
+    """The error of a file that is not what its entry recorded. The entry is removed, so that the next run makes it again."""
+    entry, store = stored.entry, Store(stored.entry.folder.parent.parent)
+    with store.lock(entry.key):
+        store.retire(entry.key)
+    msg = f"store entry {entry.key[:12]} is corrupt: {stored.path.name} is not what was stored; nothing was written to out/ from it"
+    cause = "the disk is failing, the machine lost power, or somebody edited the store"
+    remedy = "run the same command again: it makes the entry again; `inv doctor --store` checks all entries"
+    return StoreCorrupt(msg, cause=cause, remedy=remedy)
+
+
+def _put_in_place(staged: Path, folder: Path, lease: Lease) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     old = lease.staging / "old-bundle"
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         move(folder, old, lease.name)
     move(staged, folder, lease.name)
+    sync(folder.parent)
 
 
 def _is_current(folder: Path, manifest: dict[str, Any], hashes: FileHashes) -> bool:

@@ -9,7 +9,9 @@ from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
 from litekiln.formats.label_map import NO_NAME, Labels, read_labels
 from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
+from litekiln.sources.frozen_graph import refuse_actions
 from litekiln.sources.kinds import TF1_DETECTION, TF2_DETECTION
+from litekiln.sources.layout import READY
 
 CONFIG = "pipeline.config"
 DEEPEST = 3  # folders between the given one and its pipeline.config
@@ -73,6 +75,9 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     """
     pipeline_path = _find_config(folder)
     pipeline = read_pipeline(pipeline_path)
+    for ready in {folder / "ready" / READY, folder / READY, pipeline_path.parent / READY}:  # a graph that is used as it is
+        if ready.is_file():
+            refuse_actions(ready)
     prefix, notes = (prefix, []) if prefix else _find_prefix(folder, pipeline_path.parent)
     variables = check_complete(prefix)
     kind = _kind(variables, prefix)

@@ -3,15 +3,15 @@
 import errno
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from litekiln.errors import SourceError
+from litekiln.formats import zips
 
-# What readers raise for damaged bytes. RuntimeError: nested too deep, protected by a password, unknown form.
-DAMAGE = (IndexError, KeyError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+# What readers raise for damaged bytes. RuntimeError, which is among those of zips: nested too deep, unknown form.
+DAMAGE = (IndexError, KeyError, struct.error, *zips.DAMAGE)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Find a user's own model: in an archive, a folder, a file, or as one checkpoint of several."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ def find_source(source: Path, scratch: Path, named: Named) -> Found:
     """What a user's source holds. An archive is unpacked to `scratch`: keep that folder while the result is used."""
     if is_archive(source):
         unpack(source, scratch)
-        with _errors_naming(source, scratch):
+        with errors_naming(source, scratch):
             found = recognise(scratch, named)
             found = replace(found, notes=[note.replace(str(scratch), source.name) for note in found.notes])
     elif source.is_dir() or named.function or (source.is_file() and not _is_checkpoint(source)):
@@ -36,18 +36,18 @@ def find_source(source: Path, scratch: Path, named: Named) -> Found:
     return found
 
 
-def inspect_archive(archive: Path, scratch: Path, labels: Path | None = None) -> Findings:
+def inspect_archive(archive: Path, scratch: Path, stopped: Callable[[], bool] = lambda: False) -> Findings:
     """The checkpoint in an archive. It is unpacked to `scratch`: keep that folder while the findings are used."""
-    unpack(archive, scratch)
-    with _errors_naming(archive, scratch):
-        findings = inspect_source(scratch, labels)
+    unpack(archive, scratch, stopped)
+    with errors_naming(archive, scratch):
+        findings = inspect_source(scratch)
     findings.notes[:] = [note.replace(str(scratch), archive.name) for note in findings.notes]
     check_kind(findings)
     return findings
 
 
 @contextmanager
-def _errors_naming(archive: Path, scratch: Path) -> Iterator[None]:
+def errors_naming(archive: Path, scratch: Path) -> Iterator[None]:
     """A context whose errors name the archive instead of `scratch`: users do not know that folder."""
     try:
         yield

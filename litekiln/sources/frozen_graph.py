@@ -6,6 +6,7 @@ from pathlib import Path
 from litekiln.errors import SourceError
 from litekiln.formats.protowire import DTYPES, Message, read_message, shape_of
 from litekiln.sources.damage import reading
+from litekiln.sources.graph_operators import forbidden_in_frozen, refuse
 from litekiln.sources.picture_input import Tensor, fixed_picture
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -34,7 +35,15 @@ def is_graph(path: Path) -> bool:
 
 def read_graph(path: Path) -> Graph:
     with reading(path, "a frozen graph", EXPORT_AGAIN):
-        return _looked_into(path, read_message(path.read_bytes()).children(1))
+        graph = read_message(path.read_bytes())
+        refuse(path, forbidden_in_frozen(graph))
+        return _looked_into(path, graph.children(1))
+
+
+def refuse_actions(path: Path) -> None:
+    """Refuse a frozen graph that does more than compute. Nothing else is asked of it."""
+    with reading(path, "a frozen graph", EXPORT_AGAIN):
+        refuse(path, forbidden_in_frozen(read_message(path.read_bytes())))
 
 
 def _looked_into(path: Path, nodes: list[Message]) -> Graph:

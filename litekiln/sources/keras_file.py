@@ -10,7 +10,10 @@ from typing import Any
 
 from litekiln.errors import SourceError
 from litekiln.formats import hdf5
+from litekiln.formats.zips import open_zip
 from litekiln.sources.damage import reading
+from litekiln.sources.graph_operators import refuse
+from litekiln.sources.keras_functions import forbidden_functions
 from litekiln.sources.keras_names import KNOWN
 from litekiln.sources.picture_input import Tensor, fixed_picture
 
@@ -43,7 +46,7 @@ def is_keras(path: Path) -> bool:
     if hdf5.is_hdf5(path):
         return True
     try:
-        with zipfile.ZipFile(path) as package:
+        with path.open("rb") as stream, open_zip(stream) as package:
             return METADATA in package.namelist()
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
         return False
@@ -53,7 +56,15 @@ def read_keras(path: Path) -> KerasModel:
     with reading(path, "a Keras model", SAVE_WHOLE):
         old = hdf5.is_hdf5(path)
         version, config = _from_hdf5(path) if old else _from_zip(path)
+        refuse(path, forbidden_functions(config))
         return _looked_into(path, version, config, old=old)
+
+
+def refuse_actions(path: Path) -> None:
+    """Refuse a Keras file that does more than compute. Nothing else is asked of it."""
+    with reading(path, "a Keras model", SAVE_WHOLE):
+        config = (_from_hdf5(path) if hdf5.is_hdf5(path) else _from_zip(path))[1]
+        refuse(path, forbidden_functions(config))
 
 
 def _looked_into(path: Path, version: str, config: dict[str, Any], *, old: bool) -> KerasModel:
@@ -83,7 +94,7 @@ def _from_hdf5(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _from_zip(path: Path) -> tuple[str, dict[str, Any]]:
-    with zipfile.ZipFile(path) as package:
+    with path.open("rb") as stream, open_zip(stream) as package:
         names = package.namelist()
         if CONFIG not in names:
             if any(name.endswith(".weights.h5") for name in names):

@@ -1,18 +1,22 @@
 """Read SavedModels without TensorFlow: their signatures' inputs and outputs, and whether one takes a picture."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.protowire import DTYPES, Message, read_message, shape_of
 from litekiln.sources.damage import reading
+from litekiln.sources.graph_operators import forbidden, node_name, reached_savers, read_graphs, refuse
+from litekiln.sources.operators import Use
 from litekiln.sources.picture_input import Tensor, fixed_picture
 
 FILE = "saved_model.pb"
 DEFAULT = "serving_default"
 # The output names of exporter_main_v2 of the Object Detection API.
 TRAINING_EXPORT = {"detection_boxes", "detection_classes", "detection_scores", "num_detections"}
+COPY_AGAIN = f"copy the whole folder again: {FILE}, variables/, assets/"
 GIVE_CHECKPOINT = "give the training's checkpoint and its pipeline.config: the folder that has both"
 SAVE_FIXED = (
     "save it with one signature for one picture: "
@@ -44,15 +48,47 @@ class SavedModel:
 
 
 def read_saved_model(folder: Path) -> SavedModel:
-    """A SavedModel's first graph for serving."""
+    """A SavedModel's first graph for serving. One that does more than compute is a SourceError."""
     path = folder / FILE
-    with reading(path, "a SavedModel", f"copy the whole folder again: {FILE}, variables/, assets/"):
+    with reading(path, "a SavedModel", COPY_AGAIN):
         graphs = read_message(path.read_bytes()).children(2)
         if not graphs:
             raise ValueError("it holds no graph")
+        refuse(path, _forbidden(graphs))
         graph = next((each for each in graphs if b"serve" in each.child(1).fields.get(4, [])), graphs[0])
         found = {name: _signature(name, entry) for name, entry in graph.map(5).items() if not name.startswith("__")}
         return SavedModel(graph.child(1).text(5), found)
+
+
+def refuse_actions(folder: Path) -> None:
+    """Refuse a SavedModel that does more than compute. Nothing else is asked of it."""
+    path = folder / FILE
+    with reading(path, "a SavedModel", COPY_AGAIN):
+        refuse(path, _forbidden(read_message(path.read_bytes()).children(2)))
+
+
+def _forbidden(graphs: list[Message]) -> Iterator[Use]:
+    """The operators that no model may have, and those that save, if a call of the model or loading it gets to them."""
+    for each in graphs:
+        graph = read_graphs(each.children(2))
+        yield from forbidden(graph)
+        yield from reached_savers(graph, _run_nodes(each), {name for root in each.children(7) for name in root.map(2)})
+
+
+def _run_nodes(graph: Message) -> set[str]:
+    """The nodes that are run: the results of signatures, what restores the variables, what is run after loading."""
+    tensors = [info for signature in _values(graph, 5) for info in _values(signature, 2)]
+    tensors += [part for info in tensors for composite in info.children(5) for part in composite.children(2)]
+    names = [info.text(1) for info in tensors]
+    names += [info.child(4).text(place) for info in tensors for place in (1, 2, 3)]  # of a sparse tensor
+    names += [saver.text(3) for saver in graph.children(3)]
+    names += [name for collection in _values(graph, 4) for nodes in collection.children(1) for name in nodes.texts(1)]
+    return {node_name(name) for name in names}
+
+
+def _values(message: Message, field: int) -> list[Message]:
+    """The values of a map, also of an entry that has several: readers differ in which one counts."""
+    return [value for entry in message.children(field) for value in entry.children(2)]
 
 
 def _signature(name: str, message: Message) -> Signature:

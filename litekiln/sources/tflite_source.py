@@ -1,12 +1,15 @@
 """Read finished .tflite files without a library: their inputs and outputs, and their variant."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from litekiln.errors import SourceError
+from litekiln.formats.tflite import FLEX, TfliteFile, arithmetic, begins_as_tflite, open_tflite
 from litekiln.formats.tflite import Tensor as Stored
-from litekiln.formats.tflite import TfliteFile, arithmetic, begins_as_tflite, open_tflite
 from litekiln.sources.damage import reading
+from litekiln.sources.graph_operators import refuse
+from litekiln.sources.operators import Use, any_group_of
 from litekiln.sources.picture_input import Tensor, fixed_picture
 from litekiln.variants import FLOAT, VARIANTS, Variant
 
@@ -36,7 +39,22 @@ def is_tflite(path: Path) -> bool:
 
 def read_tflite(path: Path) -> TfliteModel:
     with reading(path, "a .tflite", "copy or download it again"):
-        return describe(path, open_tflite(path))
+        file = open_tflite(path)
+        refuse(path, _forbidden(file))
+        return describe(path, file)
+
+
+def refuse_actions(path: Path) -> None:
+    """Refuse a .tflite that does more than compute. Nothing else is asked of it."""
+    with reading(path, "a .tflite", "copy or download it again"):
+        refuse(path, _forbidden(open_tflite(path)))
+
+
+def _forbidden(file: TfliteFile) -> Iterator[Use]:
+    """TensorFlow's own operators (Flex) that no model may have: TensorFlow's interpreter runs them."""
+    for operator in filter(lambda name: name.startswith(FLEX), file.custom):
+        if group := any_group_of(operator):
+            yield Use(operator, "a custom operator", group.can)
 
 
 def describe(path: Path, file: TfliteFile) -> TfliteModel:

@@ -69,5 +69,6 @@ def _version_of(python: Path) -> str:
     if not python.exists():
         return ""
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
-    run = subprocess.run([str(python), "-I", "-c", ask], capture_output=True, text=True, check=False)
+    # Steps get nothing of the caller's environment: a Python that starts only with LD_LIBRARY_PATH would start in none.
+    run = subprocess.run([str(python), "-I", "-c", ask], env={}, capture_output=True, text=True, check=False)
     return run.stdout.strip()

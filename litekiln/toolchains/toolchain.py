@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from litekiln.errors import RecipeError, UsageError
+from litekiln.errors import RecipeError, ToolchainError, UsageError
 from litekiln.hashing import sha256_bytes, sha256_file, sha256_value
 from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
@@ -86,6 +86,22 @@ class Toolchain:
         layout = {"build": self.spec.build, "prune": self.spec.prune, "links": self.spec.links}
         return sha256_value([self.spec.python, self.lock_hash, layout, sha256_file(installer)])
 
+    @property
+    def identity(self) -> str:
+        """What the keys of steps name it by."""
+        return sha256_value([self.name, self.lock_hash])
+
+    def read_again(self) -> "Toolchain":
+        """The toolchain as its files are now."""
+        return Toolchain(self.name, self.folder, _read_spec(self.folder))
+
+
+def changed_meanwhile(toolchain: Toolchain, what: str) -> ToolchainError:
+    """The error for something whose key or name says what the toolchain was, and that would hold what it is now."""
+    msg = f"{what}: toolchains/{toolchain.name} changed while it was being built"
+    cause = "a file of the toolchain was edited, or git switched to another version of it; nothing was kept"
+    return ToolchainError(msg, cause=cause, remedy="run the same command again")
+
 
 def locked_inputs_hash(folder: Path) -> str:
     """The hash of what a lock was compiled from. The lock's header has it, so checking the lock needs no network."""
@@ -105,11 +121,22 @@ def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolc
         msg = f"unknown toolchain {name!r}, {did_you_mean(name, known, 'known')}"
         raise UsageError(msg, remedy="docs/toolchains.md lists them, CONTRIBUTING.md says how to add one")
     folder = project.toolchains / name
-    shown_as = f"toolchains/{name}/toolchain.toml"
-    toolchain = Toolchain(name, folder, load_table(folder / "toolchain.toml", ToolchainFile, shown_as=shown_as))
+    toolchain = Toolchain(name, folder, _read_spec(folder))
     if locked and not toolchain.lock.exists():
         msg = f"toolchains/{name}/requirements.lock: no such file"
         raise RecipeError(msg, cause="the toolchain is new and was never locked", remedy=f"inv lock --toolchain {name}")
+    return toolchain
+
+
+def _read_spec(folder: Path) -> ToolchainFile:
+    return load_table(folder / "toolchain.toml", ToolchainFile, shown_as=f"toolchains/{folder.name}/toolchain.toml")
+
+
+def load_unchanged(project: Project, name: str, identity: str, what: str) -> Toolchain:
+    """The toolchain of that name, if it is still the one that was planned with."""
+    toolchain = load_toolchain(project, name)
+    if toolchain.identity != identity:
+        raise changed_meanwhile(toolchain, what)
     return toolchain
 
 

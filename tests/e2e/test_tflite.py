@@ -113,8 +113,6 @@ def test_the_bundle_detects_what_the_file_did(work: Path, inv: Inv, files: Path,
 
 
 REFUSED = {
-    "text": ("", PIXELS, "the source is not a TFLite model: its first bytes do not contain TFL3"),
-    "truncated": ("", PIXELS, "the .tflite is damaged or incomplete: fetch or copy it again"),
     "flex": ("", PIXELS, "the .tflite has operators that only full TensorFlow can run: FlexAsString; the Pi's runtime can't"),
     "subgraphs": ("", PIXELS, "the .tflite has 2 subgraphs: it branches or loops, which can't be checked here"),
     "open": ("", PIXELS, "the input's shape is left open: [1, -1, -1, 3]. Convert the model again with a fixed size"),
@@ -151,8 +149,15 @@ def test_what_is_refused(work: Path, inv: Inv, files: Path, name: str) -> None:
     _nothing_is_left(work, _build(inv), message)
 
 
-def _nothing_is_left(work: Path, run: "subprocess.CompletedProcess[str]", message: str) -> None:
-    assert run.returncode == 6, run.stdout + run.stderr
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["text", "truncated"])
+def test_what_is_no_whole_file_is_refused_before_a_step_reads_it(work: Path, inv: Inv, files: Path, name: str) -> None:
+    _model(work, files / f"{name}.tflite", rest=PIXELS + LABELS)
+    _nothing_is_left(work, _build(inv), "is not a .tflite, or is damaged", code=10)
+
+
+def _nothing_is_left(work: Path, run: "subprocess.CompletedProcess[str]", message: str, code: int = 6) -> None:
+    assert run.returncode == code, run.stdout + run.stderr
     assert message in run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr
     assert not list((work / "out").rglob("*.*"))

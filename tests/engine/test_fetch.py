@@ -1,5 +1,6 @@
 """Downloads from a real server on this machine that misbehaves in every way that servers do."""
 
+import contextlib
 import hashlib
 import http.server
 import os
@@ -14,11 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from litekiln.addresses import address_key, text_without_secrets
+from litekiln.disk import waiting_lock
 from litekiln.errors import (
     DiskFull,
     DownloadFailed,
@@ -57,6 +60,7 @@ class Served:
     go_on: threading.Event = field(default_factory=threading.Event)
     length: int | None = None  # what it says, where that isn't so
     says_length: bool = True
+    drips: float = 0  # seconds between two bytes of the file
     chunked: bool = False
     location: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -132,6 +136,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.write(served, b"")
 
     def write(self, served: Served, data: bytes) -> None:
+        if served.drips:
+            for place in range(len(data)):
+                if served.go_on.wait(served.drips):
+                    return
+                self.wfile.write(data[place : place + 1])
+            return
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if served.chunked else data)
 
     def log_message(self, *_: object) -> None:
@@ -235,14 +245,19 @@ class Downloads:
         return text
 
     def files(self) -> list[str]:
-        return sorted(path.name for path in self.folder.glob("[!.]*"))
+        return sorted(path.name for path in self.folder.glob("*/[!.]*") if not path.parent.name.startswith("."))
 
-    def leave_part(self, url: str, data: bytes, version: str = '"one"') -> None:
+    def place(self, url: str) -> Path:
+        """Where an address's file and its part are."""
+        folder = self.folder / address_key(url)[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def leave_part(self, url: str, data: bytes, version: str = '"one"', came_from: str = "") -> None:
         """As a run that was killed leaves it."""
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / f"{NAME}.part").write_bytes(data)
-        source = transfer.Source(url, "", "", "", "")
-        transfer.Record(source.key, version).write(self.folder / f"{NAME}.part.json")
+        place = self.place(url)
+        (place / f"{NAME}.part").write_bytes(data)
+        transfer.Record(address_key(came_from or url), version).write(place / f"{NAME}.part.json")
 
 
 PART = (f"{NAME}.part", f"{NAME}.part.json")
@@ -254,7 +269,8 @@ def downloads(tmp_path: Path) -> Downloads:
 
 
 def _is_good(archive: Archive, downloads: Downloads, origin: str) -> None:
-    assert archive == Archive(downloads.folder / NAME, SHA256, len(DATA), origin)
+    assert archive == Archive(archive.path, SHA256, len(DATA), origin)
+    assert (archive.path.name, archive.path.parent.parent) == (NAME, downloads.folder)
     assert archive.path.read_bytes() == DATA
     assert downloads.files() == [NAME]
 
@@ -274,7 +290,7 @@ def test_sha384_and_capital_letters(server: Server, downloads: Downloads) -> Non
     server.serve()
     digest = f"sha384:{hashlib.sha384(DATA).hexdigest().upper()}"
     _is_good(downloads.fetch(server.url(), digest), downloads, server.url())
-    downloads.fails(HashMismatch, server.url(), "has the sha384", digest=f"sha384:{'0' * 96}")
+    downloads.fails(HashMismatch, server.url(), "has the sha384", digest=f"sha384:{'0' * 96}", left=(NAME,))
 
 
 def test_without_a_length(server: Server, downloads: Downloads) -> None:
@@ -300,7 +316,7 @@ def test_progress_is_told_now_and_then(server: Server, downloads: Downloads, mon
     assert downloads.progress[-1] == (len(DATA), len(DATA))
     assert len(downloads.progress) <= 3
     monkeypatch.setattr(transfer, "TELLING", 0)
-    (downloads.folder / NAME).unlink()
+    (downloads.place(server.url()) / NAME).unlink()
     downloads.progress.clear()
     downloads.fetch(server.url())
     done = [done for done, _ in downloads.progress]
@@ -318,8 +334,7 @@ def test_a_second_fetch_asks_nobody(server: Server, downloads: Downloads) -> Non
 @pytest.mark.parametrize(("size", "found"), [(None, "has the sha256"), (len(DATA), f"is 4 bytes, the recipe says {len(DATA)}")])
 def test_a_kept_file_that_is_wrong_is_fetched_again(server: Server, downloads: Downloads, size: int | None, found: str) -> None:
     server.serve()
-    downloads.folder.mkdir()
-    (downloads.folder / NAME).write_bytes(b"old!")
+    (downloads.place(server.url()) / NAME).write_bytes(b"old!")
     _is_good(downloads.fetch(server.url(), size=size), downloads, server.url())
     assert f"the kept {NAME} {found}" in downloads.notes[0]
     assert "fetching it again" in downloads.notes[0]
@@ -328,14 +343,54 @@ def test_a_kept_file_that_is_wrong_is_fetched_again(server: Server, downloads: D
 def test_first_use(server: Server, downloads: Downloads) -> None:
     """Without a published hash a kept file counts only when it is what this address sent."""
     server.serve()
-    server.serve(f"/other/{NAME}", data=OTHER)
-    assert downloads.fetch(server.url(), "").sha256 == SHA256
+    first = downloads.fetch(server.url(), "")
+    assert first.sha256 == SHA256
     assert downloads.fetch(server.url(), "").origin == "already there"
-    assert downloads.fetch(server.url(f"/other/{NAME}"), "").sha256 == hashlib.sha256(OTHER).hexdigest()
+    first.path.write_bytes(b"damaged")
+    assert downloads.fetch(server.url(), "").sha256 == SHA256
     assert "no record says that the kept model.tar.gz came from this address" in downloads.notes[0]
-    (downloads.folder / NAME).write_bytes(b"damaged")
-    assert downloads.fetch(server.url(f"/other/{NAME}"), "").sha256 == hashlib.sha256(OTHER).hexdigest()
-    assert [hit.path for hit in server.hits] == [f"/{NAME}", f"/other/{NAME}", f"/other/{NAME}"]
+    fetch.discard(first)
+    assert downloads.files() == []
+    assert downloads.fetch(server.url(), "").origin == server.url()
+    assert len(server.hits) == 3
+
+
+def test_archives_of_one_name_have_a_place_each(server: Server, downloads: Downloads) -> None:
+    """They neither evict nor mistake each other, whether a hash is published or not."""
+    other, query = f"/other/{NAME}", f"/{NAME}?file=other"
+    server.serve()
+    server.serve(other, data=OTHER)
+    server.serve(query, data=OTHER)
+    sha256 = hashlib.sha256(OTHER).hexdigest()
+    for digest in ("", f"sha256:{SHA256}"):
+        for _ in range(2):
+            assert downloads.fetch(server.url(), digest).sha256 == SHA256
+            assert downloads.fetch(server.url(other), digest and f"sha256:{sha256}").sha256 == sha256
+            assert downloads.fetch(server.url(query), digest and f"sha256:{sha256}").sha256 == sha256
+    assert [hit.path for hit in server.hits] == [f"/{NAME}", other, query]
+    assert downloads.files() == [NAME] * 3
+    assert downloads.notes == []
+
+
+def test_a_recipe_that_wants_another_file_does_not_evict_this_one(server: Server, downloads: Downloads) -> None:
+    server.serve()
+    kept = downloads.fetch(server.url())
+    downloads.fails(HashMismatch, server.url(), "has the sha256", digest=f"sha256:{'0' * 64}", left=(NAME,))
+    assert kept.path.read_bytes() == DATA
+    assert downloads.fetch(server.url()).origin == "already there"
+
+
+def test_a_recorded_first_use_is_named_when_another_file_comes(server: Server, downloads: Downloads) -> None:
+    server.serve(data=OTHER)
+    lock = "models/demo/source.lock"
+    found = hashlib.sha256(OTHER).hexdigest()
+    remote = Remote(server.url(), f"sha256:{SHA256}", None, lock)
+    with pytest.raises(HashMismatch) as caught:
+        fetch.fetch(remote, downloads.folder, progress=lambda *_: None, note=downloads.notes.append)
+    assert caught.value.what == f"the server's {NAME} has the sha256 {found}, {lock} records {SHA256}"
+    assert caught.value.remedy == f"run it again; if its publisher has a new file that you trust, delete {lock} and build again"
+    with pytest.raises(SizeMismatch, match=f"is {len(OTHER)} bytes, {lock} records 7"):
+        fetch.fetch(replace(remote, size=7), downloads.folder, progress=lambda *_: None, note=downloads.notes.append)
 
 
 # A connection that breaks
@@ -394,6 +449,107 @@ def test_a_stall_is_an_error_of_its_own(server: Server, downloads: Downloads, mo
     assert server.hits[-1].sent < len(DATA)
 
 
+def test_a_server_that_sends_a_byte_now_and_then_has_stalled(
+    server: Server, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
+    server.serve(drips=0.02)
+    downloads.fails(DownloadStalled, server.url(), "the server sent less than 1000 bytes a second for 0.3 seconds", left=PART)
+    assert len(server.hits) == download.TRIES
+    server.serve()
+    _is_good(downloads.fetch(server.url()), downloads, server.url())
+
+
+def test_a_head_that_comes_byte_by_byte_has_stalled(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "STALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "TRIES", 1)
+    ended = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            for letter in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2000:
+                if ended.wait(0.05):
+                    return
+                connection.sendall(bytes([letter]))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/{NAME}"
+        downloads.fails(DownloadStalled, url, "the server sent nothing for 0.2 seconds")
+        ended.set()
+        thread.join()
+
+
+class Stopped:
+    """Stopped from the moment that something is waited for."""
+
+    def __init__(self) -> None:
+        self.since = 0.0
+
+    def __call__(self) -> bool:
+        return self.since > 0
+
+
+def _stop_when(stopped: Stopped, begun: Callable[[], bool]) -> threading.Thread:
+    def wait() -> None:
+        _wait(begun)
+        stopped.since = time.monotonic()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("behaviour", ["stalls", "drips", "is silent", "fails"])
+def test_a_stop_ends_a_download_at_once(
+    server: Server, downloads: Downloads, monkeypatch: pytest.MonkeyPatch, behaviour: str
+) -> None:
+    """Whatever the server does: nothing wakes a thread that reads."""
+    monkeypatch.setattr(download, "STALL_TIMEOUT", 30.0)
+    monkeypatch.setattr(download, "BACKOFF", 30.0)
+    stopped, url = Stopped(), server.url()
+    if behaviour == "stalls":
+        server.serve(pauses=[150_000])
+    elif behaviour == "drips":
+        server.serve(drips=0.05)
+    elif behaviour == "fails":
+        server.serve(statuses=[503] * 9)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        if behaviour == "is silent":
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
+        thread = _stop_when(stopped, lambda: behaviour == "is silent" or len(server.hits) == 1)
+        with pytest.raises(KeyboardInterrupt):
+            fetch.fetch(
+                Remote(url, f"sha256:{SHA256}"),
+                downloads.folder,
+                progress=lambda *_: None,
+                note=downloads.notes.append,
+                stopped=stopped,
+            )
+        took = time.monotonic() - stopped.since
+        thread.join()
+    assert took < 10  # not the 30 seconds that the server may take; a busy machine may be slow
+    if behaviour == "stalls":
+        server.paths[f"/{NAME}"].go_on.set()
+        _is_good(downloads.fetch(server.url()), downloads, server.url())
+        assert server.hits[-1].range.startswith("bytes=")
+
+
+def test_a_stop_ends_waiting_for_another_process(server: Server, downloads: Downloads) -> None:
+    lock = fetch.lock_of(downloads.place(server.url()))
+    lock.parent.mkdir()
+    stopped = Stopped()
+    stopped.since = 1.0
+    with waiting_lock(lock), pytest.raises(KeyboardInterrupt):
+        fetch.fetch(
+            Remote(server.url(), ""), downloads.folder, progress=lambda *_: None, note=downloads.notes.append, stopped=stopped
+        )
+    assert server.hits == []
+
+
 def test_a_server_that_never_answers(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "STALL_TIMEOUT", 0.1)
     monkeypatch.setattr(download, "TRIES", 2)
@@ -438,7 +594,7 @@ def test_a_server_that_goes_on_with_something_else(server: Server, downloads: Do
 
 
 def test_a_part_of_another_address_starts_over(server: Server, downloads: Downloads) -> None:
-    downloads.leave_part(f"https://elsewhere.invalid/{NAME}", OTHER[:100_000])
+    downloads.leave_part(server.url(), OTHER[:100_000], came_from=f"https://mirror.invalid/{NAME}")
     server.serve()
     _is_good(downloads.fetch(server.url()), downloads, server.url())
     assert [hit.range for hit in server.hits] == [""]
@@ -447,7 +603,7 @@ def test_a_part_of_another_address_starts_over(server: Server, downloads: Downlo
 @pytest.mark.parametrize("record", [b"", b"{", b"[]", b'{"key": 5}'])
 def test_a_part_whose_record_is_unreadable_starts_over(server: Server, downloads: Downloads, record: bytes) -> None:
     downloads.leave_part(server.url(), OTHER[:100_000])
-    (downloads.folder / f"{NAME}.part.json").write_bytes(record)
+    (downloads.place(server.url()) / f"{NAME}.part.json").write_bytes(record)
     server.serve()
     _is_good(downloads.fetch(server.url()), downloads, server.url())
 
@@ -528,7 +684,7 @@ def test_not_found(server: Server, downloads: Downloads) -> None:
 def test_trouble_that_may_pass(server: Server, downloads: Downloads, status: int) -> None:
     served = server.serve(statuses=[status])
     _is_good(downloads.fetch(server.url()), downloads, server.url())
-    (downloads.folder / NAME).unlink()
+    (downloads.place(server.url()) / NAME).unlink()
     served.statuses = [status] * 9
     downloads.fails(DownloadFailed, server.url(), f"the server answered {status} ")
     assert len(server.hits) == 2 + download.TRIES
@@ -579,6 +735,15 @@ def test_a_password_and_a_token_are_not_shown(downloads: Downloads) -> None:
     text = downloads.fails(SourceError, f"http://me:secret@example.com/{NAME}?token=hidden", f"'http://example.com/{NAME}'")
     assert "secret" not in text
     assert "hidden" not in text
+
+
+def test_a_library_s_message_is_shown_without_secrets(server: Server, downloads: Downloads) -> None:
+    text = "HTTPSConnectionPool(host='x', port=443): exceeded with url: /a.zip?token=hidden (Caused by 'http://me:secret@proxy:1/#frag')"
+    assert text_without_secrets(text) == (
+        "HTTPSConnectionPool(host='x', port=443): exceeded with url: /a.zip (Caused by 'http://proxy:1/')"
+    )
+    server.serve(f"/{NAME}?token=hidden", location="http://127.0.0.1:1\\x?token=hidden")
+    assert "hidden" not in downloads.fails(SourceError, server.url(f"/{NAME}?token=hidden"), "is not a valid address")
 
 
 @pytest.mark.parametrize("location", [f"/files/{NAME}", "//{host}/files/" + NAME, f"a/../files/{NAME}"])
@@ -659,6 +824,22 @@ def test_a_mirror_folder(server: Server, downloads: Downloads, folder: Path) -> 
     assert server.hits == []
 
 
+def test_a_copy_of_downloads_is_a_mirror(
+    server: Server, mirror: Server, downloads: Downloads, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where two of its files have one name, and as a web server's folder."""
+    place = f"{address_key(server.url())[:16]}/{NAME}"
+    (folder / place).parent.mkdir()
+    (folder / place).write_bytes(DATA)
+    (folder / NAME).write_bytes(OTHER)
+    _is_good(downloads.fetch(server.url()), downloads, str(folder / place))
+    shutil.rmtree(downloads.folder)
+    mirror.serve(f"/{place}")
+    monkeypatch.setenv("LITEKILN_MIRROR", mirror.url(""))
+    _is_good(downloads.fetch(server.url()), downloads, mirror.url(f"/{place}"))
+    assert server.hits == []
+
+
 def test_a_mirror_folder_without_the_file(server: Server, downloads: Downloads, folder: Path) -> None:
     server.serve()
     _is_good(downloads.fetch(server.url()), downloads, server.url())
@@ -713,7 +894,7 @@ def test_a_mirror_address_without_the_file_leaves_the_part_alone(
     downloads.leave_part(server.url(), DATA[:100_000])
     server.serve()
     _is_good(downloads.fetch(server.url()), downloads, server.url())
-    assert [hit.range for hit in (*mirror.hits, *server.hits)] == ["", "bytes=100000-"]
+    assert [hit.range for hit in (*mirror.hits, *server.hits)] == ["", "", "bytes=100000-"]
     assert "has no model.tar.gz: fetching it from" in downloads.notes[0]
 
 
@@ -774,7 +955,7 @@ def _wait(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_the_middle_the_next_run_goes_on(server: Server, downloads: Downloads, number: int) -> None:
     served = server.serve(pauses=[300_000])
-    part = downloads.folder / f"{NAME}.part"
+    part = downloads.place(server.url()) / f"{NAME}.part"
     with _child(server.url(), downloads) as child:
         _wait(lambda: part.exists() and part.stat().st_size >= 200_000)
         child.send_signal(number)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from litekiln.engines.base import Box, OnLine
+from litekiln.engines.base import Box, Job, OnLine
 from litekiln.engines.process import ProcessBox
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -16,6 +16,13 @@ from litekiln.run.executor import Executor
 from litekiln.run.schedule import Finished, Run
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+
+
+class TallyingBox(ProcessBox):
+    """A box whose programs may also write into the project, where tests count what ran."""
+
+    def _may_write(self, job: Job, tmp: Path) -> list[Path]:
+        return [*super()._may_write(job, tmp), self._scratch.parents[2]]
 
 
 class ThisPython:
@@ -28,7 +35,7 @@ class ThisPython:
 
     @contextmanager
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
-        yield ProcessBox("this", Path(sys.executable), self._lease.staging)
+        yield TallyingBox("this", Path(sys.executable), self._lease.staging)
 
 
 def write_program(project: Project, body: str, name: str = "work.py") -> None:

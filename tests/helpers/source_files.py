@@ -62,12 +62,19 @@ TRAINING = signature({"input_tensor": (UINT8, (1, -1, -1, 3))}, DETECTIONS)
 
 
 def write_saved_model(
-    folder: Path, signatures: Mapping[str, bytes] = {"serving_default": SERVING}, *, version: str = "2.13.1", weights: bool = True
+    folder: Path,
+    signatures: Mapping[str, bytes] = {"serving_default": SERVING},
+    *,
+    version: str = "2.13.1",
+    weights: bool = True,
+    graph: bytes = b"",
+    more: bytes = b"",
 ) -> Path:
+    """`graph` is added to its GraphDef: nodes and library; `more` to its MetaGraphDef."""
     info = message(4, "serve") + message(5, version)
     none = entry(5, "__saved_model_init_op", b"")
-    graph = message(2, message(1, message(1, "w") + message(2, "VarHandleOp")))
-    graphs = message(1, info) + graph + none + b"".join(entry(5, name, each) for name, each in signatures.items())
+    whole = message(2, message(1, message(1, "w") + message(2, "VarHandleOp")) + graph)
+    graphs = message(1, info) + whole + none + b"".join(entry(5, name, each) for name, each in signatures.items()) + more
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "saved_model.pb").write_bytes(number(1, 1) + message(2, graphs))
     if weights:
@@ -78,8 +85,19 @@ def write_saved_model(
 # Frozen graphs
 
 
-def node(name: str, op: str, **attributes: bytes) -> bytes:
-    return message(1, message(1, name) + message(2, op) + b"".join(entry(5, key, value) for key, value in attributes.items()))
+def node(name: str, op: str, *needs: str, field: int = 1, **attributes: bytes) -> bytes:
+    inputs = b"".join(message(3, each) for each in needs)
+    own = b"".join(entry(5, key, value) for key, value in attributes.items())
+    return message(field, message(1, name) + message(2, op) + inputs + own)
+
+
+def call(name: str, function: str, *needs: str, field: int = 1) -> bytes:
+    return node(name, "StatefulPartitionedCall", *needs, field=field, f=message(10, message(1, function)))
+
+
+def library(**functions: bytes) -> bytes:
+    """Functions by name, each with its nodes: `node(..., field=3)`."""
+    return message(2, b"".join(message(1, message(1, message(1, name)) + nodes) for name, nodes in functions.items()))
 
 
 def placeholder(name: str, dtype: int = FLOAT, sizes: tuple[int, ...] | None = PICTURE) -> bytes:

@@ -32,6 +32,7 @@ def _no_engine_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse_connection)
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse_programs)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # seconds each, where others write to the same disk
     monkeypatch.delenv("LITEKILN_HOME", raising=False)
     monkeypatch.delenv("LITEKILN_TOOLCHAIN", raising=False)
 

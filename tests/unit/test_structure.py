@@ -170,6 +170,7 @@ PLACES = {
         {
             "litekiln/sources/kinds.py",
             "litekiln/sources/keras_file.py",
+            "litekiln/sources/keras_functions.py",
             "litekiln/new/recipe_text.py",
             "steps/export_keras.py",
             "steps/export_function.py",

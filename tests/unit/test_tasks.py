@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,49 @@ def test_mistakes_have_a_message_and_an_exit_code(project: Project, arguments: l
     assert (run.returncode, "Traceback" in run.stderr + run.stdout) == (code, False), run.stdout + run.stderr
     assert message in run.stderr + run.stdout
     assert "What to do:" in run.stderr + run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "remedy"),
+    [
+        (
+            ["build", "--modell", "demo"],
+            "inv build has no option '--modell', did you mean '--model'?",
+            "`inv --help build` explains",
+        ),
+        (["build", "--modell=demo"], "inv build has no option '--modell', did you mean '--model'?", "`inv --help build` explains"),
+        (["build", "-q"], "inv build has no option '-q', there is: --all, --allow-flex,", "`inv --help build` explains"),
+        (["build", "--model", "demo", "--jobs", "abc"], "--jobs 'abc': expected a whole number", "--jobs 2, for example"),
+        (["build", "--model", "demo", "--jobs=1.5"], "--jobs '1.5': expected a whole number", "--jobs 2, for example"),
+        (["clean", "--older-than", "soon"], "--older-than 'soon': expected a number", "--older-than 2, for example"),
+        (["build", "shapes"], "inv build takes no argument 'shapes', did you mean --model shapes?", "inv build --model shapes"),
+        (
+            ["lint", "a b.tflite"],
+            "inv lint takes no argument 'a b.tflite', did you mean --file 'a b.tflite'?",
+            "inv lint --file 'a b",
+        ),
+        (
+            ["build", "--model", "demo", "verfy"],
+            "inv build takes no argument 'verfy', did you mean the command 'verify'?",
+            "inv --help",
+        ),
+        (["build", "--model", "demo", "another"], "inv build takes no argument 'another'", "inv --help build"),
+        (["build", "--force=yes"], "--force=yes: this option takes no value", "inv build --force"),
+        (["build", "--model"], "--model is given without a value", "--model VALUE; `inv --help build` explains each option"),
+        (["new"], "inv new needs --name and --source", "`inv --help new` explains each option"),
+        (["compare", "a"], "inv compare needs B", "`inv --help compare` explains each option"),
+        (["biuld"], "unknown command 'biuld', did you mean 'build'?", "`inv --list` lists the commands"),
+        (["--help", "biuld"], "unknown command 'biuld', did you mean 'build'?", "`inv --list` lists the commands"),
+        (["--nope"], "unknown option '--nope' before a command", "`inv --list` lists the commands"),
+    ],
+)
+def test_what_was_typed_wrong_is_told_in_litekilns_words(project: Project, arguments: list[str], what: str, remedy: str) -> None:
+    run = run_inv(project, *arguments)
+    assert (run.returncode, run.stderr) == (2, "")
+    assert run.stdout.startswith(f"✗ error:  {what}")
+    assert f"\n  What to do:   {remedy}" in run.stdout
+    error = json.loads(run_inv(project, *arguments[:1], "--json", *arguments[1:]).stdout) if arguments[0] == "build" else None
+    assert error is None or (error["error"], error["exit_code"]) == ("UsageError", 2)
 
 
 def test_an_error_in_json(project: Project) -> None:
@@ -121,3 +165,26 @@ def test_the_package_is_compiled_once_unless_the_user_wants_no_bytecode(
     prefix = tmp_path / "bytecode"
     assert run_inv(project, "build", "--model", "demo", "--dry-run", PYTHONPYCACHEPREFIX=str(prefix), **variables).returncode == 0
     assert any(prefix.rglob("build_plan.*.pyc")) is kept
+
+
+@pytest.mark.parametrize("colours", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models"],
+        ["models", "--json"],
+        ["build", "--model", "demo", "--dry-run"],
+        ["build", "--model", "dmeo"],
+        ["build", "--model", "dmeo", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_when_nobody_reads_the_output_it_ends_quietly(project: Project, arguments: list[str], colours: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    argv = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
+    environment = {**os.environ, **colours}
+    run = subprocess.run(argv, cwd=project.work, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert run.returncode == 141, run.stderr
+    assert not re.search("Traceback|Exception|error", run.stderr), run.stderr

@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,19 @@ def _edit(path: Path, old: str, new: str) -> None:
         ('["float32", "float16"]', '["int9"]', "models/demo/model.toml: convert.variants[0]: invalid enum value 'int9'"),
         ("[source]", "[source", "models/demo/model.toml: not valid TOML: "),
         ('folder = "source"', 'folder = "gone"', "models/demo/model.toml: source.folder: no 'gone' in models/demo/"),
+        ("[export]", "[input]\nmean = nan\nstd = 1\n[export]", "models/demo/model.toml: input.mean: expected a number, got nan"),
+        ("[export]", "[input]\nmean = 0\nstd = -1\n[export]", "models/demo/model.toml: input.std: must be 1e-06 or more"),
+        ("[export]", "[input]\nmean = [0, -2e6, 0]\nstd = 1\n[export]", "input.mean: expected numbers up to 1e+06"),
+        ("[export]", "[input]\nmean = 0\nstd = [1, inf, 1]\n[export]", "input.std: expected a number, got inf"),
+        ("[export]", "[qat]\nstd = inf\n[export]", "models/demo/model.toml: qat.std: expected a number, got inf"),
+        ("[export]", "[qat]\nstd = 1e300\n[export]", "models/demo/model.toml: qat.std: expected float <= 1000000.0"),
+        ("[export]", "[qat]\nmean = -1\n[export]", "models/demo/model.toml: qat.mean: expected int >= 0"),
+        ("[labels]", "[verify]\nmax_map_drop = inf\n[labels]", "verify.max_map_drop: expected a number, got inf"),
+        ("[labels]", "[verify.variants.int8]\nraw = nan\n[labels]", "verify.variants.int8.raw: expected a number, got nan"),
+        ("[labels]", f"[qat]\nmean = 1{'0' * 400}\n[labels]", "qat.mean: expected a number of at most 64 bits"),
+        ("[labels]", f"[qat]\nmean = 1{'0' * 5000}\n[labels]", "models/demo/model.toml: not valid TOML: "),
+        ('license = "', f'member = {"[" * 9000}\nlicense = "', "models/demo/model.toml: not valid TOML: "),
+        ('license = "', 'size = -5\nlicense = "', "models/demo/model.toml: source.size: expected int >= 1"),
         ('"labels.txt"', '"names.txt"', "models/demo/model.toml: labels.file: no 'names.txt' in models/demo/"),
     ],
 )
@@ -79,5 +94,37 @@ def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"x\.toml: no such file"):
         load_table(tmp_path / "x.toml", RecipeFile, shown_as="x.toml")
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(RecipeError, match=r"x\.toml: not valid TOML"):
+    with pytest.raises(RecipeError, match=r"x\.toml: not a text in UTF-8"):
         load_table(tmp_path / "x.toml", ToolchainFile, shown_as="x.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\xff\xfe", "not a text in UTF-8: 'utf-8' codec can't decode byte 0xff"),
+        (b"#" * 70_000, "longer than 65536 bytes"),
+        (b"a . " * 15_000 + b"a = 1", "not valid TOML: a key of more than 64 parts"),
+        (b"[" + b"'a'.\"b\"." * 7_000 + b"a]", "not valid TOML: a key of more than 64 parts"),
+    ],
+)
+def test_a_file_that_is_no_recipe_at_all(project: Project, content: bytes, what: str) -> None:
+    (project.models / "demo" / "model.toml").write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(project, "demo")
+    assert caught.value.what.startswith(f"models/demo/model.toml: {what}")
+    assert caught.value.remedy
+
+
+def test_dots_in_comments_and_texts_are_no_parts_of_a_key(project: Project) -> None:
+    recipe = project.models / "demo" / "model.toml"
+    recipe.write_text(f"# {'.' * 200} {'word. ' * 60}\n{recipe.read_text()}\n# {'a.b, ' * 200}")
+    assert load_recipe(project, "demo").name == "demo"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_folder_or_pipe_in_the_place_of_a_recipe(project: Project, make: Callable[[Path], None]) -> None:
+    recipe = project.models / "demo" / "model.toml"
+    recipe.unlink()
+    make(recipe)
+    with pytest.raises(RecipeError, match=r"models/demo/model\.toml: that is not a plain file"):
+        load_recipe(project, "demo")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, bundle_folders
+from litekiln.disk import write_whole
 from litekiln.errors import BundleError
 from litekiln.hashing import files_below, sha256_paths, sha256_value
-from litekiln.named_files import write_named
 from litekiln.paths import Project
 
 if TYPE_CHECKING:
@@ -38,19 +38,24 @@ def bundle_page(built: "Built") -> str:
     return render("report.html", {"page": bundle_view(built), "key": ""})
 
 
-def model_page(bundles: Sequence[Path]) -> str:
-    """The page of a model: all its variants. `bundles` are their folders."""
+def model_page(bundles: Sequence[Path], warnings: Sequence[str] = ()) -> str:
+    """The page of a model: all its variants. `bundles` are their folders; `warnings` stand on top."""
     from litekiln.bundles.page.render import render
     from litekiln.bundles.page.view import model_view
     from litekiln.bundles.read import read_bundle
 
-    return render("report.html", {"page": model_view([read_bundle(folder) for folder in bundles]), "key": model_key(bundles)})
+    page = model_view([read_bundle(folder) for folder in bundles], warnings)
+    return render("report.html", {"page": page, "key": model_key(bundles, warnings)})
 
 
-def model_key(bundles: Sequence[Path]) -> str:
+def model_key(bundles: Sequence[Path], warnings: Sequence[str] = ()) -> str:
     """One hash of what a model's page is made from. The page contains it, so that the same page is not made again."""
     return sha256_value(
-        [code_hash(), *([folder.name, _hash_of(folder / REPORT), _hash_of(folder / MANIFEST)] for folder in sorted(bundles))]
+        [
+            code_hash(),
+            *([folder.name, _hash_of(folder / REPORT), _hash_of(folder / MANIFEST)] for folder in sorted(bundles)),
+            *warnings,
+        ]
     )
 
 
@@ -63,13 +68,13 @@ def _hash_of(path: Path) -> str:
         return ""  # read_bundle says what is wrong
 
 
-def write_model_page(project: Project, model: str, warn: Callable[[str], None]) -> Path:
+def write_model_page(project: Project, model: str, warn: Callable[[str], None], warnings: Sequence[str] = ()) -> Path:
     """The path of out/<model>/report.html, the page of all bundles beside it. It is written unless it is up to date.
 
     A bundle that can't be read is left out with a warning: it must not stop the bundles that were just built.
     """
     folders, target = bundle_folders(project, model), project.out / model / PAGE
-    if _has_key(target, model_key(folders)):
+    if _has_key(target, model_key(folders, warnings)):
         return target
     from litekiln.bundles.read import read_bundle
 
@@ -80,7 +85,7 @@ def write_model_page(project: Project, model: str, warn: Callable[[str], None]) 
             whole.append(folder)
         except BundleError as error:
             warn(f"left out of the report: {error.what}")
-    write_named("the page", target, model_page(whole).encode())
+    write_whole(target, model_page(whole, warnings).encode())
     return target
 
 
@@ -92,10 +97,11 @@ def _has_key(page: Path, key: str) -> bool:
         return False
 
 
-def compare_page(left: "Built", right: "Built") -> str:
-    """Two builds side by side."""
+def compare_page(left: "Built", right: "Built", warnings: Sequence[str] = ()) -> str:
+    """Two builds side by side. `warnings` stand on top."""
     from litekiln.bundles.compare import compare
     from litekiln.bundles.page.pictures import shown_pictures
     from litekiln.bundles.page.render import render
 
-    return render("compare.html", {"comparison": compare(left, right), "pictures": shown_pictures([left, right]), "key": ""})
+    pictures = shown_pictures([left, right])
+    return render("compare.html", {"comparison": compare(left, right), "pictures": pictures, "warnings": warnings, "key": ""})

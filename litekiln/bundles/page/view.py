@@ -88,7 +88,7 @@ def bundle_view(built: Built) -> Page:
     )
 
 
-def model_view(bundles: Sequence[Built]) -> Page:
+def model_view(bundles: Sequence[Built], warnings: Sequence[str] = ()) -> Page:
     bundles = sorted(bundles, key=lambda each: place(each.report.variant))
     views = [_view(each) for each in bundles]
     name = bundles[0].report.model
@@ -97,7 +97,7 @@ def model_view(bundles: Sequence[Built]) -> Page:
         title=f"{name}: {said.title}",
         heading=name,
         said=said,
-        warnings=[],
+        warnings=list(warnings),
         picks=_picks(views),
         views=views,
         pictures=shown_pictures(bundles),

@@ -28,6 +28,7 @@ from litekiln.errors import (
     NotFoundOnServer,
     RecipeError,
     StepFailed,
+    StoreError,
     UsageError,
 )
 from litekiln.paths import Project
@@ -232,7 +233,7 @@ def test_a_step_that_fails_costs_its_variants_and_shows_its_log(kiln: Project, c
 
 
 def _original(program: str) -> str:
-    from tests.unit.run.test_write_bundle import STEPS
+    from tests.helpers.building import STEPS
     from tests.unit.run.test_write_report import CALIBRATE
 
     return {**STEPS, "calibrate.py": CALIBRATE}[program]
@@ -351,3 +352,24 @@ def test_as_a_command_it_gives_one_value(kiln: Project) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert sorted(json.loads(run.stdout)["models"]) == ["demo", "second"]
+
+
+def test_bundles_that_cannot_be_written_are_an_error_of_their_own(kiln: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr("litekiln.run.write_bundle.move", refuse)
+    error = _fails(StoreError, kiln, "demo")
+    assert error.what == f"can't write below {kiln.out}: Read-only file system"
+    assert error.details["models"]["demo"]["bundles"] == []  # type: ignore[index]
+
+
+def test_the_old_bundle_of_a_variant_that_was_refused_is_named(kiln: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    _all(kiln, "demo")
+    config = kiln.models / "demo" / "source" / "pipeline.config"
+    config.write_text(f"{config.read_text()}# changed\n")
+    write_program(kiln, "assert False", "convert_integer.py")
+    _fails(StepFailed, kiln, "demo")
+    told = capsys.readouterr().out
+    assert "! out/demo/int8 still holds an older bundle, which is out of date. To remove it: rm -r out/demo/int8" in told
+    assert "out/demo/float32 still holds" not in told

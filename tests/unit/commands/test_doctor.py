@@ -95,3 +95,20 @@ def test_a_failed_check_is_the_exit_code_and_the_json(project: Project, monkeypa
         doctor.doctor(Reporter(), project, doctor.DoctorRequest())
     assert caught.value.exit_code == 9
     assert caught.value.as_dict()["checks"][0] == {"name": "disk", "status": "fail", "detail": "full", "remedy": "free some"}
+
+
+@pytest.mark.parametrize(
+    ("probe", "status", "detail"),
+    [
+        (0, Status.OK, "steps under engine venv can write only to their own folder"),
+        (1, Status.WARN, "this system has no Landlock: under engine venv a foreign model's code could write to your files"),
+        (2, Status.WARN, "this system's Landlock is old: under engine venv a foreign model's code could empty your files"),
+    ],
+)
+def test_it_says_whether_a_step_can_write_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, probe: int, status: Status, detail: str
+) -> None:
+    monkeypatch.setattr(doctor, "_probe", lambda what: {"network": 0, "files": probe}[what])
+    check = {each.name: each for each in doctor._isolation()}["writing"]
+    assert (check.status, check.detail) == (status, detail)
+    assert check.remedy == "for models from strangers use --engine docker"

@@ -108,7 +108,7 @@ def test_an_out_that_is_a_device(model: Path) -> None:
 
 def test_an_out_that_is_the_model(model: Path, tmp_path: Path) -> None:
     (tmp_path / "link.svg").symlink_to(model)
-    assert _refused(model, tmp_path / "link.svg") == f"2: --out {model}: that is the model itself"
+    assert _refused(model, tmp_path / "link.svg") == f"2: --out {model}: that is {model}, which this command reads"
 
 
 def test_a_picture_that_its_own_text_would_replace(model: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_second_time_nothing_is_drawn_and_the_file_is_written_again(
     write_program(project, DRAW, "draw_graph.py")
     target = tmp_path / "picture.svg"
     _draw(project, model, target)
-    target.write_text("an older picture")
+    target.write_text("<svg>an older picture</svg>")
     _draw(project, model, target)
     assert target.read_text() == "<svg/>"
     assert "graph  up to date" in capsys.readouterr().out
@@ -170,10 +170,10 @@ def _umask() -> int:
 def test_a_refused_file_leaves_an_older_picture_alone(project: Project, model: Path, tmp_path: Path) -> None:
     write_program(project, 'raise protocol.Refused("it is not a whole TFLite model: it is cut off or damaged")', "draw_graph.py")
     target = tmp_path / "picture.svg"
-    target.write_text("an older picture")
+    target.write_text("<svg>an older picture</svg>")
     with pytest.raises(StepRefused, match="graph: it is not a whole TFLite model: it is cut off or damaged"):
         _draw(project, model, target)
-    assert target.read_text() == "an older picture"
+    assert target.read_text() == "<svg>an older picture</svg>"
 
 
 @pytest.mark.usefixtures("_this_python")

@@ -182,7 +182,7 @@ def test_no_file_at_all(tmp_path: Path) -> None:
         (["--file", "good.tflite", "--sarif", "."], "that is a folder"),
         (["--file", "good.tflite", "--sarif", "no/x.sarif"], "there is no folder"),
         (["--file", "good.tflite", "--file", "good.tflite", "--fix", "out.tflite"], "--fix out.tflite with 2 files"),
-        (["--file", "good.tflite", "--fix", "good.tflite"], "that is the model itself"),
+        (["--file", "good.tflite", "--fix", "good.tflite"], "that is good.tflite, which this command reads"),
         (["--file", "good.tflite", "--fix", "there.tflite"], "there.tflite: the file exists already"),
         (["--file", "good.tflite", "--fix", "no/out.tflite"], "there is no folder"),
         (["--file", "good.tflite", "--fix", "out.tflite", "--mean", "1"], "--mean without --std"),
@@ -203,6 +203,17 @@ def test_mistakes_have_a_message(good: Path, arguments: list[str], message: str,
     assert message in caught.value.what
     assert caught.value.remedy
     assert caught.value.exit_code == 2
+
+
+def test_pictures_of_a_phone_are_named_with_the_way_out(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(good.parent)
+    Path("l.txt").write_text("cat\ndog\nbird\n")
+    Path("photos").mkdir()
+    Path("photos", "a.HEIC").touch()
+    with pytest.raises(UsageError) as caught:
+        _lint("--file", "good.tflite", "--fix", "o.tflite", "--labels", "l.txt", "--pictures", "photos")
+    assert caught.value.cause.endswith("; it has files that are not read: 1 .heic")
+    assert caught.value.remedy == "convert them to JPEG: `mogrify -format jpg *.heic` (ImageMagick)"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +240,7 @@ def test_an_out_in_a_folder_that_may_not_be_written(good: Path) -> None:
     locked = good.parent / "locked"
     locked.mkdir(mode=0o500)
     with pytest.raises(UsageError, match=r"the folder .* can't be written to"):
-        check_out(locked / "out.tflite", good)
+        check_out(locked / "out.tflite", [good])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "utf-8:surrogateescape", "ascii:strict"])

@@ -24,6 +24,7 @@ USED = {
     "paths",
     "plan.plan",
     "recipes.recipe",
+    "run.kept_files",  # what is not the bundle's
     "run.schedule",
     "run.store",
     "toolchains.toolchain",

@@ -1,6 +1,7 @@
 """`inv pi` without Docker: what is refused and how, what the context holds, the list of components, the packages' arguments."""
 
 import json
+import os
 import re
 import subprocess
 from dataclasses import replace
@@ -24,6 +25,8 @@ from litekiln.pi import packages as pi_packages
 from litekiln.pi.context import SHARED, labels, lay_out_context, source_hash
 from litekiln.pi.packages import Package, _license, listed_packages
 from litekiln.pi.sbom import sbom
+from litekiln.plan.build_plan import plan_build
+from litekiln.recipes.recipe import load_recipe
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import pi_lock
 from tests.helpers.reports import sample, write_bundle
@@ -41,6 +44,8 @@ def bundle(project: Project) -> Path:
     (folder / "selftest.json").write_text("{}", encoding="utf-8")
     (folder / "labelmap.txt").write_text("cat\n", encoding="utf-8")
     manifest = json.loads((folder / "manifest.json").read_text())
+    plan = plan_build(project, load_recipe(project, "demo"))
+    manifest["steps"] = [{"id": step.id, "key": step.key} for step in plan.leading_to(*plan.variants["float32"][0].ends)]
     manifest["files"] = {name: sha256_file(folder / name) for name in ("detect.tflite", "labelmap.txt")}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
@@ -141,6 +146,15 @@ def test_the_context_holds_the_runtime_the_shared_modules_and_the_bundle(project
     assert {path.stat().st_mode & 0o777 for path in (target / "app").rglob("*.py")} == {0o644}
 
 
+def test_a_users_own_files_in_a_bundle_do_not_go_into_the_image(project: Project, bundle: Path, packages: Path) -> None:
+    (bundle / "notes.txt").write_text("mine", encoding="utf-8")
+    os.mkfifo(bundle / "pipe")
+    (bundle / "report.html").write_text("a page", encoding="utf-8")
+    lay_out_context(Project(code=ROOT, work=project.work), read_bundle(bundle), packages, project.work / "context")
+    names = [path.name for path in (project.work / "context" / "bundle").iterdir()]
+    assert sorted(names) == ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
+
+
 def test_a_file_of_another_content_has_another_time(project: Project, bundle: Path, packages: Path) -> None:
     """The builder sends what has another size or time, and looks no further."""
     here, target = Project(code=ROOT, work=project.work), project.work / "context"
@@ -203,10 +217,24 @@ def test_licences_by_the_packages_own_words() -> None:
 def test_packages_that_can_not_be_had(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, kind: type[LitekilnError], message: str
 ) -> None:
-    monkeypatch.setattr(pi_packages, "uv_binary", lambda: Path("uv"))
-    monkeypatch.setattr(pi_packages.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", said))
-    with pytest.raises(kind, match=re.escape(message)):
-        pi_packages._install(tmp_path / "lock", tmp_path / "files")
+    stand_in = tmp_path / "uv-stand-in"
+    stand_in.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(pi_packages, "uv_binary", lambda: stand_in)
+    with (tmp_path / "held").open("w") as held, pytest.raises(kind, match=re.escape(f"{message}\n{said}")):
+        pi_packages._install(tmp_path / "lock", tmp_path / "files", tmp_path / "logs" / "log", held.fileno())
+
+
+def test_packages_whose_lock_changed_while_they_were_unpacked_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    (project.code / "pi").mkdir()
+    lock = project.code / "pi" / "requirements.lock"
+    lock.write_text("numpy==1\n")
+    monkeypatch.setattr(pi_packages, "_install", lambda *_: lock.write_text("numpy==2\n"))
+    with pytest.raises(ToolchainError, match=r"pi/requirements\.lock changed while they were being unpacked"):
+        pi_packages.pi_packages(project)
+    assert list(project.state.rglob(pi_packages.DONE)) == []
 
 
 def test_the_tests_run_the_versions_that_the_image_holds() -> None:

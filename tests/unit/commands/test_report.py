@@ -66,6 +66,9 @@ def test_a_report_for_programs(project: Project) -> None:
         "median_ms": 4.3,
         "sha256": "4" * 64,
         "path": str(folders[0]),
+        "up_to_date": None,
+        "why_not": ["unknown model 'shapes', there is: demo"],
+        "own_options": False,
     }
     assert [told["bundles"][0][name] for name in ("map", "agreement", "parity", "median_ms")] == [None, 0.968, None, None]
 
@@ -264,3 +267,18 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         raise PermissionError(13, os.strerror(13))
 
     return lambda: monkeypatch.setattr("litekiln.named_files.tempfile.mkstemp", refuse)
+
+
+def test_where_the_page_cannot_be_written_the_table_is_still_shown(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(30, os.strerror(30))
+
+    write_model(project.out, sample())
+    monkeypatch.setattr("litekiln.disk.tempfile.mkstemp", refuse)
+    told = show_report(Reporter(), project, ReportRequest("shapes"))
+    printed = capsys.readouterr().out
+    assert f"! the page is not written: can't write below {project.out / 'shapes'}: Read-only file system" in printed
+    assert (told["page"], told["bundles"][0]["variant"]) == ("", "int8")
+    assert "int8" in printed

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,17 +17,18 @@ import pytest
 from docker.errors import ImageNotFound
 
 from litekiln import network_settings as index
-from litekiln.engines import buildx, debian_bases, images
-from litekiln.engines.base import LineSink
+from litekiln.engines import buildx, debian_bases, images, venv
+from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink
 from litekiln.engines.buildx import require_buildx
 from litekiln.engines.choose import AutoEngine, choose_engine
 from litekiln.engines.daemon import WITHOUT, _why_unreachable, connect, is_elsewhere
 from litekiln.engines.debian_bases import debian_mirror
+from litekiln.engines.docker import DockerBox
 from litekiln.engines.here import HereEngine
 from litekiln.engines.images import image_tag
 from litekiln.engines.launch import __file__ as launch_file
 from litekiln.engines.process import run_logged
-from litekiln.engines.venv import _install_error
+from litekiln.engines.venv import VenvEngine, _install_error
 from litekiln.errors import (
     BaseUnreachable,
     BuildxMissing,
@@ -45,6 +49,7 @@ from litekiln.errors import (
 )
 from litekiln.leases import Lease
 from litekiln.paths import Project
+from litekiln.toolchains import pythons
 from litekiln.toolchains.lock import INPUTS_LINE, require_current
 from litekiln.toolchains.pythons import require_python
 from litekiln.toolchains.toolchain import load_toolchain, locked_inputs_hash
@@ -103,6 +108,27 @@ def test_a_daemon_elsewhere_is_recognised() -> None:
 
 
 # --- images ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_container_gets_a_steps_environment_and_nothing_of_the_callers_settings(tmp_path: Path) -> None:
+    """Docker's library adds the proxies of ~/.docker/config.json by itself."""
+    given: dict[str, Any] = {}
+
+    class Client:
+        containers = property(lambda self: self)
+
+        def info(self) -> dict[str, Any]:
+            return {}
+
+        def create(self, *_: object, **options: Any) -> None:
+            given.update(options)
+
+    client: Any = Client()
+    job = Job(("python", "x.py"), {}, tmp_path, tmp_path / "log", 1, "test")
+    DockerBox(client, "an image", {}, copy=False)._create(job, [])
+    assert given["use_config_proxy"] is False
+    assert given["environment"].keys() == {*STEP_ENVIRONMENT, "PATH", "HOME", "TMPDIR"}
+    assert (given["network_mode"], given["read_only"], given["cap_drop"]) == ("none", True, ["ALL"])
 
 
 def test_no_docker_command_for_builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -190,6 +216,34 @@ def test_uv_uses_what_pip_is_set_up_for(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert index.index_url() == "https://uv/simple"
 
 
+def test_uv_gets_nothing_else_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What could change the installed files is in no environment's name."""
+    _no_index(monkeypatch, tmp_path)
+    for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME", "UV_NO_BINARY", "UV_OVERRIDE", "CFLAGS", "A_SECRET"):
+        monkeypatch.setenv(name, "x")
+    kept = (
+        "https_proxy",
+        "NO_PROXY",
+        "UV_CACHE_DIR",
+        "UV_HTTP_TIMEOUT",
+        "UV_INDEX_MINE_PASSWORD",
+        "SSL_CERT_DIR",
+        "XDG_CACHE_HOME",
+    )
+    for name in kept:
+        monkeypatch.setenv(name, "x")
+    found = index.package_environment()
+    assert {name for name, value in found.items() if value == "x"} == set(kept)
+    assert {"HOME", "PATH"} <= set(found)
+
+
+def test_a_python_that_starts_only_with_the_callers_variables_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Steps don't get them: it would start in no step."""
+    _program(tmp_path / "bin", "python3.10", '[ -n "$LD_LIBRARY_PATH" ] && echo 3.10')
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/x")
+    assert pythons._version_of(tmp_path / "bin" / "python3.10") == ""
+
+
 def test_a_broken_pip_file_is_pips_to_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _no_index(monkeypatch, tmp_path)
     (tmp_path / "site.conf").write_text("no section\n")
@@ -229,18 +283,79 @@ def test_no_debian_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert debian_mirror(tmp_path) == "http://given/debian"
 
 
-def test_a_debootstrap_that_is_stopped_leaves_nothing_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[list[str]] = []
+def _debootstrap(folder: Path, body: str) -> None:
+    """A debootstrap that leaves a small Debian in $4, runs `body`, and a docker that does nothing."""
+    for name in ("etc", "proc/1", "sys/kernel", "dev", "debootstrap", "var"):
+        body = f'mkdir -p "$root/{name}"\n{body}'
+    _program(folder, "debootstrap", f'for root; do case "$root" in /*) break;; esac; done\n{body}')
+    _program(folder, "docker", 'cp "$8/rootfs.tar" "$(dirname "$0")"; exit 0')
+    _program(folder, "umount", 'echo "$2" >> "$(dirname "$0")/unmounted"')
 
-    def stopped(argv: list[str], what: str) -> None:
+
+@pytest.fixture
+def bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LITEKILN_DEBIAN_MIRROR", "http://mirror/debian")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "bases").mkdir()
+    return tmp_path / "bases"
+
+
+def _make_base(bases: Path) -> None:
+    with debian_bases._naming_full_disk(bases), tempfile.TemporaryDirectory(dir=bases) as folder:
+        debian_bases._import_rootfs(Path(folder) / "arm64", "arm64", "a tag", bases / "arm64.log")
+
+
+def test_a_debootstrap_that_fails_leaves_its_log_where_the_message_says(bases: Path, tmp_path: Path) -> None:
+    """It names a log in the folder that is removed with it."""
+    own = 'echo "the real reason" > "$root/debootstrap/debootstrap.log"'
+    _debootstrap(tmp_path / "bin", f'{own}\necho "W: see $root/debootstrap/debootstrap.log for details"\nexit 1')
+    with pytest.raises(ImageBuildFailed, match="installing Debian for arm64 failed") as caught:
+        _make_base(bases)
+    assert caught.value.what.endswith("  | the real reason")
+    assert "for details" not in caught.value.what
+    assert caught.value.cause == f"the whole output is in {bases}/arm64.log"
+    assert (bases / "arm64.log").read_text().endswith("--- debootstrap.log\nthe real reason\n")
+    assert [path.name for path in bases.iterdir()] == ["arm64.log"]
+
+
+@pytest.mark.parametrize("place", ['"$root/debootstrap/debootstrap.log"', "/dev/stdout"])
+def test_a_full_disk_is_told_by_debootstrap(bases: Path, tmp_path: Path, place: str) -> None:
+    _debootstrap(tmp_path / "bin", f"echo 'tar: write error: No space left on device' > {place}\nexit 1")
+    with pytest.raises(DiskFull, match="no space left while installing Debian for arm64") as caught:
+        _make_base(bases)
+    assert "inv clean" in caught.value.remedy
+
+
+def test_a_full_disk_is_told_when_python_is_copied(bases: Path) -> None:
+    """Copying a folder collects its errors as texts."""
+    with pytest.raises(DiskFull, match="no space left while copying Python"), debian_bases._naming_full_disk(bases):
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")])
+    with pytest.raises(DiskFull, match="no space left on the disk"), debian_bases._naming_full_disk(bases):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_the_kernel_shows_is_not_archived_and_never_left_mounted(bases: Path, tmp_path: Path) -> None:
+    _debootstrap(tmp_path / "bin", 'echo x > "$root/etc/x"')
+    _make_base(bases)
+    with tarfile.open(tmp_path / "bin" / "rootfs.tar") as archive:
+        names = archive.getnames()
+    assert {"./proc", "./sys", "./etc/x", "./dev"} <= set(names)
+    assert [name for name in names if name.startswith(("./proc/", "./sys/"))] == []
+    unmounted = (tmp_path / "bin" / "unmounted").read_text().splitlines()
+    assert [Path(path).name for path in unmounted] == ["proc", "sys"]
+
+
+def test_a_debootstrap_that_is_stopped_leaves_nothing_mounted(bases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setenv("LITEKILN_DEBIAN_MIRROR", "http://mirror/debian")
     monkeypatch.setattr(debian_bases, "_run", stopped)
-    monkeypatch.setattr(debian_bases.subprocess, "run", lambda argv, **_: ran.append(argv))
+    monkeypatch.setattr(debian_bases.subprocess, "run", lambda argv, **_: ran.append(argv[-1]))
     with pytest.raises(KeyboardInterrupt):
-        debian_bases._import_rootfs(tmp_path / "arm64", "arm64", "a tag")
-    assert ran == [["umount", "--lazy", str(tmp_path / "arm64" / "root" / "proc")]]
+        _make_base(bases)
+    assert [Path(path).name for path in ran] == ["proc", "sys"]
 
 
 class FakeImages:
@@ -254,6 +369,9 @@ class FakeImages:
             raise ImageNotFound(tag)
         return tag
 
+    def remove(self, tag: str) -> None:
+        self.tags.remove(tag)
+
 
 def test_what_two_make_at_once_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`inv images` and `inv pi` both need a base: the second waits, and finds it there."""
@@ -266,8 +384,8 @@ def test_what_two_make_at_once_is_made_once(tmp_path: Path, monkeypatch: pytest.
         client.tags.add(tag)
 
     monkeypatch.setattr(debian_bases, "_require_debootstrap", lambda: None)
-    monkeypatch.setattr(debian_bases, "_import_rootfs", lambda folder, architecture, tag: make(tag))
-    monkeypatch.setattr(debian_bases, "_add_python", lambda folder, base, root: make(base.tag))
+    monkeypatch.setattr(debian_bases, "_import_rootfs", lambda folder, architecture, tag, log: make(tag))
+    monkeypatch.setattr(debian_bases, "_add_python", lambda folder, base, root, log: make(base.tag))
     bases = [debian_bases.Base("arm64", "3.11")]
     with ThreadPoolExecutor(2) as both:
         told = list(both.map(lambda _: debian_bases.make_bases(client, bases, tmp_path, print), range(2)))
@@ -296,6 +414,43 @@ def test_an_environment_that_could_not_be_made(project: Project, text: str, kind
     assert type(error) is kind
     assert message in error.what
     assert error.remedy
+
+
+def test_an_environment_whose_lock_changed_while_it_was_made_is_not_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name would say that it holds the old lock's packages, for ever."""
+    tiny = load_toolchain(project, "tiny")
+    tiny.lock.write_text(f"# Made by\n{INPUTS_LINE}{locked_inputs_hash(tiny.folder)}\nnothing==1\n")
+
+    def make(argv: list[str], log: Path, say: object, environment: dict[str, str], keeps: list[int]) -> int:
+        assert os.fstat(keeps[0]).st_ino == next(folder.parent.glob("*.lock")).stat().st_ino
+        folder.mkdir()
+        tiny.lock.write_text(tiny.lock.read_text() + "more==1\n")
+        return 0
+
+    monkeypatch.setattr(venv, "run_logged", make)
+    monkeypatch.setattr(venv, "require_python", lambda *_: Path(sys.executable))
+    with Lease(project.state) as lease:
+        engine = VenvEngine(project, lease)
+        folder = engine.folder(tiny)
+        with pytest.raises(ToolchainError, match="the tiny environment: toolchains/tiny changed while it was being built"):
+            engine.ensure(tiny, print)
+    assert not folder.exists()
+
+
+def test_an_image_whose_lock_changed_while_it_was_built_is_not_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, client = load_toolchain(_image_project(project), "tiny"), FakeImages()
+
+    def build(argv: list[str], *_: object) -> int:
+        client.tags.add(argv[argv.index("--tag") + 1])
+        tiny.lock.write_text("other==1\n")
+        return 0
+
+    monkeypatch.setattr(images, "require_buildx", lambda: None)
+    monkeypatch.setattr(images, "run_logged", build)
+    fake: Any = client
+    with pytest.raises(ToolchainError, match="the tiny image: toolchains/tiny changed while it was being built"):
+        images._build(fake, project, tiny, base_kind="registry", say=print)
+    assert client.tags == set()
 
 
 def test_a_lock_whose_inputs_were_edited_is_refused(project: Project) -> None:
@@ -449,16 +604,3 @@ def test_where_a_user_namespace_is_refused_half_way_a_step_runs_without_one() ->
     argv = [sys.executable, "-I", "-S", "-c", HALF_REFUSED, str(Path(launch_file).parent)]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("False\n", "")
-
-
-def test_a_launched_program_has_no_network() -> None:
-    """The launcher's own promise, where this system lets it keep it; `inv doctor` shows where it can't."""
-    probe = subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe"], check=False)
-    if probe.returncode:
-        pytest.skip("not run: this system refuses network namespaces to this user")
-    ask = "import os; print(sorted(line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line))"
-    run = subprocess.run(
-        [sys.executable, "-I", "-S", launch_file, sys.executable, "-c", ask], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "['lo']"
-    assert os.listdir("/sys/class/net") != []  # noqa: PTH208 - and we kept ours

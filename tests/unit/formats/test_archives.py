@@ -1,4 +1,5 @@
 import io
+import lzma
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,10 @@ import pytest
 
 from litekiln.errors import BrokenArchive, DiskFull, SourceError, UnsafeArchive
 from litekiln.formats import archives as unpacking
+from litekiln.formats import zips
 from litekiln.formats.archives import top_folder, unpack
+from litekiln.formats.tflite_metadata import read_packed
+from litekiln.sources.keras_file import is_keras, read_keras
 
 Member = tuple[str, bytes]
 GOOD: list[Member] = [("model/pipeline.config", b"model {}"), ("model/ckpt/ckpt-0.index", b"\0" * 600), ("model/empty", b"")]
@@ -380,3 +385,106 @@ def test_stopped_half_way_there_is_no_target(tmp_path: Path, number: int) -> Non
 def test_the_top_folder(tmp_path: Path, names: list[str], top: str) -> None:
     target = unpack(_tar(tmp_path / "a.tar.gz", [(name, b"") for name in names]), tmp_path / "target")
     assert top_folder(target) == target / top
+
+
+def _crowd(count: int, *, says: int | None = None, wide: bool = False) -> bytes:
+    """A zip's directory of so many entries, and its end. `says` is the number in the end; `wide` makes it a zip64's."""
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    directory = entry * count
+    said = count if says is None else says
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, said & 0xFFFF, said & 0xFFFF, len(directory), 0, 0)
+    if wide:
+        end = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, said, said, len(directory), 0)
+        end += struct.pack("<4sIQI", b"PK\x06\x07", 0, len(directory), 1)
+        end += struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return directory + end
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("comment", [b"", b"a comment"])
+@pytest.mark.parametrize("says", [None, 1])
+def test_a_zip_of_too_many_entries_is_refused_before_its_directory_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: int | None, comment: bytes, wide: bool
+) -> None:
+    """Whatever its end says about their number."""
+    made: list[str] = []
+    original = zipfile.ZipInfo.__init__
+
+    def counted(self: zipfile.ZipInfo, name: str = "", *rest: object) -> None:
+        made.append(name)
+        original(self, name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(zipfile.ZipInfo, "__init__", counted)
+    data = _crowd(unpacking.MOST_ENTRIES + 1, says=says, wide=wide)
+    data = data[:-2] + struct.pack("<H", len(comment)) + comment
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04" + data)
+    _refused(tmp_path / "a.zip", UnsafeArchive, f"holds more than {unpacking.MOST_ENTRIES} files and folders")
+    assert made == []
+
+
+def test_a_zip_with_a_huge_directory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    size = zips.LARGEST_DIRECTORY + 1
+    with (tmp_path / "a.zip").open("wb") as stream:
+        stream.write(b"PK\x03\x04")
+        stream.truncate(4 + size)  # takes no room on the disk
+        stream.seek(4 + size)
+        stream.write(struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, size, 4, 0))
+    _refused(tmp_path / "a.zip", UnsafeArchive, f"has a directory of {size} bytes")
+
+
+def test_a_keras_file_whose_compression_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("metadata.json", b"{}" * 50)
+        package.writestr("config.json", b"{}")
+    data = path.read_bytes()
+    start = data.index(b"metadata.json") + len("metadata.json") + 9  # behind the sizes and options of LZMA
+    path.write_bytes(data[:start] + b"\xff" * 9 + data[start + 9 :])
+    with pytest.raises(SourceError, match="is not a Keras model, or is damaged"):
+        read_keras(path)
+
+
+def test_a_keras_file_and_packed_metadata_have_the_same_limit(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"PK\x03\x04" + _crowd(unpacking.MOST_ENTRIES + 1))
+    assert not is_keras(path)
+    with pytest.raises(SourceError, match=f"it holds more than {unpacking.MOST_ENTRIES} files and folders"):
+        read_keras(path)
+    with path.open("rb") as stream:
+        assert read_packed(stream).names == []
+
+
+def test_an_xz_of_several_streams_and_one_that_is_cut_off(tmp_path: Path) -> None:
+    whole = _tar(tmp_path / "a.tar", how="w").read_bytes()
+    streams = [lzma.compress(whole[:700]), b"\0" * 8, lzma.compress(whole[700:]), b"\0" * 4]
+    (tmp_path / "a.tar.xz").write_bytes(b"".join(streams))
+    assert _content(unpack(tmp_path / "a.tar.xz", tmp_path / "whole")) == dict(GOOD)
+    (tmp_path / "b.tar.xz").write_bytes(b"".join(streams)[:-20])
+    _refused(tmp_path / "b.tar.xz", BrokenArchive, "is damaged or cut off")
+
+
+def test_an_xz_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    data = bytearray(lzma.compress(_tar(tmp_path / "a.tar", how="w").read_bytes()))
+    header = slice(12, 12 + (data[12] + 1) * 4 - 4)
+    data[16] = 36  # the window: 1 GB
+    data[header.stop : header.stop + 4] = struct.pack("<I", zlib.crc32(data[header]))
+    (tmp_path / "a.tar.xz").write_bytes(data)
+    _refused(tmp_path / "a.tar.xz", UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
+
+
+def test_a_zip_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("model.bin", b"abc" * 100)
+    data = path.read_bytes()
+    window = data.index(b"model.bin") + len("model.bin") + 5
+    path.write_bytes(data[:window] + struct.pack("<I", 1 << 30) + data[window + 4 :])
+    _refused(path, UnsafeArchive, "needs more than 256 MB of memory to be unpacked")
+
+
+@pytest.mark.parametrize("make", [lambda path: _tar(path / "a.tar.gz"), lambda path: _zip(path / "a.zip")])
+def test_a_stop_ends_unpacking(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    archive, asked = make(tmp_path), iter([False, False, False])
+    with pytest.raises(KeyboardInterrupt):
+        unpack(archive, tmp_path / "target", lambda: next(asked, True))
+    assert list(tmp_path.iterdir()) == [archive]

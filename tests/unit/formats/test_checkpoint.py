@@ -227,7 +227,7 @@ def test_a_damaged_index_is_named(prefix: Path, damage: Callable[[bytes], bytes]
 
 def test_an_index_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / INDEX).mkdir()
-    with pytest.raises(SourceError, match="could not be read: Is a directory"):
+    with pytest.raises(SourceError, match="is a folder, where a plain file is needed"):
         read_index(tmp_path / "ckpt-1")
 
 

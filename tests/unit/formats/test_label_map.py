@@ -112,6 +112,10 @@ def test_numbers_and_commas_may_be_part_of_names(tmp_path: Path) -> None:
         ("labels.txt", "1\tcat\n2\tdog\n", "this looks like CSV or another table"),
         ("labels.txt", "0 cat\n1 dog\n", "this looks like a numbered list: if the numbers are part of the names, write a .pbtxt"),
         ("labels.txt", "1: cat\n2: dog\n", "this looks like a numbered list"),
+        ("labels.txt", "# a\n# b\n", "no class has a name"),
+        ("labels.pbtxt", "item { id: 1000001 name: 'a' }", "line 1: id 1000001: more than 1000000 classes"),
+        ("labels.pbtxt", f"item {{ id: -0x{'f' * 5000} name: 'a' }}", f"line 1: a number that is too large: '0x{'f' * 38}…'"),
+        ("labels.pbtxt", f"{'cat' * 5000} dog", f"line 1: expected ':' or '{{' after 'c{'atc' * 13}…', got 'dog'"),
         ("labels.csv", "1,cat", "a label map ends in .pbtxt or .txt, not in '.csv'"),
         ("data.yaml", "names: [cat]", "a label map ends in .pbtxt or .txt, not in '.yaml'"),
         ("labels", "cat", "a label map ends in .pbtxt or .txt, not in ''"),
@@ -122,6 +126,55 @@ def test_what_is_no_label_map_is_told_what_was_expected(tmp_path: Path, name: st
         _read(tmp_path, name, content)
     assert caught.value.what.startswith(f"{tmp_path / name}: {message}")
     assert caught.value.remedy == EXPECTED
+
+
+@pytest.mark.parametrize("content", ["# two classes\ncat\n## and\ndog\n", "cat\n  # the second\r\ndog\n# end"])
+def test_comments_in_a_txt_are_skipped_and_noted(tmp_path: Path, content: str) -> None:
+    labels = _read(tmp_path, "labels.txt", content)
+    assert (labels.names, labels.class_count) == ({0: "cat", 1: "dog"}, 2)
+    first = next(line.strip() for line in content.splitlines() if "#" in line)
+    assert labels.warnings == [f"{tmp_path}/labels.txt: 2 lines are skipped as comments; first: {first}"]
+
+
+def test_a_name_may_begin_with_a_hash(tmp_path: Path) -> None:
+    labels = _read(tmp_path, "labels.txt", "#cat\ndog\n")
+    assert labels.names == {0: "#cat", 1: "dog"}
+    assert labels.warnings == [f"{tmp_path}/labels.txt: #cat is taken as a name; a comment begins with # and a space"]
+
+
+LONG = 1_000_000  # when each letter is looked at again for each letter, this takes hours
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "item" + " " * LONG + "x"),
+        ("a.txt", "item" + " " * LONG + ":" + " " * LONG + "x"),
+        ("a.txt", "names" + " " * LONG + "x"),
+        ("a.txt", "#\n" * LONG + "x"),
+        ("a.pbtxt", "item { id: " + "1" * LONG + "x }"),
+        ("a.pbtxt", "item { id: " + "1" * LONG + "}"),
+        ("a.pbtxt", "item { name: " + '"' + "a" * LONG),
+        ("a.pbtxt", "item { [" + "a" * LONG),
+        ("a.pbtxt", "item { id: " + "1." * (LONG // 2) + " }"),
+        ("a.pbtxt", "item { id: " + "-" * LONG),
+    ],
+    ids=range(10),
+)
+def test_a_long_text_is_read_once(tmp_path: Path, name: str, content: str) -> None:
+    told = ""
+    try:
+        _read(tmp_path, name, content)
+    except SourceError as error:
+        told = error.what
+    assert len(told) < 1000
+
+
+def test_a_file_of_another_size_is_not_read_whole(tmp_path: Path) -> None:
+    with (tmp_path / "a.txt").open("wb") as stream:
+        stream.truncate(10 << 30)  # takes no room on the disk
+    with pytest.raises(SourceError, match=r"a\.txt: larger than 4\.2 MB, which is too much for a file of this kind"):
+        read_labels(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize("name", ["labels.txt", "labels.pbtxt"])

@@ -52,6 +52,7 @@ def first_image(**changed: object) -> Change:
         (first_image(file_name="C:\\a.jpg"), ": image 0: file_name 'C:\\\\a.jpg' leads out of images/"),
         (first_image(file_name="c.jpg"), ": 1 of its 2 pictures could not be found in {coco}/images: 'c.jpg'"),
         (first_image(width=None), ": image 0: width None and height 80 are not a picture's size"),
+        (first_image(width=1e300), ": image 0: width 1e+300 and height 80 are not a picture's size"),
         (first_image(height=0), ": image 0: width 100 and height 0 are not a picture's size"),
         (first_box(image_id=7), ": annotation 0: image_id 7 is not listed"),
         (first_box(category_id=7), ": annotation 0: category_id 7 is not listed"),
@@ -204,6 +205,122 @@ def test_ids_may_be_words_and_crowds_stay_crowds(home: Project, theirs: Path) ->
 
     write_changed(theirs, change)
     assert [entry["iscrowd"] for entry in evaluated(home, theirs)[0]["annotations"]] == [1, 1]
+
+
+# Mistakes in all boxes, and in some
+
+
+def boxes(*numbers: list[float]) -> Change:
+    """A set of these boxes, all in the first picture of 100x80."""
+    return lambda data: data.update(annotations=[annotation(place, 0, 1, box) for place, box in enumerate(numbers)])
+
+
+def test_shares_are_no_pixels(home: Project, theirs: Path) -> None:
+    write_changed(theirs, boxes([0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1], [0.5, 0.5, 0.52, 0.5]))
+    error = refusal(SourceError, home, theirs, evaluation=theirs / "coco")
+    assert error.what == f"{theirs}/coco: its 3 boxes lie between 0 and 1: they are shares of their pictures, not pixels"
+    assert error.cause == "COCO's bbox is [x, y, width, height], in pixels of the picture"
+    assert "multiply x and width by the picture's width" in error.remedy
+
+
+def test_shares_in_voc_are_no_pixels_either(home: Project, theirs: Path) -> None:
+    (theirs / "voc" / "a.xml").write_text(voc(thing(box=(0.1, 0.2, 0.4, 0.9))), encoding="utf-8")
+    error = refusal(SourceError, home, theirs, evaluation=theirs / "voc")
+    assert error.what == f"{theirs}/voc: its 1 box lies between 0 and 1: they are shares of their pictures, not pixels"
+    assert error.cause == "Pascal VOC's bndbox is xmin, ymin, xmax and ymax, in pixels of the picture"
+
+
+def test_one_small_box_among_others_is_no_share(home: Project, theirs: Path) -> None:
+    write_changed(theirs, boxes([0, 0, 1, 1], [10, 20, 30, 40]))
+    assert len(evaluated(home, theirs)[0]["annotations"]) == 2
+
+
+def test_a_second_corner_is_no_size(home: Project, theirs: Path) -> None:
+    write_changed(theirs, boxes([10, 20, 40, 60], [60, 10, 99, 40], [50, 50, 100, 80], [0, 0, 20, 20]))
+    error = refusal(SourceError, home, theirs, evaluation=theirs / "coco")
+    boxes_are = "its boxes are [x1, y1, x2, y2]: read as [x, y, width, height], 2 of 4 leave their pictures"
+    assert error.what == f"{theirs}/coco: {boxes_are}"
+    assert error.remedy == "write [x1, y1, x2 - x1, y2 - y1], or export the set again as COCO"
+
+
+def test_boxes_that_reach_out_are_not_all_corners(home: Project, theirs: Path) -> None:
+    """The last one would end left of where it begins."""
+    write_changed(theirs, boxes([10, 20, 95, 60], [5, 10, 99, 75], [80, 50, 20, 20]))
+    assert "cut at their picture's edge: 2 boxes" in evaluated(home, theirs)[1][0]
+
+
+GOOD = [[1, 2, 30, 40]] * 398
+BAD = [[9, 9, 0, 5], [500, 0, 5, 5], None, [1, 2, 3]]
+TOLD = (
+    "annotation 398: box x 9, y 9, width 0, height 5 has no area",
+    "annotation 399: box x 500, y 0, width 5, height 5 lies outside its picture a.jpg, which is 100x80",
+    "annotation 400: bbox is None, expected [x, y, width, height]",
+    "annotation 401: bbox is [1, 2, 3], expected [x, y, width, height]",
+)
+
+
+def test_a_few_bad_boxes_are_skipped_and_listed(home: Project, theirs: Path) -> None:
+    path = write_changed(theirs, boxes(*GOOD, *BAD))
+    warnings = new(home, theirs, evaluation=theirs / "coco")["warnings"]
+    skipped = [warning for warning in warnings if "skipped" in warning]
+    assert len(skipped) == 1
+    head, *lines = skipped[0].split("\n    ")
+    assert head == f"{theirs}/coco: skipped 4 of its 402 boxes, which can't be used:"
+    assert sorted(lines) == [f"{path}: {line}" for line in TOLD]
+    written = json.loads((home.calib / "mine" / "eval" / "annotations.json").read_text(encoding="utf-8"))
+    assert len(written["annotations"]) == len(GOOD)
+
+
+def test_an_annotation_of_a_picture_that_is_not_listed_is_skipped_too(home: Project, theirs: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        boxes(*GOOD)(data)
+        data["annotations"][5]["image_id"] = 99
+
+    write_changed(theirs, change)
+    assert any(
+        "annotation 5: image_id 99 is not listed" in each for each in new(home, theirs, evaluation=theirs / "coco")["warnings"]
+    )
+
+
+def test_more_bad_boxes_refuse_the_set_and_are_listed(home: Project, theirs: Path) -> None:
+    write_changed(theirs, boxes(*GOOD[:200], *BAD))
+    error = refusal(SourceError, home, theirs, evaluation=theirs / "coco")
+    assert error.what.startswith(f"{theirs}/coco: 4 of its 204 boxes can't be used:\n    ")
+    assert all(told.partition(": ")[2] in error.what for told in TOLD)
+    assert error.cause.endswith("; at most 1% of the boxes are skipped")
+
+
+def test_of_many_bad_boxes_the_first_are_listed(home: Project, theirs: Path) -> None:
+    write_changed(theirs, boxes(*[[9.0, 9.0, 0.0, 5.0]] * 50))
+    lines = refusal(SourceError, home, theirs, evaluation=theirs / "coco").what.splitlines()
+    assert lines[0] == f"{theirs}/coco: 50 of its 50 boxes can't be used:"
+    assert len(lines) == 22
+    assert lines[-1] == "    and 30 more"
+
+
+def test_a_few_bad_boxes_of_voc_are_skipped_too(home: Project, theirs: Path) -> None:
+    things = [*[thing()] * 398, thing(box=(9, 9, 5, 12)), "<object><name>cat</name></object>"]
+    (theirs / "voc" / "a.xml").write_text(voc(*things), encoding="utf-8")
+    warnings = new(home, theirs, evaluation=theirs / "voc")["warnings"]
+    assert any(warning.startswith(f"{theirs}/voc: skipped 2 of its 400 boxes, which can't be used:") for warning in warnings)
+
+
+def test_a_picture_of_a_phone_is_named_with_the_way_out(home: Project, theirs: Path) -> None:
+    (theirs / "coco" / "images" / "a.HEIC").touch()
+    write_changed(theirs, first_image(file_name="a.HEIC"))
+    error = refusal(SourceError, home, theirs, evaluation=theirs / "coco")
+    assert error.what == f"{theirs}/coco/images/a.HEIC: its format, .HEIC, is not read"
+    convert = "convert them to JPEG: `mogrify -format jpg *.heic` (ImageMagick); then change their names in the set"
+    assert error.remedy == convert
+    (theirs / "voc" / "a.jpg").unlink()
+    (theirs / "voc" / "a.xml").write_text(voc(thing(), name="a.heic"), encoding="utf-8")
+    assert refusal(SourceError, home, theirs, evaluation=theirs / "voc").remedy == convert
+
+
+@pytest.mark.parametrize("name", ["a" * 5000 + ".jpg", "\ud800.jpg"])
+def test_a_name_that_no_file_can_have_is_missing(home: Project, theirs: Path, name: str) -> None:
+    write_changed(theirs, first_image(file_name=name))
+    assert "1 of its 2 pictures could not be found" in refusal(SourceError, home, theirs, evaluation=theirs / "coco").what
 
 
 # Pascal VOC

@@ -248,6 +248,20 @@ def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None
     assert "could not be read" in refusal(SourceError, home, theirs, labels=theirs / "none.txt").what
 
 
+def test_what_the_label_map_leaves_out_is_told(home: Project, theirs: Path) -> None:
+    (theirs / "labels.txt").write_text("# three\ncat\ndog\nbird\n", encoding="utf-8")
+    notes = new(home, theirs)["notes"]
+    assert [note for note in notes if "# three" in note] == [f"{theirs}/labels.txt: 1 line is skipped as a comment; first: # three"]
+
+
+def test_pictures_of_formats_that_are_not_read_are_left_out_with_a_warning(home: Project, theirs: Path) -> None:
+    for name in ("a.heic", "more/b.HEIC"):
+        (theirs / "photos" / name).touch()
+    way = "convert them to JPEG: `mogrify -format jpg *.heic` (ImageMagick)"
+    told = f"left out files of --calib that are not read: 2 .heic. To use them, {way}"
+    assert told in new(home, theirs, calib=theirs / "photos")["warnings"]
+
+
 # What was typed
 
 
@@ -256,6 +270,10 @@ def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None
     [
         ("My Model", "my_model"),
         ("../up", "up"),
+        ("../../x", "x"),
+        ("./..", "my_model"),
+        ("_a/-b.", "a_b"),
+        ("z" * 99 + ".z", "z" * 99),
         ("a/b", "a_b"),
         (".hidden", "hidden"),
         ("-rf", "rf"),
@@ -270,6 +288,18 @@ def test_a_name_must_be_a_good_folder_name(home: Project, theirs: Path, name: st
     assert (error.what, error.remedy) == (f"--name {name!r} is not a good name for a model", f"--name {better}")
 
 
+@pytest.mark.parametrize("name", ["../../x", "/", "..", "-", "a" * 300, "À la carte", "x/../y", "...a...", "\0", "a\nb", "é"])
+def test_the_name_that_is_advised_is_accepted(home: Project, theirs: Path, name: str) -> None:
+    advised = refusal(UsageError, home, theirs, name=name).remedy.removeprefix("--name ")
+    assert new(home, theirs, name=advised)["model"] == advised
+
+
+def _there(project: Project, folder: str, text: str) -> None:
+    place = project.work / folder / ("set.toml" if folder.startswith("calib") else "model.toml")
+    place.parent.mkdir(parents=True)
+    place.write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("there", "what", "remove"),
     [
@@ -278,12 +308,35 @@ def test_a_name_must_be_a_good_folder_name(home: Project, theirs: Path, name: st
         (["calib/mine", "models/mine"], "calib/mine/ exists already", "rm -r calib/mine models/mine"),
     ],
 )
-def test_what_is_there_is_left_alone(home: Project, theirs: Path, there: list[str], what: str, remove: str) -> None:
+def test_what_inv_new_made_is_left_alone_and_can_be_removed(
+    home: Project, theirs: Path, there: list[str], what: str, remove: str
+) -> None:
     for folder in there:
-        (home.work / folder).mkdir()
+        _there(home, folder, "# Made by `inv new` from trained.\n")
     error = refusal(UsageError, home, theirs)
     assert error.what == what
-    assert error.remedy == f"choose another --name; or, if it is no longer needed: {remove}"
+    assert error.remedy == f"choose another --name, for example mine_2; or, if it is no longer needed: {remove}"
+
+
+@pytest.mark.parametrize("there", [["models/mine"], ["calib/mine"], ["calib/mine", "models/mine"]])
+def test_what_others_made_is_never_advised_to_be_removed(home: Project, theirs: Path, there: list[str]) -> None:
+    """The demo, for example."""
+    for folder in there:
+        _there(home, folder, "# The demo\n")
+    (home.models / "mine_2").mkdir()
+    assert refusal(UsageError, home, theirs).remedy == "choose another --name, for example mine_3"
+
+
+@pytest.mark.parametrize("used", ['set = "mine"', 'set = "mine/eval"'])
+def test_pictures_that_another_model_uses_are_never_advised_to_be_removed(home: Project, theirs: Path, used: str) -> None:
+    _there(home, "calib/mine", "# Pictures for calibration. `inv new` copied them from photos.\n")
+    _there(home, "models/other", f"[calibration]\n{used}\n")
+    assert refusal(UsageError, home, theirs).remedy == "choose another --name, for example mine_2"
+
+
+def test_what_inv_new_makes_says_so(home: Project, theirs: Path) -> None:
+    new(home, theirs, calib=theirs / "photos")
+    assert "rm -r calib/mine models/mine" in refusal(UsageError, home, theirs).remedy
 
 
 @pytest.mark.parametrize(
@@ -335,7 +388,7 @@ def fail_in(module: Any, name: str, error: BaseException, call: int) -> Callable
         (fail_in(eval_sets, "check_readable", SourceError("gone"), 2), SourceError),
         (fail_in(new_model, "load_recipe", RuntimeError(), 1), RuntimeError),
         (fail_in(new_folders, "move", KeyboardInterrupt(), 1), KeyboardInterrupt),
-        (fail_in(new_folders, "move", OSError(5, "Input/output error"), 2), OSError),
+        (fail_in(new_folders, "move", OSError(5, "Input/output error"), 2), LitekilnError),
         (fail_in(new_folders, "move", SystemExit(143), 2), SystemExit),
     ],
     ids=["disk full", "stopped", "picture gone", "mistake", "before", "between", "terminated"],

@@ -16,11 +16,11 @@ from litekiln.recipes.recipe import load_recipe
 from litekiln.run.write_bundle import write_bundles
 from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import load_toolchain
+from tests.helpers.building import COMMAND
 from tests.helpers.running import run_to_end
 from tests.helpers.user_files import write_coco
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
 from tests.unit.run.test_schedule import add_toolchain
-from tests.unit.run.test_write_bundle import COMMAND
 from tests.unit.run.test_write_report import write_detection_steps, write_recipe
 
 INTEGER = ("int8", "int8-io", "int8-raw", "int16x8")
@@ -194,7 +194,7 @@ def test_a_folder_elsewhere_is_not_named_in_a_bundle(project: Project, tmp_path_
     result = run_to_end(project, plan)
     result.complete()
     with Lease(project.state) as lease:
-        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND)
+        (bundle,) = write_bundles(project, load_recipe(project, "demo"), plan, result, lease, COMMAND, print)
     text = (bundle.folder / "manifest.json").read_text()
     steps = {step["id"]: step for step in json.loads(text)["steps"]}
     assert steps["calibrate"]["inputs"]["pictures"]["path"] == "holiday"
@@ -288,6 +288,26 @@ def test_nothing_is_compared_with_a_float32_that_the_recipe_lacks(project: Proje
 def test_an_evaluation_set_concerns_only_who_measures(project: Project, evaluated: Path, name: str) -> None:
     measured = {"source on boxes", "trace", *_steps("float32", "float16", "int8", what=("verify", "measure"))}
     assert _changed(project, lambda: (evaluated / name).write_text("changed")) == measured
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_picture_that_is_a_link_counts_by_what_it_leads_to(project: Project, photos: Path, absolute: bool) -> None:
+    """Steps get copies, so a container sees it too."""
+    elsewhere = draw(project.calib / "elsewhere", "one.jpg") / "one.jpg"
+    (photos / "0003.jpg").unlink()
+    (photos / "0003.jpg").symlink_to(elsewhere if absolute else "../../elsewhere/one.jpg")
+    write_recipe(project, "int8", calibration="photos")
+    assert _plan(project).step("calibrate").inputs["pictures"].files["0003.jpg"] == sha256_file(elsewhere)
+    assert "calibrate" in _changed(project, lambda: elsewhere.write_text("another"))
+
+
+@pytest.mark.parametrize("name", ["images", "images/a.jpg"])
+def test_an_evaluation_set_may_be_of_links(project: Project, evaluated: Path, name: str) -> None:
+    away = project.calib / "away"
+    before = _plan(project).step("trace").key
+    (evaluated / name).rename(away)
+    (evaluated / name).symlink_to(away)
+    assert _plan(project).step("trace").key == before
 
 
 FETCHED = 'url = "https://litekiln.invalid/coco.zip"\nsha256 = "first-use"\npinned = "list"\nlicense = "x"'

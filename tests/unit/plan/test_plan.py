@@ -1,9 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
-from litekiln.hashing import sha256_tree
+import pytest
+
+from litekiln.errors import SourceError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
-from litekiln.plan.plan import Attempt, Plan
+from litekiln.plan.plan import Attempt, Plan, PlanBuilder
 from litekiln.recipes.recipe import load_recipe
 
 
@@ -98,11 +101,36 @@ def test_what_no_step_reads_changes_nothing(project: Project) -> None:
     assert _changed(project, project.toolchains / "tiny" / "requirements.in") == set()
 
 
-def test_a_tree_hash_sees_names_and_content_but_no_bytecode(tmp_path) -> None:
+def _tree_hash(folder: Path) -> str:
+    return PlanBuilder(Project(code=folder.parent, work=folder.parent), "demo").file(folder).sha256
+
+
+def test_a_tree_hash_sees_names_and_content_but_no_bytecode(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
-    first = sha256_tree(tmp_path)
+    first = _tree_hash(tmp_path)
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "a.pyc").write_text("x")
-    assert sha256_tree(tmp_path) == first
+    assert _tree_hash(tmp_path) == first
     (tmp_path / "a").rename(tmp_path / "b")
-    assert sha256_tree(tmp_path) != first
+    assert _tree_hash(tmp_path) != first
+
+
+def test_a_linked_folder_in_a_source_is_part_of_it(tmp_path: Path) -> None:
+    """A step's program would read it: what is below it belongs into the key."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "weights").write_text("1")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "part").symlink_to("../elsewhere")
+    first = _tree_hash(source)
+    (tmp_path / "elsewhere" / "weights").write_text("2")
+    assert _tree_hash(source) != first
+
+
+def test_a_link_to_a_folder_that_holds_it_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "round").symlink_to("..")
+    with pytest.raises(SourceError, match="deep/round is a link to a folder that holds it") as caught:
+        _tree_hash(source)
+    assert caught.value.remedy == "remove the link"

@@ -15,6 +15,7 @@ from litekiln.sources.kinds import BY_NAME as KINDS
 from litekiln.terminal import Reporter
 from litekiln.variants import BY_NAME
 from tests.helpers.checkpoints import tf1_shapes, write_checkpoint
+from tests.helpers.source_files import ENTRY, FINISH, keras_config, node, write_graph, write_keras, write_saved_model, write_tflite
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
 from tests.unit.run.test_schedule import add_toolchain
 
@@ -132,7 +133,7 @@ def test_a_finished_graph_of_the_users_own_is_an_input(home: Project) -> None:
     write(home, "tf1-detection", ["float32"], source='folder = "source"')
     assert set(plan(home).step("freeze").inputs) == {"config", "checkpoint"}
     (source / "ready").mkdir()
-    (source / "ready" / "tflite_graph.pb").write_bytes(b"graph")
+    write_graph(source / "ready" / "tflite_graph.pb", ENTRY, FINISH)
     assert plan(home).step("freeze").inputs["ready"].path == "models/demo/source/ready"
 
 
@@ -146,7 +147,7 @@ def test_a_recipe_of_another_kind_than_its_source_is_told(home: Project) -> None
 
 def test_a_frozen_graph_is_lifted_with_the_pixels_of_the_recipe(home: Project) -> None:
     graph = home.models / "demo" / "tflite_graph.pb"
-    graph.write_bytes(b"graph")
+    write_graph(graph, ENTRY, FINISH)
     write(home, "tf1-frozen", ["uint8-qat"], PIXELS, source='file = "tflite_graph.pb"')
     export = plan(home).step("export")
     assert export.program == "lift_frozen.py"
@@ -165,7 +166,7 @@ def test_a_frozen_graph_is_lifted_with_the_pixels_of_the_recipe(home: Project) -
         ),
         ("tflite", ["float32", "int8"], "", "a finished .tflite has one variant: name only that one"),
         ("tf1-frozen", ["float32"], "", "input: missing, but a source of kind 'tf1-frozen' does not say which pixels it takes"),
-        ("tf1-frozen", ["float32"], "[input]\nmean = 0\nstd = 0", "std: can't be 0, because pixels are divided by it"),
+        ("tf1-frozen", ["float32"], "[input]\nmean = 0\nstd = 0", "std: must be 1e-06 or more, because pixels are divided by it"),
         ("tf1-frozen", ["float32"], "[input]\nmean = [1, 2]\nstd = 1", "mean: expected one number, or three: red, green, blue"),
     ],
 )
@@ -244,7 +245,7 @@ def test_a_tf2_checkpoint_is_run_by_its_own_code(home: Project) -> None:
     [("tf1-detection", URL, "", "tf1.15"), ("tf1-frozen", 'file = "net.pb"', PIXELS, "tf2.13")],
 )
 def test_a_tf1_graph_is_run_as_it_was_frozen(home: Project, kind: str, source: str, more: str, runs_it: str) -> None:
-    (home.models / "demo" / "net.pb").write_bytes(b"graph")
+    write_graph(home.models / "demo" / "net.pb", ENTRY, FINISH)
     write(home, kind, ["float32", "uint8-qat", "float32-tf1"], more, source=source)
     made = plan(home)
     assert _observed(made) == ("run_frozen.py", runs_it, {"exported": EXPORTED})
@@ -277,8 +278,15 @@ MODEL = "models/demo/net"
 def test_a_model_is_run_by_the_toolchain_that_loads_it(
     home: Project, kind: str, keys: str, args: dict[str, str], read: dict[str, tuple[str, str]]
 ) -> None:
-    (home.models / "demo" / "net").mkdir()
-    write(home, kind, ["float32"], PIXELS, '[export]\ntoolchain = "tiny"', source=f'folder = "net"\n{keys}')
+    place = home.models / "demo" / "net"
+    if kind == "keras":
+        write_keras(place, keras_config())
+    elif kind == "saved-model":
+        write_saved_model(place)
+    else:
+        place.mkdir()
+    named = "file" if kind == "keras" else "folder"
+    write(home, kind, ["float32"], PIXELS, '[export]\ntoolchain = "tiny"', source=f'{named} = "net"\n{keys}')
     made = plan(home)
     assert _observed(made) == ("run_model.py", "tiny", {"exported": EXPORTED, "model": ("", MODEL), **read})
     told = made.step("source on photos").args
@@ -292,8 +300,16 @@ def test_a_model_is_run_by_the_toolchain_that_loads_it(
     }.items()
 
 
+def test_a_source_that_does_more_than_compute_is_refused_before_a_step_runs_it(home: Project) -> None:
+    """A recipe from elsewhere brings it along: nobody has looked into it."""
+    write_saved_model(home.models / "demo" / "net", graph=node("bad", "WriteFile"))
+    write(home, "saved-model", ["float32"], PIXELS, source='folder = "net"')
+    with pytest.raises(SourceError, match=r"net/saved_model\.pb does more than compute: WriteFile \(node 'bad'\)"):
+        plan(home)
+
+
 def test_a_finished_file_is_run_as_it_came(home: Project) -> None:
-    (home.models / "demo" / "net.tflite").write_bytes(b"file")
+    write_tflite(home.models / "demo" / "net.tflite", "int8", "int8", "int8")
     write(home, "tflite", ["int8"], source='file = "net.tflite"')
     read = {"exported": EXPORTED, "model": ("", "models/demo/net.tflite")}
     assert _observed(plan(home)) == ("run_tflite.py", "tf2.13", read)

@@ -11,7 +11,7 @@ from litekiln.formats.label_map import read_labels
 from litekiln.hashing import FileHashes, sha256_file
 from litekiln.paths import Project
 from litekiln.recipes.picture_sets import SUFFIXES, Picture, SetFile, choose, from_folder, load_set, set_names
-from litekiln.recipes.pins import Archive, FirstUse, Pinned, record_first_use
+from litekiln.recipes.pins import Archive, FirstUse, Pinned, Remote, record_first_use
 from litekiln.recipes.recipe import load_recipe, recipe_names
 from litekiln.toml_files import load_table
 
@@ -85,6 +85,9 @@ def test_without_any_set_it_says_so(project: Project) -> None:
         (FETCHED.replace("first-use", "abc"), "sha256: expected 64 hex digits, got 'abc'"),
         (FETCHED.replace('sha256 = "first-use"', 'sha384 = "abc"'), "sha384: expected 96 hex digits, got 'abc'"),
         ('folder = "."\ncount = 0', "count: expected int >= 1"),
+        ('folder = "."\ncount = 1000000000', "count: expected int <= 100000"),
+        ('folder = "."\nseed = -1', "seed: expected int >= 0"),
+        ('folder = "."\nseed = nan', "seed: expected a number, got nan"),
         ('folder = "."\nfolders = "."', "folders: unknown key, did you mean 'folder'?"),
     ],
 )
@@ -111,7 +114,17 @@ def test_what_a_set_names_has_to_be_there(project: Project, text: str, what: str
 
 
 @pytest.mark.parametrize(
-    "line", ["abc 5 a.jpg", f"{'a' * 64} five a.jpg", f"{'a' * 64} -5 a.jpg", f"{'a' * 64} 5", f"{'a' * 64}  a.jpg 5", "  "]
+    "line",
+    [
+        "abc 5 a.jpg",
+        f"{'g' * 64} 5 a.jpg",
+        f"{'a' * 64} ² a.jpg",
+        f"{'a' * 64} five a.jpg",
+        f"{'a' * 64} -5 a.jpg",
+        f"{'a' * 64} 5",
+        f"{'a' * 64}  a.jpg 5",
+        "  ",
+    ],
 )
 def test_a_malformed_line_of_pins_is_shown(project: Project, line: str) -> None:
     folder = write_set(project, FETCHED)
@@ -120,6 +133,17 @@ def test_a_malformed_line_of_pins_is_shown(project: Project, line: str) -> None:
         load_set(project, "photos").pinned()
     assert caught.value.what == f"calib/photos/list: expected sha256, bytes and path, got {line!r}"
     assert caught.value.remedy == "fix that line"
+
+
+@pytest.mark.parametrize("content", [b"\xe7", None])
+def test_a_list_of_pins_that_is_no_text(project: Project, content: bytes | None) -> None:
+    listed = write_set(project, FETCHED) / "list"
+    listed.mkdir() if content is None else listed.write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load_set(project, "photos").pinned()
+    where = "calib/photos/set.toml: pinned: no 'list' in calib/photos/" if content is None else "calib/photos/list: not a text"
+    assert caught.value.what.startswith(where)
+    assert caught.value.remedy
 
 
 def test_pins_are_read_with_spaces_in_their_paths(project: Project) -> None:
@@ -141,6 +165,23 @@ def test_fewer_than_ten_pictures_are_refused(tmp_path: Path, count: int) -> None
     assert caught.value.what == f"{folder} has {count} pictures, but calibration needs at least 10"
     assert caught.value.cause == "looked for .bmp .gif .jpeg .jpg .png .tif .tiff .webp in it and in its folders"
     assert caught.value.remedy == "give 100 or more pictures of what the model will see: --calib DIR"
+
+
+@pytest.mark.parametrize(
+    ("names", "held", "remedy"),
+    [
+        (["a.HEIC", "b.heic", "c.mp4"], "2 .heic, 1 .mp4", "convert them to JPEG: `mogrify -format jpg *.heic` (ImageMagick)"),
+        (["a.avif"], "1 .avif", "convert them to JPEG: `mogrify -format jpg *.avif` (ImageMagick)"),
+        (["way.mp4"], "1 .mp4", "save some of their frames: `ffmpeg -i FILE.mp4 -vf fps=1 %04d.jpg`"),
+        (["a.CR2"], "1 .cr2", "export them as JPEG with the program that opens them"),
+    ],
+)
+def test_pictures_of_formats_that_are_not_read_are_named(tmp_path: Path, names: list[str], held: str, remedy: str) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        choose(draw(tmp_path, "notes.txt", "in/0.jpg", *names), 500, 0)
+    assert caught.value.what == f"{tmp_path} has 1 pictures, but calibration needs at least 10"
+    assert caught.value.cause.endswith(f" in it and in its folders; it also has files that are not read: {held}")
+    assert caught.value.remedy == remedy
 
 
 def test_ten_are_enough(tmp_path: Path) -> None:
@@ -217,7 +258,44 @@ def test_a_record_that_was_spoilt_is_shown(tmp_path: Path) -> None:
     (tmp_path / "source.lock").write_text(f'url = "{ADDRESS}"\n')
     with pytest.raises(RecipeError) as caught:
         Pinned(url=ADDRESS, sha256="first-use").remote(tmp_path)
-    assert caught.value.what == f"{tmp_path.name}/source.lock: sha256: missing\n{tmp_path.name}/source.lock: size: missing"
+    shown = f"{tmp_path.parent.name}/{tmp_path.name}/source.lock"
+    assert caught.value.what == f"{shown}: sha256: missing\n{shown}: size: missing"
+
+
+def test_a_record_holds_no_secret_and_is_of_one_address(tmp_path: Path) -> None:
+    secret = "https://me:passw0rd@litekiln.invalid/pictures.zip?token=hidden"
+    lock = record_first_use(tmp_path, secret, _archive())
+    written = lock.read_text()
+    assert 'url = "https://litekiln.invalid/pictures.zip"\n' in written
+    assert not any(word in written for word in ("passw0rd", "hidden", "me:"))
+    shown = f"{tmp_path.parent.name}/{tmp_path.name}/source.lock"
+    assert Pinned(url=secret, sha256="first-use").remote(tmp_path) == Remote(secret, f"sha256:{'c' * 64}", 77, shown)
+    for other in (secret.replace("hidden", "other"), "https://litekiln.invalid/pictures.zip"):
+        assert Pinned(url=other, sha256="first-use").remote(tmp_path).digest == ""
+
+
+def test_a_record_is_written_through_no_link(tmp_path: Path) -> None:
+    """A model's folder may come from somebody else, with links to the user's files."""
+    (tmp_path / "model").mkdir()
+    mine = tmp_path / "profile"
+    mine.write_text("mine")
+    for name in ("source.lock", "source.new"):
+        (tmp_path / "model" / name).symlink_to(mine)
+    record_first_use(tmp_path / "model", ADDRESS, _archive())
+    assert mine.read_text() == "mine"
+    assert Pinned(url=ADDRESS, sha256="first-use").remote(tmp_path / "model").size == 77
+
+
+def test_a_record_of_an_old_litekiln_holds(tmp_path: Path) -> None:
+    """It has the whole address."""
+    for address in (ADDRESS, ADDRESS + "?token=x"):
+        (tmp_path / "source.lock").write_text(f'# …\nurl = "{address}"\nsha256 = "{"c" * 64}"\nsize = 77\n')
+        assert Pinned(url=address, sha256="first-use").remote(tmp_path).digest == f"sha256:{'c' * 64}"
+
+
+def test_a_wrong_address_is_shown_without_its_secrets() -> None:
+    with pytest.raises(ValueError, match=r"expected an https address, got 'http://litekiln\.invalid/a\.zip'"):
+        Pinned(url="http://me:secret@litekiln.invalid/a.zip?token=hidden", sha256="first-use").check_pin()
 
 
 # What this repository has
@@ -275,6 +353,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return sha256_file(path)
 
     monkeypatch.setattr(hashing, "sha256_file", counted)
+    monkeypatch.setattr(hashing, "CLOCK_STEP", 0)
     return names
 
 
@@ -293,6 +372,18 @@ def test_a_file_is_read_once(tmp_path: Path, read: list[str]) -> None:
     assert _hash(tmp_path / "state", two) == sha256_file(two)
     assert _hash(tmp_path / "state", one) == sha256_file(one)
     assert read == ["1.jpg", "2.jpg"]
+
+
+def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second change within one step of the system's clock would leave all its times as they are."""
+    monkeypatch.setattr(hashing, "CLOCK_STEP", 3600 * 10**9)
+    one = draw(tmp_path, "1.jpg") / "1.jpg"
+    (tmp_path / "state").mkdir()
+    kept = FileHashes(tmp_path / "state")
+    assert [kept.sha256(one) for _ in range(2)] == [sha256_file(one)] * 2
+    kept.save()
+    assert _hash(tmp_path / "state", one) == sha256_file(one)
+    assert read == ["1.jpg", "1.jpg"]
 
 
 def test_a_project_without_a_state_folder_gets_none(tmp_path: Path, read: list[str]) -> None:

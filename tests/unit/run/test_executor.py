@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.engines.base import Outcome
-from litekiln.errors import DiskFull, StepFailed, StepKilled, StepTimeout
+from litekiln.errors import DiskFull, StepFailed, StepKilled, StepTimeout, ToolchainError
 from litekiln.leases import sweep_staging
 from litekiln.paths import Project
 from litekiln.plan.plan import PlanBuilder, Step
@@ -239,3 +239,15 @@ def test_several_at_once_repair_a_corrupt_entry_once(project: Project, root: Pat
     assert [process.wait(timeout=120) for process in processes] == [0] * 5
     assert tally.read_text() == "xx"
     assert (entry.files / "made").read_text() == "sound"
+
+
+def test_a_toolchain_whose_lock_changed_after_the_plan_was_made_is_not_used(project: Project) -> None:
+    """The step's key names the old lock; the new one's environment would make the entry."""
+    write_program(project, WRITE)
+    plan = one_step(project)
+    (project.toolchains / "tiny" / "requirements.lock").write_text("other==1\n")
+    with pytest.raises(ToolchainError, match="work: toolchains/tiny changed while it was being built") as caught:
+        run(project, plan)
+    assert caught.value.remedy == "run the same command again"
+    assert list(Store(project.state)) == []
+    assert run(project, one_step(project))["work"].reason == "new"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from litekiln.commands.models import source_config
+from litekiln.commands.prepare import BuildRequest, prepare
 from litekiln.errors import (
     CalibrationError,
     DiskFull,
@@ -19,16 +20,20 @@ from litekiln.errors import (
     SourceError,
     UsageError,
 )
+from litekiln.fetch.transfer import never
 from litekiln.hashing import files_below, sha256_bytes, sha256_file
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.pins import Archive, Remote
 from litekiln.recipes.recipe import load_recipe
-from litekiln.run.host_steps import NO_PICTURES, fetch_model, fetch_pictures
+from litekiln.run.host_steps import NO_PICTURES, Host, fetch_model, fetch_pictures
 from litekiln.run.store import Store
+from litekiln.run.write_bundle import _step
 from litekiln.sources.api_checkpoint import inspect_source
+from litekiln.terminal import Reporter
 from tests.helpers.checkpoints import ssd_shapes, tf1_shapes, write_checkpoint
 from tests.helpers.running import run_to_end, write_program
+from tests.helpers.source_files import ENTRY, FINISH, node, write_graph, write_saved_model
 from tests.unit.run.test_write_report import write_recipe
 from tests.unit.sources.test_api_checkpoint import config, write_model
 
@@ -43,7 +48,15 @@ class Server:
         self.error: Exception | None = None
         self.asked: list[Remote] = []
 
-    def fetch(self, remote: Remote, downloads: Path, *, progress: Callable[..., None], note: Callable[[str], None]) -> Archive:
+    def fetch(
+        self,
+        remote: Remote,
+        downloads: Path,
+        *,
+        progress: Callable[..., None],
+        note: Callable[[str], None],
+        stopped: Callable[[], bool],
+    ) -> Archive:
         self.asked.append(remote)
         if self.error:
             raise self.error
@@ -51,6 +64,9 @@ class Server:
         progress(size // 2, size)
         progress(size, None)
         return Archive(self.archive, sha256_file(self.archive), size, "the test")
+
+    def fetch_first(self, remote: Remote, downloads: Path, **told: Callable[..., None]) -> Archive:
+        return self.fetch(remote, downloads, progress=told["progress"], note=told["note"], stopped=never)
 
 
 @pytest.fixture
@@ -88,7 +104,7 @@ class Run:
         what = {"version": 1, "kind": "tf2-detection", "member": ""}
         given = {"url": URL, "digest": f"sha256:{'a' * 64}", "size": 12, **what, **args}
         try:
-            return step(given, self.staged.parent / "downloads", self.out, self.said.append, self.noted.append)
+            return step(given, self.out, Host(self.staged.parent / "downloads", self.said.append, self.noted.append))
         finally:
             assert [path.name for path in self.staged.iterdir()] == ["files"], "something was left beside the output"
 
@@ -137,6 +153,34 @@ def test_a_model_is_laid_out_one_way_whatever_its_archive_looks_like(
     size = server.archive.stat().st_size
     assert [text.split(" of ")[-1].split()[1] for text in run.said] == ["B" if size < 1000 else "kB"] * 2
     assert [" of " in text for text in run.said] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("saved-model", "a/saved_model.pb"), ("tf1-frozen", "a/tflite_graph.pb"), ("tf1-frozen", "")]
+)
+def test_a_fetched_model_that_does_more_than_compute_is_refused_before_a_step_runs_it(
+    tmp_path: Path, server: Server, run: Run, kind: str, name: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    if kind == "saved-model":
+        write_saved_model(theirs / "a", graph=node("bad", "WriteFile"))
+    else:
+        write_graph(theirs / "a" / "tflite_graph.pb", ENTRY, FINISH, node("bad", "WriteFile"))
+    server.archive = pack(theirs, tmp_path / "net.zip") if name else theirs / "a" / "tflite_graph.pb"
+    with pytest.raises(SourceError) as caught:
+        run(fetch_model, kind=kind)
+    shown = f"net.zip/{name}" if name else str(server.archive)
+    assert caught.value.what.startswith(f"{shown} does more than compute: WriteFile (node 'bad')")
+    assert run.files() == {}
+
+
+def test_a_finished_graph_in_an_archive_is_looked_into(tmp_path: Path, server: Server, run: Run) -> None:
+    theirs = write_model(tmp_path / "theirs", config(3), ssd_shapes(4))
+    write_graph(theirs / "tflite_graph.pb", ENTRY, FINISH, node("bad", "WriteFile"))
+    server.archive = pack(theirs, tmp_path / "zoo.zip")
+    with pytest.raises(SourceError, match=r"^zoo\.zip/tflite_graph\.pb does more than compute: WriteFile"):
+        run(fetch_model)
+    assert run.files() == {}
 
 
 def test_of_several_checkpoints_only_the_one_that_counts_is_kept(tmp_path: Path, server: Server, run: Run) -> None:
@@ -319,6 +363,14 @@ def test_a_picture_that_the_archive_lacks_is_told(pictures: Server, run: Run, na
     assert error.what == f"the calibration pictures of coco could not be fetched: the archive lacks {name}"
 
 
+@pytest.mark.parametrize("name", ["index.json", "index.json/a.jpg", "./index.json"])
+def test_the_index_is_no_picture(pictures: Server, run: Run, name: str) -> None:
+    with zipfile.ZipFile(pictures.archive, "w") as package:
+        package.writestr(name, b"one")
+    error = _refused(run, pictures=[{"path": name, "size": 3, "sha256": sha256_bytes(b"one")}])
+    assert f"{name} is pinned as a picture, but index.json is the list that litekiln writes" in error.what
+
+
 def test_a_network_that_fails_is_a_matter_of_calibration(pictures: Server, run: Run) -> None:
     pictures.error = DownloadFailed("no route to host", cause="no network", remedy="check the network")
     error = _refused(run)
@@ -341,3 +393,153 @@ def test_what_ends_every_run_is_no_matter_of_calibration(pictures: Server, run: 
     with pytest.raises(type(error)) as caught:
         run(fetch_pictures, set="coco", pictures=_pinned())
     assert caught.value is error
+
+
+# Paths that lead out of an archive: a plan may come from elsewhere, so that these steps look for themselves
+
+
+def _mine(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "diary.txt").write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_member_outside_its_archive_is_not_moved(tmp_path: Path, server: Server, run: Run, absolute: bool) -> None:
+    mine = _mine(tmp_path)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "code.py").write_text("")
+    server.archive = pack(tmp_path / "theirs", tmp_path / "zoo.tar.gz", "zoo")
+    member = str(mine) if absolute else "../../../mine"
+    with pytest.raises(SourceError) as caught:
+        run(fetch_model, kind="function", member=member)
+    assert caught.value.what == f"{member!r} is {'an absolute path' if absolute else 'a path that leaves its folder'}"
+    assert (mine / "diary.txt").read_text() == "mine"
+    assert run.files() == {}
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_pinned_picture_outside_its_archive_is_not_moved(tmp_path: Path, pictures: Server, run: Run, absolute: bool) -> None:
+    mine = _mine(tmp_path)
+    path = str(mine / "diary.txt") if absolute else "../../../mine/diary.txt"
+    pinned = [{"path": path, "size": 4, "sha256": sha256_bytes(b"mine")}]
+    error = _refused(run, pictures=pinned)
+    fault = "an absolute path" if absolute else "a path that leaves its folder"
+    assert error.what == f"the calibration pictures of coco could not be fetched: {path!r} is {fault}"
+    assert (mine / "diary.txt").read_text() == "mine"
+    assert run.files() == {}
+
+
+# What was fetched and proves to be something else
+
+
+LOGIN = b"\n<html>Sign in to the network</html>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("tf2-detection", "zoo.tar.gz", "zoo.tar.gz is not a tar or zip archive"),
+        ("tflite", "lite.tflite", "lite.tflite is not a file of kind 'tflite'"),
+        ("keras", "net.h5", "net.h5 is not a file of kind 'keras'"),
+        ("tf1-frozen", "graph.pb", "graph.pb is not a file of kind 'tf1-frozen'"),
+    ],
+)
+def test_a_login_page_of_a_first_use_is_not_kept(tmp_path: Path, server: Server, run: Run, kind: str, name: str, said: str) -> None:
+    server.archive = tmp_path / name
+    server.archive.write_bytes(LOGIN)
+    with pytest.raises(SourceError) as caught:
+        run(fetch_model, kind=kind, digest="", size=None)
+    assert said in caught.value.what
+    assert "login page" in caught.value.cause or "web page" in caught.value.cause
+    assert run.files() == {}
+    assert not server.archive.exists()
+
+
+def test_a_login_page_that_was_recorded_names_the_record(tmp_path: Path, server: Server, run: Run) -> None:
+    server.archive = tmp_path / "zoo.tar.gz"
+    server.archive.write_bytes(LOGIN)
+    with pytest.raises(SourceError) as caught:
+        run(fetch_model, recorded_in="models/demo/source.lock")
+    assert caught.value.remedy.endswith("if the first download was wrong, delete models/demo/source.lock and build again")
+    assert not server.archive.exists()
+    assert server.asked == [Remote(URL, f"sha256:{'a' * 64}", 12, "models/demo/source.lock")]
+
+
+@pytest.mark.parametrize("step", [fetch_model, fetch_pictures])
+def test_a_stop_reaches_the_network_and_the_archive(
+    pictures: Server, run: Run, tmp_path: Path, step: Callable[..., dict[str, Any]]
+) -> None:
+    args = {"url": URL, "digest": "", "size": None, "kind": "function", "member": "coco", "set": "coco", "pictures": _pinned()}
+    with pytest.raises(KeyboardInterrupt):
+        step(args, run.out, Host(tmp_path / "downloads", run.said.append, run.noted.append, stopped=lambda: True))
+    assert [path.name for path in run.staged.iterdir()] == ["files"]
+    assert run.files() == {}
+
+
+def test_a_first_use_is_kept_where_the_recipe_may_be_wrong(tmp_path: Path, server: Server, run: Run) -> None:
+    """Who mistypes a member does not wait for the download again."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "code.py").write_text("")
+    server.archive = pack(tmp_path / "theirs", tmp_path / "zoo.tar.gz", "zoo")
+    with pytest.raises(SourceError, match=r"zoo\.tar\.gz has no 'cod'"):
+        run(fetch_model, kind="function", member="cod", digest="", size=None)
+    assert server.archive.exists()
+
+
+def test_pictures_of_a_first_use_that_are_others_are_not_kept(pictures: Server, run: Run) -> None:
+    _refused(run, pictures=_pinned(**{"coco/images/b.jpg": b"two?"}), digest="", size=None)
+    assert not pictures.archive.exists()
+
+
+def test_a_file_of_a_published_hash_is_kept_whatever_it_holds(tmp_path: Path, server: Server, run: Run) -> None:
+    server.archive = tmp_path / "zoo.tar.gz"
+    server.archive.write_bytes(LOGIN)
+    with pytest.raises(SourceError):
+        run(fetch_model)
+    assert server.archive.exists()
+
+
+def test_a_first_use_is_recorded_once_the_archive_is_right(
+    project: Project, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("litekiln.fetch.fetch.fetch", server.fetch_first)
+    write_recipe(project, "float32", source=f'url = "{URL}?token=hidden"\nsha256 = "first-use"')
+    lock = project.models / "demo" / "source.lock"
+    server.archive = tmp_path / "zoo.tar.gz"
+    server.archive.write_bytes(LOGIN)
+    with pytest.raises(SourceError, match=r"zoo\.tar\.gz is not a tar or zip archive"):
+        prepare(Reporter(), project, BuildRequest("demo"))
+    assert not lock.exists()
+    assert not server.archive.exists()
+    theirs = write_model(tmp_path / "theirs", config(3), ssd_shapes(4), checkpoint="checkpoint/ckpt-301")
+    server.archive = pack(theirs, tmp_path / "zoo.tar.gz", "zoo")
+    plan = prepare(Reporter(), project, BuildRequest("demo")).plan
+    assert "hidden" not in lock.read_text()
+    assert plan.steps[0].args["url"] == f"{URL}?token=hidden"
+    assert plan.steps[0].args["digest"] == f"sha256:{sha256_file(server.archive)}"
+    assert plan.steps[0].aside == {"recorded_in": "models/demo/source.lock"}
+    assert list((project.state / "staging").iterdir()) == []
+    assert "recorded sha256" in capfd.readouterr().out
+
+
+def test_an_address_s_secrets_are_in_no_record(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path_factory.mktemp("server")
+    theirs = write_model(place / "theirs", config(3), ssd_shapes(4), checkpoint="checkpoint/ckpt-301")
+    server.archive = pack(theirs, place / "zoo.tar.gz", "zoo")
+    secret = URL.replace("://", "://me:passw0rd@") + "?token=hidden"
+    write_recipe(project, "float32", source=f'url = "{secret}"\nsha256 = "{"a" * 64}"')
+    write_program(project, EXPORT, "export_detection.py")
+    write_program(project, 'raise protocol.Refused("that is enough")', "convert_float.py")
+    plan = plan_build(project, load_recipe(project, "demo"))
+    finished = run_to_end(project, plan).finished
+    assert server.asked[0].url == secret
+    assert finished["fetch"].entry.record()["step"]["args"]["url"] == URL
+    assert _step(finished["fetch"].step)["args"]["url"] == URL  # as it is in a manifest, and so in a Pi's image
+    kept = [path for path in files_below(project.state) if path.is_file()]
+    assert [path for path in kept if b"hidden" in path.read_bytes() or b"passw0rd" in path.read_bytes()] == []
+    out, err = capfd.readouterr()
+    assert "hidden" not in out + err

@@ -19,14 +19,14 @@ from litekiln.paths import Project
 from litekiln.plan.plan import Attempt, Plan, PlanBuilder, Step
 from litekiln.plan.programs import Program
 from litekiln.run.executor import Executor
-from litekiln.run.host_steps import PROGRAMS
+from litekiln.run.host_steps import PROGRAMS, Host
 from litekiln.run.schedule import MOST_JOBS, Finished, Run, Schedule, available_memory, jobs_to_run
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_toolchain
+from tests.helpers.building import STEPS
 from tests.helpers.running import run_to_end, write_program
 from tests.unit.conftest import ROOT
-from tests.unit.run.test_write_bundle import STEPS
 
 WORKS, REFUSES, CRASHES = "works.py", "refuses.py", "crashes.py"
 TOOLCHAINS = ("tiny", "other")
@@ -471,11 +471,11 @@ def test_a_step_failure_lets_the_others_go_on(project: Project) -> None:
 def test_litekilns_own_steps_end_with_the_others(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fetching, said = threading.Event(), []
 
-    def fetch(args: object, downloads: Path, out: Path, say: Callable[[str], None], note: object) -> dict[str, str]:
+    def fetch(args: object, out: Path, host: Host) -> dict[str, str]:
         for number in range(400):
             fetching.set()
             said.append(number)
-            say(f"{number} of 400")
+            host.say(f"{number} of 400")
             time.sleep(0.05)
         return {}
 

@@ -1,6 +1,8 @@
 import errno
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,10 +89,95 @@ def test_a_link_in_an_output_is_refused(tmp_path: Path) -> None:
 
 
 def test_discarding_removes_the_whole_entry(tmp_path: Path, entry: Entry) -> None:
-    left = tmp_path / "store" / f".{KEY}.{os.getpid()}" / "files"  # by one who was killed while discarding
-    left.mkdir(parents=True)
-    Store(tmp_path).discard(KEY)
+    assert Store(tmp_path).discard(KEY)
     assert list((tmp_path / "store").iterdir()) == []
+    assert Store(tmp_path).discard(KEY)
+
+
+def test_an_entry_that_was_used_meanwhile_is_not_discarded(tmp_path: Path, entry: Entry) -> None:
+    """Another process finds it between the look of `inv clean` and its removal."""
+    began = time.time()
+    Store(tmp_path).get(KEY)
+    assert not Store(tmp_path).discard(KEY, used_since=began - 1)
+    assert Store(tmp_path).get(KEY, thorough=True) == entry
+    os.utime(entry.folder, (began - 9, began - 9))
+    assert Store(tmp_path).discard(KEY, used_since=began - 1)
+    assert KEY not in Store(tmp_path)
+
+
+def test_who_reads_an_entry_that_is_made_again_reads_on(tmp_path: Path, entry: Entry) -> None:
+    store = Store(tmp_path)
+    with (entry.files / "deep" / "model.bin").open("rb") as reader, _opened(entry.folder) as folder:
+        staged = _stage(tmp_path)
+        (staged / "files" / "deep" / "model.bin").write_bytes(b"other")
+        store.add(KEY, staged, {})
+        assert (Path(f"/proc/self/fd/{folder}") / "files" / "deep" / "model.bin").read_bytes() == b"weights"  # a container's view
+        assert reader.read() == b"weights"
+    assert (entry.files / "deep" / "model.bin").read_bytes() == b"other"
+    assert list(store) == [KEY]
+    store.sweep()
+    assert [path.name for path in store.root.iterdir()] == [KEY]
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def test_entries_are_exchanged_where_the_system_can_not_do_it_in_one_step(
+    tmp_path: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    staged = _stage(tmp_path)
+    (staged / "files" / "more").write_text("x")
+    assert (Store(tmp_path).add(KEY, staged, {}).files / "more").exists()
+    Store(tmp_path).sweep()
+    assert [path.name for path in (tmp_path / "store").iterdir()] == [KEY]
+
+
+def test_a_power_cut_leaves_no_entry_with_half_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an entry holds is on the disk before its name is, and the name before the run goes on."""
+    done: list[str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def synced(handle: int) -> None:
+        done.append(str(Path(f"/proc/self/fd/{handle}").readlink()).removeprefix(f"{tmp_path}/"))
+        sync(handle)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    Store(tmp_path).add(KEY, _stage(tmp_path), {})
+    inside = {"staged", "staged/files", "staged/files/deep", "staged/files/deep/model.bin"}
+    assert set(done[: done.index("rename")]) == inside | {f"staged/{name}" for name in ("result.json", "log.txt", "entry.json")}
+    assert done[done.index("rename") :] == ["rename", "store"]
+
+
+def test_a_disk_that_can_not_sync_is_no_error_and_a_failing_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", lambda _: refuse(errno.EINVAL))
+    Store(tmp_path).add(KEY, _stage(tmp_path), {})
+    monkeypatch.setattr(os, "fsync", lambda _: refuse(errno.EIO))
+    with pytest.raises(StoreError, match=r"the disk of .* failed: Input/output error"):
+        Store(tmp_path).add("b" * 64, _stage(tmp_path), {})
+    assert list(Store(tmp_path)) == [KEY]
+
+
+def test_entries_of_a_store_that_can_not_be_written_are_read(tmp_path: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert Store(tmp_path).get(KEY) == entry
 
 
 def test_somebody_waiting_for_a_key_is_told(tmp_path: Path) -> None:
@@ -138,3 +225,15 @@ def test_a_lock_in_somebody_elses_folder_is_told(tmp_path: Path, monkeypatch: py
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), saying_disk_full(tmp_path):
         raise FileNotFoundError
+
+
+def test_a_read_only_store_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, os.strerror(30))
+
+    store = Store(tmp_path)
+    staged = tmp_path / "staged"
+    (staged / "files").mkdir(parents=True)
+    store.add("a" * 64, staged, {})
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.get("a" * 64)

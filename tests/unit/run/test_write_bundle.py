@@ -1,78 +1,30 @@
 import json
 import os
 import re
-import time
+import shutil
 from pathlib import Path
 
 import pytest
 
-from litekiln.commands.clean import clean_downloads, clean_store
-from litekiln.errors import StepFailed
+from litekiln.bundles.layout import bundle_folders
+from litekiln.errors import BundleError, StepFailed, StoreCorrupt, ToolchainError
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.recipe import load_recipe
-from litekiln.run.schedule import Run
 from litekiln.run.store import Store
-from litekiln.run.write_bundle import Bundle, write_bundles
+from litekiln.run.write_bundle import write_bundles
+from tests.helpers.building import COMMAND, CONVERT, MEASURE, VERIFY, build_demo, make_bundles, write_steps
 from tests.helpers.manifests import without_maker
-from tests.helpers.running import run_to_end, write_program
+from tests.helpers.running import run_to_end
 
-EXPORT = """
-weights = {"equal": True, "values": 1, "variables": 1}
-pixels = {"height": 320, "width": 256, "mean": [127.5] * 3, "std": [127.5] * 3, "range": [-1.0, 1.0], "resize": "stretch"}
-contract = dict(pixels, classes=3, max_detections=10, outputs="postprocess")
-return {"contract": contract, "weights": weights, "overrides": {}, "max_detections": 10}
-"""
-CONVERT = """
-described = {"inputs": [], "outputs": [], "operators": {}}
-open(protocol.output_path("detect.tflite"), "w").write(args["variant"] * 1000)
-return dict(described, tensorflow="0")
-"""
-ANNOTATE = """
-import hashlib
-text = open("in/converted/detect.tflite").read()
-open(protocol.output_path("detect.tflite"), "w").write(text)
-open(protocol.output_path("labelmap.txt"), "w").write("\\n".join(args["labels"]))
-return {"size": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest(), "input_type": "float32"}
-"""
-VERIFY = "return {'checks': [], 'edge_tpu': {'ready': False}}"
-MEASURE = "return {'speed': {'threads': []}, 'xnnpack': {}, 'compiled': {}}"
 TIMED = {"threads": 1, "median_ms": 9.0, "fastest_ms": 8.5, "runs": 50}
-STEPS = {
-    "export_detection.py": EXPORT,
-    "run_detection.py": "return {}",
-    "convert_float.py": CONVERT,
-    "annotate.py": ANNOTATE,
-    "verify.py": VERIFY,
-    "trace_errors.py": "return {}",
-    "measure_speed.py": MEASURE,
-}
-COMMAND = "inv build --model demo"
 FILES = ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
 
 
-def _write_steps(project: Project, **others: str) -> None:
-    for name, body in STEPS.items():
-        write_program(project, others.get(name.removesuffix(".py"), body), name)
-
-
-def _bundles(project: Project) -> tuple[list[Bundle], Run]:
-    recipe = load_recipe(project, "demo")
-    plan = plan_build(project, recipe)
-    result = run_to_end(project, plan)
-    with Lease(project.state) as lease:
-        return write_bundles(project, recipe, plan, result, lease, COMMAND), result
-
-
-def _build(project: Project) -> list[Path]:
-    _write_steps(project)
-    return [bundle.folder for bundle in _bundles(project)[0]]
-
-
 def test_a_bundle_names_everything_by_hash_and_no_time(project: Project) -> None:
-    folder = _build(project)[0]
+    folder = build_demo(project)[0]
     assert folder == project.out / "demo" / "float32"
     manifest = json.loads((folder / "manifest.json").read_text())
     named = ["calibration", "files", "format", "litekiln", "made_by", "measured_here", "model", "page", "steps"]
@@ -89,14 +41,14 @@ def test_a_bundle_names_everything_by_hash_and_no_time(project: Project) -> None
 
 
 def test_the_report_tells_what_was_done(project: Project) -> None:
-    report = json.loads((_build(project)[0] / "report.json").read_text())
+    report = json.loads((build_demo(project)[0] / "report.json").read_text())
     assert report["verdict"] == "ok"
     assert report["source"]["weights"]["equal"] is True
     assert report["conversion"]["attempts"] == [{"toolchain": "tiny", "outcome": "taken"}]
 
 
 def test_a_manifest_is_the_same_whichever_engine_made_it(project: Project) -> None:
-    text = (_build(project)[0] / "manifest.json").read_text()
+    text = (build_demo(project)[0] / "manifest.json").read_text()
     assert without_maker(text) == without_maker(text.replace('"engine": "this"', '"engine": "docker"'))
     assert without_maker(text) == without_maker(re.sub(r'"report.json": "\w+"', '"report.json": "0"', text))
     assert without_maker(text) != without_maker(text.replace('"variant": "float32"', '"variant": "float16"'))
@@ -104,24 +56,24 @@ def test_a_manifest_is_the_same_whichever_engine_made_it(project: Project) -> No
 
 
 def test_a_current_bundle_is_left_alone_and_a_spoilt_one_mended(project: Project) -> None:
-    folder = _build(project)[0]
+    folder = build_demo(project)[0]
     before = folder.stat().st_ino
-    assert _build(project)[0].stat().st_ino == before
+    assert build_demo(project)[0].stat().st_ino == before
     (folder / "detect.tflite").write_text("spoilt")
-    _build(project)
+    build_demo(project)
     assert (folder / "detect.tflite").read_text() == "float32" * 1000
     (folder / "stranger").write_text("")
-    _build(project)
+    build_demo(project)
     assert sorted(path.name for path in folder.iterdir()) == FILES
 
 
 @pytest.mark.parametrize("name", ["report.json", "manifest.json", "detect.tflite"])
 def test_a_bundle_that_was_tampered_with_is_written_again(project: Project, name: str) -> None:
-    path = _build(project)[0] / name
+    path = build_demo(project)[0] / name
     before = path.read_bytes()
     path.write_bytes(before.replace(b"float32", b"float23"))
     assert path.read_bytes() != before
-    _build(project)
+    build_demo(project)
     assert path.read_bytes() == before
 
 
@@ -130,11 +82,11 @@ def _hashes(folder: Path, *names: str) -> dict[str, str]:
 
 
 def test_what_was_measured_here_stands_apart_from_what_is_the_same_everywhere(project: Project) -> None:
-    folder = _build(project)[0]
+    folder = build_demo(project)[0]
     first = (folder / "manifest.json").read_text()
     assert json.loads(first)["measured_here"] == _hashes(folder, "report.html", "report.json")
-    _write_steps(project, measure_speed=MEASURE.replace("[]", f"[{TIMED}]"))
-    _bundles(project)
+    write_steps(project, measure_speed=MEASURE.replace("[]", f"[{TIMED}]"))
+    make_bundles(project)
     second = (folder / "manifest.json").read_text()
     assert json.loads((folder / "report.json").read_text())["speed"]["threads"] == [TIMED]
     assert json.loads(second)["measured_here"] == _hashes(folder, "report.html", "report.json")
@@ -150,8 +102,8 @@ for name in ("example.png", "examples/0.jpg", "examples/1.jpg", "judged.json"):
 
 
 def test_the_examples_come_along_and_what_only_steps_read_stays(project: Project) -> None:
-    _write_steps(project, verify=SHOWS + VERIFY)
-    folder = _bundles(project)[0][0].folder
+    write_steps(project, verify=SHOWS + VERIFY)
+    folder = make_bundles(project)[0][0].folder
     shown = ["example.png", "examples/0.jpg", "examples/1.jpg"]
     assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == sorted([*FILES, *shown])
     assert (folder / "examples" / "1.jpg").read_text() == "examples/1.jpgfloat32"
@@ -159,82 +111,136 @@ def test_the_examples_come_along_and_what_only_steps_read_stays(project: Project
     assert sorted(files) == ["detect.tflite", *shown, "labelmap.txt"]
     assert files["examples/1.jpg"] == sha256_file(folder / "examples" / "1.jpg")
     before = folder.stat().st_ino
-    assert _bundles(project)[0][0].folder.stat().st_ino == before
+    assert make_bundles(project)[0][0].folder.stat().st_ino == before
     (folder / "examples" / "1.jpg").write_text("spoilt")
     (folder / "examples" / "2.jpg").write_text("stranger")
-    _bundles(project)
+    make_bundles(project)
     assert (folder / "examples" / "1.jpg").read_text() == "examples/1.jpgfloat32"
     assert not (folder / "examples" / "2.jpg").exists()
 
 
 def test_a_variants_time_is_that_of_its_own_steps(project: Project) -> None:
-    _write_steps(project)
-    bundles, result = _bundles(project)
+    write_steps(project)
+    bundles, result = make_bundles(project)
     own = [f"{what} float16" for what in ("convert", "annotate", "verify", "measure")]
     assert bundles[1].seconds == pytest.approx(sum(result.finished[name].entry.record()["seconds"] for name in own))
 
 
-def _age(project: Project, days: float) -> list[str]:
-    keys = list(Store(project.state))
-    for index, key in enumerate(keys):
-        moment = time.time() - (days + index) * 86400
-        os.utime(Store(project.state).root / key, (moment, moment))
-    return keys
-
-
-def _clean(project: Project, *, days: float | None = None, gigabytes: float | None = None, dry_run: bool = False) -> int:
-    with Lease(project.state) as lease:
-        return len(list(clean_store(project, lease, older_than_days=days, max_gigabytes=gigabytes, dry_run=dry_run)))
-
-
-def test_clean_by_age(project: Project) -> None:
-    _build(project)
-    keys = _age(project, days=9.5)
-    assert _clean(project, days=10, dry_run=True) == 8
-    assert len(list(Store(project.state))) == 9
-    assert _clean(project, days=10) == 8
-    assert list(Store(project.state)) == [keys[0]]
-
-
-def test_clean_by_size_takes_the_least_recently_used_first(project: Project) -> None:
-    _build(project)
-    keys = _age(project, days=0)
-    _clean(project, gigabytes=1e-5)
-    left = list(Store(project.state))
-    assert 0 < len(left) < 9
-    assert left[0] == keys[0]
-
-
-def test_clean_leaves_what_is_in_use(project: Project) -> None:
-    _build(project)
-    keys = _age(project, days=100)
-    with Store(project.state).lock(keys[0]):
-        assert _clean(project, days=1) == 8
-    assert list(Store(project.state)) == [keys[0]]
-
-
-def test_clean_leaves_what_another_process_has_used_since_it_began(project: Project) -> None:
-    _build(project)
-    keys = _age(project, days=100)
-    with Lease(project.state):
-        Store(project.state).get(keys[1])
-        assert _clean(project, gigabytes=0) == 8
-    assert list(Store(project.state)) == [keys[1]]
-    assert _clean(project, gigabytes=0) == 1
-
-
-def test_clean_takes_the_downloads_and_says_so(project: Project) -> None:
-    project.downloads.mkdir(parents=True)
-    (project.downloads / "zoo.tar.gz").write_bytes(b"12345")
-    assert [each.what for each in clean_downloads(project, dry_run=True)] == ["download zoo.tar.gz"]
-    assert [each.size for each in clean_downloads(project, dry_run=False)] == [5]
-    assert list(project.downloads.iterdir()) == []
-
-
 def test_what_could_be_made_is_bundled_though_another_variant_failed(project: Project) -> None:
-    _write_steps(project, convert_float="assert args['variant'] != 'float32'\n" + CONVERT.strip())
-    bundles, result = _bundles(project)
+    write_steps(project, convert_float="assert args['variant'] != 'float32'\n" + CONVERT.strip())
+    bundles, result = make_bundles(project)
     assert [bundle.variant for bundle in bundles] == ["float16"]
     with pytest.raises(StepFailed, match="convert float32 failed with exit code 1"):
         result.complete()
     assert sorted(path.name for path in (project.out / "demo").iterdir()) == ["float16"]
+
+
+def _said(project: Project) -> list[str]:
+    said: list[str] = []
+    make_bundles(project, say=said.append)
+    return said
+
+
+def test_a_users_own_files_in_a_bundle_are_kept_beside_it(project: Project) -> None:
+    folder = build_demo(project)[0]
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("mine", encoding="utf-8")
+    (folder / "labelmap.txt").write_text("edited", encoding="utf-8")
+    (folder / "more").symlink_to(project.work / "models")
+    kept = project.out / "demo" / "float32.kept"
+    [said] = _said(project)
+    assert said == (
+        "out/demo/float32 held files that litekiln did not write, or not as they were: labelmap.txt, more, notes/mine.txt. "
+        "They are now in out/demo/float32.kept/1"
+    )
+    assert (kept / "1" / "notes" / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert (kept / "1" / "labelmap.txt").read_text(encoding="utf-8") == "edited"
+    assert (kept / "1" / "more").is_symlink()
+    assert (project.models / "demo" / "model.toml").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert _said(project) == []
+    (folder / "report.json").write_text("{}", encoding="utf-8")
+    assert _said(project)[0].endswith("report.json. They are now in out/demo/float32.kept/2")
+    assert [each.name for each in bundle_folders(project, "demo")] == ["float16", "float32"]
+
+
+def test_without_a_manifest_everything_in_the_folder_is_kept(project: Project) -> None:
+    folder = build_demo(project)[0]
+    (folder / "manifest.json").write_text("[]", encoding="utf-8")
+    assert len(_said(project)) == 1
+    assert sorted(path.name for path in (project.out / "demo" / "float32.kept" / "1").iterdir()) == FILES
+
+
+def test_an_old_bundle_that_is_as_litekiln_wrote_it_leaves_nothing_behind(project: Project) -> None:
+    build_demo(project)
+    write_steps(project, convert_float=CONVERT.replace("1000", "999"))
+    assert _said(project) == []
+    assert sorted(path.name for path in (project.out / "demo").iterdir()) == ["float16", "float32"]
+
+
+def test_a_link_where_a_bundle_should_be_is_left_alone(project: Project) -> None:
+    folder = build_demo(project)[0]
+    elsewhere = folder.rename(project.work / "elsewhere")
+    (elsewhere / "labelmap.txt").write_text("edited", encoding="utf-8")
+    folder.symlink_to(elsewhere)
+    with pytest.raises(BundleError, match="float32 is a link, where a bundle's folder should be"):
+        make_bundles(project)
+    assert folder.is_symlink()
+    assert (elsewhere / "labelmap.txt").read_text(encoding="utf-8") == "edited"
+
+
+def test_a_file_that_the_store_lost_is_never_published(project: Project) -> None:
+    folder = build_demo(project)[0]
+    shutil.rmtree(folder)
+    for stored in Store(project.state).root.glob("*/files/detect.tflite"):
+        status = stored.stat()
+        stored.write_bytes(bytes(status.st_size))
+        os.utime(stored, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(StoreCorrupt, match=r"store entry \w{12} is corrupt: detect.tflite is not what was stored") as caught:
+        make_bundles(project)
+    assert "run the same command again" in caught.value.remedy
+    assert not folder.exists()
+
+
+def test_the_entry_of_a_spoilt_file_is_made_again(project: Project) -> None:
+    folder = build_demo(project)[0]
+    annotated = json.loads((folder / "manifest.json").read_text())["steps"][2]
+    assert annotated["id"] == "annotate float32"
+    shutil.rmtree(folder)
+    stored = Store(project.state).root / annotated["key"] / "files" / "detect.tflite"
+    status = stored.stat()
+    stored.write_bytes(bytes(status.st_size))
+    os.utime(stored, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(StoreCorrupt):
+        make_bundles(project)
+    make_bundles(project)
+    assert (folder / "detect.tflite").read_text() == "float32" * 1000
+
+
+def test_a_bundle_is_on_the_disk_before_it_is_put_in_place(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    build_demo(project)
+    shutil.rmtree(project.out / "demo" / "float32")
+    monkeypatch.setattr(os, "fsync", noted)
+    make_bundles(project)
+    names = [Path(path).name for path in synced]
+    assert names[-2:] == ["bundle", "demo"]
+    assert sorted(names[:-2]) == FILES
+
+
+def test_a_lock_that_changed_during_the_build_is_not_written_into_a_manifest(project: Project) -> None:
+    recipe = load_recipe(project, "demo")
+    plan = plan_build(project, recipe)
+    result = run_to_end(project, plan)
+    (project.toolchains / "tiny" / "requirements.lock").write_text("other==1\n")
+    with (
+        Lease(project.state) as lease,
+        pytest.raises(ToolchainError, match="demo's bundles: toolchains/tiny changed while it was being built"),
+    ):
+        write_bundles(project, recipe, plan, result, lease, COMMAND, print)

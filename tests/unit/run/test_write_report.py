@@ -24,12 +24,12 @@ from litekiln.recipes.recipe import load_recipe
 from litekiln.run.schedule import Finished, Run
 from litekiln.run.write_report import build_report, chosen_attempt
 from litekiln.terminal import Reporter
+from tests.helpers.building import COMMAND, STEPS, VERIFY
 from tests.helpers.reports import SUSPICION, agreement, sample, traced
 from tests.helpers.running import ThisPython, write_program
 from tests.helpers.user_files import write_coco
 from tests.unit.recipes.test_picture_sets import draw, numbered, write_set
 from tests.unit.run.test_schedule import add_toolchain
-from tests.unit.run.test_write_bundle import COMMAND, STEPS, VERIFY
 
 CALIBRATE = """
 names = args.get("pictures") or protocol.read_json("in/pictures/index.json")["pictures"]
