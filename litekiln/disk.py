@@ -97,7 +97,7 @@ def machine_error(place: object, error: OSError) -> StoreError | None:
     return None
 
 
-def refuse_full_disk(place: Path, error: OSError) -> None:
+def raise_disk_error(place: Path, error: OSError) -> None:
     """Raise the error for a disk that can't be written, if that is what happened."""
     if told := disk_error(place, error):
         raise told from None
@@ -109,7 +109,7 @@ def saying_disk_full(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refuse_full_disk(place, error)
+        raise_disk_error(place, error)
         raise
 
 

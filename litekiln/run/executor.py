@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litekiln.disk import refuse_full_disk, saying_disk_full
+from litekiln.disk import raise_disk_error, saying_disk_full
 from litekiln.engines.base import Box, Engine, Job, Stop
 from litekiln.errors import (
     BaseUnreachable,
@@ -163,7 +163,7 @@ class Executor:
         try:
             made_by = self._in_box(box, task, staged, why) if box else self._on_host(task, staged, why)
         except OSError as error:  # the log and the request are written to this disk too
-            refuse_full_disk(self._project.state, error)
+            raise_disk_error(self._project.state, error)
             raise
         seconds = time.monotonic() - started
         entry = self._store.add(step.key, staged, {"step": _record(step), "seconds": round(seconds, 2), **made_by})

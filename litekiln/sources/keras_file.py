@@ -13,7 +13,7 @@ from litekiln.formats import hdf5
 from litekiln.formats.zips import open_zip
 from litekiln.sources.damage import reading
 from litekiln.sources.graph_operators import refuse
-from litekiln.sources.keras_functions import forbidden_functions
+from litekiln.sources.keras_functions import forbidden_functions, objects_in_layers
 from litekiln.sources.keras_names import KNOWN
 from litekiln.sources.picture_input import Tensor, fixed_picture
 
@@ -112,16 +112,9 @@ def _as_object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
     """Every serialised object in a configuration, the outer one first."""
-    if isinstance(value, dict):
-        if isinstance(value.get("class_name"), str):
-            yield value
-        for each in value.values():
-            yield from _objects(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _objects(each)
+    return (value for _, value in objects_in_layers(config) if isinstance(value.get("class_name"), str))
 
 
 def _layers(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -155,19 +148,13 @@ def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
                 yield name
 
 
-def _packed(value: Any, layer: str = "") -> Iterator[str]:
+def _packed(config: Any) -> Iterator[str]:
     """The names of layers with code packed into them. Keras 3 marks the code, Keras 2 marks the function's type."""
-    if isinstance(value, list):
-        for each in value:
-            yield from _packed(each, layer)
-    elif isinstance(value, dict):
-        layer = value["name"] if isinstance(value.get("name"), str) else layer
+    for layer, value in objects_in_layers(config):
         if value.get("class_name") == "__lambda__" or any(
             key.endswith("_type") and each == "lambda" for key, each in value.items()
         ):
             yield layer
-        for each in value.values():
-            yield from _packed(each, layer)
 
 
 def _inputs(config: dict[str, Any]) -> list[Tensor]:

@@ -16,17 +16,23 @@ OPERATOR = re.compile(r"""["']?\bop["']?\s*:\s*["'](\w+)["']""")  # in a node's 
 PYTHONS_OWN = frozenset(sys.stdlib_module_names) - {"__main__"}
 
 
-def forbidden_functions(value: Any, layer: str = "") -> Iterator[Use]:
-    """The functions and operators that no model may have, with the layers that name them."""
+def objects_in_layers(value: Any, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of a configuration, with the name of the layer that it belongs to."""
     if isinstance(value, list):
         for each in value:
-            yield from forbidden_functions(each, layer)
+            yield from objects_in_layers(each, layer)
     elif isinstance(value, dict):
         layer = value["name"] if isinstance(value.get("name"), str) else layer
+        yield layer, value
+        for each in value.values():
+            yield from objects_in_layers(each, layer)
+
+
+def forbidden_functions(config: Any) -> Iterator[Use]:
+    """The functions and operators that no model may have, with the layers that name them."""
+    for layer, value in objects_in_layers(config):
         for name, group in _named(value):
             yield Use(name, f"layer {layer!r}", group.can)
-        for each in value.values():
-            yield from forbidden_functions(each, layer)
 
 
 def _named(value: dict[str, Any]) -> Iterator[tuple[str, Group]]:
