@@ -72,7 +72,7 @@ def _import(folder: str, name: str) -> types.ModuleType:
 def _own_modules() -> list[str]:
     """The names of the steps' own modules: a module of the user's may have the same name."""
     files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name != "__main__"}
-    return [name for name, path in files.items() if os.path.dirname(os.path.abspath(path)) == STEPS]
+    return [name for name, path in files.items() if os.path.abspath(path).startswith(STEPS + os.sep)]
 
 
 def _attribute(module: types.ModuleType, module_name: str, name: str) -> Any:
