@@ -14,15 +14,12 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import deduplicate_readonly_buffers, mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-import converted
-import flat
-import float_tail
-import variants
+from tflite_file import converted, flat, float_tail, variants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from variants import Variant
+    from tflite_file.variants import Variant
 
 
 def convert(args: dict[str, Any]) -> dict[str, Any]:

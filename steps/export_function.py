@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import protocol
 import tensorflow as tf
 
-import exporting
 import machine_faults
+from source_model import exporting
 
 if TYPE_CHECKING:
     import types

@@ -22,8 +22,8 @@ import numpy
 import protocol
 import tensorflow as tf
 
-import exporting
 import machine_faults
+from source_model import exporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-import exporting
 import machine_faults
+from source_model import exporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

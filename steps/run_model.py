@@ -8,11 +8,9 @@ from typing import Any
 import protocol
 import tensorflow as tf
 
-import boxes
-import exporting
-import observations
-import picture_names
-import pictures
+from detection import boxes, pictures
+from judging import observations, picture_names
+from source_model import exporting
 
 
 def run(args: dict[str, Any]) -> dict[str, Any]:

@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import protocol
 
-import boxes
 import convert_integer
-import converted
-import flat
 import machine_faults
-import picture_names
-import pictures
-import variants
+from detection import boxes, pictures
+from judging import picture_names
+from tflite_file import converted, flat, variants
 
 if TYPE_CHECKING:
-    from variants import Variant
+    from tflite_file.variants import Variant
 
     Look = tuple[list[numpy.ndarray], boxes.Found | None]  # the numbers at a model's end, and its detections
 
