@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.engines.names import HERE, VENV
+from litekiln.plan import programs
 from litekiln.sources.kinds import FUNCTION, KERAS, KINDS
 from litekiln.toolchains.toolchain import EXPORT_NEW
 from litekiln.variants import names
@@ -65,9 +66,9 @@ def _name(path: Path, root: Path = ROOT) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _arrows(package: Path) -> Iterator[tuple[str, str]]:
-    """Which module of the package imports which: each once, by their names."""
-    root = package.parent
+def _arrows(package: Path, root: Path | None = None) -> Iterator[tuple[str, str]]:
+    """Which module of the package imports which: each once, by their names below the root, which is on Python's path."""
+    root = root or package.parent
     modules = {_name(path, root): path for path in package.rglob("*.py")}
     for name, path in modules.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -98,10 +99,10 @@ def _back_arrows(package: Path) -> list[str]:
     return found
 
 
-def _circles(package: Path) -> list[str]:
+def _circles(package: Path, root: Path | None = None) -> list[str]:
     """Modules that import each other, at once or by others."""
     graph: dict[str, set[str]] = {}
-    for source, target in _arrows(package):
+    for source, target in _arrows(package, root):
         graph.setdefault(source, set()).add(target)
     while loose := {name for name, targets in graph.items() if not targets & set(graph)}:
         graph = {name: targets for name, targets in graph.items() if name not in loose}
@@ -151,6 +152,57 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
     path = package / "plan" / "plan.py"
     path.write_text(f"{path.read_text(encoding='utf-8')}\n\ndef late():\n    import litekiln.plan.build_plan\n", encoding="utf-8")
     assert {"litekiln.plan.plan", "litekiln.plan.build_plan"} <= set(_circles(package))
+
+
+# steps/ holds programs, which import nothing of each other, and in folders what they share.
+FOLDERS = ("detection", "tflite_file", "source_model", "judging", "graph")  # one imports itself and those before it
+BESIDE = {"protocol", "machine_faults"}  # for all but detection/
+
+
+def _wrong_arrows(steps: Path) -> list[str]:
+    """Imports of another program, and those of a folder that comes later."""
+    found = []
+    for source, target in _arrows(steps, steps):
+        above, below = source.split(".")[0], target.split(".")[0]
+        before = FOLDERS[: FOLDERS.index(above) + 1] if above in FOLDERS else () if above in BESIDE else FOLDERS
+        if below not in {*before, *(BESIDE if above not in {"detection", *BESIDE} else ())}:
+            found.append(f"{source} -> {target}")
+    return found
+
+
+def test_steps_holds_programs_and_the_folders_that_they_share() -> None:
+    steps = ROOT / "steps"
+    assert {path.parent.name for path in steps.glob("*/*.py")} == set(FOLDERS)
+    assert all((steps / name / "__init__.py").read_bytes() == b"" for name in FOLDERS)
+    rows = {row.file for row in vars(programs).values() if isinstance(row, programs.Program) and row.file.endswith(".py")}
+    sources = {name for kind in KINDS for name in (kind.export, kind.run, kind.freeze) if name}
+    assert {path.name for path in steps.glob("*.py")} == {*rows, *sources, *(f"{name}.py" for name in BESIDE)}
+
+
+def test_a_folder_of_steps_imports_only_those_before_it() -> None:
+    assert _wrong_arrows(ROOT / "steps") == []
+    assert _circles(ROOT / "steps", ROOT / "steps") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "arrow"),
+    [
+        ("verify.py", "import annotate", "verify -> annotate"),
+        ("detection/boxes.py", "import protocol", "detection.boxes -> protocol"),
+        ("detection/boxes.py", "from tflite_file import flat", "detection.boxes -> tflite_file.flat"),
+        ("tflite_file/flat.py", "def f():\n    import source_model.weights", "tflite_file.flat -> source_model.weights"),
+        ("source_model/weights.py", "from judging import parity as p", "source_model.weights -> judging.parity"),
+        ("judging/parity.py", "from graph.graph_facts import read", "judging.parity -> graph.graph_facts"),
+        ("graph/graphviz.py", "import draw_graph", "graph.graphviz -> draw_graph"),
+        ("machine_faults.py", "import protocol", "machine_faults -> protocol"),
+    ],
+)
+def test_a_wrong_arrow_of_steps_is_found(tmp_path: Path, module: str, line: str, arrow: str) -> None:
+    steps = tmp_path / "steps"
+    shutil.copytree(ROOT / "steps", steps, ignore=shutil.ignore_patterns("__pycache__"))
+    path = steps / module
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{line}\n", encoding="utf-8")
+    assert _wrong_arrows(steps) == [arrow]
 
 
 @pytest.mark.parametrize("path", HOST, ids=_name)
