@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT / "pi"), str(ROOT / "steps")]
 from io import BytesIO  # noqa: E402
 
 import numpy  # noqa: E402
-import pictures  # noqa: E402
+from detection import pictures  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from litekiln_pi.frames import Newest, Shot  # noqa: E402

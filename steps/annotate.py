@@ -11,13 +11,9 @@ from typing import Any
 
 import protocol
 
-import contract_checks
-import flat
-import graph_facts
-import graph_picture
-import packed_metadata
-import write_metadata
-from packed_metadata import LABELS
+from graph import graph_facts, graph_picture
+from tflite_file import contract_checks, flat, packed_metadata, write_metadata
+from tflite_file.packed_metadata import LABELS
 
 EXTRA_FILES = ("anchors.npy", "postprocess.json", "graph-tf1.dot")
 

@@ -13,9 +13,9 @@ import numpy
 import protocol
 import tensorflow as tf
 
-import converted
-import picture_names
-import pictures
+from detection import pictures
+from judging import picture_names
+from tflite_file import converted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

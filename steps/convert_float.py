@@ -8,9 +8,7 @@ from typing import Any
 import protocol
 import tensorflow as tf
 
-import converted
-import flat
-import variants
+from tflite_file import converted, flat, variants
 
 
 def convert(args: dict[str, Any]) -> dict[str, Any]:

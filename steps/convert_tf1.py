@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.lite.python import convert as tensorflow_convert
 
 import machine_faults
-import variants
+from tflite_file import variants
 
 GRAPH = "tflite_graph.pb"
 POSTPROCESS = "TFLite_Detection_PostProcess"

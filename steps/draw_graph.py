@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import protocol
 
-import graph_facts
-import graph_picture
+from graph import graph_facts, graph_picture
 
 if TYPE_CHECKING:
     import types

@@ -14,9 +14,7 @@ import tensorflow as tf
 from object_detection import export_tflite_graph_lib_tf2
 from object_detection.builders import model_builder
 
-import api_config
-import center_net
-import weights
+from source_model import api_config, center_net, weights
 
 ARCHITECTURES = ("ssd", "center_net")
 

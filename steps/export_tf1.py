@@ -17,7 +17,7 @@ import tensorflow as tf
 from object_detection import export_tflite_ssd_graph_lib
 from object_detection.builders import model_builder
 
-import api_config
+from source_model import api_config
 
 GRAPH = "tflite_graph.pb"
 SHOWN = 3

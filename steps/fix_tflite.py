@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import protocol
 
-import contract_checks
-import flat
-import interpreter
 import machine_faults
-import packed_metadata
-import pictures
-import write_metadata
+from detection import pictures
+from tflite_file import contract_checks, flat, interpreter, packed_metadata, write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

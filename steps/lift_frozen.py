@@ -15,9 +15,8 @@ import numpy
 import protocol
 import tensorflow as tf
 
-import fake_quant
 import machine_faults
-import told_pixels
+from source_model import fake_quant, told_pixels
 
 GRAPH = "tflite_graph.pb"
 POSTPROCESS = "TFLite_Detection_PostProcess"

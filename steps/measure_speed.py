@@ -16,8 +16,7 @@ from typing import Any
 import numpy
 import protocol
 
-import flat
-import interpreter
+from tflite_file import flat, interpreter
 
 WARM_UP, LEAST, MOST = 2, 7, 100  # runs
 ENOUGH = 0.8  # seconds for each number of threads

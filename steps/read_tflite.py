@@ -11,9 +11,7 @@ from typing import Any
 import numpy
 import protocol
 
-import flat
-import output_names
-import packed_metadata
+from tflite_file import flat, output_names, packed_metadata
 
 PIXELS = "say in its model.toml what a pixel becomes: [input] mean = 127.5, std = 127.5 for -1 to 1; 0 and 255 for 0 to 1"
 INPUT_TYPES = ("float32", "uint8", "int8")

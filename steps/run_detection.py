@@ -14,12 +14,9 @@ import protocol
 import tensorflow as tf
 from object_detection.builders import model_builder
 
-import api_config
-import boxes
-import center_net
-import observations
-import picture_names
-import weights
+from detection import boxes
+from judging import observations, picture_names
+from source_model import api_config, center_net, weights
 
 
 def run(args: dict[str, Any]) -> dict[str, Any]:

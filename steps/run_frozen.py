@@ -13,11 +13,9 @@ import numpy
 import protocol
 import tensorflow.compat.v1 as tf
 
-import boxes
-import fake_quant
-import observations
-import picture_names
-import pictures
+from detection import boxes, pictures
+from judging import observations, picture_names
+from source_model import fake_quant
 
 GRAPH = "tflite_graph.pb"
 

@@ -8,11 +8,9 @@ from typing import Any
 import protocol
 import tensorflow as tf
 
-import boxes
-import exporting
-import observations
-import picture_names
-import pictures
+from detection import boxes, pictures
+from judging import observations, picture_names
+from source_model import exporting
 
 
 def run(args: dict[str, Any]) -> dict[str, Any]:
@@ -33,18 +31,18 @@ def run(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loader(name: str) -> Any:
-    """The exporter that loads the source. Each needs its own toolchain, so only this one is imported."""
+    """The module that loads the source for its exporter. Each needs its own toolchain, so only this one is imported."""
     if name == "export_keras":
-        import export_keras
+        from source_model import keras_file
 
-        return export_keras
+        return keras_file
     if name == "export_saved_model":
-        import export_saved_model
+        from source_model import saved_model
 
-        return export_saved_model
-    import export_function
+        return saved_model
+    from source_model import function
 
-    return export_function
+    return function
 
 
 if __name__ == "__main__":

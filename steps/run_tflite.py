@@ -7,11 +7,9 @@ from typing import Any
 
 import protocol
 
-import boxes
-import interpreter
-import observations
-import picture_names
-import pictures
+from detection import boxes, pictures
+from judging import observations, picture_names
+from tflite_file import interpreter
 
 
 def run(args: dict[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import protocol
 
-import converted
-import flat
-import variants
+from tflite_file import converted, flat, variants
 
 if TYPE_CHECKING:
-    from variants import Variant
+    from tflite_file.variants import Variant
 
 MADE = "detect.tflite"  # from TF1's converter
 PICTURE = "graph-tf1.dot"  # drawn by TF1's converter

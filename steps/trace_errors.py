@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import protocol
 
-import boxes
-import convert_integer
-import converted
-import flat
 import machine_faults
-import picture_names
-import pictures
-import variants
+from detection import boxes, pictures
+from judging import picture_names
+from tflite_file import converted, flat, quantizing, variants
 
 if TYPE_CHECKING:
-    from variants import Variant
+    from tflite_file.variants import Variant
 
     Look = tuple[list[numpy.ndarray], boxes.Found | None]  # the numbers at a model's end, and its detections
 
@@ -49,9 +45,9 @@ def trace(args: dict[str, Any]) -> dict[str, Any]:
 def _trace(args: dict[str, Any]) -> dict[str, Any]:
     calibrated = protocol.input_path("calibrated")
     contract = converted.read_contract(calibrated)
-    if any(name.startswith(flat.FLEX) for name, _ in flat.operators(convert_integer.read(calibrated))):
+    if any(name.startswith(flat.FLEX) for name, _ in flat.operators(quantizing.read(calibrated))):
         return {}  # full TensorFlow's operators run only with delegates, whose tensors can't be read
-    batches, float_run = _batches(args, contract), _Run(convert_integer.read(calibrated), contract)
+    batches, float_run = _batches(args, contract), _Run(quantizing.read(calibrated), contract)
     wanted = [float_run.look(batch) for batch in batches]
 
     kept = list(args.get("keep_float", ()))  # int8 is built with these; the trials add to them
@@ -60,7 +56,7 @@ def _trace(args: dict[str, Any]) -> dict[str, Any]:
     eight, sixteen = (next(form for form in forms if form.inside(kind)) for kind in ("int8", "int16"))
 
     def quantized(variant: Variant, keep_float: Sequence[str] = ()) -> _Run:
-        return _Run(convert_integer.quantize(convert_integer.read(calibrated), variant, contract, keep_float), contract)
+        return _Run(quantizing.quantize(quantizing.read(calibrated), variant, contract, keep_float), contract)
 
     def as_built(variant: Variant) -> _Run:
         return quantized(variant, kept if variant is eight else ())

@@ -11,22 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import protocol
 
-import boxes
-import contract_checks
-import edge_tpu
-import flat
-import opened
-import packed_metadata
-import parity
-import picture_names
-import pictures
-import suspicion
-import variants
+from detection import boxes, pictures
+from judging import edge_tpu, parity, picture_names, suspicion
+from tflite_file import contract_checks, flat, opened, packed_metadata, variants
 
 if TYPE_CHECKING:
-    from accuracy import EvaluationSet
-    from observations import Observations
-    from suspicion import Detect
+    from judging.accuracy import EvaluationSet
+    from judging.observations import Observations
+    from judging.suspicion import Detect
 
 JUDGED = "judged.json"  # for the variants that are compared with this one
 POINTS = 100  # mAP is a share, and people speak of points
@@ -64,7 +56,7 @@ class _Verification:
         told: dict[str, Any] = {"variant": self._variant, **self._check_contract()}
         if not os.path.exists(self._folder):
             return dict(told, warnings=["could not be compared with its source: no pictures available"])
-        import observations
+        from judging import observations
 
         # Full TensorFlow's interpreter only where the model needs its operators: the interpreter alone starts faster.
         self._full = any(each["id"] == "no-flex" and each["found"] != "none" for each in told["checks"])
@@ -73,7 +65,7 @@ class _Verification:
         told["parity"] = self._compare_with_source(source)
         if self._detector.detects:
             told.update(self._judge())
-            import examples
+            from judging import examples
 
             told["examples"] = examples.show(self._detector, source, self._folder, self._labels)
             examples.record(self._detector, told["examples"])
@@ -130,7 +122,7 @@ class _Verification:
         return {}
 
     def _measure_accuracy(self) -> dict[str, Any]:
-        import accuracy
+        from judging import accuracy
 
         evaluation = accuracy.EvaluationSet(self._folder)
         evaluation.check_labels(self._labels)

@@ -12,7 +12,7 @@ from litekiln.paths import Project
 from litekiln.pi.packages import listed_packages
 from litekiln.pi.sbom import sbom
 
-SHARED = ("boxes.py", "detector.py", "pictures.py", "ports.py")  # of steps/: the code that the verification ran also runs on the Pi
+SHARED = "detection"  # of steps/: the code that the verification ran also runs on the Pi
 RUNTIME = "litekiln_pi"
 SBOM = "litekiln.cdx.json"
 
@@ -49,8 +49,7 @@ def lay_out_context(project: Project, built: Built, packages: Path, folder: Path
     shutil.copytree(packages, folder / "packages", copy_function=_link)
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(code / "pi" / RUNTIME, folder / "app" / RUNTIME, ignore=ignore)
-    for name in SHARED:
-        shutil.copy2(code / "steps" / name, folder / "app" / name)
+    shutil.copytree(code / "steps" / SHARED, folder / "app" / SHARED, ignore=ignore)
     _copy_bundle(built, folder / "bundle")
     (folder / "sbom").mkdir()
     model = {

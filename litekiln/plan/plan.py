@@ -4,7 +4,6 @@ A step's key is the hash of its ingredients: its program, its arguments, its too
 another step makes counts with that step's key, so all keys are known before anything runs.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 from litekiln.addresses import without_secrets
-from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_named, sha256_value
+from litekiln.hashing import FileHashes, files_below, sha256_named, sha256_value
 from litekiln.paths import Project
 from litekiln.plan.programs import Program
+from litekiln.plan.step_modules import StepModules
 from litekiln.toolchains.toolchain import Toolchain
 
 FORMAT = 4
-IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.MULTILINE)
 HOST = ""  # the toolchain of a step that litekiln runs itself: only fetching, which needs the network
 
 
@@ -193,42 +192,3 @@ class PlanBuilder:
     def plan(self, bundled: tuple[str, ...] = ()) -> Plan:
         self.hashes.save()
         return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants, bundled=bundled)
-
-
-class StepModules:
-    """The modules of steps/: which imports which, and their hashes. Each is read once."""
-
-    def __init__(self, steps: Path) -> None:
-        self._steps = steps
-        self._read: dict[str, tuple[str, list[str]]] = {}
-        self._hashes: dict[str, str] = {}
-
-    def files(self, program: str) -> list[str]:
-        """A program and the modules beside it that it imports, directly or not: what its result depends on."""
-        found: dict[str, None] = {}
-        waiting = [program]
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found[name] = None
-                waiting += self._look(name)[1]
-        return list(found)
-
-    def hash_of(self, program: str) -> str:
-        """The hash of a program with the modules that it imports."""
-        if program not in self._hashes:
-            self._hashes[program] = sha256_value([[name, self._look(name)[0]] for name in sorted(self.files(program))])
-        return self._hashes[program]
-
-    def _look(self, name: str) -> tuple[str, list[str]]:
-        """A module's hash, and the modules beside it that it imports itself."""
-        if name not in self._read:
-            data = (self._steps / name).read_bytes()
-            imported = (f"{each}.py" for each in IMPORTED.findall(data.decode()))
-            self._read[name] = (sha256_bytes(data), [each for each in imported if (self._steps / each).is_file()])
-        return self._read[name]
-
-
-def program_files(steps: Path, program: str) -> list[Path]:
-    """The files of a step program: it, and the modules beside it that it imports, directly or not."""
-    return [steps / name for name in StepModules(steps).files(program)]

@@ -12,7 +12,8 @@ from litekiln.disk import saying_disk_full
 from litekiln.errors import InputChanged
 from litekiln.hashing import FileHashes, copy_hashed, files_below
 from litekiln.paths import Project
-from litekiln.plan.plan import Input, Step, StepModules
+from litekiln.plan.plan import Input, Step
+from litekiln.plan.step_modules import StepModules
 
 REMEDY = "run the same command again, and change nothing while it runs"
 

@@ -4,7 +4,7 @@ import io
 import warnings
 from typing import NamedTuple
 
-import pictures  # the steps' own: see model.py
+from detection import pictures  # the steps' own: see model.py
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from litekiln_pi.errors import BadPicture

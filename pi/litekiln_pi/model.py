@@ -1,7 +1,7 @@
 """The bundle in the image: its contract, its labels and its model.
 
-`detector` and `pictures` are the modules of steps/ that the verification used, copied unchanged into the image: the code that was
-verified runs here.
+`detection` is the folder of steps/ that the verification used, copied unchanged into the image: the code that was verified
+runs here.
 """
 
 import json
@@ -10,10 +10,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import detector
 import numpy
-import pictures
 from ai_edge_litert.interpreter import Interpreter
+from detection import detector, pictures
 from PIL import Image
 
 from litekiln_pi.errors import BadBundle

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-import boxes
 import numpy
+from detection import boxes
 
 from litekiln_pi.decoding import decode
 from litekiln_pi.errors import BadBundle, SelftestFailed

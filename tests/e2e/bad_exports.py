@@ -7,7 +7,7 @@ batch normalisation's at their defaults. The export's own proof is left out: wha
 import export_detection
 import protocol
 import tensorflow as tf
-import weights
+from source_model import weights
 
 
 class Unread:

@@ -9,8 +9,8 @@ from pathlib import Path
 steps, converted, target = sys.argv[1:]
 sys.path.insert(0, steps)
 
-import flat  # noqa: E402
 import numpy as np  # noqa: E402
+from tflite_file import flat  # noqa: E402
 
 
 def exchange(model):

@@ -25,7 +25,7 @@ from object_detection import export_tflite_graph_lib_tf2
 from object_detection.models.keras_models import mobilenet_v2
 from object_detection.utils import config_util
 sys.path.insert(0, sys.argv[1])
-import flat
+from tflite_file import flat
 folder, scratch = Path(sys.argv[2]), Path(sys.argv[3])
 config = config_util.get_configs_from_pipeline_file(str(folder / "pipeline.config"))
 settings = config["model"].center_net

@@ -20,7 +20,9 @@ Inv = Callable[..., "CompletedProcess[str]"]
 PRELUDE = r"""
 import json, sys; sys.path.insert(0, sys.argv[1])
 import numpy as np
-import flat, graph_facts, graph_picture, graphviz, protocol
+import protocol
+from graph import graph_facts, graph_picture, graphviz
+from tflite_file import flat
 schema = flat.schema
 TYPES = {name: value for value, name in flat.TYPES.items()}
 

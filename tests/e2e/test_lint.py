@@ -21,7 +21,7 @@ STEPS = str(ROOT / "steps")
 # another order than their meanings, no signature, a line too many before the class names, 0 to 1 told of a -1 to 1 model.
 BREAK = """
 import io, sys, zipfile; sys.path.insert(0, sys.argv[1])
-import flat, packed_metadata, write_metadata
+from tflite_file import flat, packed_metadata, write_metadata
 model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
 packed_metadata.drop(model)
 labels = ["???", "circle", "square", "triangle"]
@@ -47,7 +47,7 @@ print("broken")
 """
 TOLD = """
 import json, sys; sys.path.insert(0, sys.argv[1])
-import flat, packed_metadata
+from tflite_file import flat, packed_metadata
 data = open(sys.argv[2], "rb").read()
 model = flat.read(bytearray(data))
 packed, warnings = packed_metadata.read(model, data)
@@ -158,7 +158,7 @@ def test_a_detector_of_ordinary_operators_is_repaired(lint: Lint, finished: Path
 
 UNKNOWN = """
 import sys; sys.path.insert(0, sys.argv[1])
-import flat
+from tflite_file import flat
 model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
 code = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
 code.builtinCode = code.deprecatedBuiltinCode = flat.schema.BuiltinOperator.CUSTOM
@@ -179,7 +179,8 @@ def test_what_can_t_be_run_can_t_be_proven(lint: Lint, finished: Path, tmp_path:
 
 PROVE = """
 import sys; sys.path.insert(0, sys.argv[1])
-import fix_tflite, flat, protocol
+import fix_tflite, protocol
+from tflite_file import flat
 data = open(sys.argv[2], "rb").read()
 outputs = [int(each) for each in flat.read(bytearray(data)).subgraphs[0].outputs]
 args = {"random": 2, "mean": [], "std": []}

@@ -52,7 +52,9 @@ def test_a_bundle_is_whole(built: Built, variant: str) -> None:
 
 OPERATORS = """
 import sys; sys.path.insert(0, sys.argv[1])
-import json, flat, graph_picture
+import json
+from graph import graph_picture
+from tflite_file import flat
 model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
 tensors = model.subgraphs[0].tensors
 given = [flat.TYPES[tensors[operator.outputs[0]].type] for _, operator in flat.operators(model)]
@@ -177,7 +179,9 @@ def in_toolchain(program: str, *arguments: str, toolchain: str = "tf2.13") -> st
 PUBLIC = """
 import sys; steps, exported, drawn, ours = sys.argv[1:]
 sys.path.insert(0, steps)
-import json, os, numpy as np, picture_names, pictures, tensorflow as tf
+import json, os, numpy as np, tensorflow as tf
+from detection import pictures
+from judging import picture_names
 contract = json.load(open(os.path.join(exported, "contract.json")))
 batches = [pictures.normalise(pictures.fit(pictures.load(os.path.join(drawn, name)), contract)[0], contract)
            for name in picture_names.listed(drawn)]
@@ -275,7 +279,7 @@ def test_docker_and_venv_give_the_same_bundles(built: Built, work: Path) -> None
 
 PUBLISH = """
 import sys; sys.path.insert(0, sys.argv[1])
-import flat, packed_metadata
+from tflite_file import flat, packed_metadata
 model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
 packed_metadata.drop(model)
 graph = model.subgraphs[0]

@@ -225,7 +225,8 @@ def test_a_model_of_the_users_own_is_recognised_and_built(work: Path, inv: Inv, 
 
 SCALES = """
 import sys; sys.path.insert(0, sys.argv[1])
-import json, flat
+import json
+from tflite_file import flat
 model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
 found = {}
 for tensor in model.subgraphs[0].tensors:

@@ -237,7 +237,7 @@ def test_pixels_by_the_input_scale_alone_where_they_span_minus_one_to_one(work: 
 
 BARE = """
 import sys; sys.path.insert(0, sys.argv[1])
-import flat, packed_metadata
+from tflite_file import flat, packed_metadata
 model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
 packed_metadata.drop(model)
 open(sys.argv[3], "wb").write(flat.write(model))

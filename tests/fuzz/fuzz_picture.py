@@ -27,7 +27,7 @@ LARGER = (120, 80)  # more pixels than LARGE: reduced after decoding
 ROOM = (16, 12)  # the network's size
 MOST_PIXELS, LARGE, MOST_READS, MOST_SCANS = 60_000, 2_000, 500, 8
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MODULES = ["litekiln_pi.decoding", "litekiln_pi.model", "litekiln_pi.frames", "pictures", "PIL"]
+MODULES = ["litekiln_pi.decoding", "litekiln_pi.model", "litekiln_pi.frames", "detection.pictures", "PIL"]
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def child() -> None:
     runtime.Interpreter = None  # type: ignore[attr-defined]
     sys.modules |= {"ai_edge_litert": ModuleType("ai_edge_litert"), "ai_edge_litert.interpreter": runtime}
     with atheris.instrument_imports(include=MODULES):
-        import pictures
+        from detection import pictures
         from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
         from litekiln_pi import decoding

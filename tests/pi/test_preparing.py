@@ -4,8 +4,8 @@ import io
 from types import SimpleNamespace
 
 import numpy
-import pictures
 import pytest
+from detection import pictures
 from PIL import Image
 
 from litekiln_pi.decoding import decode

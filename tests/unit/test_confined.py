@@ -78,7 +78,7 @@ def test_a_model_s_folder_may_be_kept_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/home/me/x.jpg", "../../x.jpg", "a/../../../x.jpg", "..\\x.jpg"])
 def test_an_evaluation_set_names_only_its_own_pictures(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.syspath_prepend(str(CODE / "steps"))
-    protocol, picture_names = importlib.import_module("protocol"), importlib.import_module("picture_names")
+    protocol, picture_names = importlib.import_module("protocol"), importlib.import_module("judging.picture_names")
     assert picture_names.path_of({"file_name": "a/b..c.jpg"}) == "images/a/b..c.jpg"
     with pytest.raises(protocol.Refused) as caught:
         picture_names.path_of({"file_name": name})

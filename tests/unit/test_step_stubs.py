@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.plan.plan import program_files
+from litekiln.plan.step_modules import program_files
 
 STEPS = Path(__file__).resolve().parents[2] / "steps"
 

@@ -15,15 +15,16 @@ from pathlib import Path
 import pytest
 
 from litekiln.engines.names import HERE, VENV
+from litekiln.plan import programs
 from litekiln.sources.kinds import FUNCTION, KERAS, KINDS
 from litekiln.toolchains.toolchain import EXPORT_NEW
 from litekiln.variants import names
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = sorted((ROOT / "litekiln").rglob("*.py"))
-STEPS = sorted((ROOT / "steps").glob("*.py"))
+STEPS = sorted((ROOT / "steps").rglob("*.py"))
 RUNTIME = sorted((ROOT / "pi" / "litekiln_pi").rglob("*.py"))
-SHARED = ("boxes", "detector", "pictures", "ports")  # of the steps, what the Pi's image holds too
+SHARED = sorted((ROOT / "steps" / "detection").glob("*.py"))  # of the steps, what the Pi's image holds too
 
 GROUND = "the ground floor"  # modules beside the rooms
 # A room imports only rooms below it, and the ground floor.
@@ -65,9 +66,9 @@ def _name(path: Path, root: Path = ROOT) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _arrows(package: Path) -> Iterator[tuple[str, str]]:
-    """Which module of the package imports which: each once, by their names."""
-    root = package.parent
+def _arrows(package: Path, root: Path | None = None) -> Iterator[tuple[str, str]]:
+    """Which module of the package imports which: each once, by their names below the root, which is on Python's path."""
+    root = root or package.parent
     modules = {_name(path, root): path for path in package.rglob("*.py")}
     for name, path in modules.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -98,10 +99,10 @@ def _back_arrows(package: Path) -> list[str]:
     return found
 
 
-def _circles(package: Path) -> list[str]:
+def _circles(package: Path, root: Path | None = None) -> list[str]:
     """Modules that import each other, at once or by others."""
     graph: dict[str, set[str]] = {}
-    for source, target in _arrows(package):
+    for source, target in _arrows(package, root):
         graph.setdefault(source, set()).add(target)
     while loose := {name for name, targets in graph.items() if not targets & set(graph)}:
         graph = {name: targets for name, targets in graph.items() if name not in loose}
@@ -153,6 +154,57 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
     assert {"litekiln.plan.plan", "litekiln.plan.build_plan"} <= set(_circles(package))
 
 
+# steps/ holds programs, which import nothing of each other, and in folders what they share.
+FOLDERS = ("detection", "tflite_file", "source_model", "judging", "graph")  # one imports itself and those before it
+BESIDE = {"protocol", "machine_faults"}  # for all but detection/
+
+
+def _wrong_arrows(steps: Path) -> list[str]:
+    """Imports of another program, and those of a folder that comes later."""
+    found = []
+    for source, target in _arrows(steps, steps):
+        above, below = source.split(".")[0], target.split(".")[0]
+        before = FOLDERS[: FOLDERS.index(above) + 1] if above in FOLDERS else () if above in BESIDE else FOLDERS
+        if below not in {*before, *(BESIDE if above not in {"detection", *BESIDE} else ())}:
+            found.append(f"{source} -> {target}")
+    return found
+
+
+def test_steps_holds_programs_and_the_folders_that_they_share() -> None:
+    steps = ROOT / "steps"
+    assert {path.parent.name for path in steps.glob("*/*.py")} == set(FOLDERS)
+    assert all((steps / name / "__init__.py").read_bytes() == b"" for name in FOLDERS)
+    rows = {row.file for row in vars(programs).values() if isinstance(row, programs.Program) and row.file.endswith(".py")}
+    sources = {name for kind in KINDS for name in (kind.export, kind.run, kind.freeze) if name}
+    assert {path.name for path in steps.glob("*.py")} == {*rows, *sources, *(f"{name}.py" for name in BESIDE)}
+
+
+def test_a_folder_of_steps_imports_only_those_before_it() -> None:
+    assert _wrong_arrows(ROOT / "steps") == []
+    assert _circles(ROOT / "steps", ROOT / "steps") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "arrow"),
+    [
+        ("verify.py", "import annotate", "verify -> annotate"),
+        ("detection/boxes.py", "import protocol", "detection.boxes -> protocol"),
+        ("detection/boxes.py", "from tflite_file import flat", "detection.boxes -> tflite_file.flat"),
+        ("tflite_file/flat.py", "def f():\n    import source_model.weights", "tflite_file.flat -> source_model.weights"),
+        ("source_model/weights.py", "from judging import parity as p", "source_model.weights -> judging.parity"),
+        ("judging/parity.py", "from graph.graph_facts import read", "judging.parity -> graph.graph_facts"),
+        ("graph/graphviz.py", "import draw_graph", "graph.graphviz -> draw_graph"),
+        ("machine_faults.py", "import protocol", "machine_faults -> protocol"),
+    ],
+)
+def test_a_wrong_arrow_of_steps_is_found(tmp_path: Path, module: str, line: str, arrow: str) -> None:
+    steps = tmp_path / "steps"
+    shutil.copytree(ROOT / "steps", steps, ignore=shutil.ignore_patterns("__pycache__"))
+    path = steps / module
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{line}\n", encoding="utf-8")
+    assert _wrong_arrows(steps) == [arrow]
+
+
 @pytest.mark.parametrize("path", HOST, ids=_name)
 def test_a_library_of_others_has_one_door(path: Path) -> None:
     here = path.relative_to(ROOT / "litekiln").as_posix()
@@ -172,8 +224,8 @@ PLACES = {
             "litekiln/sources/keras_file.py",
             "litekiln/sources/keras_functions.py",
             "litekiln/new/recipe_text.py",
-            "steps/export_keras.py",
-            "steps/export_function.py",
+            "steps/source_model/keras_file.py",
+            "steps/source_model/function.py",
             "tasks.py",
         },
     ),
@@ -229,20 +281,20 @@ def test_a_step_imports_nothing_of_the_host_and_parses_on_3_7(path: Path) -> Non
 
 @pytest.mark.parametrize("path", RUNTIME, ids=lambda path: path.stem)
 def test_the_pis_runtime_takes_of_the_steps_what_was_verified_and_nothing_else(path: Path) -> None:
-    there = {each.stem for each in STEPS} & set(_imports(path))
-    assert there <= set(SHARED)
+    there = {each.relative_to(ROOT / "steps").with_suffix("").parts[0] for each in STEPS} & set(_imports(path))
+    assert there <= {"detection"}
     assert not {"litekiln", "tensorflow", "docker"} & set(_imports(path))
 
 
-@pytest.mark.parametrize("path", [*RUNTIME, *(ROOT / "steps" / f"{name}.py" for name in SHARED)], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*RUNTIME, *SHARED], ids=lambda path: path.stem)
 def test_the_pis_runtime_uses_nothing_that_is_left_out_of_its_image(path: Path) -> None:
     assert not re.findall(r"numpy\.(?:random|testing|typing|f2py|distutils)|import sqlite3|ImageCms|ImageTk", path.read_text())
 
 
-@pytest.mark.parametrize("name", SHARED)
-def test_what_the_pi_shares_needs_nothing_of_tensorflow_or_the_other_steps(name: str) -> None:
-    imported = set(_imports(ROOT / "steps" / f"{name}.py"))
-    assert imported <= {*SHARED, "__future__", "typing", "numpy", "PIL", "collections", "json", "os"}
+@pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
+def test_what_the_pi_shares_needs_nothing_of_tensorflow_or_the_other_steps(path: Path) -> None:
+    imported = set(_imports(path))
+    assert imported <= {"detection", "__future__", "typing", "numpy", "PIL", "collections", "json", "os"}
 
 
 @pytest.mark.parametrize(

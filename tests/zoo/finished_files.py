@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 sys.path.insert(0, sys.argv[1])
-import flat
+from tflite_file import flat
 
 OUT = Path(sys.argv[2])
 SIZE, FOUND = 32, 5

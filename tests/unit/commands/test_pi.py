@@ -137,8 +137,9 @@ def test_the_context_holds_the_runtime_the_shared_modules_and_the_bundle(project
     built = read_bundle(bundle)
     target = project.work / "context"
     lay_out_context(here, built, packages, target)
-    for name in SHARED:
-        assert (target / "app" / name).read_bytes() == (ROOT / "steps" / name).read_bytes()
+    shared = {path.name: path.read_bytes() for path in (ROOT / "steps" / SHARED).glob("*.py")}
+    assert {"__init__.py", "boxes.py", "detector.py", "pictures.py", "ports.py"} == set(shared)
+    assert {path.name: path.read_bytes() for path in (target / "app" / SHARED).iterdir()} == shared
     assert (target / "app" / "litekiln_pi" / "__main__.py").is_file()
     assert (target / "bundle" / "labelmap.txt").read_bytes() == (bundle / "labelmap.txt").read_bytes()
     assert (target / "packages" / "other-1.0.dist-info").is_dir()

@@ -85,8 +85,8 @@ def _named(steps: set[str], *programs: str) -> set[str]:
 
 def test_a_module_that_programs_import_counts_as_their_own(project: Project) -> None:
     everything = set(_keys(project))
-    assert _changed(project, project.steps / "flat.py") == everything - {"export"}
-    assert _changed(project, project.steps / "detector.py") == _named(everything, "verify", "measure")
+    assert _changed(project, project.steps / "tflite_file" / "flat.py") == everything - {"export"}
+    assert _changed(project, project.steps / "detection" / "detector.py") == _named(everything, "verify", "measure")
 
 
 def test_the_source_and_the_lock_change_everything(project: Project) -> None:

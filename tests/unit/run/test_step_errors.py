@@ -8,7 +8,8 @@ import pytest
 from litekiln.engines.base import Outcome
 from litekiln.errors import StepCrashed, StepFailed, StepKilled, StepTimeout
 from litekiln.plan import programs
-from litekiln.plan.plan import Step, program_files
+from litekiln.plan.plan import Step
+from litekiln.plan.step_modules import program_files
 from litekiln.run.step_errors import step_error
 from litekiln.sources.kinds import KINDS
 from tests.unit.conftest import ROOT

@@ -13,9 +13,12 @@ from tests.helpers.running import run, write_program
 # The steps under test import TensorFlow, and none of it is needed here.
 WITHOUT_TENSORFLOW = """
 from unittest.mock import MagicMock
-for name in ("tensorflow", "flatbuffers", "flatbuffers.flexbuffers", "flat", "contract_checks", "arithmetic"):
+OF_THE_FILE = ("tflite_file.flat", "tflite_file.contract_checks", "tflite_file.arithmetic")
+for name in ("tensorflow", "flatbuffers", "flatbuffers.flexbuffers", *OF_THE_FILE):
     sys.modules[name] = MagicMock(__version__="0")
-import calibrate, converted, pictures
+import calibrate
+from detection import pictures
+from tflite_file import converted
 """
 CONVERTS = """
 def convert():
@@ -127,6 +130,7 @@ def test_tf1s_converter_that_the_system_kills_is_no_refusal(project: Project) ->
     body = """
 import subprocess
 from unittest.mock import MagicMock
+OF_THE_FILE = ("tflite_file.flat", "tflite_file.contract_checks", "tflite_file.arithmetic")
 for name in ("tensorflow", "tensorflow.lite", "tensorflow.lite.python"):
     sys.modules[name] = MagicMock()
 import convert_tf1

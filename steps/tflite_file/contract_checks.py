@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 import protocol
 
-import arithmetic
-import flat
+from tflite_file import arithmetic, flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from variants import Variant
+    from tflite_file.variants import Variant
 
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 LOWEST = {"int8": -128, "uint8": 0, "int16": -32767}

@@ -10,9 +10,9 @@ from typing import Any
 import numpy
 import protocol
 
-import flat
-import graph_attributes
-from graph_attributes import text
+from graph import graph_attributes
+from graph.graph_attributes import text
+from tflite_file import flat
 
 MAGIC = b"TFL3"
 MOST_OPERATORS = 5000  # a larger picture can't be read by anybody, and its layout takes minutes

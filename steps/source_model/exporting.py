@@ -14,9 +14,9 @@ import numpy
 import protocol
 import tensorflow as tf
 
-import flat
-import told_pixels
-import weights as proof
+from source_model import told_pixels
+from source_model import weights as proof
+from tflite_file import flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import protocol
 
-import boxes
-import pictures
+from detection import boxes, pictures
 
 if TYPE_CHECKING:
-    from detector import Detector
-    from observations import Observations
+    from detection.detector import Detector
+    from judging.observations import Observations
 
 SCORE = 0.3  # the lowest score of a detection that counts
 RANK = 1e-12

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-import flat
+from tflite_file import flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from variants import Variant
+    from tflite_file.variants import Variant
 
 FLOAT = ("float32", "float32", "float32")  # what operators that are kept in float do
 # The two inputs that an operator multiplies: the index of the data, the index of the weights.

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import protocol
 
-import flat
-from packed_metadata import LABELS
+from tflite_file import flat
+from tflite_file.packed_metadata import LABELS
 
 modules: Any = sys.modules
 modules.setdefault("tensorflow", None)  # keeps tflite-support from importing it: that takes seconds, only to open files with it

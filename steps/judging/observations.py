@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import protocol
 
-import boxes
+from detection import boxes
 
 PICTURES = 16  # a source is run on so many
 RAW_PICTURES = 3  # the raw outputs of so many are kept: those of a large network take many megabytes

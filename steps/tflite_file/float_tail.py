@@ -11,7 +11,7 @@ from typing import Any
 
 import protocol
 
-import flat
+from tflite_file import flat
 
 LAYERS = (b"CONV_2D", b"DEPTHWISE_CONV_2D", b"TRANSPOSE_CONV", b"FULLY_CONNECTED")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flatbuffers import flexbuffers
 
-import flat
+from tflite_file import flat
 
 WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1}  # the place of a convolution's weights among its inputs
 # The names of an operator's constant inputs. An input without a name here is called "constant".

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import detector as detectors
-import interpreter
+from detection import detector as detectors
+from tflite_file import interpreter
 
 
 def detector(bundle: str, contract: dict[str, Any], full: bool = False) -> detectors.Detector:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import protocol
 from PIL import Image, ImageDraw, ImageFont
 
-import accuracy
-import pictures
+from detection import pictures
+from judging import accuracy
 
 if TYPE_CHECKING:
-    from boxes import Found
-    from detector import Detector
-    from observations import Observations
+    from detection.boxes import Found
+    from detection.detector import Detector
+    from judging.observations import Observations
 
 SHOWN = 6  # pictures beside the report
 SIDE = 480  # the longer side, in pixels

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flat
+from tflite_file import flat
 
 KNOWN = frozenset(
     "ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D EXPAND_DIMS FULLY_CONNECTED L2_NORMALIZATION LOGISTIC MAXIMUM "

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 import numpy
-import pictures
+from detection import pictures
 import pytest
 from PIL import Image
 

@@ -13,10 +13,8 @@ import protocol
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-import boxes
-import ground_truth
-import picture_names
-import pictures
+from detection import boxes, pictures
+from judging import ground_truth, picture_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

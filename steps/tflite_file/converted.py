@@ -10,16 +10,13 @@ import numpy
 import protocol
 import tensorflow as tf
 
-import arithmetic
-import contract_checks
-import flat
 import machine_faults
-import variants
+from tflite_file import arithmetic, contract_checks, flat, variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from variants import Variant
+    from tflite_file.variants import Variant
 
 NO_FLEX_HERE = "Select TensorFlow op(s)"  # the error of an interpreter that was built without them
 CANT_CALIBRATE = (

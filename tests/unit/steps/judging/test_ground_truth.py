@@ -1,6 +1,6 @@
 """Boxes in other numbers than COCO's, in a set that `inv new` did not copy."""
 
-import ground_truth
+from judging import ground_truth
 import protocol
 import pytest
 

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 
-import boxes
-import pictures
-import ports
+from detection import boxes, pictures, ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

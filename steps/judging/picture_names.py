@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import protocol
 
-import pictures
+from detection import pictures
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
-import graph_facts
-import graphviz
-from graph_attributes import role
+from graph import graph_facts, graphviz
+from graph.graph_attributes import role
 
 # For each type: the colour of a card's head, and the colour of its frame, edges and words. The words name the type as well.
 COLOURS = {

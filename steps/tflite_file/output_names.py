@@ -13,8 +13,8 @@ from typing import Any
 import numpy
 import protocol
 
-import flat
 import machine_faults
+from tflite_file import flat
 
 KNOWN = {
     "boxes": ("boxes", "box", "locations", "location", "detection_boxes", "bounding_boxes"),

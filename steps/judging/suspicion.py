@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-import boxes
+from detection import boxes
 
 if TYPE_CHECKING:
     Detect = Callable[[Image.Image], boxes.Found]

@@ -14,7 +14,7 @@ import flatbuffers.flexbuffers
 import numpy
 import protocol
 
-import ports
+from detection import ports
 
 if TYPE_CHECKING:
     import types
