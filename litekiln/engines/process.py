@@ -52,7 +52,7 @@ class ProcessBox:
                     with suppress(NotServed):
                         return _run(server.start(job.argv[1:], environment, box, writes), job.timeout, sink, stop)
                     self._serves = False
-                    sink.feed(NOT_SERVED)
+                    sink.feed(NOT_SERVED + "".join(f"{line}\n" for line in server.last_words).encode())
                 argv = [str(self._python) if word == "python" else word for word in job.argv]
                 options = ["--no-network", *(word for folder in writes for word in ("--writes", folder))]
                 return _run(Running(argv, options, environment, folder=box), job.timeout, sink, stop)

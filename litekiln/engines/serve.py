@@ -184,8 +184,6 @@ def watch(said: bytes, connection: int, output: int) -> None:
         for each in (1, 2):
             os.dup2(output, each)
         os.close(output)
-        if said:
-            sys.stdout.buffer.write(said)
         if os.getuid() == 0:
             launch.cut_network()  # root could change the namespace that the steps share
         launch.adopt_orphans()
@@ -194,6 +192,8 @@ def watch(said: bytes, connection: int, output: int) -> None:
         if child == 0:
             line.close()
             launch.die_with_parent(me, signal.SIGKILL)
+            with open(1, "wb", closefd=False) as stream:
+                stream.write(said)
             return
         line.sendall(json.dumps({"started": me}).encode())
         status = _wait(child, line)

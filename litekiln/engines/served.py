@@ -30,22 +30,23 @@ class Server:
     def __init__(self, python: Path, environment: Mapping[str, str], folder: Path) -> None:
         """`folder` is where it may leave files."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._started: Running | None = None
+        self._running: Running | None = None
+        self.last_words: tuple[str, ...] = ()
         ready = threading.Event()
         code = START.format(place=str(PACKAGE.parent), control=theirs.fileno())
 
         def stay() -> None:
             """The process ends with the thread that started it, so that is not the thread of a step."""
             try:
-                with theirs, LineSink(folder / "server.log", lambda _: None) as sink:
+                with theirs, suppress(OSError):  # it can't be started: `start` finds nobody there
                     argv = [str(python), "-c", code]
-                    started = Running(argv, ["--no-network"], environment, folder=folder, keeps=[theirs.fileno()])
-                    theirs.close()
-                    self._started = started
-                    ready.set()
-                    started.follow(sink)
+                    self._running = Running(argv, ["--no-network"], environment, folder=folder, keeps=[theirs.fileno()])
             finally:
                 ready.set()
+            if self._running:
+                with LineSink(Path(os.devnull), lambda _: None) as sink:
+                    self._running.follow(sink)
+                    self.last_words = sink.tail
 
         self._thread = threading.Thread(target=stay, daemon=True)
         self._thread.start()
@@ -68,10 +69,10 @@ class Server:
     def close(self) -> None:
         """End it, with all that it started."""
         self._control.close()
-        if self._started:
-            self._started.end()
+        if self._running:
+            self._running.end()
             self._thread.join()
-            self._started.close()
+            self._running.close()
 
 
 class Served:
