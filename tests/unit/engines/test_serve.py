@@ -174,7 +174,7 @@ def test_what_the_imports_print_is_in_each_steps_log(run: Runner) -> None:
 
 def test_a_module_beside_the_program_comes_before_all_others(bench: Bench, box: ProcessBox) -> None:
     """Also before one that the process has imported for another step or for itself."""
-    for name in ("state", "launch", "array"):
+    for name in ("state", "launch", "tempfile"):
         box.run(bench.job("import state"), _ignore)
         job = bench.job(f"import {name}\nprint({name}.mine)")
         _write(job.files["steps"] / f"{name}.py", "mine = 'the program\\'s own'\n")
