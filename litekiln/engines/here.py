@@ -47,4 +47,5 @@ class HereEngine:
         if self._lock.read_bytes() != toolchain.lock.read_bytes():
             msg = f"this image was built from another {toolchain.name} lock than toolchains/{toolchain.name}/requirements.lock"
             raise WrongToolchainHere(msg, remedy=f"rebuild it: inv images --toolchain {toolchain.name}")
-        yield ProcessBox(self.name, self._root / "bin" / "python", self._lease.staging)
+        with ProcessBox(self.name, self._root / "bin" / "python", self._lease.staging) as box:
+            yield box

@@ -5,9 +5,10 @@
 
 PARENT is the caller's process id. On Linux this process stays and watches: when the program ends, or the parent, or when SIGTERM
 comes, it kills everything that is left of the program, and ends as the program did. Elsewhere it becomes the program.
+serve.py uses the same means for each step that it forks.
 
 Best effort by design: where the system refuses a namespace or has no Landlock, the program runs without it. The exit code of
-`--probe` says so, and `inv doctor` shows it. Standard library only.
+`--probe` says so, and `inv doctor` shows it. Standard library only, and valid for Python 3.7: serve.py runs in toolchains.
 """
 
 import ctypes
@@ -15,7 +16,6 @@ import os
 import resource
 import signal
 import sys
-from itertools import pairwise
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -63,7 +63,7 @@ def _enter(libc: ctypes.CDLL, uid: int, gid: int) -> bool:
         return False
     try:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as stream:  # noqa: PTH123 - starts faster without pathlib
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as stream:
                 stream.write(text)
     except OSError:
         return False
@@ -122,7 +122,7 @@ def die_with_parent(parent: int, sign: int) -> None:
 
 def watch(program: "list[str]", writes: "list[str] | None") -> None:
     """Run the program as a child, kill what it leaves running, and end as it ended. Never returns."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what its children leave becomes a child of this process
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides
     signal.signal(signal.SIGTERM, _end_all)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -136,10 +136,7 @@ def watch(program: "list[str]", writes: "list[str] | None") -> None:
     ended, status = 0, 0
     while ended != child:
         ended, status = os.wait()
-    left = kill_children()
-    if left:
-        sys.stderr.write(f"litekiln: the program ended, but processes that it started still ran ({left}): they were stopped\n")
-        sys.stderr.flush()
+    stop_leftovers()
     if os.WIFSIGNALED(status):
         _die_of(os.WTERMSIG(status))
     os._exit(os.WEXITSTATUS(status))
@@ -157,9 +154,22 @@ def _become(program: "list[str]", writes: "list[str] | None", parent: int) -> No
     os._exit(NOT_STARTED)
 
 
+def adopt_orphans() -> None:
+    """Have what this process's children leave running become its own child."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def stop_leftovers() -> None:
+    """Kill what an ended program left running, and say so."""
+    left = kill_children()
+    if left:
+        sys.stderr.write(f"litekiln: the program ended, but processes that it started still ran ({left}): they were stopped\n")
+        sys.stderr.flush()
+
+
 def kill_children() -> int:
     """Kill this process's children, and theirs, which become its own then. Returns how many there were."""
-    killed: set[int] = set()
+    killed = set()
     while True:
         for child in _children():
             killed.add(child)
@@ -172,10 +182,10 @@ def kill_children() -> int:
 
 def _children() -> "list[int]":
     found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 - starts faster without pathlib
+    for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat", "rb") as stream:  # noqa: PTH123
+                with open(f"/proc/{name}/stat", "rb") as stream:
                     state, parent = stream.read().rpartition(b")")[2].split()[:2]
             except OSError:
                 continue
@@ -207,7 +217,7 @@ def _probe(what: str) -> int:
         if not restrict_writes([]):
             return UNRESTRICTED
         try:
-            with open(file.name, "ab"):  # noqa: PTH123
+            with open(file.name, "ab"):
                 return UNRESTRICTED
         except PermissionError:
             os._exit(0 if landlock_version() >= FULL_SINCE else PARTLY)
@@ -218,7 +228,7 @@ def main() -> None:
         sys.exit(_probe(sys.argv[2]))
     own, program = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
     parent = int(own[0])
-    writes = [folder for option, folder in pairwise(own) if option == "--writes"]
+    writes = [folder for option, folder in zip(own, own[1:]) if option == "--writes"]
     if "--no-network" in own:
         cut_network()
     die_with_parent(parent, signal.SIGTERM)  # after the namespace: entering one clears the setting

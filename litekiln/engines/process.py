@@ -1,47 +1,72 @@
 """Run a job as a process of this machine: what engines `venv` and `here` share."""
 
 import os
-import selectors
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Protocol
 
 from litekiln.disk import saying_disk_full
 from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome, Stop
+from litekiln.engines.launched import Running
+from litekiln.engines.served import NotServed, Server
 
-LAUNCH = Path(__file__).with_name("launch.py")
-BLOCK = 1 << 16
-QUIET = 0.5  # seconds without output after which an ended program's pipe is left to whoever still holds it
-MOST_LATE_OUTPUT = 1 << 20  # more than a pipe holds: somebody still writes
-PATIENCE = 10  # seconds that the launcher has to kill a program
-LEFT_OPEN = b"litekiln: the program ended, but something that it started still holds its output open: not waited for\n"
+SERVES = sys.platform == "linux"  # elsewhere no watcher can find what left a step's process group
+NOT_SERVED = b"litekiln: the process that starts steps is gone: this step starts without it\n"
 
 
 class ProcessBox:
-    """A toolchain whose Python is on this machine."""
+    """A toolchain whose Python is on this machine. A context: it ends the process that serves the toolchain's steps."""
 
     image = ""
 
-    def __init__(self, engine: str, python: Path, scratch: Path) -> None:
+    def __init__(self, engine: str, python: Path, scratch: Path, *, serves: bool = SERVES) -> None:
         self.engine = engine
         self._python = python
         self._scratch = scratch
+        self._lock = threading.Lock()
+        self._serves = serves
+        self._server: Server | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> "ProcessBox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._serves = False
+            self._open.close()
 
     def run(self, job: Job, on_line: OnLine, stop: Stop | None = None) -> Outcome:
         with self._temporary("box-") as name, self._temporary("tmp-") as tmp:
             box = Path(name)
             _lay_out(box, job)
-            argv = [str(self._python) if word == "python" else word for word in job.argv]
-            options = ["--no-network"]
-            for folder in self._may_write(job, Path(tmp)):
-                options += ["--writes", str(folder.resolve())]
+            writes = [str(folder.resolve()) for folder in self._may_write(job, Path(tmp))]
+            environment, stop = self._environment(tmp), stop or Stop()
             with LineSink(job.log, on_line) as sink:
-                return _run(Running(argv, options, self._environment(tmp), folder=box), job.timeout, sink, stop or Stop())
+                server = self._serving(job)
+                if server:
+                    with suppress(NotServed):
+                        return _run(server.start(job.argv[1:], environment, box, writes), job.timeout, sink, stop)
+                    self._serves = False
+                    sink.feed(NOT_SERVED + "".join(f"{line}\n" for line in server.last_words).encode())
+                argv = [str(self._python) if word == "python" else word for word in job.argv]
+                options = ["--no-network", *(word for folder in writes for word in ("--writes", folder))]
+                return _run(Running(argv, options, environment, folder=box), job.timeout, sink, stop)
+
+    def _serving(self, job: Job) -> Server | None:
+        """The process that starts this job, made for the first one. None for a job that needs a start of its own."""
+        with self._lock:
+            if not (self._serves and job.argv[0] == "python" and job.argv[1].endswith(".py")):
+                return None
+            if self._server is None:
+                folder = Path(self._open.enter_context(self._temporary("server-")))
+                self._server = Server(self._python, self._environment(str(folder)), folder)
+                self._open.callback(self._server.close)
+            return self._server
 
     def _may_write(self, job: Job, tmp: Path) -> list[Path]:
         """The folders that the job can write to. The system holds it to them, if it can."""
@@ -58,6 +83,16 @@ class ProcessBox:
         return {**STEP_ENVIRONMENT, "PATH": path, "HOME": tmp, "TMPDIR": tmp}
 
 
+class Program(Protocol):
+    """A program that runs: whatever ends it, ends all that it started, and so does litekiln's own end."""
+
+    def follow(self, sink: LineSink) -> int: ...
+
+    def end(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def _lay_out(box: Path, job: Job) -> None:
     for name, source in {**job.files, "out": job.output}.items():
         place = box / name
@@ -65,79 +100,7 @@ def _lay_out(box: Path, job: Job) -> None:
         place.symlink_to(source.resolve())
 
 
-class Running:
-    """A program that runs under the launcher: whatever ends it, ends all that it started, and so does litekiln's own end."""
-
-    def __init__(
-        self,
-        argv: Sequence[str],
-        options: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
-        *,
-        folder: Path | None = None,
-        keeps: Sequence[int] = (),
-    ) -> None:
-        """`options` are the launcher's. `keeps` are open files that it keeps open, such as locks, until nothing is left."""
-        launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), *options, "--"]
-        self._process = subprocess.Popen(
-            [*launcher, *argv],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=keeps,
-        )
-
-    def follow(self, sink: LineSink) -> int:
-        """Pass on the output to its end, and return the exit code. What still holds the output then is not waited for."""
-        assert self._process.stdout
-        descriptor, late = self._process.stdout.fileno(), 0
-        with selectors.DefaultSelector() as ready:
-            ready.register(descriptor, selectors.EVENT_READ)
-            while True:
-                has_ended = self._process.poll() is not None
-                data = os.read(descriptor, BLOCK) if ready.select(QUIET) else None
-                if data == b"":
-                    break
-                if data:
-                    sink.feed(data)
-                    late += len(data) if has_ended else 0
-                if has_ended and (data is None or late > MOST_LATE_OUTPUT):
-                    sink.feed(LEFT_OPEN)
-                    break
-        return self._process.wait()
-
-    def end(self) -> None:
-        """Have the program killed with everything that it started. Does not wait."""
-        if sys.platform == "linux":
-            self._process.terminate()  # heard by the launcher, which finds also what left the program's group
-            escalate = threading.Timer(PATIENCE, self._escalate)
-            escalate.daemon = True
-            escalate.start()
-        else:
-            self._kill_group()
-
-    def close(self) -> None:
-        """End what still runs, and wait for it."""
-        if self._process.poll() is None:
-            self.end()
-            self._process.wait()
-        self._kill_group()
-        assert self._process.stdout
-        self._process.stdout.close()
-
-    def _escalate(self) -> None:
-        if self._process.returncode is None:
-            self._kill_group()
-
-    def _kill_group(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def _run(running: Running, timeout: float, sink: LineSink, stop: Stop) -> Outcome:
+def _run(running: Program, timeout: float, sink: LineSink, stop: Stop) -> Outcome:
     expired = threading.Event()
 
     def expire() -> None:

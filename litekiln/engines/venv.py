@@ -39,7 +39,8 @@ class VenvEngine:
     @contextmanager
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
         environment = self.ensure(toolchain, say)
-        yield ProcessBox(self.name, environment / "bin" / "python", self._lease.staging)
+        with ProcessBox(self.name, environment / "bin" / "python", self._lease.staging) as box:
+            yield box
 
     def folder(self, toolchain: Toolchain) -> Path:
         key = sha256_value([toolchain.environment_hash, sys.platform])[:12]

@@ -3,7 +3,9 @@
 import json
 import os
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +105,60 @@ def test_the_environment_is_the_steps_own(run: Runner, monkeypatch: pytest.Monke
 @both
 def test_the_toolchains_programs_are_on_path(run: Runner) -> None:
     assert run("import shutil\nprint(shutil.which('tflite_convert') is not None)").tail == ("True",)
+
+
+LEFT = """
+import os, random, signal, tempfile
+import numpy, tensorflow
+print([hasattr(numpy, "left"), hasattr(tensorflow, "left"), "LEFT" in os.environ])
+print(os.listdir(tempfile.gettempdir()), sorted(os.listdir(".")), signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+print(numpy.random.random(), random.random())
+numpy.left = tensorflow.left = True
+os.environ["LEFT"] = "x"
+open(os.path.join(tempfile.gettempdir(), "left"), "w").close()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+tensorflow.random.set_seed(1)
+print(float(tensorflow.reduce_sum(tensorflow.constant(numpy.ones((64, 64), numpy.float32)) @ numpy.ones((64, 64), numpy.float32))))
+numpy.random.seed(1)
+random.seed(1)
+os.chdir("/")
+"""
+
+
+@both
+def test_a_step_finds_nothing_of_the_step_before_it(run: Runner) -> None:
+    """TensorFlow has run in the first: its threads, and what they hold, are not in the second either."""
+    first, second = run(LEFT), run(LEFT)
+    assert first.ok, first
+    *found, numbers, answer = first.tail[-4:]
+    assert found[0] == "[False, False, False]"
+    assert answer == "262144.0"
+    assert [*second.tail[-4:-2], second.tail[-1]] == [*found, answer]
+    assert numbers.split()[0] != second.tail[-2].split()[0]
+    assert numbers.split()[1] != second.tail[-2].split()[1]
+
+
+CRASHES = {"SIGSEGV": 11, "SIGKILL": 9}
+
+
+@both
+@pytest.mark.parametrize("name", CRASHES)
+def test_a_crash_beside_a_running_step_leaves_it_alone(box: Box, run: Runner, tmp_path: Path, name: str) -> None:
+    (tmp_path / "beside" / "in").mkdir(parents=True)
+    (tmp_path / "beside" / "out").mkdir()
+    program = (
+        "import os, time\nimport numpy\nprint('begun')\nwhile not os.path.exists('in/there/go'): time.sleep(0.05)\nprint('whole')"
+    )
+    (tmp_path / "beside.py").write_text(program)
+    files = {"program.py": tmp_path / "beside.py", "in/there": tmp_path / "beside" / "in"}
+    job = Job(("python", "program.py"), files, tmp_path / "beside" / "out", tmp_path / "beside" / "log", 60, "beside")
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(box.run, job, lambda _: begun.set())
+        assert begun.wait(60)
+        assert run(f"import os\nimport numpy\nos.kill(os.getpid(), {CRASHES[name]})").signal == CRASHES[name]
+        (tmp_path / "beside" / "in" / "go").touch()
+        assert beside.result(60).tail == ("begun", "whole")
 
 
 @docker

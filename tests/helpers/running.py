@@ -35,7 +35,8 @@ class ThisPython:
 
     @contextmanager
     def open(self, toolchain: Toolchain, say: OnLine) -> Iterator[Box]:
-        yield TallyingBox("this", Path(sys.executable), self._lease.staging)
+        with TallyingBox("this", Path(sys.executable), self._lease.staging) as box:
+            yield box
 
 
 def write_program(project: Project, body: str, name: str = "work.py") -> None:

@@ -77,7 +77,8 @@ class DeskEngine:
 
     @contextmanager
     def open(self, toolchain, say):
-        yield ProcessBox(self.name, Path(sys.executable), self._lease.staging)
+        with ProcessBox(self.name, Path(sys.executable), self._lease.staging) as box:
+            yield box
 '''
 RUN_BY_IT = """
 import json

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from litekiln.disk import free_lock
 from litekiln.engines.base import STEP_ENVIRONMENT, Job, Outcome
 from litekiln.engines.launch import __file__ as launch_file
-from litekiln.engines.process import ProcessBox, run_logged
+from litekiln.engines.process import SERVES, ProcessBox, run_logged
 from tests.conftest import ROOT
 
 Runner = Callable[..., Outcome]
@@ -24,10 +24,11 @@ def _probe(what: str) -> int:
     return subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe", what], check=False).returncode
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Runner:
+@pytest.fixture(params=["served", "by itself"])
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runner]:
     """Run a program text in a box. Its output is in tmp_path/output, its log in tmp_path/log; in/theirs is the user's file."""
     (tmp_path / "scratch").mkdir()
+    box = ProcessBox("venv", Path(sys.executable), tmp_path / "scratch", serves=request.param == "served" and SERVES)
     (tmp_path / "theirs").write_text("the user's own", encoding="utf-8")
 
     def runner(program: str, timeout: float = 60) -> Outcome:
@@ -35,9 +36,10 @@ def run(tmp_path: Path) -> Runner:
         (tmp_path / "output").mkdir(exist_ok=True)
         files = {"program.py": tmp_path / "program.py", "in/theirs": tmp_path / "theirs"}
         job = Job(("python", "program.py"), files, tmp_path / "output", tmp_path / "log", timeout, "test")
-        return ProcessBox("venv", Path(sys.executable), tmp_path / "scratch").run(job, lambda _: None)
+        return box.run(job, lambda _: None)
 
-    return runner
+    with box:
+        yield runner
 
 
 def _gone(pid: int) -> bool:
