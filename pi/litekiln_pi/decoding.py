@@ -25,6 +25,9 @@ PRINT = "its colours are CMYK, for print: save it as RGB"
 DEEP = "it has 16 bits per channel: save it with 8"
 JPEGS = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as some phones write them; only the first is decoded
 SCAN = b"\xff\xda"
+BMP, BMP_BITS, BMP_COLOURS = b"BM", 28, 46  # how it begins, and where it says these
+BMP_INFO = 40  # bytes: a shorter header doesn't say how many colours there are
+MOST_COLOURS = 256  # in a palette. Pillow compares 65536 of a BMP one by one
 STANDING_ALONE = (0x01, *range(0xD0, 0xDA))  # JPEG markers without a length
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -57,6 +60,8 @@ def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
         raise BadPicture("the picture is empty (0 bytes)")
     if len(data) > MOST_BYTES:
         raise BadPicture(f"the picture is {len(data) / 1e6:.0f} MB, the limit is {MOST_BYTES / 1e6:.0f} MB", 413)
+    if data.startswith(BMP) and _colours(data) > MOST_COLOURS:
+        raise BadPicture(f"the picture is damaged: its palette has {_colours(data)} colours")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _load refuses what is too large
@@ -73,6 +78,12 @@ def decode(data: bytes, room: tuple[int, int] | None = None) -> Decoded:
         raise
     except Exception as error:
         raise BadPicture(f"the picture is damaged: {str(error)[:200] or type(error).__name__}") from None
+
+
+def _colours(data: bytes) -> int:
+    """How many colours a BMP says that its palette has. 0 where it has none, or doesn't say."""
+    header, bits = int.from_bytes(data[14:18], "little"), int.from_bytes(data[BMP_BITS : BMP_BITS + 2], "little")
+    return int.from_bytes(data[BMP_COLOURS : BMP_COLOURS + 4], "little") if header >= BMP_INFO and bits <= 8 else 0
 
 
 def _too_large(size: str = "", most: int = MOST_PIXELS, kind: str = "") -> str:
@@ -139,7 +150,7 @@ def _deep(picture: Image.Image) -> bool:
 
 def _smaller(picture: Image.Image) -> Image.Image:
     factor = 1
-    while picture.width * picture.height > LARGE * factor * factor:
+    while -(-picture.width // factor) * -(-picture.height // factor) > LARGE:  # reduce() rounds up
         factor += 1
     exif = picture.getexif()
     if picture.mode in ("1", "P", "PA"):

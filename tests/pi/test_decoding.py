@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from litekiln_pi.decoding import MOST_BYTES, decode
+from litekiln_pi.decoding import LARGE, MOST_BYTES, decode
 from litekiln_pi.errors import BadPicture
 from litekiln_pi.stills import as_jpeg
 from tests.conftest import ROOT
@@ -119,6 +119,25 @@ def test_a_jpeg_with_a_scan_for_each_colour_is_kept_whole_too() -> None:
     parted = data[:scan] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + data[scan + 14 :]
     with pytest.raises(BadPicture, match="the limit for a progressive JPEG is 16 million"):
         decode(parted)
+
+
+@pytest.mark.parametrize("colours", [257, 65536])
+def test_a_palette_of_more_colours_than_8_bits_can_name_is_not_read(colours: int) -> None:
+    """Pillow looks at up to 65536 colours, one after the other, of a file of 200 bytes."""
+    data = bytearray(saved(Image.new("P", (4, 4)), "BMP"))
+    data[46:50] = colours.to_bytes(4, "little")
+    with pytest.raises(BadPicture, match=f"^the picture is damaged: its palette has {colours} colours$"):
+        decode(bytes(data))
+    data[46:50] = (256).to_bytes(4, "little")
+    assert decode(bytes(data)).width == 4
+
+
+def test_a_thin_picture_is_reduced_as_far_as_others() -> None:
+    """Its width is rounded up to a pixel, which is a large part of it."""
+    picture = decode(saved(Image.new("L", (3, 1_000_000)), "PNG")).picture
+    assert (picture.width, picture.height) == (2, 500_000)
+    picture = decode(saved(Image.new("L", (5, 1_200_001)), "PNG")).picture
+    assert picture.width * picture.height <= LARGE
 
 
 def test_scans_are_counted() -> None:
