@@ -19,6 +19,9 @@ def chosen_attempt(plan: Plan, run: Run, variant: str) -> Attempt | None:
     return next((attempt for attempt in plan.variants.get(variant, ()) if run.finished.keys() >= set(attempt.ends)), None)
 
 
+ELSEWHERE_TOLD = ("format", "pictures", "tensorflow", "inexact")  # the pictures are in the manifest
+
+
 def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> Report:
     """The report of a variant's bundle. `command` is the one that makes it again."""
     found = _found(recipe, plan, run, variant)
@@ -39,7 +42,8 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
     verified = run.finished[attempt.verify].entry.result()
     annotated = run.finished[attempt.annotate].entry.result()
     measured = run.finished[attempt.measure].entry.result()
-    calibration = _calibration(run, attempt)
+    calibrated = run.finished[attempt.calibrate].entry.result() if attempt.calibrate else {}
+    calibration = {name: value for name, value in calibrated.items() if name not in ELSEWHERE_TOLD}
     traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
     warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
     return {
@@ -59,6 +63,8 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
             "toolchain": attempt.toolchain,
             "tensorflow": converted["tensorflow"],
             "attempts": _story(plan, run, variant),
+            "inexact": sorted({*exported.get("inexact", []), *calibrated.get("inexact", [])}),
+            "processor": run.finished[attempt.convert].entry.record().get("processor", ""),
         },
         "calibration": calibration,
         "checks": verified["checks"],
@@ -101,11 +107,3 @@ def _story(plan: Plan, run: Run, variant: str) -> list[dict[str, str]]:
         blamed = [step.id for step in plan.leading_to(*attempt.ends) if step.id in run.failed]
         refused.append({"toolchain": attempt.toolchain, "outcome": run.failed[blamed[0]].what.partition("\n")[0]})
     return refused
-
-
-def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
-    """What was measured on the pictures; their list is in the manifest."""
-    if not attempt.calibrate:
-        return {}
-    result = run.finished[attempt.calibrate].entry.result()
-    return {name: value for name, value in result.items() if name not in ("format", "pictures", "tensorflow")}
