@@ -9,6 +9,7 @@ from litekiln.errors import StepFailed
 from litekiln.plan.plan import Attempt, Plan
 from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
+from litekiln.run.store import Entry
 from litekiln.variants import BY_NAME
 
 ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and other times"
@@ -63,8 +64,7 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
             "toolchain": attempt.toolchain,
             "tensorflow": converted["tensorflow"],
             "attempts": _story(plan, run, variant),
-            "inexact": sorted({*exported.get("inexact", []), *calibrated.get("inexact", [])}),
-            "processor": run.finished[attempt.convert].entry.record().get("processor", ""),
+            **_processor(run.finished[attempt.convert].entry, exported, calibrated),
         },
         "calibration": calibration,
         "checks": verified["checks"],
@@ -78,6 +78,12 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
         "speed": {**measured["speed"], "note": ELSEWHERE},
         "examples": verified.get("examples", []),
     }
+
+
+def _processor(entry: Entry, *made: dict[str, Any]) -> dict[str, Any]:
+    """What made the file's bytes depend on the processor, if anything did."""
+    inexact = sorted({operator for each in made for operator in each.get("inexact", [])})
+    return {"inexact": inexact, "processor": entry.record()["processor"]} if inexact else {}
 
 
 def _errors(traced: dict[str, Any], variant: str) -> dict[str, Any]:

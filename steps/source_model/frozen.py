@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 import protocol
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from source_model import constant_folding, weights
 
@@ -54,6 +53,8 @@ def freeze(concrete: Any) -> Frozen:
     held = {id(variable.handle) for variable in concrete.graph.variables}
     if any(each.dtype == tf.resource and id(each) not in held for each in concrete.captured_inputs):
         raise protocol.Refused(UNTRACKED)
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     tensors = [tensor.name for tensor in frozen.outputs]
     names = sorted(concrete.structured_outputs)  # in which order TensorFlow flattens them
