@@ -24,6 +24,7 @@ CONVOLUTIONS = ("Conv2D", DEPTHWISE)
 LAYERS = (*CONVOLUTIONS, "Conv2DBackpropInput", "MatMul", "BatchMatMul", "BatchMatMulV2")
 BIASES = ("BiasAdd", "Add", "AddV2")
 LAST_AXIS = (b"NHWC", b"")
+EPSILON = 0.0001  # of a normalisation that doesn't state it
 # Computed in float64, by operations that are defined to the last bit, and rounded once.
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Add": numpy.add,
@@ -111,7 +112,7 @@ class _Graph:
             return None  # any kernel computes whole numbers alike
         with numpy.errstate(all="ignore"):
             if node.op == "Sum":
-                return _sum(known[0].astype(numpy.float64), known[1], keep=node.attr["keep_dims"].b).astype(numpy.float32)
+                return _sum(known[0].astype(numpy.float64), known[1], keep=_attribute(node, "keep_dims").b).astype(numpy.float32)
             computed = ARITHMETIC[node.op](*(value.astype(numpy.float64) for value in known))
         return numpy.asarray(computed).astype(numpy.float32)
 
@@ -123,7 +124,7 @@ def fold(graph: Any, outputs: Sequence[str]) -> tuple[Any, list[str]]:
     """
     known = _Graph(graph, outputs)
     for node in list(known.nodes.values()):
-        if node.op in NORMALISATIONS and not node.attr["is_training"].b and node.attr["data_format"].s in LAST_AXIS:
+        if node.op in NORMALISATIONS and _is_for_use(node) and _attribute(node, "data_format").s in LAST_AXIS:
             _fold_normalisation(known, node)
     for node in list(known.nodes.values()):
         value = known.value(node.name) if node.op in ARITHMETIC or node.op == "Sum" else None
@@ -139,7 +140,7 @@ def _fold_normalisation(known: _Graph, node: Any) -> None:
     gamma, beta, mean, variance = (known.value(each) for each in node.input[1:5])
     if gamma is None or beta is None or mean is None or variance is None:
         return
-    scale = gamma.astype(numpy.float64) / numpy.sqrt(variance.astype(numpy.float64) + node.attr["epsilon"].f)
+    scale = gamma.astype(numpy.float64) / numpy.sqrt(variance.astype(numpy.float64) + (_attribute(node, "epsilon").f or EPSILON))
     shift = beta.astype(numpy.float64) - mean.astype(numpy.float64) * scale
     layer, bias = _layer(known, node)
     if layer is None:
@@ -170,7 +171,7 @@ def _layer(known: _Graph, node: Any) -> tuple[Any, numpy.ndarray]:
         if added is None or added.ndim != 1:
             return None, bias
         before, bias = known.before(before), added.astype(numpy.float64)
-    fits = before.op in CONVOLUTIONS and before.attr["data_format"].s in LAST_AXIS and known.is_read_once(before)
+    fits = before.op in CONVOLUTIONS and _attribute(before, "data_format").s in LAST_AXIS and known.is_read_once(before)
     return (before if fits and known.value(before.input[1]) is not None else None), bias
 
 
@@ -206,7 +207,7 @@ def _left_to_compute(graph: Any) -> list[str]:
         inputs = [each for each in node.input if not each.startswith("^")]
         if node.op == "Const" or (inputs and all(_node_of(each) in constant_nodes for each in inputs)):
             constant_nodes.add(node.name)
-            if node.op not in HARMLESS and node.attr["T"].type == tf.float32.as_datatype_enum:
+            if node.op not in HARMLESS and _attribute(node, "T").type == tf.float32.as_datatype_enum:
                 found.add(node.op)
     return sorted(found)
 
@@ -239,6 +240,16 @@ def _sum(value: numpy.ndarray, axes: numpy.ndarray, *, keep: bool) -> numpy.ndar
 def _node_of(tensor: str) -> str:
     """The name of the node that makes a tensor, or that an edge for control comes from."""
     return tensor.lstrip("^").partition(":")[0]
+
+
+def _is_for_use(node: Any) -> bool:
+    """Whether a normalisation goes by what was learned, not by the batch at hand."""
+    return "is_training" in node.attr and not node.attr["is_training"].b
+
+
+def _attribute(node: Any, name: str) -> Any:
+    """An attribute's value. Asking the node itself for one that it hasn't would give it an empty one."""
+    return node.attr[name] if name in node.attr else tf.compat.v1.AttrValue()
 
 
 def constant(name: str, value: numpy.ndarray) -> Any:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.engine.conftest import Runner
 
@@ -24,6 +26,8 @@ WANTED = {
 }
 
 
+@pytest.mark.toolchain("tf2.13")
+@pytest.mark.parametrize("engine", ["venv"])
 def test_normalisations_go_into_weights_and_what_is_constant_is_computed(run: Runner, tmp_path: Path) -> None:
     outcome = run(PROGRAM.read_text(encoding="utf-8"), files={"steps": ROOT / "steps"}, timeout=300)
     assert outcome.ok, "\n".join(outcome.tail)
