@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from litekiln.run.merged_plans import Several
 
 REQUEST_FORMAT = 1
+OTHER_PROCESSOR = "its result depends on the processor, and was made on another kind"
 # One toolchain fails and others may work: of several models, only those that need it fail.
 TOOLCHAIN_FAILURES = (ToolchainError, WrongToolchainHere, ImageBuildFailed, BaseUnreachable)
 # Another toolchain is no way out of these: the goals that need the step are given up.
@@ -129,7 +130,9 @@ class Executor:
             with self._store.lock(step.key, waiting=waiting, stopped=lambda: self._stop.is_set):
                 entry = None if force else self._stored(step, repair=True)  # another process may have made it meanwhile
                 if entry is None:
-                    return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
+                    elsewhere = step.key in self._store  # and yet not taken
+                    reason = OTHER_PROCESSOR if elsewhere else reason_to_run(self._project, task.plan, step)
+                    return self._make(task, "forced" if force else reason)
         refuse_if_kept(step, entry)
         return self._reported(task.plan, step, entry, task.shown)
 
