@@ -47,7 +47,7 @@ class Unknown(Exception):
 def _activated(call: Call, value: numpy.ndarray) -> Any:
     number = call.options.fusedActivationFunction
     if number not in ACTIVATIONS:
-        raise Unknown("the fused activation %d" % number)
+        raise Unknown("an operator with the fused activation %d" % number)
     return ACTIVATIONS[number](value)
 
 
@@ -211,7 +211,7 @@ def _strided_slice(call: Call) -> Any:
     options = call.options
     picked: list[Any] = []
     if options.ellipsisMask:
-        raise Unknown("a slice with an ellipsis")
+        raise Unknown("STRIDED_SLICE with an ellipsis")
     for place, (first, last, step) in enumerate(zip(*(call[each].tolist() for each in (1, 2, 3)))):
         bit = 1 << place
         if options.newAxisMask & bit:
@@ -234,7 +234,7 @@ def _mirrored(call: Call) -> Any:
 
 def _gathered(call: Call) -> Any:
     if call.options.batchDims:
-        raise Unknown("gathering in batches")
+        raise Unknown("GATHER in batches")
     return call[0].take(call[1], call.options.axis)
 
 

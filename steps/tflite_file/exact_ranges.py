@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Tuple
 
 import numpy
 
+import machine_faults
 from tflite_file import exact_operators, exact_sums, flat
 
 if TYPE_CHECKING:
@@ -80,7 +81,13 @@ class Network:
     def _run(
         self, place: int, name: bytes, operator: Any, values: dict[int, numpy.ndarray], snapped: dict[int, numpy.ndarray]
     ) -> dict[int, numpy.ndarray]:
-        made = exact_operators.OPERATORS[name](_Call(self, place, operator, values, snapped))
+        try:
+            made = exact_operators.OPERATORS[name](_Call(self, place, operator, values, snapped))
+        except exact_operators.Unknown:
+            raise
+        except Exception as error:
+            machine_faults.pass_on(error)
+            raise exact_operators.Unknown(name.decode()) from error
         listed = made if isinstance(made, list) else [made]
         return dict(zip((int(each) for each in operator.outputs), listed))
 
