@@ -39,6 +39,7 @@ BUILDING = {
         "all": "build every recipe: continue after a failure, list at the end what failed and why",
         "models": "with --all: only these; A,B or given more than once",
         "allow-flex": "allow operators that only full TensorFlow can run; the Pi's runtime can't",
+        "record": "write the hashes of what was made to models/<name>/hashes.toml: later builds say whether they made the same",
         **BUILDING,
     },
 )
@@ -55,6 +56,7 @@ def build(
     force: bool = False,
     dry_run: bool = False,
     allow_flex: bool = False,
+    record: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
@@ -74,6 +76,7 @@ def build(
         dry_run=dry_run,
         allow_flex=allow_flex,
         keep_float=keep_float,
+        record=record,
     )
     run_command(build_models, request, as_json=json, debug=debug)
 

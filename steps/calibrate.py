@@ -5,8 +5,11 @@ Pictures are decoded one at a time, so a thousand take no more memory than a hun
 
 from __future__ import annotations
 
+import collections
+import itertools
 import os
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -15,13 +18,14 @@ import tensorflow as tf
 
 from detection import pictures
 from judging import picture_names
-from tflite_file import converted
+from tflite_file import converted, exact_ranges, flat, float_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENOUGH = 100
 TOO_FEW = 10
+AT_ONCE = 2  # pictures: each takes as much memory as its network's largest tensors
 
 
 class Summary:
@@ -34,7 +38,6 @@ class Summary:
         self.duplicates: list[dict[str, str]] = []
         self.low, self.high, self.total = numpy.full(3, numpy.inf), numpy.full(3, -numpy.inf), numpy.zeros(3)
         self._by_hash: dict[str, str] = {}
-        self.ended = False
 
     def is_new(self, name: str, path: str) -> bool:
         """Whether no picture before had the same bytes; a new one is recorded as used."""
@@ -73,38 +76,60 @@ def calibrate(args: dict[str, Any]) -> dict[str, Any]:
     exported = protocol.input_path("exported")
     contract, summary = converted.read_contract(exported), Summary()
     feed = _noise(args, contract, summary) if args.get("random") else _pictures(args, contract, summary)
-    try:
-        seen = _to_the_end(feed, summary)
-        calibrated = converted.attempt(lambda: _calibrate(os.path.join(exported, "saved_model"), seen, args))
-    except protocol.Refused:
-        if summary.ended:
-            _refuse_too_few(summary)  # without pictures the converter fails: give that as the reason
-        raise
-    _refuse_too_few(summary)
+    saved_model = os.path.join(exported, "saved_model")
+    first = next(feed, None)
+    if first is None:
+        raise _too_few(summary)
+    calibrated, inexact = _calibrate(saved_model, first, feed, contract, args)
+    if len(summary.used) < TOO_FEW:
+        raise _too_few(summary)
     with open(protocol.output_path("calibrated.tflite"), "wb") as stream:
         stream.write(calibrated)
     shutil.copyfile(os.path.join(exported, "contract.json"), protocol.output_path("contract.json"))
     result = dict(summary.as_dict(), random=bool(args.get("random")), seed=args["seed"], tensorflow=tf.__version__)
-    return dict(result, warnings=_warnings(result))
+    return dict(result, warnings=_warnings(result), inexact=inexact)
 
 
-def _to_the_end(feed: Iterator[list[numpy.ndarray]], summary: Summary) -> Iterator[list[numpy.ndarray]]:
-    """The same pictures; `summary.ended` then says that all were consumed, so a failure isn't the pictures'."""
-    yield from feed
-    summary.ended = True
+def _calibrate(
+    saved_model: str, first: numpy.ndarray, feed: Iterator[numpy.ndarray], contract: dict[str, Any], args: dict[str, Any]
+) -> tuple[bytes, list[str]]:
+    """The model with its ranges, and the operators for which TensorFlow's own kernels had to be used.
+
+    Those give other last bits on another processor. They are used for the whole model if one of its operators isn't known to be
+    computed exactly, or if what is computed for the first picture isn't what TensorFlow's kernels compute.
+    """
+    model = flat.read(bytearray(_by_tensorflow(saved_model, iter([first]), args)))
+    network = exact_ranges.Network(model, float_tail.network(model) if contract["outputs"] == "detections" else None)
+    inexact = network.unknown() or network.differs(first)
+    if inexact:
+        return _by_tensorflow(saved_model, itertools.chain([first], feed), args), inexact
+    exact_ranges.write(model, _ranges(network, itertools.chain([first], feed)))
+    return flat.write(model), []
 
 
-def _calibrate(saved_model: str, feed: Iterator[list[numpy.ndarray]], args: dict[str, Any]) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    converted.allow(converter, args)
+def _ranges(network: exact_ranges.Network, feed: Iterator[numpy.ndarray]) -> dict[int, exact_ranges.Range]:
+    """The ranges over all pictures, a few of which are computed at once. In which order they come together doesn't matter."""
+    found: dict[int, exact_ranges.Range] = {}
+    running: collections.deque[Future[dict[int, exact_ranges.Range]]] = collections.deque()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for batch in feed:
+            running.append(pool.submit(network.ranges, batch))
+            if len(running) > AT_ONCE:
+                found = exact_ranges.join(found, running.popleft().result())
+        for each in running:
+            found = exact_ranges.join(found, each.result())
+    return found
+
+
+def _by_tensorflow(saved_model: str, feed: Iterator[numpy.ndarray], args: dict[str, Any]) -> bytes:
+    converter = converted.converter(saved_model, args)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: feed
+    converter.representative_dataset = lambda: ([batch] for batch in feed)
     converter._experimental_calibrate_only = True
-    calibrated: bytes = converter.convert()
-    return calibrated
+    return converted.attempt(converter.convert)
 
 
-def _pictures(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> Iterator[list[numpy.ndarray]]:
+def _pictures(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> Iterator[numpy.ndarray]:
     folder = protocol.input_path("pictures")
     names = args.get("pictures") or picture_names.listed(folder)
     for place, name in enumerate(names):
@@ -123,11 +148,11 @@ def _pictures(args: dict[str, Any], contract: dict[str, Any], summary: Summary) 
             summary.constant.append(name)
         batch = pictures.normalise(pixels, contract)
         summary.note(batch)
-        yield [batch]
+        yield batch
         protocol.progress(place + 1, len(names), "pictures")
 
 
-def _noise(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> Iterator[list[numpy.ndarray]]:
+def _noise(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> Iterator[numpy.ndarray]:
     """Random batches: they have the right range and nothing else, which is enough for trying things."""
     draw = numpy.random.RandomState(args["seed"])
     low, high = contract["range"]
@@ -135,15 +160,14 @@ def _noise(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> 
         batch = draw.uniform(low, high, (1, contract["height"], contract["width"], 3)).astype(numpy.float32)
         summary.used.append({"name": "noise %d" % place, "sha256": ""})
         summary.note(batch)
-        yield [batch]
+        yield batch
 
 
-def _refuse_too_few(summary: Summary) -> None:
-    if len(summary.used) < TOO_FEW:
-        left_out = len(summary.unreadable) + len(summary.duplicates)
-        also = "; %d were unreadable or the same as others" % left_out if left_out else ""
-        first = "; the first: %s: %s" % tuple(summary.unreadable[0].values()) if summary.unreadable else ""
-        raise protocol.Refused("%d usable pictures, at least %d are needed%s%s" % (len(summary.used), TOO_FEW, also, first))
+def _too_few(summary: Summary) -> protocol.Refused:
+    left_out = len(summary.unreadable) + len(summary.duplicates)
+    also = "; %d were unreadable or the same as others" % left_out if left_out else ""
+    first = "; the first: %s: %s" % tuple(summary.unreadable[0].values()) if summary.unreadable else ""
+    return protocol.Refused("%d usable pictures, at least %d are needed%s%s" % (len(summary.used), TOO_FEW, also, first))
 
 
 def _warnings(result: dict[str, Any]) -> list[str]:

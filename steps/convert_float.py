@@ -21,8 +21,7 @@ def convert(args: dict[str, Any]) -> dict[str, Any]:
 
 def _convert(saved_model: str, args: dict[str, Any]) -> bytes:
     variant = variants.of(args)
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    converted.allow(converter, args)
+    converter = converted.converter(saved_model, args)
     if any(weights != "float32" for _, weights, _ in variant.computes):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant.stores("float16"):

@@ -16,10 +16,10 @@ import protocol
 import tensorflow as tf
 
 import machine_faults
-from source_model import fake_quant, told_pixels
+from source_model import fake_quant, frozen, told_pixels
 
 GRAPH = "tflite_graph.pb"
-POSTPROCESS = "TFLite_Detection_PostProcess"
+POSTPROCESS = frozen.POSTPROCESS
 ENCODINGS, PREDICTIONS = "raw_outputs/box_encodings", "raw_outputs/class_predictions"
 ANCHORS = "anchors"
 IMAGE_TENSORS = ("image_tensor", "encoded_image_string_tensor", "tf_example")
@@ -38,17 +38,21 @@ def lift(args: dict[str, Any]) -> dict[str, Any]:
     encodings, predictions, anchors = _heads(graph, last)
     contract = dict(pixels, height=shape[1], width=shape[2], outputs="postprocess" if last and not args["raw"] else "raw")
     quantized = fake_quant.has(graph)
-    network = _network(graph, image, encodings, predictions)
-    slots = network.structured_outputs[1].shape[2]
+    whole = _network(graph, image, encodings, predictions)
+    slots = whole.function().structured_outputs["class_predictions"].shape[2]
     contract.update(_detections(last, slots, facts))
     contract["tf1"] = {"image": image, "encodings": encodings, "predictions": predictions, "fake_quant": quantized}
     _check_range(contract)
-    _save(network, anchors, contract, shape)
+    folded, left = frozen.fold(whole)
+    apart = frozen.compare_folded(whole, folded, contract)
+    call = folded.function()
+    made = frozen.with_postprocess(call, anchors, contract) if contract["outputs"] == "postprocess" else call
+    frozen.save(made, shape, protocol.output_path("saved_model"))
     numpy.save(protocol.output_path("anchors.npy"), anchors)
     shutil.copyfile(path, protocol.output_path(GRAPH))
     protocol.write_json(protocol.output_path("contract.json"), contract)
     kept = {name: facts[name] for name in ("overrides", "weights", "ready", "warnings", "quantization_aware") if name in facts}
-    return dict(kept, contract=contract)
+    return dict(kept, contract=contract, inexact=left, largest_difference=apart)
 
 
 def _read(path: str) -> Any:
@@ -146,58 +150,16 @@ def _check_range(contract: dict[str, Any]) -> None:
         raise protocol.Refused("mean %s and std %s leave no range of pixels" % (contract["mean"], contract["std"]))
 
 
-def _network(graph: Any, image: str, encodings: str, predictions: str) -> Any:
-    """The graph up to its raw outputs, without fake quantization, as a function."""
+def _network(graph: Any, image: str, encodings: str, predictions: str) -> frozen.Frozen:
+    """The graph up to its raw outputs, without fake quantization."""
+    outputs = {"box_encodings": encodings + ":0", "class_predictions": predictions + ":0"}
     plain = tf.compat.v1.graph_util.extract_sub_graph(fake_quant.without(graph), [image, encodings, predictions])
+    network = frozen.Frozen(plain, image + ":0", outputs)
     try:
-        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(plain, name=""), [])
-        elements = [wrapped.graph.as_graph_element(name + ":0") for name in (image, encodings, predictions)]
+        network.function()
     except (ValueError, KeyError) as error:
         raise protocol.Refused("TensorFlow %s can't import the graph: %s" % (tf.__version__, error)) from None
-    return wrapped.prune(elements[0], elements[1:])
-
-
-def _save(network: Any, anchors: numpy.ndarray, contract: dict[str, Any], shape: list[int]) -> None:
-    """Write a SavedModel like TF2's exporter: the operator is an empty function that the converter knows by name."""
-    module = tf.Module()
-
-    def raw(image: Any) -> Any:
-        encodings, predictions = network(image)
-        return {"box_encodings": tf.identity(encodings), "class_predictions": tf.identity(predictions)}
-
-    def detect(image: Any) -> Any:
-        found = raw(image)
-        made = _postprocess_function(contract)(found["box_encodings"], found["class_predictions"], tf.constant(anchors))
-        return dict(zip(("boxes", "classes", "scores", "count"), made))
-
-    chosen = detect if contract["outputs"] == "postprocess" else raw
-    module.function = tf.function(chosen, input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])
-    tf.saved_model.save(module, protocol.output_path("saved_model"), signatures=module.function)
-
-
-def _postprocess_function(contract: dict[str, Any]) -> Any:
-    """The empty function that stands for the PostProcess operator, with its options in its name."""
-    options = contract["postprocess"]
-    scales = options["scales"]
-    numbers = {
-        "max_detections": "i: %d" % options["max_detections"],
-        "max_classes_per_detection": "i: 1",
-        "use_regular_nms": "b: %s" % str(options["regular"]).lower(),
-        "nms_score_threshold": "f: %f" % options["score_threshold"],
-        "nms_iou_threshold": "f: %f" % options["iou_threshold"],
-        "y_scale": "f: %f" % scales["y"],
-        "x_scale": "f: %f" % scales["x"],
-        "h_scale": "f: %f" % scales["height"],
-        "w_scale": "f: %f" % scales["width"],
-        "num_classes": "i: %d" % contract["classes"],
-    }
-    attributes = " ".join('attr { key: "%s" value { %s } }' % item for item in numbers.items())
-
-    def detections(encodings: Any, predictions: Any, anchors: Any) -> Any:
-        zero = tf.constant(0.0)
-        return zero, tf.identity(zero), tf.identity(zero), tf.identity(zero)
-
-    return tf.function(detections, experimental_implements='name: "%s" %s' % (POSTPROCESS, attributes))
+    return network
 
 
 if __name__ == "__main__":

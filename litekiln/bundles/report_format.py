@@ -119,6 +119,12 @@ class Conversion(Section, frozen=True, kw_only=True):
     toolchain: Annotated[str, Meta(description="the toolchain whose result was taken")] = ""
     tensorflow: Annotated[str, Meta(description="its TensorFlow version")] = ""
     attempts: Annotated[list[Attempt], Meta(description="all toolchains that were tried, in order")] = []
+    inexact: Annotated[
+        list[str] | UnsetType, Meta(description="operators whose numbers depend on the processor, and the file's bytes with them")
+    ] = UNSET
+    processor: Annotated[
+        str | UnsetType, Meta(description="the kind of processor that made the file, if its bytes depend on that")
+    ] = UNSET
 
 
 class Duplicate(Section, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from litekiln.commands.prepare import (
     show_plan,
     warnings_of,
 )
+from litekiln.commands.recorded_hashes import record_hashes, say_whether_recorded
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
@@ -39,6 +40,9 @@ def _refuse_unclear(request: BuildRequest) -> None:
         msg = f"--jobs {request.jobs}: expected 1 or more"
         raise UsageError(msg, remedy="leave it out: then as many run as processors and memory allow")
     model, models = request.model, request.models
+    if request.record and (request.everything or request.dry_run or not request.is_the_recipes):
+        msg = "--record is for one model as its recipe says: without --all, --calib, --keep-float, --allow-flex and --dry-run"
+        raise UsageError(msg, remedy=f"inv build --model {model or 'NAME'} --record")
     if model and request.everything:
         msg = f"--model {model} and --all: give one of them"
         raise UsageError(msg, remedy=f"inv build --model {model}; for several: inv build --all --models {model},…")
@@ -62,7 +66,10 @@ def build_model(reporter: Reporter, project: Project, request: BuildRequest) -> 
     _show(project, prepared, bundles, reporter)
     if run.error:
         raise _with_what_was_made(run.error, plan, bundles)
-    return {"model": plan.model, **built_as_data(run, bundles)}
+    if request.record:
+        record_hashes(reporter, project, prepared.recipe, bundles)
+    other = say_whether_recorded(reporter, project, prepared.recipe, bundles) if prepared.as_recipe else []
+    return {"model": plan.model, **built_as_data(run, bundles), "not_as_recorded": other}
 
 
 def _show(project: Project, prepared: Prepared, bundles: list[Bundle], reporter: Reporter) -> None:

@@ -20,6 +20,7 @@ from litekiln.commands.prepare import (
     show_plan,
     warnings_of,
 )
+from litekiln.commands.recorded_hashes import say_whether_recorded
 from litekiln.commands.standing import Standing, marks_of, say_left_over
 from litekiln.errors import EngineError, LitekilnError, StoreError
 from litekiln.paths import Project
@@ -161,6 +162,8 @@ def _show(reporter: Reporter, project: Project, prepared: dict[str, Prepared], o
     for model in sorted(outcome.bundles):
         made = {bundle.variant for bundle in outcome.bundles[model]}
         say_left_over(reporter, outcome.standings[model], [each for each in prepared[model].plan.bundled if each not in made])
+        if prepared[model].as_recipe:
+            say_whether_recorded(reporter, project, prepared[model].recipe, outcome.bundles[model])
 
 
 def _end(reporter: Reporter, requested: int, outcome: _Outcome, models: dict[str, Any]) -> dict[str, Any]:

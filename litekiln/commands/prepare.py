@@ -52,7 +52,13 @@ class BuildRequest:
     dry_run: bool = False
     allow_flex: bool = False
     keep_float: Sequence[str] = ()
+    record: bool = False
     legacy: Legacy | None = None
+
+    @property
+    def is_the_recipes(self) -> bool:
+        """Whether no option changes what the recipe says."""
+        return not (self.calib or self.allow_flex or self.keep_float or self.legacy)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Prepared:
     plan: Plan
     command: str  # what to type for the same bundles
     whole: bool = True  # the plan has all of the recipe's variants
+    as_recipe: bool = True  # no option changes what the recipe says
 
     def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
         return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
@@ -92,7 +99,7 @@ def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetc
     kept = tuple(request.keep_float)
     choices = Choices(tuple(request.variants), pictures, noise, legacy.raw, legacy.force_export, request.allow_flex, kept)
     typed = command(request.model, choices, request.calib, legacy=request.legacy is not None)
-    return Prepared(recipe, plan_build(project, recipe, choices), typed, whole=not request.variants)
+    return Prepared(recipe, plan_build(project, recipe, choices), typed, not request.variants, request.is_the_recipes)
 
 
 def _check_legacy(recipe: Recipe) -> None:

@@ -1,5 +1,6 @@
 """Runs steps and puts their entries into the store: each once, however many processes ask for it at the same time."""
 
+import json
 import shutil
 import threading
 import time
@@ -27,6 +28,7 @@ from litekiln.hashing import canonical_json
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Plan, Step
+from litekiln.processor import kind
 from litekiln.run.inputs import Inputs
 from litekiln.run.reasons import reason_to_run, remember
 from litekiln.run.schedule import Finished, Run, Schedule
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from litekiln.run.merged_plans import Several
 
 REQUEST_FORMAT = 1
+OTHER_PROCESSOR = "its result depends on the processor, and was made on another kind"
 # One toolchain fails and others may work: of several models, only those that need it fail.
 TOOLCHAIN_FAILURES = (ToolchainError, WrongToolchainHere, ImageBuildFailed, BaseUnreachable)
 # Another toolchain is no way out of these: the goals that need the step are given up.
@@ -127,7 +130,9 @@ class Executor:
             with self._store.lock(step.key, waiting=waiting, stopped=lambda: self._stop.is_set):
                 entry = None if force else self._stored(step, repair=True)  # another process may have made it meanwhile
                 if entry is None:
-                    return self._make(task, "forced" if force else reason_to_run(self._project, task.plan, step))
+                    elsewhere = step.key in self._store  # and yet not taken
+                    reason = OTHER_PROCESSOR if elsewhere else reason_to_run(self._project, task.plan, step)
+                    return self._make(task, "forced" if force else reason)
         refuse_if_kept(step, entry)
         return self._reported(task.plan, step, entry, task.shown)
 
@@ -145,7 +150,8 @@ class Executor:
     def _stored(self, step: Step, *, repair: bool) -> Entry | None:
         """The step's entry, or None. Only the holder of the key's lock may repair: others may delete a new, sound entry."""
         try:
-            return self._store.get(step.key)
+            entry = self._store.get(step.key)
+            return None if entry and entry.record().get("processor", kind()) != kind() else entry
         except StoreCorrupt as error:
             if repair:
                 self._reporter.note(f"{error.what}; making it again")
@@ -166,6 +172,7 @@ class Executor:
             raise_disk_error(self._project.state, error)
             raise
         seconds = time.monotonic() - started
+        made_by |= _processor(task, staged)
         entry = self._store.add(step.key, staged, {"step": _record(step), "seconds": round(seconds, 2), **made_by})
         refuse_if_kept(step, entry)
         remember(self._project, task.plan, step)
@@ -253,6 +260,13 @@ def _record(step: Step) -> dict[str, Any]:
         "args": step.shown_args,
         "ingredients": step.ingredients,
     }
+
+
+def _processor(task: _Task, staged: Path) -> dict[str, str]:
+    """The kind of this processor, for a result that has other bits on another kind: such results are never mixed."""
+    inputs = [task.finished[value.step].entry.record() for value in task.step.inputs.values() if value.step]
+    inexact = json.loads((staged / "result.json").read_text(encoding="utf-8")).get("inexact")
+    return {"processor": kind()} if inexact or any("processor" in each for each in inputs) else {}
 
 
 def is_refusal(step: Step, entry: Entry) -> bool:

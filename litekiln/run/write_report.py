@@ -9,6 +9,7 @@ from litekiln.errors import StepFailed
 from litekiln.plan.plan import Attempt, Plan
 from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
+from litekiln.run.store import Entry
 from litekiln.variants import BY_NAME
 
 ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and other times"
@@ -17,6 +18,9 @@ ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and
 def chosen_attempt(plan: Plan, run: Run, variant: str) -> Attempt | None:
     """The attempt that made a variant; None if none did."""
     return next((attempt for attempt in plan.variants.get(variant, ()) if run.finished.keys() >= set(attempt.ends)), None)
+
+
+ELSEWHERE_TOLD = ("format", "pictures", "tensorflow", "inexact")  # the pictures are in the manifest
 
 
 def build_report(recipe: Recipe, plan: Plan, run: Run, variant: str, command: str) -> Report:
@@ -39,7 +43,8 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
     verified = run.finished[attempt.verify].entry.result()
     annotated = run.finished[attempt.annotate].entry.result()
     measured = run.finished[attempt.measure].entry.result()
-    calibration = _calibration(run, attempt)
+    calibrated = run.finished[attempt.calibrate].entry.result() if attempt.calibrate else {}
+    calibration = {name: value for name, value in calibrated.items() if name not in ELSEWHERE_TOLD}
     traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
     warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
     return {
@@ -59,6 +64,7 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
             "toolchain": attempt.toolchain,
             "tensorflow": converted["tensorflow"],
             "attempts": _story(plan, run, variant),
+            **_processor(run.finished[attempt.convert].entry, exported, calibrated),
         },
         "calibration": calibration,
         "checks": verified["checks"],
@@ -72,6 +78,12 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
         "speed": {**measured["speed"], "note": ELSEWHERE},
         "examples": verified.get("examples", []),
     }
+
+
+def _processor(entry: Entry, *made: dict[str, Any]) -> dict[str, Any]:
+    """What made the file's bytes depend on the processor, if anything did."""
+    inexact = sorted({operator for each in made for operator in each.get("inexact", [])})
+    return {"inexact": inexact, "processor": entry.record()["processor"]} if inexact else {}
 
 
 def _errors(traced: dict[str, Any], variant: str) -> dict[str, Any]:
@@ -101,11 +113,3 @@ def _story(plan: Plan, run: Run, variant: str) -> list[dict[str, str]]:
         blamed = [step.id for step in plan.leading_to(*attempt.ends) if step.id in run.failed]
         refused.append({"toolchain": attempt.toolchain, "outcome": run.failed[blamed[0]].what.partition("\n")[0]})
     return refused
-
-
-def _calibration(run: Run, attempt: Attempt) -> dict[str, Any]:
-    """What was measured on the pictures; their list is in the manifest."""
-    if not attempt.calibrate:
-        return {}
-    result = run.finished[attempt.calibrate].entry.result()
-    return {name: value for name, value in result.items() if name not in ("format", "pictures", "tensorflow")}

@@ -14,7 +14,7 @@ import numpy
 import protocol
 import tensorflow as tf
 
-from source_model import told_pixels
+from source_model import frozen, told_pixels
 from source_model import weights as proof
 from tflite_file import flat
 
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOOLCHAINS = {"tf2.21": (2, 21), "nightly": (2, 23)}  # toolchains that read SavedModels of later versions
-PICTURES = 3  # random pictures on which outputs are compared
-CLOSE = 1e-4  # operators of the saved graph may be fused in another order
 SHOWN = 3
-IMAGE = "image"
+IMAGE = frozen.IMAGE
 WANTED = "one float32 picture [1, height, width, 3] is wanted"
 
 
@@ -40,17 +38,17 @@ def finish(args: dict[str, Any], call: Callable[[Any], Any], spec: Any, weights:
     function = tf.function(lambda image: _named(call(image), cast), [tf.TensorSpec([1, height, width, 3], tf.float32, IMAGE)])
     concrete = function.get_concrete_function()
     contract = _contract(args, height, width, concrete.structured_outputs)
-    target = protocol.output_path("saved_model")
-    _save(concrete, target)
-    loaded = tf.saved_model.load(target)  # kept alive: it owns the variables
-    saved = loaded.signatures["serving_default"]
-    proven = _compare_weights(concrete, saved, weights)
-    proven["largest_difference"] = _compare_outputs(call, saved, contract)
+    whole = frozen.freeze(concrete)
+    folded, left = frozen.fold(whole)
+    frozen.save(folded.function(), [1, height, width, 3], protocol.output_path("saved_model"))
+    proven = _compare_weights(frozen.held(concrete, whole), weights)
+    differences = _compare_outputs(call, whole.function(), contract), frozen.compare_folded(whole, folded, contract)
+    proven["largest_difference"] = max(differences)
     if proven["unused"]:
         warnings.append("%d of the source's weights don't touch its outputs and were left out" % proven["unused"])
     protocol.write_json(protocol.output_path("contract.json"), contract)
     overrides = {"outputs_cast_to_float32": dict(sorted(cast.items()))} if cast else {}
-    return {"contract": contract, "weights": proven, "overrides": overrides, "warnings": warnings}
+    return {"contract": contract, "weights": proven, "overrides": overrides, "warnings": warnings, "inexact": left}
 
 
 def picture_input(inputs: dict[str, Any], uint8_remedy: str, size_remedy: str) -> tuple[str, Any]:
@@ -140,56 +138,31 @@ def _contract(args: dict[str, Any], height: int, width: int, outputs: dict[str, 
     return dict(contract, outputs="tensors", max_detections=0, names=sorted(outputs))
 
 
-def _save(concrete: Any, target: str) -> None:
-    """Save the function and its variables alone: with the layers, each would be traced and saved again."""
-    plain = tf.Module()
-    plain.function, plain.weights = concrete, list(concrete.variables)
-    try:
-        tf.saved_model.save(plain, target, signatures=concrete)
-    except (AssertionError, ValueError) as error:
-        if "untracked" not in str(error):
-            raise
-        raise protocol.Refused(
-            "it uses something besides pictures and weights (a lookup table or a file), which TFLite can't carry: "
-            "leave it out of what is exported"
-        ) from error
-
-
-def _compare_weights(concrete: Any, saved: Any, weights: dict[str, str] | None) -> dict[str, Any]:
-    """The proof that every variable of the saved graph is the source's; weights that the outputs don't need are counted."""
-    graph = {"%d %s" % (place, each.name): proof.digest(each.numpy()) for place, each in enumerate(saved.variables)}
-    if weights is None:
-        weights = digests({"%d %s" % (place, each.name): each.numpy() for place, each in enumerate(concrete.variables)})
-    unknown, unused = proof.match(graph, weights)
+def _compare_weights(graph: dict[str, numpy.ndarray], weights: dict[str, str] | None) -> dict[str, Any]:
+    """The proof that every weight of the exported graph is the source's; weights that the outputs don't need are counted."""
+    found = digests(graph)
+    unknown, unused = proof.match(found, found if weights is None else weights)
     if unknown:
         raise protocol.Refused(
             "%d of the saved graph's %d weights are not the source's, the first: %s"
             % (len(unknown), len(graph), ", ".join(unknown[:SHOWN]))
         )
-    values = sum(int(numpy.prod(each.shape)) for each in saved.variables)
+    values = sum(int(value.size) for value in graph.values())
     return {"variables": len(graph), "values": values, "equal": True, "unused": unused}
 
 
-def _compare_outputs(call: Callable[[Any], Any], saved: Any, contract: dict[str, Any]) -> float:
-    """The largest difference between the outputs of the source and of the saved model, on random pictures."""
-    draw, largest = numpy.random.RandomState(0), 0.0
-    low, high = contract["range"]
-    for _ in range(PICTURES):
-        shape = (1, contract["height"], contract["width"], 3)
-        picture = tf.constant(draw.uniform(low, high, shape).astype(numpy.float32))
-        wanted, again, given = numbers(call(picture)), numbers(call(picture)), saved(**{IMAGE: picture})
+def _compare_outputs(call: Callable[[Any], Any], graph: Callable[[Any], Any], contract: dict[str, Any]) -> float:
+    """The largest difference between the outputs of the source and of its frozen graph, on random pictures."""
+    largest = 0.0
+    for picture in frozen.random_pictures(contract):
+        wanted, again, given = numbers(call(picture)), numbers(call(picture)), graph(picture)
         for name, value in wanted.items():
             if not numpy.array_equal(value, again[name], equal_nan=True):
                 raise protocol.Refused(
                     "output %s differs each time for the same picture: something in the model draws random numbers, "
                     "as dropout does in training" % name
                 )
-            found = given[name].numpy()
-            scale = max(1.0, float(numpy.nanmax(numpy.abs(value))))
-            apart = float(numpy.nanmax(numpy.abs(found - value))) / scale
-            if not numpy.array_equal(numpy.isfinite(found), numpy.isfinite(value)) or apart > CLOSE:
-                raise protocol.Refused("output %s of the saved model differs from the source's by %g" % (name, apart))
-            largest = max(largest, apart)
+            largest = max(largest, frozen.close(name, value, given[name].numpy()))
     return largest
 
 

@@ -20,10 +20,11 @@ VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 SHOWN = 3
 
 
-def compare(prefix: str, model: Any, exported: str, left_out: Sequence[str] = ()) -> dict[str, Any]:
-    """The proof that the model, and what was saved of it, have every weight of the checkpoint and no other.
+def compare(prefix: str, model: Any, graph: Mapping[str, str], left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """The proof that the model, and the graph that is exported, have every weight of the checkpoint and no other.
 
-    `left_out` are the beginnings of the keys of weights that the model was built without, on purpose.
+    `graph` are the digests of the graph's weights by their names. `left_out` are the beginnings of the keys of weights that the
+    model was built without, on purpose.
     """
     source = tf.train.load_checkpoint(prefix)
     every = _keys(source)
@@ -37,11 +38,8 @@ def compare(prefix: str, model: Any, exported: str, left_out: Sequence[str] = ()
             raise protocol.Refused("%s is not what the checkpoint has (shape %s there, %s in the model)" % ((key,) + shapes))
     _same(restored, wanted, "of the model's %d variables are not in the checkpoint")
     _same(wanted, restored, "of the checkpoint's %d weights are not in the model")
-    loaded = tf.saved_model.load(exported)  # kept in a name: it owns the variables
-    saved = loaded.signatures["serving_default"].variables
-    graph = {"%d %s" % (place, each.name): digest(each.numpy()) for place, each in enumerate(saved)}
     _same(graph, wanted, "of the exported graph's %d variables are not the checkpoint's")
-    values = sum(int(numpy.prod(each.shape)) for each in saved)
+    values = sum(int(numpy.prod(each.shape)) for each in model.variables)
     proof = {"variables": len(graph), "values": values, "equal": True}
     return dict(proof, left_out=len(every) - len(kept)) if left_out else proof
 

@@ -96,10 +96,14 @@ def attempt(convert: Callable[[], bytes]) -> bytes:
         raise protocol.Refused("the converter of TensorFlow %s fails: %s" % (tf.__version__, lines[0][:300])) from error
 
 
-def allow(converter: Any, args: dict[str, Any]) -> None:
-    """Let a converter fall back to full TensorFlow's operators, if the user asked for that."""
+def converter(saved_model: str, args: dict[str, Any]) -> Any:
+    """TensorFlow's converter of a SavedModel, which may use full TensorFlow's operators if the user asked for that."""
+    made = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    # In 2.13, a product of two batches of matrices would become thousands of operators; later versions don't do that.
+    made._experimental_disable_batchmatmul_unfold = True
     if args.get("allow_flex"):
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+        made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    return made
 
 
 def _run_once(data: bytes, described: dict[str, Any], flex: list[str]) -> bool:

@@ -19,7 +19,7 @@ LAYERS = (b"CONV_2D", b"DEPTHWISE_CONV_2D", b"TRANSPOSE_CONV", b"FULLY_CONNECTED
 def split(model: Any) -> Tail:
     """The operators behind the network, as a Tail; only the network is left in the model."""
     graph, tail = model.subgraphs[0], flat.read(bytearray(flat.write(model)))
-    before = _before_layers(model)
+    before = network(model)
     made = {int(each) for place in before for each in graph.operators[place].outputs}
     behind = [operator for place, operator in enumerate(tail.subgraphs[0].operators) if place not in before]
     used = [int(each) for operator in behind for each in operator.inputs] + [int(each) for each in tail.subgraphs[0].outputs]
@@ -41,7 +41,7 @@ def _drop_unused_codes(model: Any) -> None:
         operator.opcodeIndex = used.index(operator.opcodeIndex)
 
 
-def _before_layers(model: Any) -> list[int]:
+def network(model: Any) -> list[int]:
     """The indices of all layers with weights and of all operators that they depend on."""
     needed: set[int] = set()
     places: list[int] = []

@@ -497,6 +497,26 @@ def test_boxes_by_ordinary_operators_are_a_detector(work: Path, inv: Inv) -> Non
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.toolchain("tf2.21")
 @pytest.mark.usefixtures("beside_the_examples")
+def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv) -> None:
+    """TensorFlow 2.13 has no logarithm of 16 bits, 2.21 has one."""
+    recipe = _function_model(work, "logarithms") / "model.toml"
+    recipe.write_text(recipe.read_text().replace('toolchains = ["tf2.13"]', 'toolchains = ["tf2.13", "tf2.21"]'))
+    arguments = ("build", "--model", "mine", "--variant", "int16x8", "--engine", "venv")
+    run = inv(*arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "int16x8: trying the next toolchain, to measure int16x8 (tf2.21)" in run.stdout
+    report = json.loads((work / "out" / "mine" / "int16x8" / "report.json").read_text())
+    refused, taken = report["conversion"]["attempts"]
+    assert refused["toolchain"] == "tf2.13"
+    assert "Quantization to 16x8-bit not yet supported for op: 'LOG'" in refused["outcome"]
+    assert taken == {"toolchain": "tf2.21", "outcome": "taken"}
+    again = inv(*arguments, "--json")
+    assert {step["reason"] for step in json.loads(again.stdout)["steps"]} == {""}, "a refusal was asked for again"
+
+
+@pytest.mark.toolchain("tf2.13")
+@pytest.mark.toolchain("tf2.21")
+@pytest.mark.usefixtures("beside_the_examples")
 def test_a_keras_3_file_goes_to_bundles_by_its_own_toolchain(work: Path, inv: Inv, write: Callable[[str], Path]) -> None:
     folder = _model(work, "mine", "keras", 'file = "model.keras"\ncustom = "layers.py"', "tf2.21")
     shutil.copyfile(write("tf2.21") / "custom.keras", folder / "model.keras")

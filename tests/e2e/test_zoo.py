@@ -80,9 +80,8 @@ def test_a_zoo_recipe_goes_through_its_variants(work: Path, inv: Inv, tmp_path: 
 
 
 @pytest.mark.zoo
-@pytest.mark.toolchain("tf2.21")
-def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tmp_path: Path) -> None:
-    """EfficientDet-D0's int8: TensorFlow 2.13's quantizer fails on it, and its resizer needs an override."""
+def test_efficientdet_gets_a_fixed_size_and_goes_to_8_bits(work: Path, inv: Inv, tmp_path: Path) -> None:
+    """Its resizer needs an override, and its sums of layers are products of matrices, which 2.13 would unfold without end."""
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     _compare_with_the_real_one(_archive(mirror, EFFICIENTDET, "efficientdet_d0", 512), EFFICIENTDET)
@@ -90,16 +89,11 @@ def test_what_one_toolchain_refuses_is_made_in_the_next(work: Path, inv: Inv, tm
     arguments = ("build", "--model", "efficientdet_d0", "--variant", "int8", "--engine", "venv", "--calib", str(pictures))
     run = inv(*arguments, LITEKILN_MIRROR=str(mirror))
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "int8: trying the next toolchain, to measure int8 (tf2.21)" in run.stdout
     report = json.loads((work / "out" / "efficientdet_d0" / "int8" / "report.json").read_text())
-    refused, taken = report["conversion"]["attempts"]
-    assert refused["toolchain"] == "tf2.13"
-    assert "the converter of TensorFlow 2.13.1 fails" in refused["outcome"]
-    assert taken == {"toolchain": "tf2.21", "outcome": "taken"}
+    assert report["conversion"]["attempts"] == [{"toolchain": "tf2.13", "outcome": "taken"}]
+    assert report["file"]["operators"]["FULLY_CONNECTED"] == 24
     assert report["source"]["overrides"]["image_resizer"]["from"] == "keep_aspect_ratio_resizer"
     assert (report["contract"]["resize"], report["contract"]["height"]) == ("letterbox", 512)
-    again = inv(*arguments, "--json", LITEKILN_MIRROR=str(mirror))
-    assert {step["reason"] for step in json.loads(again.stdout)["steps"]} == {""}, "a refusal was asked for again"
 
 
 def _compare_with_the_real_one(checkpoint: Path, name: str) -> None:

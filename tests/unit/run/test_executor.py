@@ -60,6 +60,22 @@ def test_changed_arguments_are_a_reason_and_force_is_one(project: Project) -> No
     assert run(project, one_step(project, args={"size": 2}), force=True)["work"].reason == "forced"
 
 
+def test_what_depends_on_the_processor_is_taken_on_its_own_kind_only(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is made from it, too, although that step itself computes exactly."""
+    write_program(project, WRITE.replace("42}", '42, "inexact": ["SIN"]}'))
+    write_program(project, WRITE, "exact.py")
+    builder, tiny = PlanBuilder(project, "demo"), load_toolchain(project, "tiny")
+    builder.add("first", Program("work.py"), tiny, args={}, inputs={"source": builder.file(project.models / "demo" / "net.py")})
+    builder.add("second", Program("exact.py"), tiny, args={}, inputs={"source": builder.output("first", "made.txt")})
+    plan = builder.plan()
+    assert [each.reason for each in run(project, plan).values()] == ["new", "new"]
+    assert [each.reason for each in run(project, plan).values()] == ["", ""]
+    monkeypatch.setattr("litekiln.run.executor.kind", lambda: "another kind")
+    reason = "its result depends on the processor, and was made on another kind"
+    assert [each.reason for each in run(project, plan).values()] == [reason, reason]
+    assert [each.entry.record()["processor"] for each in run(project, plan).values()] == ["another kind"] * 2
+
+
 def test_a_corrupt_entry_is_told_and_made_again(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     write_program(project, WRITE)
     made = run(project, one_step(project))["work"].entry.files / "made.txt"
