@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 NORMALISATIONS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 DEPTHWISE = "DepthwiseConv2dNative"
 CONVOLUTIONS = ("Conv2D", DEPTHWISE)
-LAYERS = (*CONVOLUTIONS, "Conv2DBackpropInput", "MatMul", "BatchMatMul", "BatchMatMulV2")
 BIASES = ("BiasAdd", "Add", "AddV2")
 LAST_AXIS = (b"NHWC", b"")
+FOLDED = "/folded"
 EPSILON = 0.0001  # of a normalisation that doesn't state it
 # Computed in float64, by operations that are defined to the last bit, and rounded once.
 ARITHMETIC: dict[str, Callable[..., Any]] = {
@@ -182,21 +182,26 @@ def value(graph: Any, tensor: str) -> numpy.ndarray:
     return found
 
 
-def last_layers(graph: Any) -> list[str]:
-    """The nodes that give a network's predictions: its last layers with weights, with their biases."""
-    readers: dict[str, list[Any]] = {}
-    for node in graph.node:
-        for each in node.input:
-            readers.setdefault(_node_of(each), []).append(node)
-    leads_to_layer: dict[str, bool] = {}
-    found = []
-    for node in reversed(_in_order(graph)):
-        behind = any(each.op in LAYERS or leads_to_layer.get(each.name, False) for each in readers.get(node.name, ()))
-        leads_to_layer[node.name] = behind
-        if node.op in LAYERS and not behind:
-            biases = [each.name for each in readers.get(node.name, ()) if each.op in BIASES]
-            found.append(biases[0] if len(biases) == 1 else node.name)
-    return found
+def side_by_side(before: Any, after: Any) -> tuple[Any, list[tuple[str, str, str]]]:
+    """A graph in which each layer that was folded lies beside what it was, and reads the same input.
+
+    Also, for each: the name of what it was, of what it became, and of a number inside that may be larger than what comes out.
+    """
+    both = tf.compat.v1.GraphDef()
+    both.CopyFrom(before)
+    known = {node.name: node for node in before.node}
+    layers = []
+    for node in after.node:
+        old = known.get(node.name)
+        if old is not None and (old.op == node.op or old.op not in (*NORMALISATIONS, *ARITHMETIC, "Sum")):
+            continue
+        added = both.node.add()
+        added.CopyFrom(node)
+        if old is not None:
+            added.name = node.name + FOLDED
+            inside = _node_of(node.input[0]) if node.op in BIASES else added.name
+            layers.append((node.name, added.name, inside))
+    return both, layers
 
 
 def _left_to_compute(graph: Any) -> list[str]:

@@ -7,7 +7,7 @@ batch normalisation's at their defaults. The export's own proof is left out: wha
 import export_detection
 import protocol
 import tensorflow as tf
-from source_model import weights
+from source_model import frozen, weights
 
 
 class Unread:
@@ -23,8 +23,8 @@ def export(args):
     if mistake == "no restore":
         tf.train.Checkpoint.restore = lambda *_: Unread()
     else:
-        save = export_detection._save
-        export_detection._save = lambda function, target: save(_forget_statistics(function), target)
+        freeze = frozen.freeze
+        frozen.freeze = lambda function: freeze(_forget_statistics(function))
     return export_detection.export(args)
 
 
