@@ -109,7 +109,7 @@ def descriptors():
             pass
 found = {
     "name": __name__, "file": os.path.relpath(__file__), "globals": sorted(set(globals()) - {"found"}),
-    "spec": repr(__spec__), "main": vars(sys.modules["__main__"]) is globals(),
+    "spec": repr(__spec__), "builtins": repr(__builtins__), "main": vars(sys.modules["__main__"]) is globals(),
     "argv": sys.argv, "original": sys.orig_argv[1:] if hasattr(sys, "orig_argv") else None,
     "path": [os.path.basename(sys.path[0]), *sys.path[1:]], "real": sys.path[0] == os.path.realpath("steps"),
     "flags": repr(sys.flags), "executable": sys.executable, "bytecode": sys.dont_write_bytecode,
@@ -419,7 +419,7 @@ def test_a_program_that_was_edited_is_read_again(tmp_path: Path) -> None:
     assert imports.of(str(program)) == []
 
 
-@pytest.mark.parametrize("name", ["launch", "serve", "imports"])
+@pytest.mark.parametrize("name", ["attach", "imports", "launch", "serve"])
 def test_what_runs_in_a_toolchain_is_valid_there(name: str) -> None:
     tree = ast.parse((ROOT / "litekiln" / "engines" / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 7))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
