@@ -28,7 +28,8 @@ STEP_ENVIRONMENT = {
 class Job:
     """A program to run in a box: a folder of its own where it sees `files` (read-only) and an empty `out/`.
 
-    `argv` and the names in `files` are relative to that folder; `python` in argv[0] is the toolchain's.
+    `argv` and the names in `files` are relative to that folder; `python` in argv[0] is the toolchain's. Jobs of one `group`, a
+    model, may share what other models' jobs must not.
     """
 
     argv: tuple[str, ...]
@@ -37,6 +38,12 @@ class Job:
     log: Path
     timeout: float
     label: str
+    group: str = ""
+
+    @property
+    def can_be_served(self) -> bool:
+        """Whether it runs a program of Python, as steps do."""
+        return self.argv[0] == "python" and self.argv[1].endswith(".py")
 
 
 @dataclass(frozen=True)

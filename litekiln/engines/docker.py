@@ -1,10 +1,12 @@
-"""Engine `docker`: each step in a fresh container of its toolchain's image, without network, as the calling user."""
+"""Engine `docker`: steps in containers of their toolchain's image, without network, as the calling user."""
 
 import os
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litekiln.engines import remote_daemon as copying
@@ -12,6 +14,7 @@ from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, LineSink, OnLine, 
 from litekiln.engines.daemon import WITHOUT, connect, daemon_address, is_elsewhere
 from litekiln.engines.images import ensure_image
 from litekiln.engines.names import DOCKER
+from litekiln.engines.served_in_docker import SERVE, Containers
 from litekiln.errors import DaemonUnreachable, EngineError
 from litekiln.hashing import sha256_value
 from litekiln.leases import Lease, held_if_dead
@@ -27,7 +30,8 @@ LABEL_LEASE = "org.litekiln.leases"
 LABEL_STATE = "org.litekiln.state"
 LABEL_STEP = "org.litekiln.step"
 IMAGE_PYTHON = "/opt/toolchain/bin/python"
-IMAGE_PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
+TMP = "/tmp"  # noqa: S108 - the container's own
+IMAGE_ENVIRONMENT = {"PATH": "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin", "HOME": TMP, "TMPDIR": TMP}
 # The daemon sends stdout and stderr separately and loses their order, which a log needs.
 ONE_STREAM = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 BOX = "/box"
@@ -36,7 +40,10 @@ SIGNAL_BASE = 128
 
 
 class DockerEngine:
-    """Runs steps through Docker's SDK. A remote daemon gets copies of the inputs, and its output is copied back."""
+    """Runs steps through Docker's SDK: in one container for each model that stays (served_in_docker.py), or in one for each step.
+
+    A remote daemon gets copies of the inputs, and its output is copied back.
+    """
 
     name = DOCKER
 
@@ -51,19 +58,31 @@ class DockerEngine:
             sweep(client, self._project)
             image = ensure_image(client, self._project, toolchain, say)
             labels = {LABEL_LEASE: self._lease.name, LABEL_STATE: state_id(self._project)}
-            yield DockerBox(client, image, labels, copy=is_elsewhere(daemon_address()))
+            with DockerBox(client, image, labels, copy=is_elsewhere(daemon_address()), staging=self._lease.staging) as box:
+                yield box
 
 
 class DockerBox:
-    """A toolchain image, ready to run jobs."""
+    """A toolchain image, ready to run jobs. A context: it removes the containers that serve its steps."""
 
     engine = DOCKER
 
-    def __init__(self, client: "DockerClient", image: str, labels: dict[str, str], *, copy: bool) -> None:
+    def __init__(
+        self, client: "DockerClient", image: str, labels: dict[str, str], *, copy: bool, staging: Path | None = None
+    ) -> None:
+        """Without `staging`, a folder that the daemon can mount, or with `copy`, each job gets a container of its own."""
         self._client = client
         self._image = image
         self._labels = labels
         self._copy = copy
+        serves = None if copy or sys.platform != "linux" else staging
+        self._serving = Containers(client, lambda name, mounts: self._container(name, SERVE, mounts, stays=True), serves)
+
+    def __enter__(self) -> "DockerBox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._serving.close()
 
     @property
     def image(self) -> str:
@@ -75,10 +94,14 @@ class DockerBox:
 
         try:
             with ExitStack() as cleanup, LineSink(job.log, on_line) as sink:
-                mounts = self._mounts(job, cleanup)
-                container = self._create(job, mounts)
+                stop = stop or Stop()
+                if job.can_be_served:
+                    outcome = self._serving.run(job, IMAGE_ENVIRONMENT, sink, stop)
+                    if outcome:
+                        return outcome
+                container = self._create(job, self._mounts(job, cleanup))
                 cleanup.callback(container.remove, force=True, v=True)
-                outcome = self._watch(container, job, sink, stop or Stop())
+                outcome = self._watch(container, job, sink, stop)
                 if self._copy and outcome.ok:
                     copying.copy_out(container, f"{BOX}/out", job.output)
                 return outcome
@@ -102,22 +125,27 @@ class DockerBox:
 
     def _create(self, job: Job, mounts: list[Any]) -> "Container":
         argv = [IMAGE_PYTHON if word == "python" else word for word in job.argv]
+        return self._container(job.label, [*ONE_STREAM, *argv], mounts)
+
+    def _container(self, label: str, argv: Sequence[str], mounts: list[Any], *, stays: bool = False) -> "Container":
+        """A container under a step's limits. One that stays ends when its input does."""
         return self._client.containers.create(
             self._image,
-            [*ONE_STREAM, *argv],
+            list(argv),
             platform=PLATFORM,
             user=self._user(),
-            working_dir=BOX,
-            environment={**STEP_ENVIRONMENT, "PATH": IMAGE_PATH, "HOME": "/tmp", "TMPDIR": "/tmp"},  # noqa: S108
+            working_dir="/" if stays else BOX,
+            environment={**STEP_ENVIRONMENT, **IMAGE_ENVIRONMENT},
             use_config_proxy=False,  # else the proxies in the caller's docker settings, passwords included, are added to it
             mounts=mounts,
             network_mode="none",
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             read_only=True,
-            tmpfs={"/tmp": "exec,mode=1777"},  # noqa: S108 - the container's own
+            tmpfs={TMP: "exec,mode=1777"},
             init=True,
-            labels={**self._labels, LABEL_STEP: job.label},
+            stdin_open=stays,
+            labels={**self._labels, LABEL_STEP: label},
         )
 
     def _user(self) -> str:

@@ -20,6 +20,7 @@ import sys
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 NOT_STARTED = 127  # the exit code of a shell for a program that can't be started
@@ -152,6 +153,12 @@ def _become(program: "list[str]", writes: "list[str] | None", parent: int) -> No
         sys.stderr.write(f"{program[0]} could not be started: {error.strerror}\n")
         sys.stderr.flush()
     os._exit(NOT_STARTED)
+
+
+def conceal(concealed: bool) -> None:
+    """Whether no process of the same user may look into this one's memory, or change it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0 if concealed else 1, 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -12,10 +12,9 @@ from typing import Protocol
 from litekiln.disk import saying_disk_full
 from litekiln.engines.base import STEP_ENVIRONMENT, Job, LineSink, OnLine, Outcome, Stop
 from litekiln.engines.launched import Running
-from litekiln.engines.served import NotServed, Server
+from litekiln.engines.served import NOT_SERVED, NotServed, Server
 
 SERVES = sys.platform == "linux"  # elsewhere no watcher can find what left a step's process group
-NOT_SERVED = b"litekiln: the process that starts steps is gone: this step starts without it\n"
 
 
 class ProcessBox:
@@ -60,7 +59,7 @@ class ProcessBox:
     def _serving(self, job: Job) -> Server | None:
         """The process that starts this job, made for the first one. None for a job that needs a start of its own."""
         with self._lock:
-            if not (self._serves and job.argv[0] == "python" and job.argv[1].endswith(".py")):
+            if not (self._serves and job.can_be_served):
                 return None
             if self._server is None:
                 folder = Path(self._open.enter_context(self._temporary("server-")))

@@ -12,6 +12,7 @@ Runs in a toolchain's Python: standard library only, and valid for Python 3.7.
 """
 
 import array
+import builtins
 import ctypes
 import gc
 import importlib.machinery
@@ -20,6 +21,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import types
@@ -37,20 +39,86 @@ Holds = FrozenSet[imports.Import]
 
 def main(control: int) -> None:
     """Serve until litekiln closes the socket. Only a step's process returns, when its program has ended."""
-    run_program(_Root(socket.socket(fileno=control)).serve())
+    launch.conceal(True)
+    run_program(_Root(_Control(socket.socket(fileno=control))).serve())
+
+
+def listen(name: str) -> None:
+    """The same in a container, where requests come from attach.py, by a socket of that name, until litekiln closes the input."""
+    launch.conceal(True)
+    run_program(_Root(_Door(name)).serve())
 
 
 def receive(control: socket.socket) -> "Tuple[Dict[str, Any], List[int]]":
     """The next message and its descriptors. Ends this process when there will be no more."""
+    message, descriptors = hear(control)
+    if not message:
+        os._exit(0)
+    return message, descriptors
+
+
+def hear(control: socket.socket) -> "Tuple[Dict[str, Any], List[int]]":
+    """The next message and its descriptors. Nothing, when there will be no more."""
     room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
     data, extra, _, _ = control.recvmsg(LARGEST, room, socket.MSG_CMSG_CLOEXEC)
     if not data:
-        os._exit(0)
+        return {}, []
     descriptors = array.array("i")
     for level, kind, content in extra:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     return json.loads(data.decode()), list(descriptors)
+
+
+class _Control:
+    """Requests by a socket that litekiln holds the other end of."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+
+    def next(self) -> "Tuple[Dict[str, Any], List[int]]":
+        return receive(self._control)
+
+    def close(self) -> None:
+        self._control.close()
+
+
+class _Door:
+    """Requests by connections, each of which brings one and becomes the step's own."""
+
+    def __init__(self, name: str) -> None:
+        self._life = os.dup(0)
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._door.bind(name)
+        self._door.listen(64)
+
+    def next(self) -> "Tuple[Dict[str, Any], List[int]]":
+        while True:
+            ready = select.select([self._life, self._door.fileno()], [], [])[0]
+            if self._life in ready and not os.read(self._life, 1):
+                os._exit(0)
+            if self._door.fileno() in ready:
+                connection = self._door.accept()[0]
+                request, descriptors = hear(connection) if comes_from_outside(connection) else ({}, [])
+                if request:
+                    return request, [connection.detach(), *descriptors]
+                connection.close()
+
+    def close(self) -> None:
+        self._door.close()
+        os.close(self._life)
+
+
+def comes_from_outside(connection: socket.socket) -> bool:
+    """Whether the other end was started from outside the container: only litekiln can do that, a step can't."""
+    pid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[0]
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[1] == b"0"
+    except OSError:
+        return False
 
 
 def send(control: socket.socket, message: "Dict[str, Any]", descriptors: "List[int]") -> None:
@@ -70,15 +138,15 @@ def reap() -> None:
 class _Root:
     """Knows the stocks, by what they hold, and starts them when they are needed."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def __init__(self, requests: "_Control | _Door") -> None:
+        self._requests = requests
         self._imports = imports.Imports()
         self._stocks: "Dict[Holds, socket.socket]" = {}
 
     def serve(self) -> "Dict[str, Any]":
         """Hand on each request. Returns in a step's process only, what it is to do."""
         while True:
-            request, descriptors = receive(self._control)
+            request, descriptors = self._requests.next()
             reap()
             try:
                 if not self._stocks:
@@ -95,7 +163,8 @@ class _Root:
         """Make the stock that has imported nothing. Returns its socket in the new process, None in this one."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
-            _close([self._control.detach(), ours.detach(), *descriptors])
+            self._requests.close()
+            _close([ours.detach(), *descriptors])
             return theirs
         theirs.close()
         self._stocks[frozenset()] = ours
@@ -192,6 +261,7 @@ def watch(said: bytes, connection: int, output: int) -> None:
         if child == 0:
             line.close()
             launch.die_with_parent(me, signal.SIGKILL)
+            launch.conceal(False)
             with open(1, "wb", closefd=False) as stream:
                 stream.write(said)
             return
@@ -227,11 +297,13 @@ def _wait(child: int, line: socket.socket) -> int:
 
 def memory_kills() -> int:
     """How often the kernel killed something for want of memory, in this container."""
-    try:
-        with open("/sys/fs/cgroup/memory.events", encoding="ascii") as stream:
-            return {line.split()[0]: int(line.split()[1]) for line in stream}["oom_kill"]
-    except (OSError, LookupError, ValueError):
-        return 0
+    for name in ("memory.events", "memory/memory.oom_control"):  # of control groups' version 2, and of version 1
+        try:
+            with open(f"/sys/fs/cgroup/{name}", encoding="ascii") as stream:
+                return {line.split()[0]: int(line.split()[1]) for line in stream}["oom_kill"]
+        except (OSError, LookupError, ValueError):
+            continue
+    return 0
 
 
 def run_program(request: "Dict[str, Any]") -> None:
@@ -250,7 +322,7 @@ def run_program(request: "Dict[str, Any]") -> None:
     forget(folder)
     path = os.path.abspath(argv[0]) if sys.version_info >= (3, 9) else argv[0]
     program: Any = types.ModuleType("__main__")
-    program.__file__, program.__cached__, program.__builtins__, program.__annotations__ = path, None, __builtins__, {}
+    program.__file__, program.__cached__, program.__builtins__, program.__annotations__ = path, None, builtins, {}
     program.__loader__ = importlib.machinery.SourceFileLoader("__main__", path)
     sys.modules["__main__"] = program
     try:

@@ -17,6 +17,7 @@ from litekiln.engines.launched import BLOCK, PATIENCE, QUIET, Running, pass_on
 PACKAGE = Path(__file__).resolve().parents[1]
 START = "import sys; sys.path[0] = {place!r}; from litekiln.engines.serve import main; del sys.path[0]; main({control})"
 GONE = b"litekiln: the process that watches over this step is gone, and the step with it\n"
+NOT_SERVED = b"litekiln: the process that starts steps is gone: this step starts without it\n"
 KILLED = -signal.SIGKILL
 
 

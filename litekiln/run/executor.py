@@ -242,6 +242,7 @@ class Executor:
             log=staged / "log.txt",
             timeout=step.timeout,
             label=f"{task.plan.model}: {step.id}",
+            group=task.plan.model,
         )
 
     def _keep_log(self, task: _Task, staged: Path) -> Path:

@@ -5,13 +5,15 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job
+from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, Outcome
+from litekiln.engines.launch import landlock_version
 from litekiln.paths import Project
 from tests.engine.conftest import Runner, left_in_docker
 
@@ -138,27 +140,132 @@ def test_a_step_finds_nothing_of_the_step_before_it(run: Runner) -> None:
     assert numbers.split()[1] != second.tail[-2].split()[1]
 
 
-CRASHES = {"SIGSEGV": 11, "SIGKILL": 9}
+class Waiting:
+    """A step that runs until it is told to go on."""
+
+    def __init__(self, box: Box, folder: Path, pool: ThreadPoolExecutor, *, group: str = "") -> None:
+        (folder / "out").mkdir(parents=True)
+        self._go = folder / "go"
+        self._go.touch()
+        (folder / "program.py").write_text(
+            "import os, time\nimport numpy\nopen('out/mine', 'w').write('whole')\nprint(sorted(os.listdir('in')))\n"
+            "while not os.path.getsize('in/go'): time.sleep(0.05)\nprint(open('out/mine').read())"
+        )
+        files = {"program.py": folder / "program.py", "in/go": self._go}
+        begun = threading.Event()
+        job = Job(("python", "program.py"), files, folder / "out", folder / "log", 60, "beside", group)
+        self.outcome = pool.submit(box.run, job, lambda _: begun.set())
+        assert begun.wait(60)
+
+    def go_on(self) -> Outcome:
+        self._go.write_text("go")
+        return self.outcome.result(60)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as threads:
+        yield threads
 
 
 @both
-@pytest.mark.parametrize("name", CRASHES)
-def test_a_crash_beside_a_running_step_leaves_it_alone(box: Box, run: Runner, tmp_path: Path, name: str) -> None:
-    (tmp_path / "beside" / "in").mkdir(parents=True)
-    (tmp_path / "beside" / "out").mkdir()
-    program = (
-        "import os, time\nimport numpy\nprint('begun')\nwhile not os.path.exists('in/there/go'): time.sleep(0.05)\nprint('whole')"
-    )
-    (tmp_path / "beside.py").write_text(program)
-    files = {"program.py": tmp_path / "beside.py", "in/there": tmp_path / "beside" / "in"}
-    job = Job(("python", "program.py"), files, tmp_path / "beside" / "out", tmp_path / "beside" / "log", 60, "beside")
-    begun = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(box.run, job, lambda _: begun.set())
-        assert begun.wait(60)
-        assert run(f"import os\nimport numpy\nos.kill(os.getpid(), {CRASHES[name]})").signal == CRASHES[name]
-        (tmp_path / "beside" / "in" / "go").touch()
-        assert beside.result(60).tail == ("begun", "whole")
+@pytest.mark.parametrize("sign", [11, 9])
+def test_a_crash_beside_a_running_step_leaves_it_alone(
+    box: Box, run: Runner, tmp_path: Path, pool: ThreadPoolExecutor, sign: int
+) -> None:
+    beside = Waiting(box, tmp_path / "beside", pool)
+    assert run(f"import os\nimport numpy\nos.kill(os.getpid(), {sign})").signal == sign
+    assert run("import time\nimport numpy\ntime.sleep(60)", timeout=1).timed_out
+    assert beside.go_on().tail == ("['go']", "whole")
+    assert (tmp_path / "beside" / "out" / "mine").read_text() == "whole"
+
+
+LOOKS = """
+import os, socket
+print(sorted(os.listdir("/boxes")) == [os.path.basename(os.getcwd())])
+door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+try:
+    door.connect("\\0litekiln")
+    door.sendall(b"{}")
+    print(door.recv(1))
+except OSError:
+    print(b"")
+def looks_into(pid):
+    try:
+        open("/proc/%s/mem" % pid, "rb").close()
+        return True
+    except OSError:
+        return False
+def runs(pid):
+    return open("/proc/%s/cmdline" % pid, "rb").read()
+others = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid())]
+print(len(others) > 2, [runs(pid) for pid in others if looks_into(pid)])
+"""
+
+
+@docker
+def test_a_step_sees_no_other_models_steps_and_nothing_of_what_started_it(
+    box: Box, run: Runner, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    """Neither can it have something started without its own limits, nor look into the processes that start others."""
+    beside = Waiting(box, tmp_path / "beside", pool, group="another model")
+    assert run(LOOKS).tail == ("True", "b''", "True []")
+    assert beside.go_on().ok
+
+
+@both
+def test_a_step_can_not_write_to_the_output_of_one_beside_it(
+    box: Box, run: Runner, tmp_path: Path, pool: ThreadPoolExecutor, engine: str
+) -> None:
+    """Where the kernel has Landlock: in a container they share a folder that both could write to."""
+    if not landlock_version():
+        pytest.skip("not run: this kernel has no Landlock")
+    beside = Waiting(box, tmp_path / "beside", pool)
+    place = {"docker": "/outs", "venv": str(tmp_path / "beside" / "out")}[engine]
+    program = f"""
+import glob, os
+own = os.path.realpath("out")
+def attempt(change, *paths):
+    try:
+        change(*paths)
+        return "done"
+    except OSError:
+        return "refused"
+for path in glob.glob({place!r} + "/**/mine", recursive=True):
+    print(attempt(open, path, "w"), attempt(os.unlink, path), attempt(os.rename, path, own + "/x"))
+print(attempt(os.rename, own, own + "2"))
+"""
+    assert run(program).tail == ("refused refused refused", "refused")
+    assert beside.go_on().tail[-1] == "whole"
+
+
+@docker
+def test_what_a_step_leaves_in_tmp_is_gone_for_the_next(run: Runner) -> None:
+    assert run("import os\nos.makedirs('/tmp/a/b')\nos.symlink('/outs', '/tmp/c')\nopen('/tmp/d', 'w')").ok
+    assert run("import os\nprint(['/tmp/' + name for name in os.listdir('/tmp')] == [os.environ['TMPDIR']])").tail == ("True",)
+
+
+@docker
+def test_a_container_that_is_gone_is_told_and_the_next_step_gets_another(
+    box: Box, run: Runner, project: Project, client: "DockerClient", tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    beside = Waiting(box, tmp_path / "beside", pool)
+    [name], _ = left_in_docker(client, project)
+    client.containers.get(name).kill()
+    outcome = beside.outcome.result(60)
+    assert (outcome.ok, outcome.signal) == (False, 9)
+    assert outcome.tail[-1] == "litekiln: the process that watches over this step is gone, and the step with it"
+    assert run("print('made')").tail == ("made",)
+
+
+@docker
+def test_an_idle_container_makes_room_for_another_models(
+    box: Box, project: Project, client: "DockerClient", tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    for number in range(3):
+        step = Waiting(box, tmp_path / str(number), pool, group=f"model {number}")
+        assert step.go_on().ok
+        assert len(left_in_docker(client, project)[0]) == 1
 
 
 @docker

@@ -181,6 +181,7 @@ def test_kill_9_then_the_same_command_again(work: Path, project: Project, client
     process.wait()
     orphans = left_in_docker(client, project)[0]
     assert len(orphans) == 1
+    _wait(lambda: client.containers.get(orphans[0]).status != "running")  # its input ended with litekiln
     assert list(Store(project.state)) == []
     again = inv(*arguments)
     assert again.returncode == 0, again.stdout + again.stderr

@@ -129,6 +129,9 @@ def test_a_container_gets_a_steps_environment_and_nothing_of_the_callers_setting
     assert given["use_config_proxy"] is False
     assert given["environment"].keys() == {*STEP_ENVIRONMENT, "PATH", "HOME", "TMPDIR"}
     assert (given["network_mode"], given["read_only"], given["cap_drop"]) == ("none", True, ["ALL"])
+    own = dict(given)
+    DockerBox(client, "an image", {}, copy=False)._container("test", ["python"], [], stays=True)
+    assert {name for name in given if given[name] != own[name]} == {"working_dir", "stdin_open"}
 
 
 def test_no_docker_command_for_builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ OTHERS = {
     "state": "value = 0\n",
     "talks": "import sys\nprint('talks: imported')\nsys.stderr.write('talks: a warning\\n')\n",
     "crashes": "import os\nos.kill(os.getpid(), 11)\n",
+    "shouts": "print('x' * (1 << 20))\n",
     "hangs": "import time\ntime.sleep(600)\n",
     "raises": "raise RuntimeError('not today')\n",
 }
@@ -109,7 +110,7 @@ def descriptors():
             pass
 found = {
     "name": __name__, "file": os.path.relpath(__file__), "globals": sorted(set(globals()) - {"found"}),
-    "spec": repr(__spec__), "main": vars(sys.modules["__main__"]) is globals(),
+    "spec": repr(__spec__), "builtins": repr(__builtins__), "main": vars(sys.modules["__main__"]) is globals(),
     "argv": sys.argv, "original": sys.orig_argv[1:] if hasattr(sys, "orig_argv") else None,
     "path": [os.path.basename(sys.path[0]), *sys.path[1:]], "real": sys.path[0] == os.path.realpath("steps"),
     "flags": repr(sys.flags), "executable": sys.executable, "bytecode": sys.dont_write_bytecode,
@@ -170,6 +171,14 @@ def test_each_step_has_random_numbers_of_its_own(run: Runner) -> None:
 def test_what_the_imports_print_is_in_each_steps_log(run: Runner) -> None:
     for _ in range(2):
         assert run("import talks\nprint('begun')").tail == ("talks: imported", "talks: a warning", "begun")
+
+
+def test_imports_that_print_more_than_a_pipe_holds(bench: Bench, box: ProcessBox) -> None:
+    """Neither the step nor its watcher may wait for a reader that waits for them."""
+    job = bench.job("import shouts")
+    assert box.run(job, _ignore).ok
+    assert job.log.read_text() == "x" * (1 << 20) + "\n"
+    assert box.run(bench.job("import time, shouts\ntime.sleep(60)", timeout=1), _ignore).timed_out
 
 
 def test_a_module_beside_the_program_comes_before_all_others(bench: Bench, box: ProcessBox) -> None:
@@ -419,7 +428,7 @@ def test_a_program_that_was_edited_is_read_again(tmp_path: Path) -> None:
     assert imports.of(str(program)) == []
 
 
-@pytest.mark.parametrize("name", ["launch", "serve", "imports"])
+@pytest.mark.parametrize("name", ["attach", "imports", "launch", "serve"])
 def test_what_runs_in_a_toolchain_is_valid_there(name: str) -> None:
     tree = ast.parse((ROOT / "litekiln" / "engines" / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 7))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
