@@ -63,8 +63,14 @@ MOVES: dict[str, Callable[..., Any]] = {
     "Fill": numpy.full,
     "ConcatV2": lambda *values: numpy.concatenate(values[:-1], int(values[-1])),
 }
-# What a converter may compute without a kernel whose bits could differ: it moves numbers, or handles whole ones.
-HARMLESS = (*MOVES, "Const", "Squeeze", "Pack", "Unpack", "StridedSlice", "Slice", "Split", "SplitV", "GatherV2", "Pad", "Shape")
+# What a converter may compute, too: its kernels can't differ here. They move numbers, or round once by one instruction.
+HARMLESS = (
+    *MOVES,
+    *("Const", "Squeeze", "Pack", "Unpack", "StridedSlice", "Slice", "Split", "SplitV", "Gather", "GatherV2", "Pad", "PadV2"),
+    *("Shape", "ZerosLike", "OnesLike", "ReverseV2", "MatrixDiag", "MatrixDiagV2", "MatrixDiagV3", "Cast"),
+    *("Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "Maximum", "Minimum", "SquaredDifference", "Neg", "Abs", "Square", "Relu"),
+    *("Relu6", "BiasAdd"),
+)
 
 
 class _Graph:

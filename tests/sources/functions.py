@@ -15,7 +15,6 @@ def heat(picture):
 
 
 plain = tf.function(lambda picture: {"heat": heat(picture)}, [PICTURE])
-logarithms = tf.function(lambda picture: {"heat": tf.math.log(heat(picture) + 1.0)}, [PICTURE])
 concrete = plain.get_concrete_function()
 unstated = tf.function(heat)
 pair = collections.namedtuple("Pair", "left right")
