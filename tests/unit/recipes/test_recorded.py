@@ -1,5 +1,6 @@
 """The hashes beside a recipe: written, read, compared with what a build made."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from litekiln.recipes.recipe import Recipe
 from litekiln.recipes.recorded import NAME, record, recorded
 from litekiln.run.write_bundle import Bundle
 from litekiln.terminal import Reporter
+from tests.conftest import ROOT
 
 ONE, TWO = "1" * 64, "2" * 64
 
@@ -67,3 +69,11 @@ def test_a_build_says_whether_it_made_the_recorded_files(tmp_path: Path, capfd: 
     told = capfd.readouterr()
     assert "other files than models/mine/hashes.toml records: int8 222222222222, recorded 111111111111" in told.out + told.err
     assert "inv build --model mine --record" in told.out + told.err
+
+
+def test_the_readme_shows_the_demos_recorded_hashes() -> None:
+    known = recorded(ROOT / "models" / "shapes")
+    shown = re.findall(
+        r"^    (\S+) .* ([0-9a-f]{12})  out/shapes/\1$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert shown == [(variant, known[variant][:12]) for variant in known]
