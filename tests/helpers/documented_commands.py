@@ -19,7 +19,7 @@ NO_COMMAND = {
     "TOML": r"\[[a-z]+\]$",
     "Python": r"import |class |detector = ",
     "a list of files": r"[a-z]+/[\w.]+/\S+ +\S|request\.json ",
-    "a drawing": r" *(┌|fetch ─|models/<name>/  calib/)",
+    "a drawing": r" *(┌|fetch ─|litekiln ─|models/<name>/  calib/)",
 }
 COMMENT = re.compile(r"\s+#\s.*$")
 OPTIONAL = re.compile(r"\s*\[(?:--|and )[^\[\]]*\]…?")

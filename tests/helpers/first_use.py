@@ -188,7 +188,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
     ),
     "it is a part of a command": (
         r".*….*",
-        r"inv build (--calib DIR|--keep-float NAME)",
+        r"inv build (--calib DIR|--keep-float NAME|--model NAME --record)",
         r"inv legacy --raw",
         r"inv new (--calib DIR|--custom FILE\.py|--eval)",
         r"docker image inspect",
