@@ -65,7 +65,7 @@ def made(work: Path, model: str, variants: Sequence[str], processor: str = "") -
 
 
 @pytest.mark.toolchain("tf2.13")
-@pytest.mark.long
+@pytest.mark.zoo
 def test_the_demo_is_the_same_on_another_processor(here: Path, elsewhere: Path) -> None:
     wanted = made(here, "shapes", ["float32", "int8"])
     assert made(elsewhere, "shapes", ["float32", "int8"], PROCESSORS[0]) == wanted
