@@ -1,6 +1,5 @@
 """Which kind of processor this is. Numbers that can't be computed the same everywhere belong to the kind that computed them."""
 
-import platform
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +10,8 @@ NAMES = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")  # t
 @cache
 def kind() -> str:
     """Its architecture, maker and model. Two of the same kind have the same instructions and caches."""
+    import platform  # few builds come here
+
     try:
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
     except OSError:

@@ -16,10 +16,10 @@ import protocol
 import tensorflow as tf
 
 import machine_faults
+from detection import ports
 from source_model import fake_quant, frozen, told_pixels
 
 GRAPH = "tflite_graph.pb"
-POSTPROCESS = frozen.POSTPROCESS
 ENCODINGS, PREDICTIONS = "raw_outputs/box_encodings", "raw_outputs/class_predictions"
 ANCHORS = "anchors"
 IMAGE_TENSORS = ("image_tensor", "encoded_image_string_tensor", "tf_example")
@@ -71,7 +71,7 @@ def _read(path: str) -> Any:
 
 def _postprocess(graph: Any) -> Any:
     """The PostProcess operator, or None."""
-    found = [node for node in graph.node if node.op == POSTPROCESS]
+    found = [node for node in graph.node if node.op == ports.POSTPROCESS_NAME]
     if len(found) > 1:
         raise protocol.Refused("the graph has %d PostProcess operators, expected one" % len(found))
     return found[0] if found else None

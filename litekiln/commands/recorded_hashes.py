@@ -7,7 +7,6 @@ from litekiln.recipes.recipe import Recipe
 from litekiln.recipes.recorded import NAME, record, recorded
 from litekiln.run.write_bundle import Bundle
 from litekiln.terminal import Reporter
-from litekiln.wording import listed
 
 SHOWN = 12  # digits of a hash
 
@@ -25,11 +24,11 @@ def say_whether_recorded(reporter: Reporter, project: Project, recipe: Recipe, b
             f"inv build --model {recipe.name} --record. If nothing did, this processor computes in another way: please report it"
         )
     elif compared:
-        names = "all files" if len(compared) == len(known) else listed([each.variant for each in compared])
+        names = "all files" if len(compared) == len(known) else ", ".join(each.variant for each in compared)
         reporter.note(f"byte for byte as {path} records: {names}")
     return [each.variant for each in other]
 
 
 def record_hashes(reporter: Reporter, project: Project, recipe: Recipe, bundles: Sequence[Bundle]) -> None:
     path = record(recipe.folder, {bundle.variant: bundle.sha256 for bundle in bundles})
-    reporter.note(f"recorded the hashes of {listed([bundle.variant for bundle in bundles])} in {project.relative(path)}")
+    reporter.note(f"recorded the hashes of {', '.join(bundle.variant for bundle in bundles)} in {project.relative(path)}")

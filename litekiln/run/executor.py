@@ -151,7 +151,8 @@ class Executor:
         """The step's entry, or None. Only the holder of the key's lock may repair: others may delete a new, sound entry."""
         try:
             entry = self._store.get(step.key)
-            return None if entry and entry.record().get("processor", kind()) != kind() else entry
+            made_on = entry.record().get("processor") if entry else None
+            return None if made_on and made_on != kind() else entry
         except StoreCorrupt as error:
             if repair:
                 self._reporter.note(f"{error.what}; making it again")

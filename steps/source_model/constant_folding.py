@@ -51,6 +51,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Sigmoid": exact_curves.logistic,
     "Tanh": exact_curves.tanh,
 }
+COMPUTED = (*ARITHMETIC, "Sum")
 # They move numbers and change none.
 MOVES: dict[str, Callable[..., Any]] = {
     "Identity": lambda value: value,
@@ -106,7 +107,7 @@ class _Graph:
     def _computed(self, node: Any) -> numpy.ndarray | None:
         if node.op == "Const":
             return tf.make_ndarray(node.attr["value"].tensor)  # type: ignore[no-any-return]
-        if node.op not in ARITHMETIC and node.op not in MOVES and node.op != "Sum":
+        if node.op not in COMPUTED and node.op not in MOVES:
             return None
         values = [self.value(each) for each in node.input if not each.startswith("^")]
         known = [value for value in values if value is not None]
@@ -133,7 +134,7 @@ def fold(graph: Any, outputs: Sequence[str]) -> tuple[Any, list[str]]:
         if node.op in NORMALISATIONS and _is_for_use(node) and _attribute(node, "data_format").s in LAST_AXIS:
             _fold_normalisation(known, node)
     for node in list(known.nodes.values()):
-        value = known.value(node.name) if node.op in ARITHMETIC or node.op == "Sum" else None
+        value = known.value(node.name) if node.op in COMPUTED else None
         if value is not None:
             known.put(constant(node.name, value))
     folded = tf.compat.v1.GraphDef(node=known.nodes.values(), library=graph.library, versions=graph.versions)
@@ -199,7 +200,7 @@ def side_by_side(before: Any, after: Any) -> tuple[Any, list[tuple[str, str, str
     layers = []
     for node in after.node:
         old = known.get(node.name)
-        if old is not None and (old.op == node.op or old.op not in (*NORMALISATIONS, *ARITHMETIC, "Sum")):
+        if old is not None and (old.op == node.op or old.op not in (*NORMALISATIONS, *COMPUTED)):
             continue
         added = both.node.add()
         added.CopyFrom(node)

@@ -8,6 +8,7 @@ import numpy
 import protocol
 import tensorflow as tf
 
+from detection import ports
 from source_model import constant_folding, weights
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ PICTURES = 3  # random pictures on which outputs are compared
 CLOSE = 1e-4  # sums may be made in another order
 ALIKE = 1e-5  # of a layer's largest number, for the same input: rounding in 32 bits stays below this
 TINY = 1e-30
-POSTPROCESS = "TFLite_Detection_PostProcess"
-DETECTIONS = ("boxes", "classes", "scores", "count")
 UNTRACKED = (
     "it uses something besides pictures and weights (a lookup table or a file), which TFLite can't carry: "
     "leave it out of what is exported"
@@ -141,8 +140,8 @@ def with_postprocess(
 
     def detect(image: Any) -> dict[str, Any]:
         raw = call(image)
-        encodings, predictions = (tf.identity(raw[name]) for name in ("box_encodings", "class_predictions"))
-        return dict(zip(DETECTIONS, _postprocess(contract)(encodings, predictions, tf.constant(anchors))))
+        encodings, predictions = (tf.identity(raw[name]) for name in ports.RAW_OUTPUTS)
+        return dict(zip(ports.DETECTION_OUTPUTS, _postprocess(contract)(encodings, predictions, tf.constant(anchors))))
 
     return detect
 
@@ -169,4 +168,4 @@ def _postprocess(contract: dict[str, Any]) -> Any:
         zero = tf.constant(0.0)
         return zero, tf.identity(zero), tf.identity(zero), tf.identity(zero)
 
-    return tf.function(detections, experimental_implements='name: "%s" %s' % (POSTPROCESS, attributes))
+    return tf.function(detections, experimental_implements='name: "%s" %s' % (ports.POSTPROCESS_NAME, attributes))

@@ -1,8 +1,9 @@
 """Engine tests: real programs in real toolchains, under each engine that this run covers."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,6 +59,15 @@ def run(box: Box, tmp_path: Path) -> Runner:
         return box.run(job, lambda _: None)
 
     return runner
+
+
+def found_by(run: Runner, name: str, output: Path) -> dict[str, Any]:
+    """What a program of programs/ found out about the steps' modules, which it imports."""
+    text = (Path(__file__).parent / "programs" / name).read_text(encoding="utf-8")
+    outcome = run(text, files={"steps": ROOT / "steps"}, timeout=300)
+    assert outcome.ok, "\n".join(outcome.tail)
+    found: dict[str, Any] = json.loads((output / "found.json").read_text(encoding="utf-8"))
+    return found
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """What an export does to a graph's constants: the converter finds nothing to compute, and the outputs stay as they were."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.engine.conftest import Runner
+from tests.engine.conftest import Runner, found_by
 
-PROGRAM = Path(__file__).with_name("programs") / "folding.py"
 # What is left of each network.
 WANTED = {
     "convolution": ["BiasAdd", "Conv2D"],
@@ -29,9 +26,7 @@ WANTED = {
 @pytest.mark.toolchain("tf2.13")
 @pytest.mark.parametrize("engine", ["venv"])
 def test_normalisations_go_into_weights_and_what_is_constant_is_computed(run: Runner, tmp_path: Path) -> None:
-    outcome = run(PROGRAM.read_text(encoding="utf-8"), files={"steps": ROOT / "steps"}, timeout=300)
-    assert outcome.ok, "\n".join(outcome.tail)
-    found = json.loads((tmp_path / "output" / "found.json").read_text(encoding="utf-8"))
+    found = found_by(run, "folding.py", tmp_path / "output")
     assert {name: each["operators"] for name, each in found.items()} == WANTED
     assert {name: each["left"] for name, each in found.items() if each["left"]} == {"an unknown curve": ["Sin"]}
     assert max(each["apart"] for each in found.values()) < 1e-5

@@ -122,6 +122,15 @@ def test_no_modules_import_each_other() -> None:
     assert _circles(ROOT / "litekiln") == []
 
 
+def _with_a_line(tmp_path: Path, folder: str, module: str, line: str) -> Path:
+    """A copy of a folder of this checkout, in which a module has one more line."""
+    copy = tmp_path / folder
+    shutil.copytree(ROOT / folder, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    path = copy / module
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{line}\n", encoding="utf-8")
+    return copy
+
+
 @pytest.mark.parametrize(
     ("module", "line", "arrow"),
     [
@@ -139,18 +148,11 @@ def test_no_modules_import_each_other() -> None:
     ],
 )
 def test_a_back_arrow_is_found(tmp_path: Path, module: str, line: str, arrow: str) -> None:
-    package = tmp_path / "litekiln"
-    shutil.copytree(ROOT / "litekiln", package, ignore=shutil.ignore_patterns("__pycache__"))
-    path = package / module
-    path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{line}\n", encoding="utf-8")
-    assert _back_arrows(package) == [arrow]
+    assert _back_arrows(_with_a_line(tmp_path, "litekiln", module, line)) == [arrow]
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:
-    package = tmp_path / "litekiln"
-    shutil.copytree(ROOT / "litekiln", package, ignore=shutil.ignore_patterns("__pycache__"))
-    path = package / "plan" / "plan.py"
-    path.write_text(f"{path.read_text(encoding='utf-8')}\n\ndef late():\n    import litekiln.plan.build_plan\n", encoding="utf-8")
+    package = _with_a_line(tmp_path, "litekiln", "plan/plan.py", "def late():\n    import litekiln.plan.build_plan")
     assert {"litekiln.plan.plan", "litekiln.plan.build_plan"} <= set(_circles(package))
 
 
@@ -198,11 +200,7 @@ def test_a_folder_of_steps_imports_only_those_before_it() -> None:
     ],
 )
 def test_a_wrong_arrow_of_steps_is_found(tmp_path: Path, module: str, line: str, arrow: str) -> None:
-    steps = tmp_path / "steps"
-    shutil.copytree(ROOT / "steps", steps, ignore=shutil.ignore_patterns("__pycache__"))
-    path = steps / module
-    path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{line}\n", encoding="utf-8")
-    assert _wrong_arrows(steps) == [arrow]
+    assert _wrong_arrows(_with_a_line(tmp_path, "steps", module, line)) == [arrow]
 
 
 @pytest.mark.parametrize("path", HOST, ids=_name)
