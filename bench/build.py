@@ -1,16 +1,18 @@
 """Compare litekiln with a script that does the same by hand: wall time of all variants, and memory of the calibration.
 
-    .litekiln/host/bin/python bench/build.py [--model shapes|fpnlite|all] [--pictures N] [--quick]
+    .litekiln/host/bin/python bench/build.py [--model shapes|fpnlite|all] [--pictures N] [--quick] [--with-proof]
 
 Both sides start from the same export, run in the same toolchain and write the same seven variants. litekiln's side is what
 `inv build` does for its calibrate and convert steps, including its own start. The other side is bench/by_hand.py: one process per
-variant, one after the other, in the same environment. Memory is RSS, read from /proc every 50 ms: for one process its peak (VmHWM),
-for several the highest sum, where a shared page counts once per process. The table says whether each goal is met; the exit code is
-0 either way.
+variant, one after the other, in the same environment. With --with-proof both start from the checkpoint, and litekiln's side is the
+whole `inv build`: it also verifies and measures each file and its accuracy, which the script leaves out. Memory is RSS, read from
+/proc every 50 ms: for one process its peak (VmHWM), for several the highest sum, where a shared page counts once per process. The
+table says whether each goal is met; the exit code is 0 either way.
 """
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import signal
@@ -46,6 +48,24 @@ VARIANTS = ("float32", "float16", "dynamic", "int8", "int8-io", "int8-raw", "int
 PICTURES, QUICK_PICTURES = 500, 100
 FEW, MANY_TIMES = 100, 10  # calibration with 1,000 pictures, compared with 100
 TIME_GOAL, MEMORY_GOAL, GROWTH_GOAL = 0.6, 0.3, 1.05
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A comparison with the proof included: what both make from how many pictures, and litekiln's goals as ratios."""
+
+    variants: tuple[str, ...]
+    calibrated: int
+    evaluated: int
+    wall: float
+    processor: float | None
+    memory: float | None
+
+
+PROVEN = {
+    "shapes": Proven(VARIANTS, calibrated=200, evaluated=200, wall=0.3, processor=None, memory=None),
+    "fpnlite-320": Proven(VARIANTS[:5], calibrated=120, evaluated=146, wall=0.45, processor=0.5, memory=1.0),
+}
 SAMPLE_SECONDS = 0.05
 PATIENCE = 30  # seconds that a process gets to clean up after SIGTERM
 RECIPE = f"""[source]
@@ -61,11 +81,21 @@ toolchains = ["{TOOLCHAIN}"]
 variants = [{", ".join(f'"{variant}"' for variant in VARIANTS)}]
 
 [calibration]
-set = "given by the benchmark"
+set = "shapes"
 
 [labels]
 file = "labels.txt"
 """
+# Random weights see random things, by scores that lie together: rounding shuffles them, and no share of them is asked for.
+SHAPES = ("circle", "square", "triangle")
+DRAWN = "drawn"
+EVALUATED = """
+[evaluation]
+set = "shapes/eval"
+
+[verify.variants.float32]
+share = 0
+""" + "".join(f"[verify.variants.{name}]\nshare = 0\nagreement = 0\nraw = 9\n" for name in VARIANTS[1:])
 
 
 class Sampler:
@@ -211,6 +241,53 @@ class Case:
         return Row(f"{self.name}, calibration memory, {many} / {few} pictures", more, less, GROWTH_GOAL, by_hand=False)
 
 
+class WithProof:
+    """A model of one size, from its checkpoint to bundles that are verified, measured and evaluated."""
+
+    def __init__(self, bench: "Bench", name: str, size: int) -> None:
+        self.name, self.size = name, size
+        self._bench, self._wanted = bench, PROVEN[name]
+        self._work = bench.folder / f"{name}-with-proof"
+        (self._work / ".litekiln").mkdir(parents=True)
+        (self._work / ".litekiln" / "envs").symlink_to(bench.environments)
+        shutil.copytree(ROOT / "calib" / "shapes", self._work / "calib" / "shapes")
+        bench.make_model(name, size, self._work)
+        for folder, count in (("", self._wanted.calibrated), ("eval", self._wanted.evaluated)):
+            path = self._work / "calib" / "shapes" / folder / "set.toml"
+            path.write_text(re.sub(r"count += \d+", f"count = {count}", path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def time(self) -> list[Row]:
+        """The rows for a whole build, with its proof, against an export and conversions by hand."""
+        ours, theirs = self._build(), self._by_hand()
+        most = max(run.memory.together for run in theirs)
+        wall, processor = (sum(getattr(run, name) for run in theirs) for name in ("seconds", "processor"))
+        say(f"✓ by hand  {wall:.1f} s")
+        goals, title = self._wanted, f"{self.name}, export, {len(self._wanted.variants)} variants and the proof"
+        return [
+            Row(f"{title}: wall time", ours.seconds, wall, goals.wall, seconds=True),
+            Row(f"{title}: processor time", ours.processor, processor, goals.processor, seconds=True),
+            Row(f"{title}: highest memory of all processes together", ours.memory.together, most, goals.memory),
+        ]
+
+    def _build(self) -> Run:
+        """The whole `inv build`. Both sets of pictures are drawn before: they are what both sides are given."""
+        code = self._bench.code
+        self._bench.run([sys.executable, str(code / "bench" / "build.py"), "draw", str(self._work), self.name], dict(os.environ))
+        argv = [sys.executable, "-m", "invoke", "--search-root", str(code), "build", "--model", self.name, "--engine", "venv"]
+        argv += [word for variant in self._wanted.variants for word in ("--variant", variant)]
+        return self._bench.run(argv, dict(os.environ), folder=self._work)
+
+    def _by_hand(self) -> list[Run]:
+        source, out = self._work / "models" / self.name / "source", self._work / "by-hand"
+        say(f"→ by hand: {self.name}, export and {len(self._wanted.variants)} variants")
+        runs = [self._bench.toolchain("bench/by_hand.py", "export", source, out)]
+        for variant in self._wanted.variants:
+            file = self._work / f"{variant}.tflite"
+            words = (variant, out / "saved_model", self._work / DRAWN, file, self.size)
+            runs.append(self._bench.toolchain("bench/by_hand.py", *words))
+        return runs
+
+
 class Bench:
     """The benchmark's folder, toolchain and pictures."""
 
@@ -225,8 +302,10 @@ class Bench:
         self.code = folder / "code"  # a copy: an edit during the run would change the steps' keys
         for name in ("bench", "litekiln", "steps", "toolchains", "tests/zoo"):
             shutil.copytree(ROOT / name, self.code / name)
-        say(f"drawing {most} pictures")
-        self.toolchain("bench/noise_pictures.py", most, folder / "pictures")
+        shutil.copy(ROOT / "tasks.py", self.code)
+        if most:
+            say(f"drawing {most} pictures")
+            self.toolchain("bench/noise_pictures.py", most, folder / "pictures")
 
     def picture_folder(self, count: int) -> Path:
         folder = self.folder / f"pictures-{count}"
@@ -240,7 +319,7 @@ class Bench:
         folder = work / "models" / name
         if name == "shapes":
             shutil.copytree(ROOT / "models" / name, folder)
-            shutil.copytree(ROOT / "calib" / name, work / "calib" / name)
+            shutil.copytree(ROOT / "calib" / name, work / "calib" / name, dirs_exist_ok=True)
             return
         folder.mkdir(parents=True)
         say(f"making {name} with random weights")
@@ -248,8 +327,10 @@ class Bench:
         text = (self.code / "tests" / "zoo" / "ssd_mobilenet_v2_fpnlite.config").read_text(encoding="utf-8")
         config.write_text(text.replace("SIZE", str(size)), encoding="utf-8")
         self.toolchain("tests/zoo/random_checkpoint.py", config, folder / "source")
-        (folder / "model.toml").write_text(RECIPE, encoding="utf-8")
-        (folder / "labels.txt").write_text("".join(f"class {number}\n" for number in range(1, 91)), encoding="utf-8")
+        evaluated = (work / "calib" / "shapes" / "eval").is_dir()
+        (folder / "model.toml").write_text(RECIPE + EVALUATED * evaluated, encoding="utf-8")
+        labels = [*SHAPES, *(f"class {number}" for number in range(len(SHAPES) + 1, 91))]
+        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
 
     def toolchain(self, program: str, *arguments: object) -> Run:
         return self.run([str(self._python), str(self.code / program), *map(str, arguments)], self._environment(), quiet=True)
@@ -263,14 +344,20 @@ class Bench:
             "TMPDIR": tmp,
         }
 
-    def run(self, argv: list[str], environment: dict[str, str], *, quiet: bool = False) -> Run:
+    def run(self, argv: list[str], environment: dict[str, str], *, quiet: bool = False, folder: Path | None = None) -> Run:
         """A run of a process in its own session, so that this process ends it, not the terminal."""
         log = self.folder / "log.txt"
         started, used = time.perf_counter(), processor_seconds()
         with log.open("wb") as stream:
             output, errors = (stream, subprocess.STDOUT) if quiet else (None, None)
             process = subprocess.Popen(
-                argv, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
+                argv,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
             )
             try:
                 with Sampler(process.pid) as memory:
@@ -317,6 +404,16 @@ def inside(work: str, model: str, pictures: str, count: str, what: str) -> None:
         executor.run(plan).complete()
 
 
+def draw(work: str, model: str) -> None:
+    """Draw a recipe's pictures. A link in the work folder leads to those for the calibration."""
+    project = Project(code=ROOT, work=Path(work))
+    plan = plan_build(project, load_recipe(project, model), Choices())
+    goals = [step.id for step in plan.steps if step.id.startswith("draw ")]
+    with open_executor(project, "venv", Reporter(), 1) as (executor, _):
+        done = executor.run(cut(plan, goals)).complete()
+    (project.work / DRAWN).symlink_to(done["draw shapes"].entry.files / "images")
+
+
 def cut(plan: Plan, goals: list[str]) -> Plan:
     """The plan with only those steps that lead to the goals."""
     wanted = {step.id for goal in goals for step in plan.leading_to(goal)}
@@ -327,6 +424,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=("shapes", "fpnlite", "all"), help="default: all; with --quick: shapes")
     parser.add_argument("--pictures", type=int, help=f"calibration pictures (default: {PICTURES}; with --quick: {QUICK_PICTURES})")
+    parser.add_argument("--with-proof", action="store_true", help="from the checkpoint to proven bundles, instead")
     parser.add_argument("--quick", action="store_true", help="the demo model only, in a few minutes")
     options = parser.parse_args()
     if options.quick and options.model not in (None, "shapes"):
@@ -341,6 +439,12 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, folder: Path, rows: list[Row]) -> None:
+    if options.with_proof:
+        bench = Bench(folder, 0, 0)
+        for name, size in (("shapes", 160), ("fpnlite-320", 320)):
+            if options.model in (name.partition("-")[0], "all"):
+                rows += WithProof(bench, name, size).time()
+        return
     few = min(FEW, options.pictures)
     bench = Bench(folder, options.pictures, max(options.pictures, few * MANY_TIMES))
     if options.model in ("shapes", "all"):
@@ -368,6 +472,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     if sys.argv[1:2] == ["inside"]:
         inside(*sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["draw"]:
+        draw(*sys.argv[2:])
         return
     options, load, started = arguments(), os.getloadavg()[0], time.perf_counter()
     rows: list[Row] = []

@@ -1,6 +1,7 @@
 """Convert a SavedModel to one variant the way public notebooks do it. bench/build.py compares litekiln with this.
 
     python bench/by_hand.py VARIANT SAVED_MODEL PICTURES_DIR OUT [SIZE]
+    python bench/by_hand.py export CHECKPOINT_DIR OUT      OUT/saved_model
 
 Runs in a toolchain's Python. Variants: float32 float16 dynamic int8 int8-io int8-raw int16x8. SIZE is the input's (default 320).
 """
@@ -21,6 +22,9 @@ INPUT_TYPES = {"int8-io": tf.uint8, "int8-raw": tf.int8}
 
 
 def main():
+    if sys.argv[1] == "export":
+        export(*sys.argv[2:])
+        return
     variant, saved_model, pictures, out = sys.argv[1:5]
     size = int(sys.argv[5]) if len(sys.argv) > 5 else 320
     batches = load(Path(pictures), size) if variant.startswith("int") else []
@@ -37,10 +41,19 @@ def main():
     Path(out).write_bytes(converter.convert())
 
 
+def export(source, out):
+    from google.protobuf import text_format
+    from object_detection import export_tflite_graph_lib_tf2
+    from object_detection.protos import pipeline_pb2
+
+    config = text_format.Parse(Path(source, "pipeline.config").read_text(encoding="utf-8"), pipeline_pb2.TrainEvalPipelineConfig())
+    export_tflite_graph_lib_tf2.export_tflite_model(config, str(Path(source, "checkpoint")), out, 10, False)
+
+
 def load(folder, size):
     """All pictures at once, as input of the network: values from -1 to 1."""
     batches = []
-    for path in sorted(folder.glob("*.jpg")):
+    for path in sorted(folder.iterdir()):
         picture = Image.open(path).convert("RGB").resize((size, size), Image.BILINEAR)
         batches.append(np.asarray(picture, np.float32)[np.newaxis] / 127.5 - 1.0)
     return batches

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from litekiln.disk import NEW, saying_disk_full, write_whole
+from litekiln.disk import NEW, machine_error, saying_disk_full, write_whole
 from litekiln.errors import UsageError
 from litekiln.hashing import files_below
 
@@ -25,6 +25,8 @@ def existing_model(file: str | Path) -> Path:
     try:
         model.open("rb").close()
     except OSError as error:
+        if told := machine_error(file, error):
+            raise told from None
         msg = f"--file {file}: it can't be read: {error.strerror}"
         raise UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
     return model
@@ -99,6 +101,8 @@ def _readable(option: str, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if told := machine_error(target, error):
+            raise told from None
         msg = f"{option} {target}: the file there can't be read: {error.strerror}"
         raise UsageError(msg, cause="it may belong to another user", remedy=f"name another file with {option}") from None
 

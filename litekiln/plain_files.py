@@ -34,12 +34,12 @@ def plain_file(path: Path) -> os.stat_result:
     return status
 
 
-def unreadable(path: Path, error: OSError) -> LitekilnError:
+def unreadable(path: Path, error: OSError, remedy: str = "check the path and the file's permissions") -> LitekilnError:
     """The error of a file that can't be read, by its own fault or the machine's."""
     if told := machine_error(path, error):
         return told
     msg = f"{spelled(path)} could not be read: {error.strerror}"
-    return SourceError(msg, remedy="check the path and the file's permissions")
+    return SourceError(msg, remedy=remedy)
 
 
 def spelled(path: Path) -> str:

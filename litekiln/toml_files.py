@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from litekiln.disk import machine_error
 from litekiln.errors import RecipeError
 from litekiln.wording import did_you_mean
 
@@ -51,6 +52,8 @@ def read_text(path: Path, *, shown_as: str, largest: int = LARGEST_TOML) -> str:
         msg = f"{shown_as}: not a text in UTF-8: {error}"
         raise RecipeError(msg, remedy="save it again as UTF-8") from None
     except OSError as error:
+        if told := machine_error(shown_as, error):
+            raise told from None
         msg = f"{shown_as}: can't be read: {error.strerror}"
         raise RecipeError(msg, cause="it belongs to somebody else, or its disk is failing", remedy="make it readable") from None
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from litekiln.addresses import address_key, without_secrets
-from litekiln.errors import DownloadFailed, SizeMismatch
+from litekiln.disk import machine_error
+from litekiln.errors import DownloadFailed, LitekilnError, SizeMismatch
 from litekiln.recipes.pins import Remote
 
 BLOCK = 64 << 10
@@ -128,7 +129,7 @@ def copy(transfer: Transfer) -> None:
     transfer.part.remove()
     try:
         transfer.receive(_blocks(file), 0, file.stat().st_size)
-    except DownloadFailed:
+    except LitekilnError:
         transfer.part.remove()  # a copy is never resumed
         raise
 
@@ -139,6 +140,8 @@ def _blocks(file: Path) -> Iterator[bytes]:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as error:
+        if told := machine_error(file, error):
+            raise told from None
         msg = f"{file} can't be read: {error.strerror}"
         cause = "it belongs to somebody else, or its disk or network is failing"
         raise DownloadFailed(msg, cause=cause, remedy="give your user the right to read it, or unset LITEKILN_MIRROR") from None

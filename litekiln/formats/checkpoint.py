@@ -13,7 +13,7 @@ from pathlib import Path
 from litekiln.errors import SourceError
 from litekiln.formats.protowire import DTYPES, cut, read_message, varint
 from litekiln.formats.textproto import TextprotoError, parse
-from litekiln.plain_files import plain_file
+from litekiln.plain_files import plain_file, unreadable
 
 STATE_FILE = "checkpoint"
 TABLE_MAGIC = 0xDB4775248B80FB57
@@ -133,8 +133,7 @@ def _load(prefix: Path) -> tuple[int, dict[str, Variable]]:
     try:
         return _decoded(path.read_bytes())
     except OSError as error:
-        msg = f"{path} could not be read: {error.strerror}"
-        raise SourceError(msg, remedy="check the path and the file's permissions") from None
+        raise unreadable(path, error) from None
     except (IndexError, ValueError) as error:
         problem = "it ends too early" if isinstance(error, IndexError) else error
         msg = f"{path} is not a checkpoint's index, or is damaged: {problem}"

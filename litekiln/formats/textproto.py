@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeAlias, Union
 
 from litekiln.errors import SourceError
-from litekiln.plain_files import plain_file
+from litekiln.plain_files import plain_file, unreadable
 from litekiln.wording import size_text
 
 Scalar: TypeAlias = str | int | float | bool
@@ -90,8 +90,7 @@ def read_text(path: Path) -> str:
         cause = "it was saved in another encoding, UTF-16 for example, or is a binary file"
         raise SourceError(msg, cause=cause, remedy="open it in an editor and save it as UTF-8") from None
     except OSError as error:
-        msg = f"{path} could not be read: {error.strerror}"
-        raise SourceError(msg, remedy="check the path and the file's permissions") from None
+        raise unreadable(path, error) from None
 
 
 class _Reader:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from litekiln.disk import machine_error
 from litekiln.errors import LitekilnError, SourceError, UsageError
 from litekiln.formats.label_map import read_labels
 from litekiln.formats.tflite import TfliteFile, open_tflite
@@ -78,6 +79,8 @@ def _text(path: Path) -> str:
         with path.open("rb") as stream:
             return stream.read(LARGEST_LABELS).decode("utf-8", "backslashreplace")
     except OSError as error:
+        if told := machine_error(path, error):
+            raise told from None
         msg = f"{path} could not be read: {error.strerror}"
         raise UsageError(msg, remedy="check the file's permissions, or give another one with --labels") from None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from litekiln.errors import SourceError, UsageError
 from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, unusable, usable
+from litekiln.plain_files import unreadable
 from litekiln.recipes.other_formats import way_out
 from litekiln.recipes.picture_sets import ANNOTATIONS, SUFFIXES
 from litekiln.wording import amount, list_names, shown
@@ -122,7 +123,7 @@ def _tables(path: Path) -> list[list[dict[str, Any]]]:
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise unusable(path, f"could not be read: {error.strerror}", remedy="check the file's permissions") from None
+        raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise unusable(path, f"not valid JSON: {error}", cause="it was cut off, or edited by hand") from None
     if not isinstance(data, dict):
@@ -260,7 +261,7 @@ def _parsed(path: Path) -> ET.Element:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise unusable(path, f"could not be read: {error.strerror}", remedy="check the file's permissions") from None
+        raise unreadable(path, error) from None
     if b"\0" in data or b"<!DOCTYPE" in data or len(data) > MOST_XML:
         raise unusable(path, "not a plain XML file: it has a DOCTYPE, is not UTF-8, or is huge", cause="it is not an annotation")
     try:

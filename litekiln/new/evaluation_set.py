@@ -11,6 +11,7 @@ from typing import Any
 
 from litekiln.errors import SourceError
 from litekiln.formats.label_map import Labels
+from litekiln.plain_files import unreadable
 from litekiln.recipes.picture_sets import ANNOTATIONS
 from litekiln.wording import amount, list_names
 
@@ -80,8 +81,7 @@ def check_readable(path: Path) -> None:
     try:
         path.open("rb").close()
     except OSError as error:
-        msg = f"{path} could not be read: {error.strerror}"
-        raise SourceError(msg, remedy="check the file's permissions, and that it is not a folder") from None
+        raise unreadable(path, error, remedy="check the file's permissions, and that it is not a folder") from None
 
 
 def check_eval_set(found: EvalSet, folder: Path, labels: Labels, labels_path: Path) -> EvalSet:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats import zips
+from litekiln.plain_files import unreadable
 
 # What readers raise for damaged bytes. RuntimeError, which is among those of zips: nested too deep, unknown form.
 DAMAGE = (IndexError, KeyError, struct.error, *zips.DAMAGE)
@@ -21,8 +22,7 @@ def reading(path: Path, form: str, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):
-            msg = f"{path} could not be read: {error.strerror}"
-            raise SourceError(msg, remedy="check the path and the file's permissions") from None
+            raise unreadable(path, error) from None
         raise _damaged(path, form, "an offset points outside the file", remedy) from None
     except DAMAGE as error:
         problem = str(error) if isinstance(error, (ValueError, zipfile.BadZipFile)) else "it ends too early"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import check_complete, index_file
+from litekiln.plain_files import unreadable
 from litekiln.sources.api_checkpoint import CONFIG, DEEPEST, Findings, inspect_source
 from litekiln.sources.frozen_graph import is_graph, read_graph
 from litekiln.sources.keras_file import is_keras, read_keras
@@ -141,7 +142,7 @@ def _file(path: Path, named: Named) -> Found:
     try:
         reader = next((reader for is_one, _, reader in readers if is_one(path)), None)
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror}", remedy="check the file's permissions") from None
+        raise unreadable(path, error) from None
     reader = reader or next((reader for _, suffixes, reader in readers if path.suffix.lower() in suffixes), None)
     if not reader:
         raise SourceError(f"{path} is of an unknown kind", cause="its first bytes are not those of a model", remedy=KNOWN)

@@ -1,13 +1,14 @@
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from litekiln.errors import RecipeError
+from litekiln.errors import LitekilnError, RecipeError, StoreError
 from litekiln.paths import Project
 from litekiln.recipes.recipe import RecipeFile, load_recipe
-from litekiln.toml_files import load_table
+from litekiln.toml_files import load_table, read_text
 from litekiln.toolchains.toolchain import ToolchainFile, load_toolchain
 
 
@@ -128,3 +129,25 @@ def test_a_folder_or_pipe_in_the_place_of_a_recipe(project: Project, make: Calla
     make(recipe)
     with pytest.raises(RecipeError, match=r"models/demo/model\.toml: that is not a plain file"):
         load_recipe(project, "demo")
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "what"),
+    [
+        (errno.EACCES, RecipeError, "model.toml: can't be read: Permission denied"),
+        (errno.EMFILE, StoreError, "too many open files, at model.toml"),
+        (errno.EIO, StoreError, "the disk of model.toml failed: Input/output error"),
+    ],
+)
+def test_what_keeps_a_recipe_from_being_read_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[LitekilnError], what: str
+) -> None:
+    (tmp_path / "model.toml").touch()
+
+    def fail(*_: object, **__: object) -> str:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    with pytest.raises(error) as caught:
+        read_text(tmp_path / "model.toml", shown_as="model.toml")
+    assert caught.value.what == what

@@ -23,7 +23,9 @@ def save(config_path, out):
     randomise([variable for variable in model.variables if variable.dtype == tf.float32])
     if config["model"].WhichOneof("model") == "center_net":
         spread(model)
-    tf.train.Checkpoint(model=model).write(str(out / "checkpoint" / "ckpt-0"))
+    checkpoint = tf.train.Checkpoint(model=model)
+    _ = checkpoint.save_counter  # made when it is first asked for; real checkpoints have it
+    checkpoint.write(str(out / "checkpoint" / "ckpt-0"))
     tf.compat.v1.train.update_checkpoint_state(str(out / "checkpoint"), "ckpt-0")
 
 
