@@ -119,7 +119,7 @@ class Sampler:
         self._thread.join()
 
     def alone(self, program: str) -> int:
-        """The peak memory of the process that ran a program."""
+        """The peak memory of the process that ran a program. A step's process has its name, whatever started it."""
         return max(peak for pid, peak in self._peaks.items() if program in self._commands[pid])
 
     def _watch(self) -> None:
@@ -138,7 +138,8 @@ class Sampler:
     def _resident(self, pid: int) -> int:
         try:
             lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
-            command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " ")
+            name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+            command = name + Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " ")
         except OSError:
             return 0
         sizes = {name: int(text.split()[0]) * 1024 for name, _, text in (line.partition(":") for line in lines) if name[:2] == "Vm"}
@@ -222,7 +223,7 @@ class Case:
         ours, theirs = self.litekiln("all", count), {variant: self.by_hand(variant, count) for variant in VARIANTS}
         most = max(run.memory.together for run in theirs.values())
         wall, processor = (sum(getattr(run, name) for run in theirs.values()) for name in ("seconds", "processor"))
-        alone = ours.memory.alone("steps/calibrate.py"), theirs["int8"].memory.alone("by_hand.py")
+        alone = ours.memory.alone("calibrate.py"), theirs["int8"].memory.alone("by_hand.py")
         return [
             Row(f"{title}: wall time", ours.seconds, wall, TIME_GOAL, seconds=True),
             Row(f"{title}: processor time", ours.processor, processor, seconds=True),
@@ -231,13 +232,13 @@ class Case:
         ]
 
     def memory(self, count: int) -> Row:
-        ours = self.litekiln("calibrate", count).memory.alone("steps/calibrate.py")
+        ours = self.litekiln("calibrate", count).memory.alone("calibrate.py")
         theirs = self.by_hand("int8", count).memory.alone("by_hand.py")
         return Row(f"{self.name}, calibration memory, {count} pictures", ours, theirs, MEMORY_GOAL)
 
     def growth(self, few: int) -> Row:
         many = few * MANY_TIMES
-        less, more = (self.litekiln("calibrate", count).memory.alone("steps/calibrate.py") for count in (few, many))
+        less, more = (self.litekiln("calibrate", count).memory.alone("calibrate.py") for count in (few, many))
         return Row(f"{self.name}, calibration memory, {many} / {few} pictures", more, less, GROWTH_GOAL, by_hand=False)
 
 

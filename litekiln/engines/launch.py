@@ -21,6 +21,7 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 NOT_STARTED = 127  # the exit code of a shell for a program that can't be started
@@ -159,6 +160,12 @@ def conceal(concealed: bool) -> None:
     """Whether no process of the same user may look into this one's memory, or change it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0 if concealed else 1, 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    """What `ps -o comm` and `top` call this process: the first 15 bytes of it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)), 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -314,6 +314,7 @@ def run_program(request: "Dict[str, Any]") -> None:
     if request["writes"]:
         launch.restrict_writes(request["writes"])
     argv: "List[str]" = request["argv"]
+    launch.name_process(os.path.basename(argv[0]))
     sys.argv[:] = argv
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = [sys.executable, *argv]

@@ -168,6 +168,10 @@ def test_each_step_has_random_numbers_of_its_own(run: Runner) -> None:
     assert random.random() != float(first[0])
 
 
+def test_ps_and_top_show_which_step_it_is(run: Runner) -> None:
+    assert run("print(open('/proc/self/comm').read())").tail[0] == "program.py"
+
+
 def test_what_the_imports_print_is_in_each_steps_log(run: Runner) -> None:
     for _ in range(2):
         assert run("import talks\nprint('begun')").tail == ("talks: imported", "talks: a warning", "begun")
