@@ -53,9 +53,9 @@ class Summary:
         self.used.pop()
 
     def note(self, batch: numpy.ndarray) -> None:
-        flatly = batch.reshape(-1, 3).astype(numpy.float64)
-        self.low, self.high = numpy.minimum(self.low, flatly.min(0)), numpy.maximum(self.high, flatly.max(0))
-        self.total += flatly.mean(0)
+        channels = numpy.ascontiguousarray(batch.reshape(-1, 3).T)
+        self.low, self.high = numpy.minimum(self.low, channels.min(1)), numpy.maximum(self.high, channels.max(1))
+        self.total += channels.mean(1, dtype=numpy.float64)
 
     def as_dict(self) -> dict[str, Any]:
         channels = [

@@ -19,7 +19,7 @@ import protocol
 from tflite_file import flat, interpreter
 
 WARM_UP, LEAST, MOST = 2, 7, 100  # runs
-ENOUGH = 0.8  # seconds for each number of threads
+ENOUGH = 0.4  # seconds for each number of threads
 THREADS = 4  # as many as a Pi has processors
 COMPILER = "edgetpu_compiler"
 

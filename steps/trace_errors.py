@@ -7,8 +7,9 @@ and 16 bits between operators.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, List, NamedTuple
 
 import numpy
 import protocol
@@ -48,8 +49,6 @@ def _trace(args: dict[str, Any]) -> dict[str, Any]:
     if any(name.startswith(flat.FLEX) for name, _ in flat.operators(quantizing.read(calibrated))):
         return {}  # full TensorFlow's operators run only with delegates, whose tensors can't be read
     batches, float_run = _batches(args, contract), _Run(quantizing.read(calibrated), contract)
-    wanted = [float_run.look(batch) for batch in batches]
-
     kept = list(args.get("keep_float", ()))  # int8 is built with these; the trials add to them
 
     forms = [variants.of(each) for each in args["forms"]]
@@ -61,19 +60,23 @@ def _trace(args: dict[str, Any]) -> dict[str, Any]:
     def as_built(variant: Variant) -> _Run:
         return quantized(variant, kept if variant is eight else ())
 
-    traced = {form.name: _traced(float_run, as_built(form), batches) for form in forms if form.name in args["variants"]}
-    noisiest = traced[eight.name].pop("noisiest") if eight.name in traced else []
-    told = {variant: dict(each, pictures=len(batches)) for variant, each in traced.items()}
+    traced = {form.name: _Traced(float_run, as_built(form)) for form in forms if form.name in args["variants"]}
+    wanted: list[Look] = []
+    for place, batch in enumerate(batches):
+        wanted.append(float_run.look(batch))
+        for each in traced.values():
+            each.add(batch, wanted[-1])
+        protocol.progress(place + 1, len(batches), "pictures traced")
+    told = {variant: dict(each.told(), pictures=len(batches)) for variant, each in traced.items()}
+    noisiest = traced[eight.name].noisiest() if eight.name in traced else []
     if eight.name in told:
-        trials: list[dict[str, Any]] = [{"what": "%s as it is" % eight.name, **_likeness(wanted, as_built(eight), batches)}]
+        trials: list[dict[str, Any]] = [{"what": "%s as it is" % eight.name, **traced[eight.name].likeness.told()}]
         if noisiest:
             what = "the %d %soperators that add most noise kept in float" % (len(noisiest), "further " if kept else "")
             all_kept = kept + noisiest
             trials.append({"what": what, "keep_float": all_kept, **_tried(wanted, quantized, eight, all_kept, batches)})
         trials.append({"what": sixteen.name, **_tried(wanted, quantized, sixteen, (), batches)})
         told[eight.name].update(trials=trials, advice=_advice(trials))
-    if sixteen.name in told:
-        told[sixteen.name].pop("noisiest", None)
     return told
 
 
@@ -83,6 +86,15 @@ def _batches(args: dict[str, Any], contract: dict[str, Any]) -> list[numpy.ndarr
     most = max(FEWEST, min(MOST, PIXELS // (contract["height"] * contract["width"])))
     found = picture_names.load(folder, picture_names.of(args, folder), most)
     return [pictures.normalise(pictures.fit(picture, contract)[0], contract) for _, picture in found]
+
+
+class _Made(NamedTuple):
+    """A tensor that an operator makes: what that reads, the tensor's number and its type."""
+
+    operator: str
+    reads: List[str]  # evaluated: Python 3.7 can't subscript `list`
+    tensor: int
+    kind: str
 
 
 class _Run:
@@ -125,46 +137,74 @@ class _Run:
         scales = self._details[index]["quantization_parameters"]
         if value.dtype == numpy.float32 or not len(scales["scales"]):
             return value
-        numbers: numpy.ndarray = (value.astype(numpy.float32) - scales["zero_points"][0]) * scales["scales"][0]
+        numbers = value.astype(numpy.float32)
+        numbers -= scales["zero_points"][0]
+        numbers *= scales["scales"][0]
         return numbers
 
-    def results(self) -> dict[str, tuple[str, list[str], int, str]]:
-        """By the name of each tensor that is computed: its operator, what that reads, the tensor's number and its type."""
+    def results(self) -> dict[str, _Made]:
+        """What is known of each tensor that is computed, by its name."""
         graph = self.model.subgraphs[0]
-        found: dict[str, tuple[str, list[str], int, str]] = {}
+        found: dict[str, _Made] = {}
         for name, operator in flat.operators(self.model):
             for index in operator.outputs:
                 tensor = graph.tensors[int(index)]
                 reads = [graph.tensors[int(each)].name.decode() for each in operator.inputs if int(each) >= 0]
-                found[tensor.name.decode()] = (name.decode(), reads, int(index), flat.TYPES[tensor.type])
+                found[tensor.name.decode()] = _Made(name.decode(), reads, int(index), flat.TYPES[tensor.type])
         return found
 
 
-def _traced(source: _Run, candidate: _Run, batches: list[numpy.ndarray]) -> dict[str, Any]:
-    """Signal to noise of each integer tensor, in decibels; the worst, and the operators that add most noise."""
-    wanted, given = source.results(), candidate.results()
-    names = [name for name, (_, _, _, kind) in given.items() if name in wanted and kind in ("int8", "int16")]
-    signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for place, batch in enumerate(batches):
-        source.run(batch)
-        candidate.run(batch)
-        for name in names:
-            should, found = (run.value(told[name][2]).astype(numpy.float64) for run, told in ((source, wanted), (candidate, given)))
+class _Traced:
+    """A model beside the float model, tensor by tensor, over all pictures."""
+
+    def __init__(self, source: _Run, candidate: _Run) -> None:
+        self._source, self._candidate = source, candidate
+        self._wanted, self._given = source.results(), candidate.results()
+        self._names = [name for name, made in self._given.items() if name in self._wanted and made.kind in ("int8", "int16")]
+        self._signal, self._noise = dict.fromkeys(self._names, 0.0), dict.fromkeys(self._names, 0.0)
+        self.likeness = _Likeness()
+
+    def add(self, batch: numpy.ndarray, wanted: Look) -> None:
+        """Compare the two on a picture, which the float model has seen just before."""
+        self.likeness.add(wanted, self._candidate.look(batch))
+        for name in self._names:
+            should, found = self._source.value(self._wanted[name].tensor), self._candidate.value(self._given[name].tensor)
             if should.shape == found.shape:
-                signal[name] += float((should**2).sum())
-                noise[name] += float(((should - found) ** 2).sum())
-        protocol.progress(place + 1, len(batches), "pictures traced")
-    clear = {name: _decibels(signal[name], noise[name]) for name in names if signal[name] > SILENCE}
-    worst = sorted(clear, key=lambda name: clear[name])[:WORST]
-    tensors = [{"name": name, "operator": given[name][0], "type": given[name][3], "snr_db": clear[name]} for name in worst]
-    lost = {name: min((clear[each] for each in given[name][1] if each in clear), default=CEILING) - clear[name] for name in clear}
-    weighty = [name for name in clear if given[name][0] not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "CONCATENATION")]
-    return {
-        "tensors": tensors,
-        "count": len(clear),
-        "median_snr_db": round(float(numpy.median(list(clear.values()))), 1) if clear else None,
-        "noisiest": sorted(weighty, key=lambda name: -lost[name])[:WORST],
-    }
+                self._signal[name] += _square(should)
+                self._noise[name] += _square(found - should)
+
+    def _clear(self) -> dict[str, float]:
+        """Signal to noise of each integer tensor, in decibels."""
+        return {name: _decibels(self._signal[name], self._noise[name]) for name in self._names if self._signal[name] > SILENCE}
+
+    def told(self) -> dict[str, Any]:
+        """The worst tensors."""
+        clear = self._clear()
+        worst = sorted(clear, key=lambda name: clear[name])[:WORST]
+        described = [(name, self._given[name]) for name in worst]
+        return {
+            "tensors": [
+                {"name": name, "operator": made.operator, "type": made.kind, "snr_db": clear[name]} for name, made in described
+            ],
+            "count": len(clear),
+            "median_snr_db": round(float(numpy.median(list(clear.values()))), 1) if clear else None,
+        }
+
+    def noisiest(self) -> list[str]:
+        """The operators that add most noise, by the names of their tensors."""
+        clear, given = self._clear(), self._given
+        lost = {
+            name: min((clear[each] for each in given[name].reads if each in clear), default=CEILING) - clear[name] for name in clear
+        }
+        weighty = [name for name in clear if given[name].operator not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "CONCATENATION")]
+        return sorted(weighty, key=lambda name: -lost[name])[:WORST]
+
+
+def _square(values: numpy.ndarray) -> float:
+    """The sum of the squares. 32 bits are precise enough for decibels, if they can hold it."""
+    flatly = values.ravel()
+    total = float(numpy.dot(flatly, flatly))
+    return total if math.isfinite(total) else float(numpy.square(flatly, dtype=numpy.float64).sum())
 
 
 def _decibels(signal: float, noise: float) -> float:
@@ -180,24 +220,32 @@ def _tried(
 ) -> dict[str, Any]:
     """How far a remedy helps, or why it failed."""
     try:
-        return _likeness(wanted, quantized(variant, keep_float), batches)
+        candidate, likeness = quantized(variant, keep_float), _Likeness()
+        for should, batch in zip(wanted, batches):
+            likeness.add(should, candidate.look(batch))
+        return likeness.told()
     except (protocol.Refused, RuntimeError, ValueError) as error:
         machine_faults.pass_on(error)
         return {"failed": str(error).partition("\n")[0][:300]}
 
 
-def _likeness(wanted: list[Look], candidate: _Run, batches: list[numpy.ndarray]) -> dict[str, Any]:
-    """How close it is to the float model: noise at its end, and detections that are the same."""
-    matching, signal, noise = boxes.Matching(ALIKE, SCORE), 0.0, 0.0
-    for (heads, found), batch in zip(wanted, batches):
-        given, seen = candidate.look(batch)
-        for should, each in zip(heads, given):
-            signal += float((should.astype(numpy.float64) ** 2).sum())
-            noise += float(((should.astype(numpy.float64) - each) ** 2).sum())
-        if found is not None and seen is not None:
-            matching.add(found, seen)
-    told = {"snr_db": _decibels(signal, noise)}
-    return dict(told, share=round(matching.share, 4), detections=matching.wanted) if matching.wanted else told
+class _Likeness:
+    """How close a model is to the float model: noise at its end, and detections that are the same."""
+
+    def __init__(self) -> None:
+        self._matching, self._signal, self._noise = boxes.Matching(ALIKE, SCORE), 0.0, 0.0
+
+    def add(self, wanted: Look, given: Look) -> None:
+        for should, each in zip(wanted[0], given[0]):
+            self._signal += float((should.astype(numpy.float64) ** 2).sum())
+            self._noise += float(((should.astype(numpy.float64) - each) ** 2).sum())
+        if wanted[1] is not None and given[1] is not None:
+            self._matching.add(wanted[1], given[1])
+
+    def told(self) -> dict[str, Any]:
+        told = {"snr_db": _decibels(self._signal, self._noise)}
+        matching = self._matching
+        return dict(told, share=round(matching.share, 4), detections=matching.wanted) if matching.wanted else told
 
 
 def _advice(trials: list[dict[str, Any]]) -> str:

@@ -100,14 +100,15 @@ def _resize(pixels: numpy.ndarray, height: int, width: int) -> numpy.ndarray:
     """Pixels at another size: bilinear, corners not aligned, by the same 32-bit operations as tf.compat.v1.image.resize."""
     top, bottom, down = _neighbours(pixels.shape[0], height)
     left, right, across = _neighbours(pixels.shape[1], width)
-    upper, lower = (
-        _between(_picked(pixels, rows, left), _picked(pixels, rows, right), across[:, numpy.newaxis]) for rows in (top, bottom)
-    )
+    rows = numpy.union1d(top, bottom)  # each needed row is stretched once, though two rows of the result may lie beside it
+    needed = pixels if len(rows) == len(pixels) else pixels[rows]
+    stretched = _between(_picked(needed, left), _picked(needed, right), across[:, numpy.newaxis])
+    upper, lower = (stretched.take(numpy.searchsorted(rows, each), 0) for each in (top, bottom))
     return _between(upper, lower, down[:, numpy.newaxis, numpy.newaxis])
 
 
-def _picked(pixels: numpy.ndarray, rows: numpy.ndarray, columns: numpy.ndarray) -> numpy.ndarray:
-    picked: numpy.ndarray = pixels[rows[:, numpy.newaxis], columns].astype(numpy.float32)
+def _picked(pixels: numpy.ndarray, columns: numpy.ndarray) -> numpy.ndarray:
+    picked: numpy.ndarray = pixels.take(columns, 1).astype(numpy.float32)
     return picked
 
 

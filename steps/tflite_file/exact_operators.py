@@ -14,6 +14,8 @@ from tflite_file import exact_curves, exact_sums
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Activation = Callable[[numpy.ndarray, numpy.ndarray | None], numpy.ndarray]  # of a value, into an array if one is given
+
 PADDINGS = (exact_sums.SAME, exact_sums.VALID)  # by their numbers in the schema
 REFLECT = 0
 TINY = 1e-12  # keeps what is divided by a length from being divided by 0
@@ -44,15 +46,27 @@ class Unknown(Exception):
     """An operator, or a use of one, that is not known to be exact."""
 
 
-def _activated(call: Call, value: numpy.ndarray) -> Any:
+def _activation(call: Call) -> Activation:
     number = call.options.fusedActivationFunction
     if number not in ACTIVATIONS:
         raise Unknown("an operator with the fused activation %d" % number)
-    return ACTIVATIONS[number](value)
+    return ACTIVATIONS[number]
+
+
+def _activated(call: Call, value: numpy.ndarray) -> Any:
+    return _activation(call)(value, None)
 
 
 def _with_bias(call: Call, value: numpy.ndarray, place: int) -> Any:
-    return _activated(call, value + call[place] if call.has(place) else value)
+    """The value, which is changed: nobody else has it."""
+    activation, value = _activation(call), numpy.ascontiguousarray(value)
+    for part in exact_sums.blocks(value):
+        if call.has(place):
+            numpy.add(part, call[place], out=part)
+        done = activation(part, part)
+        if done is not part:
+            part[...] = done
+    return value
 
 
 def _convolution(call: Call) -> Any:
@@ -292,12 +306,12 @@ def _leaky(call: Call) -> Any:
 
 
 # By their numbers in the schema: none, relu, relu from -1 to 1, relu6, tanh.
-ACTIVATIONS: dict[int, Callable[[numpy.ndarray], numpy.ndarray]] = {
-    0: lambda value: value,
-    1: lambda value: numpy.maximum(value, 0.0),
-    2: _clipped(-1.0, 1.0),
-    3: _clipped(0.0, 6.0),
-    4: exact_curves.tanh,
+ACTIVATIONS: dict[int, Activation] = {
+    0: lambda value, out: value,
+    1: lambda value, out: numpy.maximum(value, 0.0, out=out),
+    2: lambda value, out: numpy.clip(value, -1.0, 1.0, out=out),
+    3: lambda value, out: numpy.clip(value, 0.0, 6.0, out=out),
+    4: lambda value, out: exact_curves.tanh(value),
 }
 
 OPERATORS: dict[bytes, Callable[[Call], Any]] = {
@@ -352,9 +366,9 @@ OPERATORS: dict[bytes, Callable[[Call], Any]] = {
     b"ELU": _of_one(exact_curves.elu),
     b"GELU": lambda call: (exact_curves.gelu_by_tanh if call.options.approximate else exact_curves.gelu)(call[0]),
     b"HARD_SWISH": _of_one(lambda value: value * numpy.clip(value + 3.0, 0.0, 6.0) / 6.0),
-    b"RELU": _of_one(ACTIVATIONS[1]),
-    b"RELU6": _of_one(ACTIVATIONS[3]),
-    b"RELU_N1_TO_1": _of_one(ACTIVATIONS[2]),
+    b"RELU": _of_one(lambda value: numpy.maximum(value, 0.0)),
+    b"RELU6": _of_one(_clipped(0.0, 6.0)),
+    b"RELU_N1_TO_1": _of_one(_clipped(-1.0, 1.0)),
     b"RELU_0_TO_1": _of_one(_clipped(0.0, 1.0)),
     b"LEAKY_RELU": _leaky,
     b"ARG_MAX": lambda call: call[0].argmax(int(call[1])),

@@ -57,32 +57,31 @@ class Network:
 
     def ranges(self, picture: numpy.ndarray) -> dict[int, Range]:
         """The lowest and the highest value of each float tensor that one picture leads to, by the tensor's number."""
-        return {number: _extremes(value) for number, value in self.values(picture) if self.kind(number) == FLOAT32}
+        return {number: value.ends() for number, value in self._values(picture) if self.kind(number) == FLOAT32}
 
     def values(self, picture: numpy.ndarray) -> Iterator[tuple[int, numpy.ndarray]]:
         """Each tensor that one picture leads to, by its number."""
-        values = {self._input: picture.astype(numpy.float64)}
-        snapped: dict[int, numpy.ndarray] = {}
+        return ((number, value.whole) for number, value in self._values(picture))
+
+    def _values(self, picture: numpy.ndarray) -> Iterator[tuple[int, _Value]]:
+        values = {self._input: _Value(picture.astype(numpy.float64))}
         yield self._input, values[self._input]
         for place, (name, operator) in enumerate(self._operators):
             if name == flat.POSTPROCESS:  # what it makes stays in float
                 continue
-            for number, value in self._run(place, name, operator, values, snapped).items():
-                values[number] = value
-                yield number, value
+            for number, made in self._run(place, name, operator, values).items():
+                values[number] = _Value(made)
+                yield number, values[number]
             for each in {int(each) for each in operator.inputs if self._last[int(each)] == place}:
                 values.pop(each, None)
-                snapped.pop(each, None)
 
     def kind(self, number: int) -> str:
         """A tensor's type."""
         return str(flat.TYPES[self._tensors[number].type])
 
-    def _run(
-        self, place: int, name: bytes, operator: Any, values: dict[int, numpy.ndarray], snapped: dict[int, numpy.ndarray]
-    ) -> dict[int, numpy.ndarray]:
+    def _run(self, place: int, name: bytes, operator: Any, values: dict[int, _Value]) -> dict[int, numpy.ndarray]:
         try:
-            made = exact_operators.OPERATORS[name](_Call(self, place, operator, values, snapped))
+            made = exact_operators.OPERATORS[name](_Call(self, place, operator, values))
         except exact_operators.Unknown:
             raise
         except Exception as error:
@@ -106,18 +105,31 @@ class Network:
         return self._weights[place, index]
 
 
+class _Value:
+    """A tensor's value for one picture, and what is computed of it at most once."""
+
+    def __init__(self, whole: numpy.ndarray) -> None:
+        self.whole = whole
+        self._ends: Range | None = None
+        self._snapped: numpy.ndarray | None = None
+
+    def ends(self) -> Range:
+        """Its lowest and its highest number."""
+        if self._ends is None:
+            self._ends = exact_sums.extremes(self.whole)
+        return self._ends
+
+    def snapped(self) -> numpy.ndarray:
+        if self._snapped is None:
+            self._snapped = exact_sums.snap(self.whole, ends=self.ends() if self.whole.size else None)
+        return self._snapped
+
+
 class _Call:
     """One operator with its inputs: see exact_operators.Call."""
 
-    def __init__(
-        self,
-        network: Network,
-        place: int,
-        operator: Any,
-        values: dict[int, numpy.ndarray],
-        snapped: dict[int, numpy.ndarray],
-    ) -> None:
-        self._network, self._place, self._values, self._snapped = network, place, values, snapped
+    def __init__(self, network: Network, place: int, operator: Any, values: dict[int, _Value]) -> None:
+        self._network, self._place, self._values = network, place, values
         self._inputs = [int(each) for each in operator.inputs]
         self.options = operator.builtinOptions
         self.count = len(self._inputs)
@@ -125,16 +137,14 @@ class _Call:
 
     def __getitem__(self, place: int) -> numpy.ndarray:
         number = self._inputs[place]
-        return self._values[number] if number in self._values else self._network.constant(number)
+        return self._values[number].whole if number in self._values else self._network.constant(number)
 
     def has(self, place: int) -> bool:
         return place < self.count and self._inputs[place] >= 0
 
     def snapped(self, place: int) -> numpy.ndarray:
         number = self._inputs[place]
-        if number not in self._snapped:
-            self._snapped[number] = exact_sums.snap(self[place])
-        return self._snapped[number]
+        return self._values[number].snapped() if number in self._values else exact_sums.snap(self._network.constant(number))
 
     def weights(self, place: int, terms: int, form: Callable[[numpy.ndarray], numpy.ndarray]) -> numpy.ndarray:
         if self._inputs[place] in self._values:  # they are computed
@@ -160,10 +170,6 @@ def _alike(one: Range, other: Range) -> bool:
 def _with_zero(found: Range) -> Range:
     """A range holds 0, which padding needs. TensorFlow sees to that, too."""
     return min(found[0], 0.0), max(found[1], 0.0)
-
-
-def _extremes(value: numpy.ndarray) -> Range:
-    return float(value.min()), float(value.max())
 
 
 def join(one: dict[int, Range], other: dict[int, Range]) -> dict[int, Range]:

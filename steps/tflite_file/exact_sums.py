@@ -19,19 +19,35 @@ if TYPE_CHECKING:
 MANTISSA = 53  # bits of a float64
 VALUE_BITS = 22  # what is kept of activations, of their largest value; float32 has 24
 MOST_WEIGHT_BITS = 24
+BLOCK = 1 << 16  # values: a quarter of a megabyte
 SAME, VALID = "SAME", "VALID"
 
 
-def snap(values: numpy.ndarray, bits: int = VALUE_BITS) -> numpy.ndarray:
-    """The values, rounded to multiples of 2**-bits of the power of two above the largest of them."""
-    largest = max(-float(values.min()), float(values.max())) if values.size else 0.0
+def extremes(values: numpy.ndarray) -> tuple[float, float]:
+    """The lowest and the highest value."""
+    return float(values.min()), float(values.max())
+
+
+def snap(values: numpy.ndarray, bits: int = VALUE_BITS, ends: tuple[float, float] | None = None) -> numpy.ndarray:
+    """The values, rounded to multiples of 2**-bits of the power of two above the largest of them. `ends`: their known extremes."""
+    low, high = ends or (extremes(values) if values.size else (0.0, 0.0))
+    largest = max(-low, high)
     if largest == 0.0 or not math.isfinite(largest):
         return values
     # Adding this pushes out what is finer than the grid, and taking it away again is exact.
     filler = math.ldexp(1.5, MANTISSA - 1 + math.frexp(largest)[1] - bits)
-    snapped = values + filler
-    snapped -= filler
+    snapped = numpy.empty(values.shape)
+    for part, made in zip(blocks(values), blocks(snapped)):
+        numpy.add(part, filler, out=made)
+        numpy.subtract(made, filler, out=made)
     return snapped
+
+
+def blocks(values: numpy.ndarray) -> Iterator[numpy.ndarray]:
+    """The values in rows of the last axis, so few at a time that a processor's cache holds them through several passes."""
+    rows = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+    count = max(1, BLOCK // max(1, rows.shape[1]))
+    return (rows[first : first + count] for first in range(0, len(rows), count))
 
 
 def bits_left(terms: int) -> int:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from litekiln.engines.base import Job, Outcome, Stop
 from litekiln.engines.imports import Imports
 from litekiln.engines.process import ProcessBox
+from litekiln.engines.serve import kernels
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not run: only Linux can watch over forked steps")
@@ -84,6 +86,32 @@ Runner = Callable[..., Outcome]
 @pytest.fixture
 def run(bench: Bench, box: ProcessBox) -> Runner:
     return lambda program, timeout=60: box.run(bench.job(program, timeout), _ignore)
+
+
+@pytest.mark.parametrize(
+    ("features", "chosen"),
+    [
+        ({"AVX2": True, "FMA3": True, "AVX512_SKX": True}, "SkylakeX"),
+        ({"AVX2": True, "FMA3": True, "AVX512_SKX": False}, "Haswell"),
+        ({"AVX2": True, "FMA3": False}, ""),
+        ({"NEON": True}, ""),
+        ({}, ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["numpy._core._multiarray_umath", "numpy.core._multiarray_umath"])
+def test_openblas_is_told_what_the_processor_can_do(features: dict[str, bool], chosen: str, name: str) -> None:
+    module = types.ModuleType(name)
+    module.__dict__["__cpu_features__"] = features
+    assert kernels({name: module}) == chosen
+    assert kernels({}) == kernels({name: types.ModuleType(name)}) == ""
+
+
+def test_numpy_of_the_toolchain_is_asked_and_what_was_chosen_holds_while_it_imports(bench: Bench, box: ProcessBox) -> None:
+    core = "import types, sys\ncore = sys.modules['numpy.core._multiarray_umath'] = types.ModuleType('core')\n"
+    numpy = core + "core.__cpu_features__ = {'AVX2': True, 'FMA3': True}\nimport os\nsaw = os.environ.get('OPENBLAS_CORETYPE')\n"
+    _write(bench.folder / "site-packages" / "numpy.py", numpy)
+    program = "import os, numpy\nprint(numpy.saw, os.environ.get('OPENBLAS_CORETYPE'))"
+    assert box.run(bench.job(program), _ignore).tail == ("Haswell None",)
 
 
 # --- what a step finds ----------------------------------------------------------------------------------------------------
