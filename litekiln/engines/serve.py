@@ -44,9 +44,17 @@ def main(control: int) -> None:
 
 
 def listen(name: str) -> None:
-    """The same in a container, where requests come from attach.py, by a socket of that name, until litekiln closes the input."""
+    """The same in a container, where requests come from attach.py, by a socket of that name, until litekiln closes the input.
+
+    Steps share the container. Where they could change or end each other, none is started.
+    """
     launch.conceal(True)
-    run_program(_Root(_Door(name)).serve())
+    with tempfile.NamedTemporaryFile() as file:
+        apart = launch.keeps_apart(file.name)
+    door = _Door(name)
+    if not apart:
+        decline(door)
+    run_program(_Root(door).serve())
 
 
 def receive(control: socket.socket) -> "Tuple[Dict[str, Any], List[int]]":
@@ -109,6 +117,18 @@ class _Door:
     def close(self) -> None:
         self._door.close()
         os.close(self._life)
+
+
+def decline(door: _Door) -> None:
+    """Start nothing, and tell so whoever asks. Never returns."""
+    while True:
+        _, (connection, *rest) = door.next()
+        _close(rest)
+        with socket.socket(fileno=connection) as line:
+            try:
+                line.sendall(json.dumps({"declined": True}).encode())
+            except OSError:  # it waits no longer
+                continue
 
 
 def comes_from_outside(connection: socket.socket) -> bool:
@@ -312,7 +332,9 @@ def run_program(request: "Dict[str, Any]") -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     if request["writes"]:
-        launch.restrict_writes(request["writes"])
+        contained = launch.contain(request["writes"])
+        if request.get("apart") and not contained:
+            sys.exit("litekiln: this step could not be kept apart from those beside it: it was not begun")
     argv: "List[str]" = request["argv"]
     launch.name_process(os.path.basename(argv[0]))
     sys.argv[:] = argv
