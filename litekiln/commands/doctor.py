@@ -13,7 +13,7 @@ from litekiln.disk import FREE_SPACE
 from litekiln.engines.checks import docker_checks
 from litekiln.engines.here import toolchain_here
 from litekiln.engines.launch import PARTLY, UNRESTRICTED
-from litekiln.engines.launch import __file__ as launch_file
+from litekiln.engines.launched import probe
 from litekiln.errors import LitekilnError, StoreCorrupt, Unhealthy
 from litekiln.network_settings import CA_VARIABLES, index_url
 from litekiln.paths import Project
@@ -97,7 +97,7 @@ def _index() -> Check:
 
 def _isolation() -> Iterator[Check]:
     """What engine venv keeps a step from: the network, and writing elsewhere. In containers steps have neither."""
-    cut = _probe("network") == 0
+    cut = probe("network") == 0
     detail = "steps under engine venv run without network" if cut else "steps under engine venv can reach the network here"
     remedy = "allow unprivileged user namespaces, or use --engine docker"
     yield Check("isolation", Status.OK if cut else Status.WARN, detail, remedy)
@@ -105,13 +105,9 @@ def _isolation() -> Iterator[Check]:
         UNRESTRICTED: "this system has no Landlock: under engine venv a foreign model's code could write to your files",
         PARTLY: "this system's Landlock is old: under engine venv a foreign model's code could empty your files",
     }
-    problem = problems.get(_probe("files"))
+    problem = problems.get(probe("files"))
     detail = problem or "steps under engine venv can write only to their own folder"
     yield Check("writing", Status.WARN if problem else Status.OK, detail, "for models from strangers use --engine docker")
-
-
-def _probe(what: str) -> int:
-    return subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe", what], check=False).returncode
 
 
 def _interpreters(project: Project) -> Iterator[Check]:

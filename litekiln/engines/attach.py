@@ -1,6 +1,6 @@
 """In a container: have the server there (serve.py) start a step, and stay until it has ended. Litekiln starts this for each step.
 
-    python -I -S attach.py NAME REQUEST [--tidy]
+    python -I -S attach.py NAME REQUEST
 
 The step's output goes where this program's standard output does. What the step's watcher says goes to standard error. When standard
 input ends, which it does with litekiln, so does the step. Standard library only, and valid for Python 3.7.
@@ -9,7 +9,6 @@ input ends, which it does with litekiln, so does the step. Standard library only
 import array
 import ctypes
 import os
-import re
 import select
 import shutil
 import socket
@@ -18,7 +17,6 @@ import time
 
 PATIENCE = 60  # seconds that the server has to start
 NOT_SERVED = 75
-OWN = re.compile(r"step-\d+$")  # names of steps' own temporary folders
 PR_SET_DUMPABLE = 4
 
 
@@ -55,22 +53,9 @@ def _connected(name: str) -> "socket.socket | None":
     return None
 
 
-def tidy(temporary: str) -> None:
-    """Remove what earlier steps left beside their own temporary folders. No step runs that could need it."""
-    for name in os.listdir(temporary):
-        path = os.path.join(temporary, name)
-        if not OWN.match(name):
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                os.unlink(path)
-
-
 if __name__ == "__main__":
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no step may look into this process
     own = os.environ["TMPDIR"]
-    if "--tidy" in sys.argv:
-        tidy(os.path.dirname(own))
     os.mkdir(own)
     try:
         code = main()

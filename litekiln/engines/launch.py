@@ -1,7 +1,7 @@
 """Run a program that ends with its parent, with all that it started; without network and without writing elsewhere, if asked.
 
     python launch.py PARENT [--no-network] [--writes FOLDER]... -- PROGRAM [ARGUMENT ...]
-    python launch.py --probe network|files
+    python launch.py --probe network|files|apart
 
 PARENT is the caller's process id. On Linux this process stays and watches: when the program ends, or the parent, or when SIGTERM
 comes, it kills everything that is left of the program, and ends as the program did. Elsewhere it becomes the program.
@@ -15,6 +15,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 import sys
 
 CLONE_NEWUSER = 0x10000000
@@ -37,12 +38,25 @@ SINCE = ((2, 1 << 13), (3, TRUNCATE), (5, IOCTL_DEVICE))  # renaming between fol
 FULL_SINCE = 3  # before, a file could still be cut short
 SCOPES_SINCE, SCOPES = 6, 0b11  # no signals to others, and none of their abstract sockets
 HARMLESS = ("/dev/null",)
+
+# Seccomp, see linux/seccomp.h, linux/filter.h and linux/audit.h. For each kind of processor: its own number, and its numbers of
+# seccomp and of prlimit64.
+PROCESSORS = {"x86_64": (0xC000003E, 317, 302), "aarch64": (0xC00000B7, 277, 261)}
+SET_FILTER, NO_SLOWER = 1, 1 << 2  # before Linux 5.16 a filter switched on what slows all else down
+LOAD, IF_EQUAL, IF_AT_LEAST, ANSWER = 0x20, 0x15, 0x35, 0x06
+CALL, PROCESSOR, FIRST_ARGUMENT = 0, 4, 16  # where they are in what a filter sees
+REFUSED, ALLOWED = 0x50001, 0x7FFF0000  # the first is EPERM
+X32 = 1 << 30  # calls from here on are those of another kind of program
 UNRESTRICTED, PARTLY = 1, 2  # exit codes of the probe
 
 
 class _PathRule(ctypes.Structure):
     _pack_ = 1
     _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("lines", ctypes.c_void_p))
 
 
 def cut_network() -> bool:
@@ -70,6 +84,12 @@ def _enter(libc: ctypes.CDLL, uid: int, gid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def contain(folders: "list[str]") -> bool:
+    """Whether this process, and all that it starts, is now kept to changing these folders and limiting itself. No way back."""
+    restricted = restrict_writes(folders)
+    return keep_limits() and restricted
 
 
 def landlock_version() -> int:
@@ -114,6 +134,58 @@ def _allow(libc: ctypes.CDLL, ruleset: int, place: str, allowed: int) -> None:
         os.close(folder)
 
 
+def keep_limits() -> bool:
+    """Whether this process, and all that it starts, can now set limits (prlimit) of no other process: no processor time is an end.
+
+    Landlock keeps signals in, but not this. Programs of another kind of processor can call nothing any more.
+    """
+    if sys.platform != "linux" or os.uname().machine not in PROCESSORS or sys.maxsize < 1 << 32:
+        return False
+    processor, seccomp, prlimit = PROCESSORS[os.uname().machine]
+    lines = (  # the two numbers in the middle: how many lines to leave out, if it is so, and if not
+        (LOAD, 0, 0, PROCESSOR),
+        (IF_EQUAL, 0, 5, processor),
+        (LOAD, 0, 0, CALL),
+        (IF_AT_LEAST, 3, 0, X32),
+        (IF_EQUAL, 0, 3, prlimit),
+        (LOAD, 0, 0, FIRST_ARGUMENT),
+        (IF_EQUAL, 1, 0, 0),  # the caller itself
+        (ANSWER, 0, 0, REFUSED),
+        (ANSWER, 0, 0, ALLOWED),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    asked = ctypes.byref(_Filter(len(lines), ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return int(libc.syscall(seccomp, SET_FILTER, NO_SLOWER, asked)) == 0
+
+
+def keeps_apart(file: str) -> bool:
+    """Whether a process of the same user can be kept from changing a file of this one, and from ending this one: a child tries."""
+    me, child = os.getpid(), os.fork()
+    if child == 0:
+        try:
+            apart = contain([]) and landlock_version() >= SCOPES_SINCE and _is_kept_from(me, file)
+            os._exit(0 if apart else UNRESTRICTED)
+        finally:
+            os._exit(UNRESTRICTED)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _is_kept_from(process: int, file: str) -> bool:
+    for attempt in (
+        lambda: os.close(os.open(file, os.O_WRONLY)),
+        lambda: os.kill(process, 0),
+        lambda: resource.prlimit(process, resource.RLIMIT_CORE),
+    ):
+        try:
+            attempt()
+        except PermissionError:
+            continue
+        return False
+    return True
+
+
 def die_with_parent(parent: int, sign: int) -> None:
     """Have this process sent a signal when its parent dies, or now, if that is dead already."""
     if sys.platform == "linux":
@@ -148,7 +220,7 @@ def _become(program: "list[str]", writes: "list[str] | None", parent: int) -> No
     try:
         die_with_parent(parent, signal.SIGKILL)
         if writes is not None:
-            restrict_writes(writes)
+            contain(writes)
         os.execvp(program[0], program)
     except OSError as error:
         sys.stderr.write(f"{program[0]} could not be started: {error.strerror}\n")
@@ -228,6 +300,8 @@ def _probe(what: str) -> int:
     import tempfile  # takes longer to load than all else here
 
     with tempfile.NamedTemporaryFile() as file:
+        if what == "apart":
+            return 0 if keeps_apart(file.name) else UNRESTRICTED
         if not restrict_writes([]):
             return UNRESTRICTED
         try:

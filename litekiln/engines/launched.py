@@ -20,6 +20,11 @@ PATIENCE = 10  # seconds that the launcher has to kill a program
 LEFT_OPEN = b"litekiln: the program ended, but something that it started still holds its output open: not waited for\n"
 
 
+def probe(what: str) -> int:
+    """What the launcher finds out about this system: 0 where it can do what is asked for."""
+    return subprocess.run([sys.executable, "-I", "-S", str(LAUNCH), "--probe", what], check=False).returncode
+
+
 def pass_on(output: int, has_ended: Callable[[], bool], sink: LineSink) -> None:
     """Pass on a program's output to its end. What still holds it after the program's end is not waited for."""
     late = 0

@@ -15,7 +15,6 @@ import array
 import builtins
 import ctypes
 import gc
-import importlib
 import importlib.machinery
 import json
 import os
@@ -28,13 +27,12 @@ import tempfile
 import types
 from typing import Any, Dict, FrozenSet, List, Tuple
 
-from litekiln.engines import imports, launch
+from litekiln.engines import imports, kernels, launch
 
 LARGEST = 1 << 20  # bytes of a request
 # Importing it takes seconds, so the sets that have it begin with one common process.
 COMMON = "tensorflow"
-KERNELS = "OPENBLAS_CORETYPE"
-OURS = ("litekiln", "litekiln.engines", "litekiln.engines.imports", "litekiln.engines.launch", __name__)
+OURS = ("litekiln", "litekiln.engines", "litekiln.engines.imports", "litekiln.engines.kernels", "litekiln.engines.launch", __name__)
 
 Holds = FrozenSet[imports.Import]
 
@@ -42,47 +40,23 @@ Holds = FrozenSet[imports.Import]
 def main(control: int) -> None:
     """Serve until litekiln closes the socket. Only a step's process returns, when its program has ended."""
     launch.conceal(True)
-    choose_kernels()
+    kernels.choose()
     run_program(_Root(_Control(socket.socket(fileno=control))).serve())
 
 
 def listen(name: str) -> None:
-    """The same in a container, where requests come from attach.py, by a socket of that name, until litekiln closes the input."""
-    launch.conceal(True)
-    door = _Door(name)
-    choose_kernels()
-    run_program(_Root(door).serve())
+    """The same in a container, where requests come from attach.py, by a socket of that name, until litekiln closes the input.
 
-
-def choose_kernels() -> None:
-    """Tell OpenBLAS, which NumPy multiplies matrices with, what this processor can do.
-
-    It goes by the processor's name, and takes the kernels of 2004 for one that is newer than itself: four times slower. NumPy goes
-    by what the processor says that it can. It is asked in a process of its own, since this one imports nothing.
+    Steps share the container. Where they could change or end each other, none is started.
     """
-    told, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            importlib.import_module("numpy")
-            os.write(tell, kernels(sys.modules).encode())
-        finally:
-            os._exit(0)
-    os.close(tell)
-    with open(told, "rb") as stream:
-        chosen = stream.read().decode()
-    os.waitpid(child, 0)
-    if chosen:
-        os.environ[KERNELS] = chosen
-
-
-def kernels(modules: "Dict[str, types.ModuleType]") -> str:
-    """The best of OpenBLAS's kernels that this processor can run, by an imported NumPy. Nothing where that is not known."""
-    module = modules.get("numpy._core._multiarray_umath") or modules.get("numpy.core._multiarray_umath")
-    has: "Dict[str, bool]" = getattr(module, "__cpu_features__", {})
-    if has.get("AVX512_SKX"):
-        return "SkylakeX"
-    return "Haswell" if has.get("AVX2") and has.get("FMA3") else ""
+    launch.conceal(True)
+    with tempfile.NamedTemporaryFile() as file:
+        apart = launch.keeps_apart(file.name)
+    door = _Door(name)
+    if not apart:
+        decline(door)
+    kernels.choose()
+    run_program(_Root(door).serve())
 
 
 def receive(control: socket.socket) -> "Tuple[Dict[str, Any], List[int]]":
@@ -145,6 +119,18 @@ class _Door:
     def close(self) -> None:
         self._door.close()
         os.close(self._life)
+
+
+def decline(door: _Door) -> None:
+    """Start nothing, and tell so whoever asks. Never returns."""
+    while True:
+        _, (connection, *rest) = door.next()
+        _close(rest)
+        with socket.socket(fileno=connection) as line:
+            try:
+                line.sendall(json.dumps({"declined": True}).encode())
+            except OSError:  # it waits no longer
+                continue
 
 
 def comes_from_outside(connection: socket.socket) -> bool:
@@ -348,7 +334,9 @@ def run_program(request: "Dict[str, Any]") -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     if request["writes"]:
-        launch.restrict_writes(request["writes"])
+        contained = launch.contain(request["writes"])
+        if request.get("apart") and not contained:
+            sys.exit("litekiln: this step could not be kept apart from those beside it: it was not begun")
     argv: "List[str]" = request["argv"]
     launch.name_process(os.path.basename(argv[0]))
     sys.argv[:] = argv

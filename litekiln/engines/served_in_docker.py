@@ -23,9 +23,13 @@ Create = Callable[[str, list[Any]], "Container"]
 PYTHON = "/opt/toolchain/bin/python"
 DOOR = "litekiln"  # a name in the container's own network namespace
 CODE, BOXES, OUTS = "/litekiln", "/boxes", "/outs"
-NEEDED = ("__init__.py", *(f"engines/{name}.py" for name in ("__init__", "attach", "imports", "launch", "serve")))
+NEEDED = ("__init__.py", *(f"engines/{name}.py" for name in ("__init__", "attach", "imports", "kernels", "launch", "serve")))
 START = f"import sys; sys.path[0] = {CODE!r}; from litekiln.engines.serve import listen; del sys.path[0]; listen('\\0{DOOR}')"
 SERVE = (PYTHON, "-c", START)
+ALONE = (
+    b"litekiln: each step gets a container of its own here, which takes longer: steps that share one can be kept apart only by"
+    b" Linux 6.12 or newer with Landlock, if Docker's seccomp profile allows it\n"
+)
 OUTPUT = 1  # the stream of the step's output; the other one is its watcher's
 SIGKILL = 9
 
@@ -49,7 +53,7 @@ class Containers:
             outcome = serving.run(job, environment, sink, stop)
         if outcome is None:
             self._staging = None
-            sink.feed(NOT_SERVED)
+            sink.feed(ALONE if serving.declines else NOT_SERVED)
         return outcome
 
     @contextmanager
@@ -91,6 +95,7 @@ class _Serving:
 
         self.steps = 0
         self.broken = False
+        self.declines = False  # its steps could not be kept apart
         self._client = client
         self._numbers = itertools.count()
         self._folder = Path(tempfile.mkdtemp(dir=staging, prefix="served-")).resolve()
@@ -129,17 +134,10 @@ class _Serving:
                 "argv": job.argv[1:],
                 "environment": environment,
                 "folder": f"{BOXES}/{name}",
-                "writes": [f"{OUTS}/{name}", "/tmp"],  # noqa: S108
+                "writes": [f"{OUTS}/{name}", temporary],
+                "apart": True,
             }
-            argv = [
-                PYTHON,
-                "-I",
-                "-S",
-                f"{CODE}/litekiln/engines/attach.py",
-                DOOR,
-                json.dumps(request),
-                *(["--tidy"] if self.steps == 1 else []),
-            ]
+            argv = [PYTHON, "-I", "-S", f"{CODE}/litekiln/engines/attach.py", DOOR, json.dumps(request)]
             outcome = self._follow(argv, environment, job, sink, stop)
             if outcome:
                 _take_out(opened, job.output)
@@ -192,6 +190,7 @@ class _Serving:
                 told.update(json.loads(line))
         if "ended" not in told:
             self.broken = True
+            self.declines = "declined" in told
             if not ("started" in told or timed_out or stopped):
                 return None
             sink.feed(GONE)

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from litekiln.engines.base import STEP_ENVIRONMENT, Box, Job, Outcome
-from litekiln.engines.launch import landlock_version
+from litekiln.engines.launched import probe
+from litekiln.engines.served_in_docker import ALONE
 from litekiln.paths import Project
 from tests.engine.conftest import Runner, left_in_docker
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.toolchain("tf2.13")
 both = pytest.mark.parametrize("engine", ["venv", "docker"])
 docker = pytest.mark.parametrize("engine", ["docker"])
+shared = pytest.mark.skipif(bool(probe("apart")), reason="not run: this kernel can't keep steps apart that share a container")
 
 
 @both
@@ -148,8 +150,9 @@ class Waiting:
         self._go = folder / "go"
         self._go.touch()
         (folder / "program.py").write_text(
-            "import os, time\nimport numpy\nopen('out/mine', 'w').write('whole')\nprint(sorted(os.listdir('in')))\n"
-            "while not os.path.getsize('in/go'): time.sleep(0.05)\nprint(open('out/mine').read())"
+            "import os, time\nimport numpy\nplaces = ['out/mine', os.path.join(os.environ['TMPDIR'], 'mine')]\n"
+            "for place in places: open(place, 'w').write('whole')\nprint(sorted(os.listdir('in')))\n"
+            "while not os.path.getsize('in/go'): time.sleep(0.05)\nprint(*[open(place).read() for place in places])"
         )
         files = {"program.py": folder / "program.py", "in/go": self._go}
         begun = threading.Event()
@@ -176,7 +179,7 @@ def test_a_crash_beside_a_running_step_leaves_it_alone(
     beside = Waiting(box, tmp_path / "beside", pool)
     assert run(f"import os\nimport numpy\nos.kill(os.getpid(), {sign})").signal == sign
     assert run("import time\nimport numpy\ntime.sleep(60)", timeout=1).timed_out
-    assert beside.go_on().tail == ("['go']", "whole")
+    assert beside.go_on().tail == ("['go']", "whole whole")
     assert (tmp_path / "beside" / "out" / "mine").read_text() == "whole"
 
 
@@ -203,6 +206,7 @@ print(len(others) > 2, [runs(pid) for pid in others if looks_into(pid)])
 """
 
 
+@shared
 @docker
 def test_a_step_sees_no_other_models_steps_and_nothing_of_what_started_it(
     box: Box, run: Runner, tmp_path: Path, pool: ThreadPoolExecutor
@@ -214,14 +218,14 @@ def test_a_step_sees_no_other_models_steps_and_nothing_of_what_started_it(
 
 
 @both
-def test_a_step_can_not_write_to_the_output_of_one_beside_it(
+def test_a_step_can_not_write_to_the_folders_of_one_beside_it(
     box: Box, run: Runner, tmp_path: Path, pool: ThreadPoolExecutor, engine: str
 ) -> None:
-    """Where the kernel has Landlock: in a container they share a folder that both could write to."""
-    if not landlock_version():
-        pytest.skip("not run: this kernel has no Landlock")
+    """Neither to its output nor to its temporary folder: in a container both lie in folders that they share."""
+    if (engine == "docker" and probe("apart")) or probe("files"):
+        pytest.skip("not run: this kernel has no Landlock, or an old one")
     beside = Waiting(box, tmp_path / "beside", pool)
-    place = {"docker": "/outs", "venv": str(tmp_path / "beside" / "out")}[engine]
+    places = ["/outs", "/tmp"] if engine == "docker" else [str(tmp_path)]
     program = f"""
 import glob, os
 own = os.path.realpath("out")
@@ -231,20 +235,85 @@ def attempt(change, *paths):
         return "done"
     except OSError:
         return "refused"
-for path in glob.glob({place!r} + "/**/mine", recursive=True):
+for path in [path for place in {places} for path in glob.glob(place + "/**/mine", recursive=True)]:
     print(attempt(open, path, "w"), attempt(os.unlink, path), attempt(os.rename, path, own + "/x"))
-print(attempt(os.rename, own, own + "2"))
+for folder in (own, os.environ["TMPDIR"]):
+    print(attempt(os.rename, folder, folder + "2"), attempt(open, folder + "/../x", "w"))
 """
-    assert run(program).tail == ("refused refused refused", "refused")
-    assert beside.go_on().tail[-1] == "whole"
+    assert run(program).tail == (*["refused refused refused"] * 2, *["refused refused"] * 2)
+    assert beside.go_on().tail[-1] == "whole whole"
+
+
+ENDS = """
+import ctypes, os, resource
+def attempt(change, *arguments):
+    try:
+        return "refused" if change(*arguments) == -1 else "done"
+    except OSError:
+        return "refused"
+ptrace, attach = ctypes.CDLL(None).ptrace, 0x4206
+others = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
+print(len(others) > 6)
+attempt(os.kill, -1, 9)  # which the kernel always calls done
+for pid in others:
+    folder = "/proc/%d/" % pid
+    for change in [
+        (os.kill, pid, 9), (os.kill, pid, 19), (resource.prlimit, pid, resource.RLIMIT_CPU, (0, 0)), (ptrace, attach, pid, 0, 0),
+        (open, folder + "mem"), (open, folder + "environ"), (open, folder + "cwd/out/mine"), (os.stat, folder + "fd/1"),
+        (open, folder + "comm", "w"), (open, folder + "oom_score_adj", "w"),
+    ]:
+        if attempt(*change) == "done":
+            print(pid, *change)
+"""
+
+
+@shared
+@docker
+def test_a_step_can_not_end_one_beside_it_or_look_into_it(box: Box, run: Runner, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    """Nor what started it: not by signals, not by limits, not as a debugger."""
+    beside = Waiting(box, tmp_path / "beside", pool)
+    assert run(ENDS).tail == ("True",)
+    assert beside.go_on().tail[-1] == "whole whole"
+
+
+PLACE = """
+import os, socket, tempfile
+print(socket.gethostname(), os.path.isdir("/boxes"), tempfile.gettempdir())
+"""
 
 
 @docker
-def test_what_a_step_leaves_in_tmp_is_gone_for_the_next(run: Runner) -> None:
-    assert run("import os\nos.makedirs('/tmp/a/b')\nos.symlink('/outs', '/tmp/c')\nopen('/tmp/d', 'w')").ok
+def test_where_steps_can_not_be_kept_apart_each_has_a_container_of_its_own(
+    run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker's seccomp profiles of before 2022 refuse Landlock; so does a kernel without it."""
+    from docker.models.containers import ContainerCollection
+
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["landlock_create_ruleset"], "action": "SCMP_ACT_ERRNO"}]}
+    create = ContainerCollection.create
+
+    def without_landlock(*asked: Any, **options: Any) -> Any:
+        options["security_opt"].append(f"seccomp={json.dumps(profile)}")
+        return create(*asked, **options)
+
+    monkeypatch.setattr(ContainerCollection, "create", without_landlock)
+    outcomes = [run(PLACE), run(PLACE)]
+    found = [outcome.tail[-1].split() for outcome in outcomes]
+    assert found[0][0] != found[1][0]
+    assert [each[1:] for each in found] == [["False", "/tmp"]] * 2
+    assert (tmp_path / "log").read_bytes().count(ALONE) == 1
+    assert [len(outcome.tail) for outcome in outcomes] == [2, 1]
+
+
+@shared
+@docker
+def test_what_a_step_leaves_in_its_temporary_folder_is_gone_for_the_next(run: Runner) -> None:
+    leaves = "import os\nos.chdir(os.environ['TMPDIR'])\nos.makedirs('a/b')\nos.symlink('/outs', 'c')\nopen('d', 'w')"
+    assert run(leaves).ok
     assert run("import os\nprint(['/tmp/' + name for name in os.listdir('/tmp')] == [os.environ['TMPDIR']])").tail == ("True",)
 
 
+@shared
 @docker
 def test_a_container_that_is_gone_is_told_and_the_next_step_gets_another(
     box: Box, run: Runner, project: Project, client: "DockerClient", tmp_path: Path, pool: ThreadPoolExecutor
@@ -258,6 +327,7 @@ def test_a_container_that_is_gone_is_told_and_the_next_step_gets_another(
     assert run("print('made')").tail == ("made",)
 
 
+@shared
 @docker
 def test_an_idle_container_makes_room_for_another_models(
     box: Box, project: Project, client: "DockerClient", tmp_path: Path, pool: ThreadPoolExecutor
@@ -269,20 +339,23 @@ def test_an_idle_container_makes_room_for_another_models(
 
 
 @docker
-def test_inputs_and_the_root_are_read_only_and_tmp_is_not(run: Runner, tmp_path: Path) -> None:
+def test_only_the_output_and_the_temporary_folder_can_be_written_to(run: Runner, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("kept")
     program = """
+import os
 def attempt(path):
     try:
         open(path, "w").write("x")
         return "written"
     except OSError as error:
         return error.strerror
-print([attempt(path) for path in ("in/data", "program.py", "/etc/x", "/opt/toolchain/x", "/tmp/x", "out/x")])
+print([attempt(path) for path in ("in/data", "program.py", "/etc/x", "/opt/toolchain/x", os.environ["TMPDIR"] + "/x", "out/x")])
+print([attempt(path) for path in ("/tmp/x", "/dev/shm/x", "/dev/mqueue/x")], os.path.isdir("/boxes"))
 """
     outcome = run(program, files={"in/data": tmp_path / "data"})
     refused = "'Read-only file system'"
-    assert outcome.tail == (f"[{', '.join([refused] * 4)}, 'written', 'written']",)
+    assert outcome.tail[0] == f"[{', '.join([refused] * 4)}, 'written', 'written']"
+    assert outcome.tail[1] == "['Permission denied', 'Permission denied', 'Permission denied'] True" or probe("apart")
     assert (tmp_path / "data").read_text() == "kept"
 
 

@@ -59,6 +59,17 @@ def test_arm64_emulation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert checks._emulation().status is Status.OK
 
 
+@pytest.mark.parametrize(("probe", "status"), [(0, Status.OK), (1, Status.WARN)])
+def test_it_says_whether_steps_can_share_a_container(monkeypatch: pytest.MonkeyPatch, probe: int, status: Status) -> None:
+    monkeypatch.setattr(checks, "probe", {"apart": probe}.get)
+    check = checks._copies()
+    assert check.status is status
+    assert check.detail.endswith(
+        "keeps steps apart that share one" if probe == 0 else "this kernel can't keep steps apart that share one"
+    )
+    assert "Linux 6.12 or newer" in check.remedy or probe == 0
+
+
 def test_a_silent_daemon_is_a_warning_with_a_remedy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(otherwise: str) -> None:
         raise DaemonUnreachable("the Docker daemon at x does not answer", remedy=f"start it{otherwise}")
@@ -108,7 +119,7 @@ def test_a_failed_check_is_the_exit_code_and_the_json(project: Project, monkeypa
 def test_it_says_whether_a_step_can_write_elsewhere(
     monkeypatch: pytest.MonkeyPatch, probe: int, status: Status, detail: str
 ) -> None:
-    monkeypatch.setattr(doctor, "_probe", lambda what: {"network": 0, "files": probe}[what])
+    monkeypatch.setattr(doctor, "probe", lambda what: {"network": 0, "files": probe}[what])
     check = {each.name: each for each in doctor._isolation()}["writing"]
     assert (check.status, check.detail) == (status, detail)
     assert check.remedy == "for models from strangers use --engine docker"

@@ -11,17 +11,14 @@ from pathlib import Path
 import pytest
 
 from litekiln.disk import free_lock
+from litekiln.engines import launch
 from litekiln.engines.base import STEP_ENVIRONMENT, Job, Outcome
-from litekiln.engines.launch import __file__ as launch_file
+from litekiln.engines.launched import probe
 from litekiln.engines.process import SERVES, ProcessBox, run_logged
 from tests.conftest import ROOT
 
 Runner = Callable[..., Outcome]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="not run: only Linux lets the launcher watch a program")
-
-
-def _probe(what: str) -> int:
-    return subprocess.run([sys.executable, "-I", "-S", launch_file, "--probe", what], check=False).returncode
 
 
 @pytest.fixture(params=["served", "by itself"])
@@ -73,7 +70,7 @@ def test_nothing_of_the_callers_environment_reaches_a_program(run: Runner, monke
 
 def test_a_launched_program_has_no_network(run: Runner) -> None:
     """The launcher's own promise, where this system lets it keep it; `inv doctor` shows where it can't."""
-    if _probe("network"):
+    if probe("network"):
         pytest.skip("not run: this system refuses network namespaces to this user")
     ask = "print(sorted(line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line))"
     assert run(ask).tail == ("['lo']",)
@@ -83,7 +80,7 @@ def test_a_launched_program_has_no_network(run: Runner) -> None:
 # --- where it may write ---------------------------------------------------------------------------------------------------
 
 ATTEMPTS = """
-import os, subprocess, sys
+import os, resource, subprocess, sys
 theirs = os.path.realpath("in/theirs")
 inside = os.path.join(os.environ["TMPDIR"], "x")
 def attempt(what, *arguments):
@@ -98,6 +95,7 @@ for change in [
     (os.mkdir, theirs + "2"), (os.symlink, "x", theirs + "2"), (os.mkfifo, theirs + "2"), (os.rmdir, os.path.dirname(theirs)),
     (os.mknod, "out/disk", 0o20600, os.makedev(1, 3)),
     (open, "beside", "w"), (open, "steps", "w"), (open, "/dev/shm/litekiln-test", "w"), (os.kill, os.getppid(), 0),
+    (resource.prlimit, os.getppid(), resource.RLIMIT_CPU),
 ]:
     print("outside", change[0].__name__, attempt(*change))
 change = "import os, sys; os.truncate(sys.argv[1], 0)"
@@ -106,14 +104,15 @@ print("outside child", "refused" if child.returncode else "done")
 for change in [
     (open, "out/x", "w"), (os.mkdir, "out/folder"), (os.rename, "out/x", "out/folder/x"), (open, inside, "w"),
     (os.rename, inside, "out/y"), (os.unlink, "out/y"), (open, "/dev/null", "w"), (os.symlink, "x", "out/link"),
+    (resource.setrlimit, resource.RLIMIT_CPU, (600, 600)), (resource.prlimit, 0, resource.RLIMIT_CPU),
 ]:
     print("inside", change[0].__name__, attempt(*change))
 """
 
 
 def test_a_program_can_write_only_to_its_own_folder(run: Runner, tmp_path: Path) -> None:
-    """Neither it nor a program that it starts can change, empty, move or remove a file of the user's, or signal litekiln."""
-    if _probe("files"):
+    """Neither it nor a program that it starts can change, empty, move or remove a file of the user's, or end litekiln."""
+    if probe("files"):
         pytest.skip("not run: this kernel has no Landlock, or an old one")
     outcome = run(ATTEMPTS)
     assert outcome.ok, outcome
@@ -121,7 +120,7 @@ def test_a_program_can_write_only_to_its_own_folder(run: Runner, tmp_path: Path)
     kept = "kill"  # signals are kept in from a later version of Landlock on
     assert [line for line in lines if line.startswith("outside") and not line.endswith("refused") and kept not in line] == []
     assert [line for line in lines if line.startswith("inside") and not line.endswith("done")] == []
-    assert len(lines) == 26
+    assert len(lines) == 29
     assert (tmp_path / "theirs").read_text() == "the user's own"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "output", "program.py", "scratch", "theirs"]
 
@@ -141,9 +140,23 @@ print(launch.landlock_version(), launch.restrict_writes(["/"]), launch._probe("f
 
 
 def test_without_landlock_a_program_runs_and_the_probe_says_so() -> None:
-    argv = [sys.executable, "-I", "-S", "-c", WITHOUT_LANDLOCK, str(Path(launch_file).parent)]
+    argv = [sys.executable, "-I", "-S", "-c", WITHOUT_LANDLOCK, str(Path(launch.__file__).parent)]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("0 False 1\n", "")
+
+
+def test_it_is_found_out_whether_processes_can_be_kept_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Landlock keeps signals in from version 6 on; a filter of system calls keeps limits in."""
+    (tmp_path / "file").touch()
+    assert launch.keeps_apart(str(tmp_path / "file")) == (launch.landlock_version() >= 6)
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "landlock_version", lambda: 5)
+        assert not launch.keeps_apart(str(tmp_path / "file"))
+    for missing in ("restrict_writes", "keep_limits"):
+        with monkeypatch.context() as patch:
+            patch.setattr(launch, missing, lambda *_: True)
+            assert not launch.keeps_apart(str(tmp_path / "file"))
+    assert not launch.keeps_apart(str(tmp_path / "gone"))
 
 
 # --- how it ends ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -17,8 +18,9 @@ import pytest
 
 from litekiln.engines.base import Job, Outcome, Stop
 from litekiln.engines.imports import Imports
+from litekiln.engines.kernels import best
+from litekiln.engines.launched import probe
 from litekiln.engines.process import ProcessBox
-from litekiln.engines.serve import kernels
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not run: only Linux can watch over forked steps")
@@ -102,8 +104,8 @@ def run(bench: Bench, box: ProcessBox) -> Runner:
 def test_openblas_is_told_what_the_processor_can_do(features: dict[str, bool], chosen: str, name: str) -> None:
     module = types.ModuleType(name)
     module.__dict__["__cpu_features__"] = features
-    assert kernels({name: module}) == chosen
-    assert kernels({}) == kernels({name: types.ModuleType(name)}) == ""
+    assert best({name: module}) == chosen
+    assert best({}) == best({name: types.ModuleType(name)}) == ""
 
 
 def test_numpy_of_the_toolchain_is_asked_and_what_was_chosen_holds_while_it_imports(bench: Bench, box: ProcessBox) -> None:
@@ -422,6 +424,61 @@ def test_a_closed_box_leaves_nothing(bench: Bench, pool: ThreadPoolExecutor) -> 
     assert list((bench.folder / "scratch").iterdir()) == []
 
 
+# --- in a container -------------------------------------------------------------------------------------------------------
+
+LISTENS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from litekiln.engines import launch, serve
+serve.comes_from_outside = lambda _: True
+if sys.argv[3] != "apart":
+    launch.keeps_apart = lambda _: sys.argv[3] == "late"
+    launch.contain = lambda _: False
+serve.listen("\\0" + sys.argv[2])
+"""
+
+
+def _attached(tmp_path: Path, how: str) -> "subprocess.CompletedProcess[str]":
+    """What the client of a container's server says, which runs a program there."""
+    name, place = f"litekiln-test-{os.getpid()}-{how}", tmp_path / how
+    _write(place / "box" / "program.py", "import os\nprint(os.listdir(os.environ['TMPDIR']))\nopen('../made', 'w')\n")
+    environment = {"TMPDIR": str(place / "own")}
+    writes = [str(place)] if how == "apart" else [str(place / "own")]
+    request = {"argv": ["program.py"], "environment": environment, "folder": str(place / "box"), "writes": writes, "apart": True}
+    argv = [sys.executable, "-I", "-S", str(ROOT / "litekiln" / "engines" / "attach.py"), name, json.dumps(request)]
+    life, ours = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", LISTENS, str(ROOT), name, how], stdin=subprocess.PIPE) as server:
+        run = subprocess.run(argv, env=environment, stdin=life, capture_output=True, text=True, check=False)
+    os.close(life)
+    os.close(ours)
+    assert server.returncode == 0
+    assert not (place / "own").exists()
+    return run
+
+
+def test_a_step_of_a_container_has_a_temporary_folder_of_its_own(tmp_path: Path) -> None:
+    if probe("apart"):
+        pytest.skip("not run: this kernel can't keep steps apart that share a container")
+    run = _attached(tmp_path, "apart")
+    assert run.stdout == "[]\n"
+    assert [list(json.loads(line)) for line in run.stderr.splitlines()] == [["started"], ["ended", "out_of_memory"]]
+    assert (tmp_path / "apart" / "made").exists()
+
+
+def test_where_steps_can_not_be_kept_apart_none_is_started(tmp_path: Path) -> None:
+    run = _attached(tmp_path, "declines")
+    assert (run.stdout, run.stderr) == ("", '{"declined": true}\n')
+    assert not (tmp_path / "declines" / "made").exists()
+
+
+def test_a_step_that_could_not_be_contained_is_not_begun(tmp_path: Path) -> None:
+    """It was found out before that it could."""
+    run = _attached(tmp_path, "late")
+    assert run.stdout == "litekiln: this step could not be kept apart from those beside it: it was not begun\n"
+    assert json.loads(run.stderr.splitlines()[-1])["ended"] == 1 << 8
+    assert not (tmp_path / "late" / "made").exists()
+
+
 # --- what is imported ahead -----------------------------------------------------------------------------------------------
 
 
@@ -460,7 +517,7 @@ def test_a_program_that_was_edited_is_read_again(tmp_path: Path) -> None:
     assert imports.of(str(program)) == []
 
 
-@pytest.mark.parametrize("name", ["attach", "imports", "launch", "serve"])
+@pytest.mark.parametrize("name", ["attach", "imports", "kernels", "launch", "serve"])
 def test_what_runs_in_a_toolchain_is_valid_there(name: str) -> None:
     tree = ast.parse((ROOT / "litekiln" / "engines" / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 7))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
-from litekiln.engines.base import Job
-from litekiln.engines.served_in_docker import _lay_out, _take_out
+import pytest
+
+from litekiln.engines import served_in_docker
+from litekiln.engines.base import Job, LineSink, Outcome, Stop
+from litekiln.engines.served_in_docker import ALONE, Containers, _lay_out, _Serving, _take_out
 
 
 def test_an_output_that_was_replaced_by_a_link_takes_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -49,3 +52,34 @@ def test_a_file_that_can_not_have_a_second_name_is_copied(tmp_path: Path, monkey
     _lay_out(job, tmp_path / "box", "/outs/1")
     assert (tmp_path / "box" / "in" / "data").read_text() == "x"
     assert (tmp_path / "box" / "in" / "data").stat().st_ino != (tmp_path / "data").stat().st_ino
+
+
+class Declines(_Serving):
+    """A container where steps can't be kept apart."""
+
+    def __init__(self, *_: object) -> None:
+        self.steps = 0
+        self.broken = self.declines = False
+        self.closed = False
+
+    def run(self, job: Job, environment: object, sink: LineSink, stop: Stop) -> Outcome | None:
+        return self._outcome(b'{"declined": true}\n', sink, timed_out=False, stopped=False)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_where_steps_can_not_be_kept_apart_it_is_said_once_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(served_in_docker, "_Serving", lambda *_: made.append(Declines()) or made[-1])
+    containers = Containers(None, None, tmp_path)  # type: ignore[arg-type] - neither is used
+    logs = []
+    for name in ("first", "second"):
+        job = Job(("python", "x.py"), {}, tmp_path, tmp_path / name, 1, "test")
+        with LineSink(job.log, lambda _: None) as sink:
+            assert containers.run(job, {}, sink, Stop()) is None
+        logs.append(job.log.read_bytes())
+    assert logs == [ALONE, b""]
+    assert [each.closed for each in made] == [True]
