@@ -49,10 +49,12 @@ def _ssd(config: Any, args: dict[str, Any]) -> tuple[Any, Any, dict[str, Any], l
     contract = dict(pixels, **api_config.detections(config.model.ssd, args))
     module._get_postprocess_fn = lambda *_: _reversed  # what the network gives to the operator, instead of what that gives
 
-    def named(image: Any) -> dict[str, Any]:
-        return dict(zip(("box_encodings", "class_predictions", "anchors"), module.inference_fn(image)))
+    infer = frozen.inference(module)
 
-    function = tf.function(named).get_concrete_function(tf.TensorSpec(shape, tf.float32, name=frozen.IMAGE))
+    def named(image: Any) -> dict[str, Any]:
+        return dict(zip(("box_encodings", "class_predictions", "anchors"), infer(image)))
+
+    function = tf.function(named, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32, name=frozen.IMAGE))
     return model, function, contract, []
 
 

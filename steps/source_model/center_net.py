@@ -13,6 +13,8 @@ import tensorflow as tf
 from object_detection import export_tflite_graph_lib_tf2
 from object_detection.models.keras_models import mobilenet_v2
 
+from source_model import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,10 +29,10 @@ def build(config: Any, args: dict[str, Any], overrides: dict[str, Any]) -> tuple
     tasks = mend(settings, overrides)
     with without_downloads():
         module = export_tflite_graph_lib_tf2.CenterNetModule(config, args["max_detections"], False)
-    shape = module.input_shape()
+    shape, infer = module.input_shape(), frozen.inference(module)
 
     def detect(image: Any) -> dict[str, Any]:
-        count, scores, classes, boxes = module.inference_fn(image)
+        count, scores, classes, boxes = infer(image)
         return {"boxes": boxes, "classes": classes, "scores": scores, "count": count}
 
     contract = {
@@ -44,7 +46,7 @@ def build(config: Any, args: dict[str, Any], overrides: dict[str, Any]) -> tuple
         "max_detections": args["max_detections"],
     }
     heads = ["model/_prediction_head_dict/%s.S" % task for task in tasks]  # a slash within a name is written as .S
-    function = tf.function(detect).get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+    function = tf.function(detect, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
     return module.get_model(), function, contract, heads
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
-from tests.e2e.test_zoo import draw_pictures
+from tests.e2e.test_zoo import draw_pictures, save_checkpoint
 
 pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -65,11 +65,7 @@ print(json.dumps(values))
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mirror with the archive, and what it holds in unpacked/."""
     mirror = tmp_path_factory.mktemp("mirror")
-    folder = mirror / "unpacked" / "centernet_mobilenetv2_fpn_od"
-    config = (ROOT / "tests" / "zoo" / "centernet_mobilenet_v2_fpn.config").read_text(encoding="utf-8")
-    (mirror / "written.config").write_text(config.replace("SIZE", "512"), encoding="utf-8")
-    program = (ROOT / "tests" / "zoo" / "random_checkpoint.py").read_text(encoding="utf-8")
-    in_toolchain(program + "\nprint('saved')", str(mirror / "written.config"), str(folder))
+    folder = save_checkpoint(mirror / "unpacked" / "centernet_mobilenetv2_fpn_od", "centernet_mobilenet_v2_fpn", 512)
     in_toolchain(PUBLISH, str(ROOT / "steps"), str(folder), str(mirror / "scratch"))
     with tarfile.open(mirror / f"{NAME}.tar.gz", "w:gz", compresslevel=1) as archive:
         archive.add(folder, arcname=folder.name)

@@ -28,7 +28,7 @@ LARGE = ["float32", "int8", "int8-io"]  # at 640x640 the rest takes many minutes
 DRAW = """
 import sys; sys.path.insert(0, sys.argv[1])
 import draw
-for seed in range(12):
+for seed in range(int(sys.argv[3])):
     draw.draw(seed)[0].save(f"{sys.argv[2]}/{seed:02d}.png")
 print("drawn")
 """
@@ -36,20 +36,26 @@ print("drawn")
 
 def _archive(mirror: Path, name: str, config: str, size: int) -> Path:
     """A checkpoint at random weights, packed as the zoo packs its own."""
-    folder = mirror / "unpacked" / name
-    text = (ROOT / "tests" / "zoo" / f"{config}.config").read_text(encoding="utf-8")
-    written = mirror / f"{name}.config"
-    written.write_text(text.replace("SIZE", str(size)), encoding="utf-8")
-    program = (ROOT / "tests" / "zoo" / "random_checkpoint.py").read_text(encoding="utf-8")
-    in_toolchain(program + "\nprint('saved')", str(written), str(folder))
+    folder = save_checkpoint(mirror / "unpacked" / name, config, size)
     with tarfile.open(mirror / f"{name}.tar.gz", "w:gz", compresslevel=1) as archive:
         archive.add(folder, arcname=name)
     return folder / "checkpoint" / "ckpt-0"
 
 
-def draw_pictures(folder: Path) -> Path:
+def save_checkpoint(folder: Path, config: str, size: int) -> Path:
+    """A checkpoint at random weights and its pipeline.config, as an archive of the zoo has them."""
+    text = (ROOT / "tests" / "zoo" / f"{config}.config").read_text(encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    written = folder.with_name(f"{folder.name}.config")
+    written.write_text(text.replace("SIZE", str(size)), encoding="utf-8")
+    program = (ROOT / "tests" / "zoo" / "random_checkpoint.py").read_text(encoding="utf-8")
+    in_toolchain(program + "\nprint('saved')", str(written), str(folder))
+    return folder
+
+
+def draw_pictures(folder: Path, count: int = 12) -> Path:
     folder.mkdir()
-    in_toolchain(DRAW, str(ROOT / "calib" / "shapes"), str(folder))
+    in_toolchain(DRAW, str(ROOT / "calib" / "shapes"), str(folder), str(count))
     return folder
 
 
