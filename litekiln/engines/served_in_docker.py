@@ -202,12 +202,8 @@ class _Serving:
 
     def close(self) -> None:
         """Remove it, with all that runs in it."""
-        from docker.errors import APIError
-        from requests.exceptions import RequestException
-
         self._life.close()
-        with suppress(APIError, RequestException):  # the daemon is gone: when it is back, the next run sweeps what is left
-            self._container.remove(force=True, v=True)
+        self._container.remove(force=True, v=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-import requests
 
 from litekiln.engines import served_in_docker
 from litekiln.engines.base import Job, LineSink, Outcome, Stop
@@ -84,26 +83,3 @@ def test_where_steps_can_not_be_kept_apart_it_is_said_once_and_not_tried_again(
         logs.append(job.log.read_bytes())
     assert logs == [ALONE, b""]
     assert [each.closed for each in made] == [True]
-
-
-class Gone:
-    """A container whose daemon was stopped."""
-
-    def attach_socket(self, **_: object) -> "Gone":
-        return self
-
-    def start(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def remove(self, **_: object) -> None:
-        raise requests.exceptions.ConnectionError("Connection aborted.", FileNotFoundError(2, "No such file or directory"))
-
-
-def test_a_daemon_that_is_gone_does_not_hide_why_the_run_ended(tmp_path: Path) -> None:
-    serving = _Serving(None, lambda *_: Gone(), "a model", tmp_path)  # type: ignore[arg-type, return-value] - the first is not used
-    assert len(list(tmp_path.iterdir())) == 1
-    serving.close()
-    assert list(tmp_path.iterdir()) == []
