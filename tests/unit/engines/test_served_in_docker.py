@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
+from requests.exceptions import ConnectionError  # noqa: A004 - this is the one that docker's SDK raises
 
 from litekiln.engines import served_in_docker
 from litekiln.engines.base import Job, LineSink, Outcome, Stop
@@ -83,3 +85,27 @@ def test_where_steps_can_not_be_kept_apart_it_is_said_once_and_not_tried_again(
         logs.append(job.log.read_bytes())
     assert logs == [ALONE, b""]
     assert [each.closed for each in made] == [True]
+
+
+class Gone:
+    """A container whose daemon was stopped, and what litekiln holds of it."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def close(self) -> None:
+        pass
+
+    def remove(self, **_: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [ConnectionError("the daemon was stopped"), NotFound("somebody else removed it")])
+def test_a_daemon_that_went_away_is_no_second_error_at_the_end(tmp_path: Path, error: Exception) -> None:
+    """It hid what the steps say of the daemon, and was called a mistake in litekiln."""
+    (tmp_path / "served").mkdir()
+    serving = _Serving.__new__(_Serving)
+    serving._life = serving._container = Gone(error)  # type: ignore[assignment]
+    serving._folder = tmp_path / "served"
+    serving.close()
+    assert list(tmp_path.iterdir()) == []
