@@ -139,7 +139,8 @@ def save(call: Callable[[Any], dict[str, Any]], shape: Sequence[int], target: st
         return {name: tf.identity(tensor) for name, tensor in call(image).items()}
 
     module.function = tf.function(named, input_signature=[tf.TensorSpec(shape, tf.float32, name=IMAGE)])
-    tf.saved_model.save(module, target, signatures=module.function)
+    without_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # a frozen graph's can't be saved
+    tf.saved_model.save(module, target, module.function, without_gradients)
 
 
 def with_postprocess(

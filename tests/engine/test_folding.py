@@ -20,6 +20,7 @@ WANTED = {
     "shares": ["Mul"],
     "curves": ["Mul", "Mul"],
     "an unknown curve": ["Mul", "Sin"],
+    "a gradient of its own": ["Conv2D", "IdentityN", "Mul", "Mul", "Sigmoid"],
 }
 
 

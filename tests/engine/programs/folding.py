@@ -1,7 +1,8 @@
-"""Networks with batch normalisations and constants: how folding changes their graphs, and what they give."""
+"""Networks with batch normalisations and constants: how folding changes their graphs, what they give, and that they are saved."""
 
 import json
 import sys
+import tempfile
 
 sys.path.insert(0, "steps")
 
@@ -55,6 +56,7 @@ NETWORKS = {
     "shares": lambda x: x * (tf.nn.relu(values(4)) / (tf.reduce_sum(tf.nn.relu(values(4))) + 0.0001)),
     "curves": lambda x: x * tf.exp(tf.tanh(values(4))) * tf.sigmoid(values(4)),
     "an unknown curve": lambda x: x * tf.sin(values(4)),
+    "a gradient of its own": lambda x: tf.nn.silu(conv(x)),
 }
 
 
@@ -64,6 +66,7 @@ def main():
         function = tf.function(lambda image, network=network: {"out": network(image)}, [tf.TensorSpec(SHAPE, tf.float32, "image")])
         whole = frozen.freeze(function.get_concrete_function())
         folded, left = frozen.fold(whole)
+        frozen.save(folded.function(), folded.shape(), tempfile.mkdtemp())
         picture = values(*SHAPE)
         wanted, given = whole.function()(picture)["out"].numpy(), folded.function()(picture)["out"].numpy()
         operators = sorted(node.op for node in folded.graph.node if node.op not in ("Const", "Placeholder", "Identity", "NoOp"))
