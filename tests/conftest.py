@@ -20,10 +20,10 @@ DEFAULT_ENGINE, DEFAULT_TOOLCHAIN = "venv", "tf2.13"  # what `make test` covers
 EXTRA = {
     "long": "it takes many minutes",
     "browser": "it needs Chromium",
-    "zoo": "it takes many minutes more",
+    "zoo": "it takes half an hour, or hours under emulation",
 }  # markers that an option of their name chooses
 # Files of tests that take minutes, the longest first; `.ci/run` shows at its end what takes how long.
-LONGEST = ("test_told_sources.py", "test_shapes.py", "test_tf1.py", "test_first_use.py", "test_zoo.py", "test_docker.py")
+LONGEST = tuple(f"test_{name}.py" for name in ("told_sources", "shapes", "tf1", "same_bytes", "first_use", "zoo", "docker"))
 NOT_RUN: dict[str, list[str]] = {}
 TIMES = "LITEKILN_TEST_TIMES"  # names a file that gets a line for each test, its seconds and its name: `.ci/run` shows the longest
 SECONDS: dict[str, float] = {}
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
     parser.addoption("--long", action="store_true", help="also what takes many minutes: every recipe of the zoo")
     parser.addoption("--browser", action="store_true", help="also the report's page in Chromium, which `.ci/browser` installs")
-    parser.addoption("--zoo", action="store_true", help="also the largest networks in all their variants: half an hour more")
+    parser.addoption("--zoo", action="store_true", help="also the largest networks, and all under emulation: hours more")
     parser.addoption("--toolchains", default=DEFAULT_TOOLCHAIN, help="comma-separated names, or all")
     parser.addoption("--built", default="", help="a folder for the demo's build, kept there for the next run of tests")
     parser.addoption("--rest", action="store_true", help="leave out what `make test` runs, where that has run already")
