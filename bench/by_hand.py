@@ -44,10 +44,16 @@ def main():
 def export(source, out):
     from google.protobuf import text_format
     from object_detection import export_tflite_graph_lib_tf2
+    from object_detection.builders import model_builder
     from object_detection.protos import pipeline_pb2
 
     config = text_format.Parse(Path(source, "pipeline.config").read_text(encoding="utf-8"), pipeline_pb2.TrainEvalPipelineConfig())
-    export_tflite_graph_lib_tf2.export_tflite_model(config, str(Path(source, "checkpoint")), out, 10, False)
+    model = model_builder.build(config.model, is_training=False)
+    # The API's own function for this also wants a save counter, which not every checkpoint has.
+    tf.train.Checkpoint(model=model).restore(str(Path(source, "checkpoint", "ckpt-0"))).expect_partial()
+    module = export_tflite_graph_lib_tf2.SSDModule(config, model, 10, False)
+    network = module.inference_fn.get_concrete_function(tf.TensorSpec(module.input_shape(), tf.float32, name="input"))
+    tf.saved_model.save(module, str(Path(out, "saved_model")), signatures=network)
 
 
 def load(folder, size):
