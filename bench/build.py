@@ -88,9 +88,9 @@ set = "shapes"
 [labels]
 file = "labels.txt"
 """
-# Random weights see random things, by scores that lie together: rounding shuffles them, and no share of them is asked for.
 SHAPES = ("circle", "square", "triangle")
 DRAWN = "drawn"
+# Random weights see random things, by scores that lie together: rounding shuffles them, and no share of them is asked for.
 EVALUATED = """
 [evaluation]
 set = "shapes/eval"
@@ -204,6 +204,19 @@ class Row:
         return self.what, *shown, f"{ratio:.3f}", *goal
 
 
+def compared(
+    title: str, ours: Run, theirs: list[Run], wall: float, processor: float | None = None, memory: float | None = None
+) -> list[Row]:
+    """The rows for one run of litekiln and the script's runs, which come one after the other. The last three are the goals."""
+    seconds, used = (sum(getattr(run, name) for run in theirs) for name in ("seconds", "processor"))
+    most = max(run.memory.together for run in theirs)
+    return [
+        Row(f"{title}: wall time", ours.seconds, seconds, wall, seconds=True),
+        Row(f"{title}: processor time", ours.processor, used, processor, seconds=True),
+        Row(f"{title}: highest memory of all processes together", ours.memory.together, most, memory),
+    ]
+
+
 class Case:
     """A model of one size, exported in its own work folder. Both sides start from it."""
 
@@ -237,15 +250,9 @@ class Case:
         """The rows for all variants, made by both sides."""
         title = f"{self.name}, {len(VARIANTS)} variants, {count} pictures"
         ours, theirs = self.litekiln("all", count), {variant: self.by_hand(variant, count) for variant in VARIANTS}
-        most = max(run.memory.together for run in theirs.values())
-        wall, processor = (sum(getattr(run, name) for run in theirs.values()) for name in ("seconds", "processor"))
         alone = ours.memory.alone("calibrate.py"), theirs["int8"].memory.alone("by_hand.py")
-        return [
-            Row(f"{title}: wall time", ours.seconds, wall, TIME_GOAL, seconds=True),
-            Row(f"{title}: processor time", ours.processor, processor, seconds=True),
-            Row(f"{title}: highest memory of all processes together", ours.memory.together, most),
-            Row(f"{title}: memory of the process that calibrates", *alone),
-        ]
+        rows = compared(title, ours, list(theirs.values()), TIME_GOAL)
+        return [*rows, Row(f"{title}: memory of the process that calibrates", *alone)]
 
     def memory(self, count: int) -> Row:
         ours = self.litekiln("calibrate", count).memory.alone("calibrate.py")
@@ -275,16 +282,10 @@ class WithProof:
 
     def time(self) -> list[Row]:
         """The rows for a whole build, with its proof, against an export and conversions by hand."""
-        ours, theirs = self._build(), self._by_hand()
-        most = max(run.memory.together for run in theirs)
-        wall, processor = (sum(getattr(run, name) for run in theirs) for name in ("seconds", "processor"))
-        say(f"✓ by hand  {wall:.1f} s")
-        goals, title = self._wanted, f"{self.name}, export, {len(self._wanted.variants)} variants and the proof"
-        return [
-            Row(f"{title}: wall time", ours.seconds, wall, goals.wall, seconds=True),
-            Row(f"{title}: processor time", ours.processor, processor, goals.processor, seconds=True),
-            Row(f"{title}: highest memory of all processes together", ours.memory.together, most, goals.memory),
-        ]
+        ours, theirs, goals = self._build(), self._by_hand(), self._wanted
+        say(f"✓ by hand  {sum(run.seconds for run in theirs):.1f} s")
+        title = f"{self.name}, export, {len(goals.variants)} variants and the proof"
+        return compared(title, ours, theirs, goals.wall, goals.processor, goals.memory)
 
     def _build(self) -> Run:
         """The whole `inv build`. Both sets of pictures are drawn before: they are what both sides are given."""
