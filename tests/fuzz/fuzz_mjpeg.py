@@ -90,16 +90,16 @@ def check_stream(data: bytes, seed: int) -> None:
     at_once = stream()
     expected = at_once.feed(data)
     chance = random.Random(seed)
-    for longest in (9, 900):
-        pieces, frames, at = stream(), list[bytes](), 0
-        while at < len(data):
-            piece = data[at : at + chance.randint(1, longest)]
-            frames += pieces.feed(piece)
-            at += len(piece)
-            assert pieces.held <= LARGEST_FRAME + len(piece), "the stream holds more than a frame may have"
-        assert frames == expected, "other frames when the stream is cut otherwise"
-        counts = [(each.damaged, each.too_large, each.unfinished, each.held) for each in (at_once, pieces)]
-        assert counts[0] == counts[1], "other counts when the stream is cut otherwise"
+    longest = chance.choice((9, 90, 900))
+    pieces, frames, at = stream(), list[bytes](), 0
+    while at < len(data):
+        piece = data[at : at + chance.randint(1, longest)]
+        frames += pieces.feed(piece)
+        at += len(piece)
+        assert pieces.held <= LARGEST_FRAME + len(piece), "the stream holds more than a frame may have"
+    assert frames == expected, "other frames when the stream is cut otherwise"
+    counts = [(each.damaged, each.too_large, each.unfinished, each.held) for each in (at_once, pieces)]
+    assert counts[0] == counts[1], "other counts when the stream is cut otherwise"
     for frame in expected:
         check_frame(frame)
         assert len(frame) <= LARGEST_FRAME

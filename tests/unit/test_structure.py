@@ -4,6 +4,7 @@ docs/architecture.md says what each room is for. Every import counts: lazy ones,
 """
 
 import ast
+import functools
 import os
 import re
 import shutil
@@ -52,8 +53,18 @@ DOORS = {
 }
 
 
+@functools.cache
+def _parsed(text: str) -> list[ast.AST]:
+    """All nodes of a module: kept by its text, since many tests look at the same ones, and at copies of them."""
+    return list(ast.walk(ast.parse(text)))
+
+
+def _nodes(path: Path) -> list[ast.AST]:
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -71,7 +82,7 @@ def _arrows(package: Path, root: Path | None = None) -> Iterator[tuple[str, str]
     root = root or package.parent
     modules = {_name(path, root): path for path in package.rglob("*.py")}
     for name, path in modules.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in _nodes(path):
             named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{path}: an import from the package's root says which room it looks into"
@@ -236,7 +247,7 @@ OTHERS = [*HOST, *STEPS, *RUNTIME, ROOT / "pi" / "lay_out.py", ROOT / "tasks.py"
 
 
 def _literals(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
@@ -252,7 +263,7 @@ def test_a_fact_has_one_place(fact: str) -> None:
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_signature_takes_anything(path: Path) -> None:
     """`**arguments: Any` keeps the type checker from seeing what is passed on."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.args.kwarg:
             taken = node.args.kwarg.annotation
             assert taken is not None, node.name
