@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 import protocol
 
-from tflite_file import arithmetic, flat
+from tflite_file import arithmetic, biases, flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,6 +71,7 @@ def of_graph(
     yield _arithmetic(model, variant, keep_float)
     if not variant.inside("float32"):
         yield _pixel_range(variant, model, contract["range"], keep_float)
+        yield _bias_scales(variant, model)
     yield _output_names(variant, model, described["outputs"], names)
     yield _output_types(variant, described["outputs"])
     yield _output_shapes(described["outputs"], contract, names)
@@ -166,6 +167,21 @@ def _pixel_range(variant: Variant, model: Any, wanted: Sequence[float], keep_flo
             round(zero_wanted),
         )
     return Check("pixel-range", what, found, should, problem)
+
+
+def _bias_scales(variant: Variant, model: Any) -> Check:
+    """Whether integer operators add the biases that the network has: a bias counts by the scale of the sum it is added to."""
+    count, wrong = biases.wrong(model)
+    problem = ""
+    if wrong:
+        worst = max(wrong, key=lambda each: each.times)
+        problem = (
+            "%s adds biases with another scale than that of the sum (input × weights) in %d of %d operators, the worst is %s, "
+            "by a factor of %.3g: its quantizer gave operators that share a bias one scale"
+            % (variant.name, len(wrong), count, worst.name, worst.times)
+        )
+    what = "each bias has the scale of the sum that it is added to"
+    return Check("bias-scales", what, "%d of %d have" % (count - len(wrong), count), "%d of %d" % (count, count), problem)
 
 
 def _output_names(variant: Variant, model: Any, outputs: list[dict[str, Any]], wanted: Sequence[str]) -> Check:

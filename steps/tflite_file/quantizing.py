@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import deduplicate_readonly_buffers, mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from tflite_file import converted, flat, float_tail
+from tflite_file import biases, converted, flat, float_tail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,8 @@ def quantize(model: Any, variant: Variant, contract: dict[str, Any], keep_float:
     unknown = sorted(set(keep_float) - {tensor.name.decode() for tensor in model.subgraphs[0].tensors})
     if unknown:
         raise protocol.Refused("convert.keep_float: no operator gives a tensor %r; the report lists their names" % unknown[0])
+    if variant.inside("int16"):
+        biases.separate(model)  # the quantizer of 8 bits does so itself
     quantized = flat.read(bytearray(converted.attempt(lambda: _quantize(flat.write(model), variant, keep_float))))
     if tail:
         tail.join(quantized)
