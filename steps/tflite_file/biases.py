@@ -1,4 +1,4 @@
-"""The biases of integer operators: a sum of products with the scale input × weights, to which the bias is added as it is.
+"""The biases of integer operators: a sum of products with the scale input x weights, to which the bias is added as it is.
 
 TensorFlow's 16-bit quantizer gives a bias that several operators share the scale of one of them, so all others add another number
 than they should: that takes a weight-shared head apart, and nothing else tells it.

@@ -176,7 +176,7 @@ def _bias_scales(variant: Variant, model: Any) -> Check:
     if wrong:
         worst = max(wrong, key=lambda each: each.times)
         problem = (
-            "%s adds biases with another scale than that of the sum (input × weights) in %d of %d operators, the worst is %s, "
+            "%s adds biases with another scale than that of the sum (input x weights) in %d of %d operators, the worst is %s, "
             "by a factor of %.3g: its quantizer gave operators that share a bias one scale"
             % (variant.name, len(wrong), count, worst.name, worst.times)
         )
