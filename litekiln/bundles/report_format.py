@@ -64,6 +64,10 @@ class Contract(Section, frozen=True, kw_only=True):
     std: Annotated[
         list[float], Meta(min_length=3, max_length=3, description="the input is (pixel - mean) / std: std for red, green, blue")
     ]
+    pixels: Annotated[
+        Literal["measured", "told"] | UnsetType,
+        Meta(description="where mean and std come from: measured on the source's own code, or told by the recipe or the file"),
+    ] = UNSET
     range: Annotated[list[float], Meta(min_length=2, max_length=2, description="the input values of black and white")]
     resize: Annotated[
         Literal["stretch", "letterbox"],

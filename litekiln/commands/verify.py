@@ -147,10 +147,16 @@ def _beside_source(parity: Parity) -> Iterator[Row]:
 
 def _right(report: Report, accuracy: Accuracy) -> Iterator[Row]:
     on = f" on {accuracy.protocol.pictures} pictures" if accuracy.protocol else ""
-    yield f"mAP{on}", figures.map_text(report), ""
+    yield f"mAP{on}", f"{figures.map_text(report)}{_chance(given(accuracy.error), '.3f')}", ""
     lost, warn, most = (given(each) for each in (accuracy.drop_points, accuracy.warn_points, accuracy.limit_points))
     if lost is not None:  # not rounded as in tables: it is compared with its limits
-        yield "points of mAP lost against float32", f"{lost:g}", f"warns above {warn:g}, refuses above {most:g}"
+        chance = _chance(given(accuracy.drop_error), "g")
+        yield "points of mAP lost against float32", f"{lost:g}{chance}", f"warns above {warn:g}, refuses above {most:g}"
+
+
+def _chance(error: float | None, form: str) -> str:
+    """How far chance moves a figure."""
+    return "" if error is None else f" ± {error:{form}}"
 
 
 def _counted(found: Matched | Agreement, wanted: int) -> str:

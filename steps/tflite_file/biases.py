@@ -63,7 +63,7 @@ def wrong(model: Any) -> tuple[int, list[Wrong]]:
             continue  # nothing is added, with whatever scale
         times = _times(scales[0] * scales[1], scales[2])
         if times > 1 + TOLERANCE:
-            found.append(Wrong(graph.tensors[int(operator.outputs[0])].name.decode("utf-8", "replace"), times))
+            found.append(Wrong(flat.shown(graph.tensors[int(operator.outputs[0])]), times))
     return count, found
 
 

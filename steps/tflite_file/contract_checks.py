@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 import protocol
 
-from tflite_file import arithmetic, biases, flat
+from tflite_file import arithmetic, biases, flat, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +69,7 @@ def of_graph(
     yield _postprocess(model, variant, contract)
     yield _input(variant, described["inputs"], contract)
     yield _arithmetic(model, variant, keep_float)
+    yield _weights(variant, model)
     if not variant.inside("float32"):
         yield _pixel_range(variant, model, contract["range"], keep_float)
         yield _bias_scales(variant, model)
@@ -167,6 +168,13 @@ def _pixel_range(variant: Variant, model: Any, wanted: Sequence[float], keep_flo
             round(zero_wanted),
         )
     return Check("pixel-range", what, found, should, problem)
+
+
+def _weights(variant: Variant, model: Any) -> Check:
+    count, wrong = weights.wrong(model)
+    problem = "%s: %s: nothing of the picture passes there" % (variant.name, wrong[0]) if wrong else ""
+    told = "%d of %d" % (count - len(wrong), count)
+    return Check("weights", "each layer has weights, and they are numbers", told, "%d of %d" % (count, count), problem)
 
 
 def _bias_scales(variant: Variant, model: Any) -> Check:

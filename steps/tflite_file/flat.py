@@ -57,6 +57,11 @@ def operators(model: Any) -> Iterator[tuple[bytes, Any]]:
         yield (bytes(code.customCode) if code.customCode else builtin[number].encode()), operator
 
 
+def shown(tensor: Any) -> str:
+    """A tensor's name for people: converters join the names of all that they put together."""
+    return str(tensor.name.decode("utf-8", "replace").partition(";")[0])
+
+
 def postprocess(model: Any) -> Any:
     """The PostProcess operator, or None."""
     found = [operator for name, operator in operators(model) if name == POSTPROCESS]
