@@ -120,10 +120,11 @@ class _Verification:
     def _measure_accuracy(self) -> dict[str, Any]:
         from judging import accuracy_verdict
 
-        verdict = accuracy_verdict.Verdict(self._folder, self._labels, self._contract, self._limits, self._model)
+        file = accuracy_verdict.File(self._bundle, self._model, self._look)
+        verdict = accuracy_verdict.Verdict(self._folder, self._labels, self._contract, self._limits, file)
         reference = os.path.join(protocol.input_path("reference"), accuracy_verdict.JUDGED)
         before = protocol.read_json(reference) if os.path.exists(reference) else None
-        scores = verdict.judge(self._variant, self._look, before)
+        scores = verdict.judge(self._variant, before)
         self._warnings += verdict.warnings
         self._suspicion = verdict.suspicion
         if verdict.refusal[0]:

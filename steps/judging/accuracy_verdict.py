@@ -6,21 +6,20 @@ are tried on it whatever its mAP is. Its warnings are about the model, and hold 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple
 
 import numpy
 import protocol
 
 from judging import accuracy, decoding, drawn_boxes, picture_names, resampling, suspicion
-from tflite_file import flat
+from tflite_file import activations, flat, opened
 
 if TYPE_CHECKING:
     from detection.boxes import Found
     from detection.detector import Detector
     from judging.accuracy import Detect, Seen
-
-    Look = Callable[[dict[str, Any]], Detector]
 
 JUDGED = "judged.json"  # for the variants that are compared with this one
 POINTS = 100  # mAP is a share, and people speak of points
@@ -31,6 +30,8 @@ CLEARLY, CERTAIN = 0.02, 3.0  # a smaller gain counts if it is so much and so ma
 TIGHT = 0.75  # of the mAP@.5 is left at all overlaps, where boxes are made as they were in training
 ROUGH = 0.05  # an mAP that chance moves further says little
 MOST_NAMES = 5  # so many are shown
+SIX = "RELU_6 instead of RELU as its activations"
+ACTIVATIONS = {SIX: ("RELU", "RELU6"), "RELU instead of RELU_6 as its activations": ("RELU6", "RELU")}
 TWICE = 0.1  # a share of the drawn boxes
 OTHER_NAMES = "other names for its classes"
 MOSTLY = 0.8  # of the mAP that its boxes have whatever their names are: what right names bring
@@ -40,28 +41,36 @@ OF_A_SOURCE = (
 OF_A_VARIANT = "the calibration pictures or the weights"
 
 
+class File(NamedTuple):
+    """What is judged: its bundle, the file as a model, and a way to open it with its pictures fed as a contract says."""
+
+    bundle: str
+    model: Any
+    look: Callable[[Dict[str, Any]], Detector]  # evaluated: Python 3.7 can't subscript `dict`
+
+
 class Verdict:
     """One model on an evaluation set: its figures, what to warn of, and why it is refused, '' if it isn't."""
 
-    def __init__(self, folder: str, labels: list[str], contract: dict[str, Any], limits: dict[str, Any], model: Any) -> None:
+    def __init__(self, folder: str, labels: list[str], contract: dict[str, Any], limits: dict[str, Any], file: File) -> None:
         self._labels, self._contract, self._limits = labels, contract, limits
-        self._decoding = _decoding(model)
+        self._file, self._decoding = file, _decoding(file.model)
         self._set = accuracy.EvaluationSet(folder)
         self._set.check_labels(labels)
         self.warnings: list[str] = []
         self.suspicion: dict[str, Any] = {}
         self.refusal: tuple[str, str] = ("", "")  # what is wrong, and why
 
-    def judge(self, variant: str, look: Look, before: dict[str, Any] | None) -> dict[str, Any]:
-        """The scores as the report has them. `look(contract)` sees as fed by a contract; `before` is float32's JUDGED."""
-        seen = self._set.look(look(self._contract).detect)
+    def judge(self, variant: str, before: dict[str, Any] | None) -> dict[str, Any]:
+        """The scores as the report has them. `before` is float32's JUDGED."""
+        seen = self._set.look(self._look(self._contract))
         scores = self._set.score(seen, self._labels)
         anew = scores.pop("drawn_anew")
         scores["error"] = round(resampling.WIDE * resampling.spread(anew), 4)
         if before is None:
-            self._judge_first(variant, seen, look, scores, anew)
+            self._judge_first(variant, seen, scores, anew)
         else:
-            self._judge_loss(variant, seen, look, scores, anew, before)
+            self._judge_loss(variant, seen, scores, anew, before)
         protocol.write_json(
             protocol.output_path(JUDGED),
             {"map": scores["map"], "drawn_anew": anew, "warnings": self.warnings if before is None else []},
@@ -72,7 +81,7 @@ class Verdict:
         return scores
 
     def _judge_loss(
-        self, variant: str, seen: list[Seen], look: Look, scores: dict[str, Any], anew: list[float], before: dict[str, Any]
+        self, variant: str, seen: list[Seen], scores: dict[str, Any], anew: list[float], before: dict[str, Any]
     ) -> None:
         self.warnings += ["as float32: %s" % each for each in before["warnings"]]
         drop = round((before["map"] - scores["map"]) * POINTS, 2)
@@ -80,7 +89,7 @@ class Verdict:
         most, warn = self._limits["max_map_drop"], self._limits["warn_map_drop"]
         scores.update(reference_map=before["map"], drop_points=drop, warn_points=warn, limit_points=most)
         scores.update(drop_error=round(resampling.WIDE * apart, 2), within_limit=drop - resampling.SURE * apart <= most)
-        why = self._suspect(seen, look, before["map"]) if drop > SUSPICIOUS else ""
+        why = self._suspect(seen, before["map"]) if drop > SUSPICIOUS else ""
         lost = "loses %g points of mAP against float32" % drop
         if not scores["within_limit"]:
             doubtful = "; but float32's own figure is doubtful, see its warnings: mend that first" if before["warnings"] else ""
@@ -94,20 +103,18 @@ class Verdict:
             gained = "gains %g points of mAP against float32, more than chance can: float32 itself is likely fed or read wrongly"
             self.warnings.append(gained % -drop)
 
-    def _judge_first(self, variant: str, seen: list[Seen], look: Look, scores: dict[str, Any], anew: list[float]) -> None:
+    def _judge_first(self, variant: str, seen: list[Seen], scores: dict[str, Any], anew: list[float]) -> None:
         beside = self._beside(seen)
-        why = self._suspect(seen, look, None)
+        why = self._suspect(seen, None)
         found, most = self.suspicion, self._limits["max_map_drop"]
         missed = round((max(each["score"] for each in found["tried"]) - found["now"]) * POINTS, 2)
-        certain = "" if found["likely"] else self._a_little_better(seen, look, scores["map"], anew)
-        if found["likely"] and missed > most:
+        certain = "" if found["likely"] else self._a_little_better(seen, scores["map"], anew)
+        if certain:
+            shown = "%s has mAP %.3f, and is clearly better in another way"
+            self.refusal = shown % (variant, scores["map"]), certain
+        elif found["likely"] and missed > most:
             shown = "%s has mAP %.3f, and %g points more when it is fed or read in another way; the limit is %g"
             self.refusal = shown % (variant, scores["map"], missed, most), why
-        elif certain:
-            self.refusal = (
-                "%s has mAP %.3f, and is clearly better when it is fed in another way" % (variant, scores["map"]),
-                certain,
-            )
         elif found["likely"]:
             self.warnings.append(why)
         elif scores["map_50"] < NEXT_TO_NOTHING:
@@ -123,7 +130,7 @@ class Verdict:
     def _beside(self, seen: Sequence[Seen]) -> list[drawn_boxes.Beside]:
         return [drawn_boxes.Beside(each.image["file_name"], each.found, *self._set.drawn(each)) for each in seen]
 
-    def _suspect(self, seen: list[Seen], look: Look, goal: float | None) -> str:
+    def _suspect(self, seen: list[Seen], goal: float | None) -> str:
         """The likely mistake in words, found by trying. The report gets all that was tried."""
         few = picture_names.spread(seen, suspicion.PICTURES)
 
@@ -135,8 +142,8 @@ class Verdict:
 
         trial = suspicion.Trial([each.found for each in few], again, score, goal)
         feed = goal is not None or self._contract.get("pixels") != "measured"
-        others = [*self._other_readings(few, self._beside(seen)), *(self._other_decodings(few, look) if goal is None else ())]
-        found = suspicion.investigate(self._contract, lambda contract: look(contract).detect, trial, others, feed)
+        others = [*self._other_readings(few, self._beside(seen)), *(self._other_networks(few) if goal is None else ())]
+        found = suspicion.investigate(self._contract, self._look, trial, others, feed)
         if found["likely"].startswith((suspicion.NUMBERS, OTHER_NAMES)):
             best = max(each["score"] for each in found["tried"])
             if best < MOSTLY * self._set.quick_map(few, self._labels, by_name=False):
@@ -158,36 +165,53 @@ class Verdict:
         for what, read in drawn_boxes.READINGS.items():
             yield "the drawn boxes %s" % what, self._set.quick_map(few, self._labels, read)
 
-    def _other_decodings(self, few: list[Seen], look: Look) -> Iterator[tuple[str, float]]:
-        """Other boxes and scores made of the same predictions, and the mAP with each, where boxes don't sit as they could."""
+    def _other_networks(self, few: list[Seen]) -> Iterator[tuple[str, float]]:
+        """Other activations, other boxes and scores made of the same predictions, and the mAP with each."""
         whole, half = self._set.quick_maps(few, self._labels)
-        if self._decoding is None or whole >= TIGHT * half:
-            return
-        ways, detector = dict(self._decoding.ways()), look(self._contract)
+        loose = whole < TIGHT * half  # boxes don't sit as they could
+        for what in ACTIVATIONS if loose else (SIX,):
+            detect = self._activated(what)
+            if detect:
+                yield what, self._set.quick_map(self._set.look(detect, [each.image for each in few]), self._labels)
+        if loose and self._decoding:
+            yield from self._other_decodings(few, self._decoding)
+
+    def _other_decodings(self, few: list[Seen], operator: decoding.Decoding) -> Iterator[tuple[str, float]]:
+        ways, detector = dict(operator.ways()), self._file.look(self._contract)
         found: dict[str, list[Seen]] = {what: [] for what in ways}
         for each in few:
             seen = detector.look(self._set.load(each.image))
             for what, decode in ways.items():
-                found[what].append(each._replace(found=self._decoding.again(seen, decode)))
+                found[what].append(each._replace(found=operator.again(seen, decode)))
         for what, made in found.items():
             yield what, self._set.quick_map(made, self._labels)
 
-    def _a_little_better(self, seen: list[Seen], look: Look, now: float, anew: list[float]) -> str:
-        """Another way to feed it that is better by little, but on all pictures so surely that it is no chance."""
+    def _activated(self, what: str) -> Detect | None:
+        """What detects with other activations; None where the file has none of those."""
+        model = copy.deepcopy(self._file.model)
+        if not activations.exchange(model, *ACTIVATIONS[what]):
+            return None
+        return opened.edited(model, self._file.bundle, self._contract).detect
+
+    def _look(self, contract: dict[str, Any]) -> Detect:
+        return self._file.look(contract).detect
+
+    def _a_little_better(self, seen: list[Seen], now: float, anew: list[float]) -> str:
+        """Another way to feed it or to compute it that is better by little, but on all pictures so surely that it is no chance."""
         ways = {way.what: way for way in suspicion.feedings(self._contract)}
-        hopeful = [each for each in self.suspicion["tried"] if each["what"] in ways]
+        hopeful = [each for each in self.suspicion["tried"] if each["what"] in ways or each["what"] in ACTIVATIONS]
         best = max(hopeful, key=lambda each: float(each["score"]), default=None)
         if best is None or best["score"] < self.suspicion["now"] + CLEARLY:
             return ""
-        then = self._set.look(
-            suspicion.detecting(lambda contract: look(contract).detect, ways[best["what"]]), [each.image for each in seen]
-        )
-        made = self._set.score(then, self._labels)
+        what: str = best["what"]
+        detect = suspicion.detecting(self._look, ways[what]) if what in ways else self._activated(what)
+        assert detect is not None
+        made = self._set.score(self._set.look(detect, [each.image for each in seen]), self._labels)
         better, apart = made["map"], resampling.spread([after - before for after, before in zip(made["drawn_anew"], anew)])
         if better - now < max(CLEARLY, CERTAIN * apart):
             return ""
-        self.suspicion["likely"] = best["what"]
-        return "Likely: with %s it has mAP %.3f instead of %.3f on all %d pictures" % (best["what"], better, now, len(seen))
+        self.suspicion["likely"] = what
+        return "Likely: with %s it has mAP %.3f instead of %.3f on all %d pictures" % (what, better, now, len(seen))
 
     def _systematic(self, beside: list[drawn_boxes.Beside]) -> Iterator[str]:
         """What is wrong with all of its boxes, or with all of its scores."""
@@ -195,7 +219,7 @@ class Verdict:
         if shape.is_off:
             yield "%s: likely the anchors or the box coder are not those that it was trained with" % shape.in_words()
         found, drawn = drawn_boxes.crowd(beside)
-        if drawn and found > drawn_boxes.TOO_MANY * drawn:
+        if found > drawn_boxes.TOO_MANY * drawn:
             yield (
                 "is sure of %d things where %d are drawn: likely its scores are converted in another way than it was trained with "
                 "(score_converter in pipeline.config)" % (found, drawn)
@@ -213,7 +237,8 @@ class Verdict:
             "nowhere": "is very sure of %d things, of %d, that are drawn nowhere: %s; look whether boxes are missing, "
             "or pictures have the boxes of others",
         }
-        known = scores["map_50"] >= POOR_AT_HALF
+        found, drawn = drawn_boxes.crowd(beside)
+        known = scores["map_50"] >= POOR_AT_HALF and found <= drawn_boxes.TOO_MANY * drawn
         for kind, doubt in drawn_boxes.doubts(beside, self._labels).items() if known else ():
             yield said[kind] % (doubt.doubtful, doubt.of, ", ".join(doubt.examples))
         twice, every = drawn_boxes.twice_drawn(beside)

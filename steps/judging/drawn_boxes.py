@@ -26,7 +26,7 @@ LARGER, SHIFTED = 1.15, 0.12  # a systematic difference of sizes, and of places 
 DOUBTS = 10  # sure detections, fewer of which say nothing
 OTHER_NAME, NOWHERE = 0.08, 0.15  # shares of the sure detections that are doubtful
 RIGHT = 0.6  # a network that calls less of what it finds by its drawn name knows too little to doubt anything
-TOO_MANY = 5  # times as many detections as drawn things
+TOO_MANY = 3  # times as many detections as drawn things
 
 # How people mistake a box of COCO's, [x, y, width, height]: what was written is read as they meant it.
 READINGS: dict[str, ReadDrawn] = {

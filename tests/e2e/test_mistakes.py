@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from litekiln.variants import BY_NAME
 from tests.conftest import ROOT
 from tests.e2e.conftest import Built, stored
 from tests.e2e.step_cases import Cases
@@ -105,6 +106,36 @@ FILES = {
     "coder_scales": "Likely: with the box coder's scales 10, 10, 5, 5 (y, x, height, width) it has mAP 0.9",
     "shifted_anchors": "of their width further right",
 }
+# What a finished file says of its pixels, and what is said.
+TOLD: dict[str, tuple[dict[str, Any], str]] = {
+    "pixels from 0 to 1": (
+        {"mean": [0.0] * 3, "std": [255.0] * 3, "range": [0.0, 1.0]},
+        "Likely: with pixels from -1 to 1 it has mAP 0.9",
+    ),
+    "ImageNet": (
+        {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375], "range": [-2.1179, 2.64]},
+        "Likely: with pixels from -1 to 1 it has mAP 0.9",
+    ),
+}
+# A pipeline.config that isn't the training's: what is written instead, and what is said. The source makes the same mistake.
+CONFIGS = {
+    "anchor scale 4": ("anchor_scale: 3.0", "anchor_scale: 4.0", "its boxes are 1.33 times as wide and 1.33 times as high"),
+    "a side of the coder": (
+        "y_scale: 10.0",
+        "y_scale: 5.0",
+        "Likely: with the box coder's scales 10, 10, 5, 5 (y, x, height, width) it has mAP 0.9",
+    ),
+    "softmax": (
+        "score_converter: SIGMOID",
+        "score_converter: SOFTMAX",
+        "things where 409 are drawn: likely its scores are converted in another way",
+    ),
+    "relu": (
+        "activation: RELU_6",
+        "activation: RELU",
+        "Likely: with RELU_6 instead of RELU as its activations it has mAP 0.923 instead of 0.88",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +145,34 @@ def tried(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     for name, (change, _) in {**REFUSED, **WARNED}.items():
         cases.verify(name, good, "float32", pictures=_set(built, folder / name.replace(" ", "_"), change))
     for path in _files(built, folder / "files"):
-        made = cases.annotate(path.name, path)
-        observed = _observed(cases, path.name, made)
-        cases.verify(path.name, made, "float32", observed=observed)
+        _finished(cases, path.name, path, {})
+    for name, (pixels, _) in TOLD.items():
+        _finished(cases, name, stored(built, "convert float32"), pixels)
     noisy = _set(built, folder / "noisy", _other_classes)
     first = cases.verify("first", good, "float32", pictures=noisy)
     cases.verify("then", stored(built, "annotate int8"), "int8", pictures=noisy, reference=first)
+    return cases.ran()
+
+
+@pytest.fixture(scope="module")
+def exported(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The whole way from the checkpoint, with another pipeline.config."""
+    cases = Cases(built, tmp_path_factory.mktemp("configs"))
+    source = built[0] / "models" / "shapes" / "source"
+    pictures = stored(built, "draw shapes/eval")
+    for name, (old, new, _) in CONFIGS.items():
+        config = cases.folder / f"{name}.config"
+        text = (source / "pipeline.config").read_text()
+        assert old in text
+        config.write_text(text.replace(old, new))
+        given = {"config": config, "checkpoint": source / "checkpoint"}
+        options = {"prefix": "ckpt-0", "max_detections": 10, "nms": "fast"}
+        made = cases.step(f"export {name}", "export_detection.py", options, **given)
+        observed = cases.step(f"source {name}", "run_detection.py", {**options, "evaluation": True}, **given, pictures=pictures)
+        options = {**BY_NAME["float32"].as_arguments(), "max_detections": 10}
+        converted = cases.step(f"convert {name}", "convert_float.py", options, exported=made)
+        annotated = cases.annotate(name, converted, exported=made)
+        cases.verify(name, annotated, "float32", exported=made, observed=observed)
     return cases.ran()
 
 
@@ -140,15 +193,18 @@ def _files(built: Built, folder: Path) -> Iterator[Path]:
     return iter(sorted(folder.iterdir()))
 
 
-def _observed(cases: Cases, name: str, bundle: Path) -> Path:
-    """What the file itself gives, as its source."""
+def _finished(cases: Cases, name: str, made: Path, pixels: dict[str, Any]) -> None:
+    """A finished file is its own source, and says itself what a pixel becomes."""
     exported = cases.folder / f"contract_{name}"
     exported.mkdir()
     contract = json.loads((stored(cases.built, "export") / "contract.json").read_text())
     order = {"boxes": 0, "classes": 1, "scores": 2, "count": 3}
-    (exported / "contract.json").write_text(json.dumps({**contract, "published_order": order}))
+    told = {**contract, "pixels": "told", "published_order": order, **pixels}
+    (exported / "contract.json").write_text(json.dumps(told))
+    bundle = cases.annotate(name, made, exported=exported)
     inputs = {"exported": exported, "pictures": stored(cases.built, "draw shapes/eval"), "model": bundle / "detect.tflite"}
-    return cases.step(f"source {name}", "run_tflite.py", {"evaluation": True}, **inputs)
+    observed = cases.step(f"source {name}", "run_tflite.py", {"evaluation": True}, **inputs)
+    cases.verify(name, bundle, "float32", exported=exported, observed=observed)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -163,11 +219,12 @@ def test_what_is_doubtful_about_the_set_is_told(tried: dict[str, Any], name: str
     assert any(WARNED[name][1] in each for each in tried[name]["result"]["warnings"]), tried[name]["result"]["warnings"]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, *TOLD])
 def test_a_finished_file_that_is_wrong(tried: dict[str, Any], name: str) -> None:
     told = tried[name]
     said = [told["refused"]] if told["code"] else told["result"]["warnings"]
-    assert any(FILES[name] in each for each in said), (said, told["tail"])
+    wanted = FILES[name] if name in FILES else TOLD[name][1]
+    assert any(wanted in each for each in said), (said, told["tail"])
 
 
 def test_a_variant_says_what_is_doubtful_of_float32_and_is_not_blamed(tried: dict[str, Any]) -> None:
@@ -175,3 +232,11 @@ def test_a_variant_says_what_is_doubtful_of_float32_and_is_not_blamed(tried: dic
     said = "as float32: is very sure of another name"
     [warning] = [each for each in tried["then"]["result"]["warnings"] if each.startswith(said)]
     assert warning.removeprefix("as float32: ") in tried["first"]["result"]["warnings"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_that_is_not_the_trainings(exported: dict[str, Any], name: str) -> None:
+    told = exported[name]
+    assert all(each["code"] == 0 for step, each in exported.items() if step.endswith(name) and step != name)
+    said = [told["refused"]] if told["code"] else told["result"]["warnings"]
+    assert any(CONFIGS[name][2] in each for each in said), (said, told["tail"])
