@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from litekiln.variants import BY_NAME
+from litekiln.variants import BY_NAME, VARIANTS
 from tests.conftest import ROOT
 from tests.e2e.conftest import Built, stored
 from tests.e2e.step_cases import Cases
@@ -240,3 +240,38 @@ def test_a_configuration_that_is_not_the_trainings(exported: dict[str, Any], nam
     assert all(each["code"] == 0 for step, each in exported.items() if step.endswith(name) and step != name)
     said = [told["refused"]] if told["code"] else told["result"]["warnings"]
     assert any(CONFIGS[name][2] in each for each in said), (said, told["tail"])
+
+
+# What the ranges are measured on, and whether the evaluation pictures show more.
+CALIBRATED = {"the set": False, "twelve pictures": False, "noise": True}  # the demo's pictures are all alike
+
+
+@pytest.fixture(scope="module")
+def traced(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    cases = Cases(built, tmp_path_factory.mktemp("traced"))
+    exported, pictures = stored(built, "export"), stored(built, "draw shapes")
+    names = json.loads((pictures / "index.json").read_text())["pictures"]
+    made = {
+        "the set": stored(built, "calibrate"),
+        "twelve pictures": cases.step(
+            "calibrate twelve", "calibrate.py", {"seed": 0, "pictures": names[:12]}, exported=exported, pictures=pictures
+        ),
+        "noise": cases.step("calibrate noise", "calibrate.py", {"seed": 0, "random": 12}, exported=exported),
+    }
+    rows = [row for row in VARIANTS if row.calibrated and row.name == row.family]
+    args = {"variants": ["int8"], "forms": [row.as_arguments() for row in rows], "evaluation": True}
+    for name, calibrated in made.items():
+        cases.step(name, "trace_errors.py", args, calibrated=calibrated, pictures=stored(built, "draw shapes/eval"))
+    return cases.ran()
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_calibration_pictures_that_show_less_than_those_that_are_judged(traced: dict[str, Any], name: str) -> None:
+    assert traced[name]["code"] == 0, traced[name]["tail"]
+    said = [each.startswith("the calibration pictures are unlike the evaluation pictures: in ") for each in _warned(traced[name])]
+    assert said == [True] * CALIBRATED[name], _warned(traced[name])
+
+
+def _warned(told: dict[str, Any]) -> list[str]:
+    warnings: list[str] = told["result"].get("warnings", [])
+    return warnings
