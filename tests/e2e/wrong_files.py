@@ -12,7 +12,7 @@ sys.path.insert(0, steps)
 
 import flatbuffers.flexbuffers  # noqa: E402
 import numpy as np  # noqa: E402
-from tflite_file import flat  # noqa: E402
+from tflite_file import activations, flat  # noqa: E402
 
 
 def anchors_of(model):
@@ -56,6 +56,25 @@ def coder_scales(model):
     last.customOptions = list(flatbuffers.flexbuffers.Dumps({**options, **scales}))
 
 
+def softmax_scores(model):
+    """As of a pipeline.config with score_converter SOFTMAX, where SIGMOID was trained."""
+    graph, last = model.subgraphs[0], flat.postprocess(model)
+    code = flat.schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = flat.schema.BuiltinOperator.SOFTMAX
+    code.version = 1
+    model.operatorCodes.append(code)
+    [operator] = [each for each in graph.operators if list(each.outputs) == [last.inputs[1]]]
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    operator.builtinOptionsType = flat.schema.BuiltinOptions.SoftmaxOptions
+    operator.builtinOptions = flat.schema.SoftmaxOptionsT()
+    operator.builtinOptions.beta = 1.0
+
+
+def relu(model):
+    """As of a pipeline.config with activation RELU, where RELU_6 was trained."""
+    assert activations.exchange(model, "RELU6", "RELU") > 10
+
+
 def convolutions(model):
     graph = model.subgraphs[0]
     for name, operator in flat.operators(model):
@@ -76,7 +95,8 @@ def not_numbers(model):
 
 
 MISTAKES = (
-    larger_anchors, smaller_anchors, exchanged_anchors, shifted_anchors, coder_scales, zeroed_layer, not_numbers,
+    larger_anchors, smaller_anchors, exchanged_anchors, shifted_anchors, coder_scales, softmax_scores, relu,
+    zeroed_layer, not_numbers,
 )  # fmt: skip
 for mistake in MISTAKES:
     model = flat.read(bytearray((Path(converted) / "detect.tflite").read_bytes()))
