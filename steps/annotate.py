@@ -21,7 +21,8 @@ EXTRA_FILES = ("anchors.npy", "postprocess.json", "graph-tf1.dot")
 def annotate(args: dict[str, Any]) -> dict[str, Any]:
     converted = protocol.input_path("converted")
     contract = protocol.read_json(os.path.join(protocol.input_path("exported"), "contract.json"))
-    labels = args["labels"] or _packed_labels()
+    packed = _packed_labels()
+    labels = args["labels"] or packed
     if not labels and contract["outputs"] != "tensors":
         raise protocol.Refused('there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
@@ -45,6 +46,7 @@ def annotate(args: dict[str, Any]) -> dict[str, Any]:
         sha256=protocol.sha256_file(protocol.output_path("detect.tflite")),
         input_type=described["inputs"][0]["type"],
         labels=len(labels),
+        warnings=_other_names(packed, labels),
     )
 
 
@@ -55,6 +57,19 @@ def _packed_labels() -> list[str]:
         return []
     with open(path, encoding="utf-8") as stream:
         return stream.read().splitlines()
+
+
+def _other_names(packed: list[str], labels: list[str]) -> list[str]:
+    """A warning where a finished file named its classes otherwise than the recipe does: one of the two is wrong."""
+    other = [place for place, pair in enumerate(zip(packed, labels)) if pair[0] != pair[1]]
+    if not other:
+        return []
+    first = other[0]
+    shown = (
+        "the file itself names %d of its %d classes otherwise than the label map: class %d is %r there, %r here. "
+        "Look which is right"
+    )
+    return [shown % (len(other), len(packed), first, packed[first], labels[first])]
 
 
 def _told(args: dict[str, Any], contract: dict[str, Any], labels: list[str]) -> write_metadata.Told:

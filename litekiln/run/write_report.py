@@ -46,7 +46,8 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
     calibrated = run.finished[attempt.calibrate].entry.result() if attempt.calibrate else {}
     calibration = {name: value for name, value in calibrated.items() if name not in ELSEWHERE_TOLD}
     traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
-    warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
+    parts = (exported, converted, annotated, calibration, verified, traced)
+    warnings = [text for part in parts for text in part.get("warnings", [])]
     return {
         "format": FORMAT,
         "litekiln": __version__,

@@ -93,6 +93,20 @@ def test_by_what_outputs_are_known(files: Path, tmp_path: Path, monkeypatch: pyt
     }
 
 
+OTHER_NAMES = """
+import json, sys; sys.path.insert(0, sys.argv[1])
+import annotate
+print(json.dumps([annotate._other_names(packed, ["cat", "dog"]) for packed in (["cat", "dog"], ["dog", "cat"], [])]))
+"""
+
+
+def test_names_in_the_file_that_are_not_those_of_the_label_map_are_told() -> None:
+    same, swapped, none = json.loads(in_toolchain(OTHER_NAMES, str(ROOT / "steps")))
+    assert (same, none) == ([], [])
+    [told] = swapped
+    assert told.startswith("the file itself names 2 of its 2 classes otherwise than the label map: class 0 is 'dog' there, 'cat'")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "source"), [("numbered", ""), ("unnamed", OUTPUTS)])
 def test_the_bundle_detects_what_the_file_did(work: Path, inv: Inv, files: Path, name: str, source: str) -> None:
