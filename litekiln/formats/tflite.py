@@ -46,6 +46,11 @@ class Tensor:
     def is_open(self) -> bool:
         return any(size < 0 for size in self.stated + self.shape)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape with -1 for open sizes, wherever the file says that they are open."""
+        return self.stated if min(self.stated, default=0) < 0 else self.shape
+
 
 @dataclass(frozen=True)
 class Operator:

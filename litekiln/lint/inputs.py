@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from litekiln.lint.findings import ERROR, WARNING, Finding
+from litekiln.formats.tflite import Tensor
+from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import Pixels, Subject
 from litekiln.wording import shown
@@ -25,7 +26,9 @@ def check_inputs(subject: Subject) -> Iterator[Finding]:
         yield Finding("several-inputs", ERROR, f"{len(file.inputs)} inputs ({names}), but a detector takes one picture", CONVERT)
     if entry is None:
         return
-    if subject.detector and (len(entry.shape) != 4 or entry.shape[3] != 3):
+    if len(entry.shape) == 4 and entry.shape[3] == 1:
+        yield from _grey(subject, entry)
+    elif subject.detector and (len(entry.shape) != 4 or entry.shape[3] != 3):
         first = ": channels first, as PyTorch has them" if len(entry.shape) == 4 and entry.shape[1] == 3 else ""
         evidence = f"it takes {list(entry.shape)}, expected [1, height, width, 3]{first}"
         yield Finding(
@@ -36,17 +39,30 @@ def check_inputs(subject: Subject) -> Iterator[Finding]:
         yield Finding("batch-size", WARNING, evidence, "convert it again with a batch of one: a camera gives one picture at a time")
 
 
+def _grey(subject: Subject, entry: Tensor) -> Iterator[Finding]:
+    evidence = f"it takes {list(entry.shape)}: one channel, so grey pictures"
+    if subject.detector:
+        remedy = "turn pictures grey before you feed them, which programs for detectors don't do; or train it on RGB pictures"
+        yield Finding("input-shape", WARNING, evidence, remedy)
+    else:
+        yield Finding("input-shape", NOTE, evidence, "turn pictures grey before you feed them")
+
+
 def check_sizes(subject: Subject) -> Iterator[Finding]:
     file = subject.file
     ends = [("input", each) for each in file.inputs] + [("output", each) for each in file.outputs]
     opened = [(end, file.tensors[each]) for end, each in ends if file.tensors[each].is_open]
-    if opened:
-        end, tensor = opened[0]
-        more = f", and {len(opened) - 1} more" if len(opened) > 1 else ""
-        stated = list(tensor.stated if min(tensor.stated) < 0 else tensor.shape)
-        evidence = f"{end} {shown(tensor.name)} has shape {stated}{more}"
-        remedy = "convert it again with a fixed input size: programs that ask for the size before running it get a wrong one"
-        yield Finding("dynamic-shapes", WARNING, evidence, remedy)
+    if not opened:
+        return
+    end, tensor = opened[0]
+    more = f", and {len(opened) - 1} more" if len(opened) > 1 else ""
+    evidence = f"{end} {shown(tensor.name)} has shape {list(tensor.sizes)}{more}"
+    if end == "input" and all(min(each.sizes[1:], default=-1) >= 0 for _, each in opened):
+        evidence += ": only the number of pictures is open, which is 1 unless a program asks for more"
+        yield Finding("dynamic-shapes", NOTE, evidence, "nothing, if you run one picture at a time")
+        return
+    remedy = "convert it again with a fixed input size: programs that ask for the size before running it get a wrong one"
+    yield Finding("dynamic-shapes", WARNING, evidence, remedy)
 
 
 def check_range(subject: Subject) -> Iterator[Finding]:

@@ -9,7 +9,8 @@ from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import Kind, Subject
 from litekiln.wording import listed, shown
 
-CLAIMS = re.compile(r"int8|uint8|int-8|8-?bit|quant", re.IGNORECASE)
+# Not "unquant", "non-quantized", "before_quantization": these say the opposite.
+CLAIMS = re.compile(r"int-?8|8-?bit|(?<!un)(?<!de)(?<!non)(?<!not)(?<!no)(?<!(?:non|not|pre)[-_ ])(?<!no[-_ ])quant", re.IGNORECASE)
 HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # not "lightweight": such a name still claims
 WITHOUT_FLEX = "the Pi's runtime can't run it: convert it again without --allow-flex (SELECT_TF_OPS), or change the model"
 WITH_PICTURES = "integer arithmetic needs pictures for calibration: inv new --calib DIR, inv build --variant int8"

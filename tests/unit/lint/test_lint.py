@@ -215,12 +215,14 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
     ],
     "several-inputs": [(_two_inputs, "error", "2 inputs (image, mask), but a detector takes one picture")],
     "input-shape": [
-        (_set(0, shape=[1, 48, 64, 1]), "warning", "it takes [1, 48, 64, 1], expected [1, height, width, 3]"),
+        (_set(0, shape=[1, 48, 64, 1]), "warning", "it takes [1, 48, 64, 1]: one channel, so grey pictures"),
+        (_set(0, shape=[1, 48, 64, 4]), "warning", "it takes [1, 48, 64, 4], expected [1, height, width, 3]"),
         (_set(0, shape=[1, 3, 48, 64]), "warning", "expected [1, height, width, 3]: channels first, as PyTorch has them"),
     ],
     "batch-size": [(_set(0, shape=[4, 48, 64, 3]), "warning", "it takes [4, 48, 64, 3]: 4 pictures at once")],
     "dynamic-shapes": [
         (_set(0, stated=[1, -1, -1, 3]), "warning", "input image has shape [1, -1, -1, 3]"),
+        (_set(0, stated=[-1, 48, -1, 3]), "warning", "input image has shape [-1, 48, -1, 3]"),
         (_set(10, stated=[-1]), "warning", "output count has shape [-1]"),
     ],
     "several-subgraphs": [(_without("graphs", 2), "warning", "2 graphs: it has branches or loops, which can't be checked here")],
@@ -307,6 +309,31 @@ def test_a_file_is_found_wrong_for_its_own_reason(tmp_path: Path, name: str, pla
     assert {each.id for each in told} - {name} <= ALONGSIDE.get(name, set())
 
 
+def test_an_open_number_of_pictures_is_only_a_note(tmp_path: Path) -> None:
+    """Keras, Teachable Machine and Model Maker leave it open; every interpreter takes one picture."""
+    model = files.plain()
+    _set(0, stated=[-1, 48, 64, 3])(model)
+    [finding] = found(model, tmp_path)
+    assert (finding.id, finding.severity) == ("dynamic-shapes", Severity.NOTE)
+    assert finding.evidence == (
+        "input image has shape [-1, 48, 64, 3]: only the number of pictures is open, which is 1 unless a program asks for more"
+    )
+    _set(8, stated=[-1, 5])(model)
+    [finding] = found(model, tmp_path)
+    assert (finding.severity, "[-1, 48, 64, 3], and 1 more: only" in finding.evidence) == (Severity.NOTE, True)
+    _set(8, stated=[-1, -1])(model)
+    [finding] = found(model, tmp_path)
+    assert finding.severity is Severity.WARNING
+
+
+def test_a_network_for_grey_pictures_is_told(tmp_path: Path) -> None:
+    model = files.plain()
+    _set(0, shape=[1, 28, 28, 1])(model)
+    [finding] = found(model, tmp_path)
+    assert (finding.id, finding.severity) == ("input-shape", Severity.NOTE)
+    assert finding.evidence == "it takes [1, 28, 28, 1]: one channel, so grey pictures"
+
+
 def _ids(findings: list[Finding]) -> list[str]:
     return [finding.id for finding in findings]
 
@@ -335,6 +362,22 @@ def test_a_name_that_says_int8_of_a_float_file(tmp_path: Path, claim: str) -> No
 )
 def test_a_name_that_says_which_part_is_int8(tmp_path: Path, honest: str) -> None:
     assert _ids(found(files.floating("int8"), tmp_path, honest)) == ["dynamic-range"]
+
+
+@pytest.mark.parametrize(
+    "opposite",
+    [
+        "model_unquant.tflite",
+        "Model-Unquantized.tflite",
+        "non_quant.tflite",
+        "not-quantized.tflite",
+        "noquant.tflite",
+        "pre_quant.tflite",
+    ],
+)
+def test_a_name_that_says_the_opposite_is_no_claim(tmp_path: Path, opposite: str) -> None:
+    assert found(files.floating(), tmp_path, opposite) == []
+    assert _ids(found(files.floating(), tmp_path, f"int8_{opposite}")) == ["not-int8"]
 
 
 def test_metadata_that_says_int8_of_a_float_file(tmp_path: Path) -> None:
@@ -424,11 +467,7 @@ def test_coco_s_eighty_names_are_known(tmp_path: Path) -> None:
 # What is no detector is told nothing that only holds for detectors
 
 
-def _gray(model: Model) -> None:
-    _set(0, shape=[1, 28, 28, 1])(model)
-
-
-@pytest.mark.parametrize("change", [_gray, _two_inputs, _without("signatures", []), _float_with(0, 255)])
+@pytest.mark.parametrize("change", [_two_inputs, _without("signatures", []), _float_with(0, 255)])
 def test_a_plain_network_may_do_what_a_detector_may_not(tmp_path: Path, change: Change) -> None:
     model = files.plain()
     change(model)
