@@ -12,6 +12,7 @@ from typing import BinaryIO, Literal, get_args
 
 from litekiln.formats.flatbuffer import Bytes, Flatbuffer, Table, read_map
 from litekiln.formats.tflite_metadata import Metadata, Packed, read_metadata, read_packed
+from litekiln.formats.ultralytics import Ultralytics, read_ultralytics
 
 MAGIC = b"TFL3"
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -22,8 +23,12 @@ TYPES = (
     *("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64", "complex128"),
     *("uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16"),
 )  # by number
-ADD, CONV, DEPTHWISE, DEQUANTIZE, FULLY, MUL, SUB, DIV, QUANTIZE = 0, 3, 4, 6, 9, 18, 41, 42, 114  # operators, by number
+# Operators, by number.
+ADD, CONCATENATION, CONV, DEPTHWISE, DEQUANTIZE, FULLY, LOGISTIC, MUL = 0, 2, 3, 4, 6, 9, 14, 18
+RESHAPE, SOFTMAX, SUB, DIV, TRANSPOSE_CONV, QUANTIZE = 22, 25, 41, 42, 67, 114
 METADATA = "TFLITE_METADATA"
+MOST_METADATA = 8  # entries that are looked at
+LARGEST_TEXT = 1 << 18
 FLEX = "Flex"
 MOST_DIMENSIONS = 16
 LATER = 10_000  # work for the few constants that are read after everything else
@@ -95,6 +100,7 @@ class TfliteFile:
     metadata: Metadata | None
     metadata_problem: str
     packed: Packed
+    ultralytics: Ultralytics | None
     _buffers: list[Table] = field(repr=False)
 
     @cached_property
@@ -138,7 +144,9 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
     graph = graphs[0]
     tensors = [_tensor(each) for each in graph.tables(0)]
     inputs, outputs = (_within(graph.numbers(place), len(tensors)) for place in (1, 2))
-    metadata, problem = _metadata(model, buffers)
+    packed = read_packed(stream)
+    ultralytics = packed.ultralytics or _ultralytics(model, buffers)
+    metadata, problem = (None, "") if ultralytics and not packed.ultralytics else _metadata(model, buffers)
     file = TfliteFile(
         graphs=len(graphs),
         description=model.text(3),
@@ -150,7 +158,8 @@ def read_tflite(data: Bytes, stream: BinaryIO) -> TfliteFile:
         signatures=[_signature(each) for each in model.tables(7)],
         metadata=metadata,
         metadata_problem=problem,
-        packed=read_packed(stream),
+        packed=packed,
+        ultralytics=ultralytics,
         _buffers=buffers,
     )
     _check_buffers(buffers)
@@ -219,6 +228,14 @@ def _metadata(model: Table, buffers: list[Table]) -> tuple[Metadata | None, str]
         return read_metadata(buffers[place].bytes(0)), ""
     except ValueError as error:
         return None, str(error)
+
+
+def _ultralytics(model: Table, buffers: list[Table]) -> Ultralytics | None:
+    """Ultralytics' text where a tool put it among the model's metadata instead of behind the model."""
+    places = [each.number(1, "I") for each in model.tables(6)[:MOST_METADATA]]
+    texts = [buffers[place] for place in places if place < len(buffers) and buffers[place].bytes(0, 1) == b"{"]
+    told = [read_ultralytics(each.bytes(0, LARGEST_TEXT).decode("utf-8", "backslashreplace")) for each in texts]
+    return next((each for each in told if each), None)
 
 
 def arithmetic(file: TfliteFile) -> set[tuple[str, str]]:

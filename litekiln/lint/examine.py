@@ -49,6 +49,8 @@ def examine(subject: Subject) -> list[Finding]:
 
 def _packed(file: TfliteFile) -> list[LabelFile]:
     """The packed label file that metadata names; else the first one that looks like it."""
+    if file.ultralytics:
+        return [LabelFile("Ultralytics' metadata in the file", file.ultralytics.names, packed=True)]
     named = [name for name in (file.metadata.label_files if file.metadata else []) if name in file.packed.texts]
     chosen = named or list(file.packed.texts)
     return [LabelFile(f"{name} in the file", _trimmed(file.packed.texts[name]), packed=True) for name in chosen[:1]]

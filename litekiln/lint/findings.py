@@ -33,7 +33,7 @@ TITLES = {
     "signature-missing": "no signature",
     "signature-names": "a signature whose names say nothing",
     "signature-contradicts": "a signature that contradicts the graph",
-    "input-range": "calibrated with pixels from 0 to 1",
+    "input-range": "calibrated with other pixels than the network takes",
     "input-range-odd": "calibrated with an odd range of pixels",
     "several-inputs": "not exactly one input",
     "input-shape": "the input is not an RGB picture",

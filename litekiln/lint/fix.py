@@ -48,8 +48,7 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     check_out(out, [subject.path, *filter(None, [request.labels, Path(request.pictures) if request.pictures else None])])
     args = repairs(subject, request)
     given = request.labels is not None or any(request.pixels)
-    usable = subject.detects and not subject.lacks_ports and subject.entry is not None and len(subject.entry.shape) == 4
-    if not usable or not (given or any(finding.fix for finding in linted.findings)):
+    if not subject.repairable or not (given or any(finding.fix for finding in linted.findings)):
         reporter.note(f"none of this can be repaired without the model's source; {request.out} is not written")
         return {"written": "", "repaired": [], "proof": {}}
     pictures = _pictures(request.pictures)

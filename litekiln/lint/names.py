@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 from litekiln.formats.label_map import BACKGROUND, NO_NAME
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
+from litekiln.lint.outputs import by_fix
 from litekiln.lint.subject import LabelFile, Subject
 from litekiln.wording import listed, shown
 
-GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line); --fix OUT packs them into the file"
+GIVE = "give them with --labels FILE (.pbtxt, or .txt with one name a line)"
+PACK = GIVE + "; --fix OUT packs them into the file"
 FIX_LINES = "inv lint --fix OUT packs the corrected names; check them first: line 1 must be the model's class 0"
+REPLACE = "find out which is the model's; to replace those in the file: --labels FILE --fix OUT"
 
 
 def check_labels(subject: Subject) -> Iterator[Finding]:
@@ -17,13 +20,20 @@ def check_labels(subject: Subject) -> Iterator[Finding]:
     packed = [each for each in subject.labels if each.packed]
     beside = [each for each in subject.labels if not each.packed]
     if not subject.labels:
-        yield Finding("labels-missing", WARNING, "none in the file, none in its folder (labelmap.txt, labels.txt)", GIVE)
+        yield Finding(
+            "labels-missing",
+            WARNING,
+            "none in the file, none in its folder (labelmap.txt, labels.txt)",
+            by_fix(subject, PACK, GIVE),
+        )
     elif not packed:
-        yield Finding("labels-beside", NOTE, f"{beside[0].where} has {len(beside[0].lines)}; the file has none", GIVE)
+        yield Finding(
+            "labels-beside", NOTE, f"{beside[0].where} has {len(beside[0].lines)}; the file has none", by_fix(subject, PACK, GIVE)
+        )
     for each in beside if packed else ():
         if each.lines != packed[0].lines:
             evidence = f"{packed[0].where}: {listed(packed[0].lines, 3)}; {each.where}: {listed(each.lines, 3)}"
-            remedy = "find out which is the model's; to replace those in the file: --labels FILE --fix OUT"
+            remedy = by_fix(subject, REPLACE, "find out which is the model's, and remove the other")
             yield Finding("labels-differ", WARNING, evidence, remedy)
     for each in subject.labels:
         yield from _check_lines(subject, each)

@@ -14,6 +14,11 @@ OWN_CODE = "decode the boxes in your own program with anchors.npy and postproces
 NAME_THEM = "name them in a model.toml: outputs = [...] below [source]; inv build then names and orders them"
 
 
+def by_fix(subject: Subject, remedy: str = FIX, otherwise: str = CONVERT) -> str:
+    """The remedy by --fix, if --fix can write this file anew; else another one."""
+    return remedy if subject.repairable else otherwise
+
+
 def check_postprocess(subject: Subject) -> Iterator[Finding]:
     found = subject.file.postprocess
     if len(found) > 1:
@@ -35,12 +40,12 @@ def check_order(subject: Subject) -> Iterator[Finding]:
         return
     if tuple(subject.meanings) != DETECTION_OUTPUTS:
         evidence = f"they are {', '.join(subject.meanings)}; programs that go by position expect {', '.join(DETECTION_OUTPUTS)}"
-        yield Finding("output-order", WARNING, evidence, FIX, fix=True)
+        yield Finding("output-order", WARNING, evidence, by_fix(subject), fix=subject.repairable)
     tensors = subject.by_meaning
     if tensors != sorted(tensors):
         numbers = ", ".join(f"{name} {tensor}" for name, tensor in zip(DETECTION_OUTPUTS, tensors, strict=True))
         evidence = f"tensor numbers: {numbers}; tools that sort by number mix them up"
-        yield Finding("output-indices", WARNING, evidence, FIX, fix=True)
+        yield Finding("output-indices", WARNING, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def check_shapes(subject: Subject) -> Iterator[Finding]:
@@ -57,7 +62,7 @@ def check_shapes(subject: Subject) -> Iterator[Finding]:
         yield Finding("output-shape", ERROR, evidence, CONVERT)
     elif wrong:
         evidence = f"the file states {listed(wrong)}"
-        yield Finding("output-shape", WARNING, evidence, FIX, fix=True)
+        yield Finding("output-shape", WARNING, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def check_computed(subject: Subject) -> Iterator[Finding]:
@@ -88,22 +93,22 @@ def check_signature(subject: Subject) -> Iterator[Finding]:
     mine = [signature for signature in file.signatures if signature.graph == 0]
     if not mine:
         evidence = "programs can't ask for an output by its name"
-        yield Finding("signature-missing", WARNING, evidence, FIX, fix=subject.detects)
+        yield Finding("signature-missing", WARNING, evidence, by_fix(subject), fix=subject.repairable)
         return
     named = dict(mine[0].outputs)
     if set(named.values()) != set(file.outputs) or any(tensor not in file.inputs for _, tensor in mine[0].inputs):
         evidence = f"it names tensors {_numbers(list(named.values()))}, but the outputs are {_numbers(file.outputs)}"
-        yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
+        yield Finding("signature-contradicts", ERROR, evidence, by_fix(subject), fix=subject.repairable)
         return
     names = signature_names(file)
     said, known = meanings_of(names), subject.meanings
     wrong = [(name, real) for name, says, real in zip(names, said, known, strict=True) if says and real and says != real]
     if wrong:
         evidence = "; ".join(f"it gives the {real} the name {shown(name)}" for name, real in wrong)
-        yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
+        yield Finding("signature-contradicts", ERROR, evidence, by_fix(subject), fix=subject.repairable)
     elif subject.detects and not all(said):
         evidence = f"it calls the outputs {listed(names)}"
-        yield Finding("signature-names", WARNING, evidence, FIX, fix=True)
+        yield Finding("signature-names", WARNING, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def _names(subject: Subject) -> str:

@@ -121,7 +121,7 @@ def test_json_has_stdout_to_itself(bad: Path) -> None:
     assert (file["file"], file["kind"], run.returncode) == ("bad.tflite", "postprocess", 1)
     finding = file["findings"][0]
     assert (finding["id"], finding["severity"], finding["page"]) == ("input-range", "error", f"{PAGE}#input-range")
-    assert (finding["title"], finding["fix"]) == ("calibrated with pixels from 0 to 1", False)
+    assert (finding["title"], finding["fix"]) == ("calibrated with other pixels than the network takes", False)
     assert finding["evidence"]
     assert finding["remedy"]
     assert "bad.tflite: SSD detector: 2 errors" in run.stderr
@@ -275,7 +275,9 @@ def test_sarif(bad: Path) -> None:
         assert rule["help"]["text"] == f"see docs/lint.md#{rule['id']}"
     for result in only["results"]:
         _check_result(result, driver["rules"])
-    assert only["results"][0]["message"]["text"].startswith("calibrated with pixels from 0 to 1: int8, scale 0.003922")
+    assert only["results"][0]["message"]["text"].startswith(
+        "calibrated with other pixels than the network takes: int8, scale 0.003922"
+    )
     [invocation] = only["invocations"]
     assert invocation["executionSuccessful"] is False
     [notification] = invocation["toolExecutionNotifications"]
