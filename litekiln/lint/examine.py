@@ -6,6 +6,7 @@ from pathlib import Path
 from litekiln.disk import machine_error
 from litekiln.errors import LitekilnError, SourceError, UsageError
 from litekiln.formats.label_map import read_labels
+from litekiln.formats.numbered_names import without_numbers
 from litekiln.formats.tflite import TfliteFile, open_tflite
 from litekiln.lfs_pointers import refuse_pointer
 from litekiln.lint import inputs, names, notes, numbers, outputs
@@ -53,15 +54,15 @@ def _packed(file: TfliteFile) -> list[LabelFile]:
         return [LabelFile("Ultralytics' metadata in the file", file.ultralytics.names, packed=True)]
     named = [name for name in (file.metadata.label_files if file.metadata else []) if name in file.packed.texts]
     chosen = named or list(file.packed.texts)
-    return [LabelFile(f"{name} in the file", _trimmed(file.packed.texts[name]), packed=True) for name in chosen[:1]]
+    return [LabelFile(f"{name} in the file", _names(file.packed.texts[name]), packed=True) for name in chosen[:1]]
 
 
 def _outside(path: Path, labels: Path | None) -> list[LabelFile]:
     """The label file that the user gives; else one in the model's folder."""
     if labels is not None:
-        return [LabelFile(str(labels), read_lines(labels), packed=False)]
+        return [LabelFile(str(labels), read_lines(labels), packed=False, given=True)]
     found = next((path.parent / name for name in BESIDE if (path.parent / name).is_file()), None)
-    return [LabelFile(str(found), _trimmed(_text(found).splitlines()), packed=False)] if found else []
+    return [LabelFile(str(found), _names(_text(found).splitlines()), packed=False)] if found else []
 
 
 def read_lines(labels: Path) -> list[str]:
@@ -70,7 +71,7 @@ def read_lines(labels: Path) -> list[str]:
         msg = f"--labels {labels}: there is no such file"
         raise UsageError(msg, remedy="give a .pbtxt, or a .txt with one name a line")
     if labels.suffix.lower() == ".txt":
-        return _trimmed(_text(labels).removeprefix("\ufeff").splitlines())
+        return _names(_text(labels).splitlines())
     try:
         return read_labels(labels).as_lines()
     except LitekilnError as error:
@@ -89,9 +90,9 @@ def _text(path: Path) -> str:
         raise UsageError(msg, remedy="check the file's permissions, or give another one with --labels") from None
 
 
-def _trimmed(lines: list[str]) -> list[str]:
-    """The lines without spaces around them, and without blank lines at the end."""
-    lines = [line.strip() for line in lines]
+def _names(lines: list[str]) -> list[str]:
+    """The names of a .txt: without spaces around them, blank lines at the end, and numbers of classes before them."""
+    lines = [line.removeprefix("\ufeff").strip() for line in lines]
     while lines and not lines[-1]:
         lines.pop()
-    return lines
+    return without_numbers(lines) or lines

@@ -24,13 +24,14 @@ LAST = 4  # operators that may follow the one that makes probabilities
 class Family:
     """`takes` are the pixels that such networks are trained with, the usual ones first; empty where they differ.
 
-    `told` says whether the file itself names the family. `classes` is 0 where the outputs don't tell.
+    `told` says whether the file itself names the family. `classes` is 0 where the outputs don't tell; `spare` of them need no name.
     """
 
     name: str
     takes: tuple[Pixels, ...] = ()
     told: bool = False
     classes: int = 0
+    spare: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _fomo(seen: _Seen) -> Family | None:
     only = seen.only
     if len(only) != 3 or only[:2] != (seen.height // FOMO_STRIDE, seen.width // FOMO_STRIDE) or only[2] < 2:
         return None
-    return Family("FOMO", (UNIT, SIGNED, WHOLE), classes=only[2]) if _ends_with(seen.file, SOFTMAX) else None
+    return Family("FOMO", (UNIT, SIGNED, WHOLE), classes=only[2], spare=1) if _ends_with(seen.file, SOFTMAX) else None
 
 
 def _segmentation(seen: _Seen) -> Family | None:

@@ -54,6 +54,7 @@ TITLES = {
     "labels-differ": "class names beside the file that differ from those in it",
     "labels-offset": "class names that are shifted by one",
     "labels-length": "more or fewer class names than classes",
+    "labels-unused": "class names for a network of which nothing says where its classes are",
     "labels-not-associated": "a label file that metadata doesn't find",
     "metadata-missing": "no metadata",
     "metadata-unreadable": "damaged metadata",

@@ -33,11 +33,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file. `where` names it in messages; `packed` means inside the .tflite."""
+    """A label file. `where` names it in messages; `packed` means inside the .tflite, `given` that the user named it."""
 
     where: str
     lines: list[str]
     packed: bool
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Subject:
             names = signature_names(self.file) if RAW_OUTPUTS[1] in signature_names(self.file) else _tensor_names(self.file)
             shape = self.file.tensors[self.file.outputs[names.index(RAW_OUTPUTS[1])]].shape
             return max(0, shape[-1] - 1) if shape else 0
-        return 0
+        return self.family.classes if self.family else 0
 
     @cached_property
     def entry(self) -> Tensor | None:

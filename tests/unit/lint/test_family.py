@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from litekiln.formats.numbered_names import without_numbers
 from litekiln.formats.ultralytics import read_ultralytics
 from litekiln.lint.examine import examine, look_into
 from litekiln.lint.findings import Finding, Severity
@@ -224,6 +225,104 @@ def test_an_ssd_with_imagenets_pixels_is_odd_unless_its_boxes_are_efficientdets(
     _, [finding] = looked_into(model, tmp_path)
     assert (finding.id, finding.severity) == ("input-range-odd", Severity.WARNING)
     assert finding.evidence.endswith("networks like this one take -1 to 1, -123.68 to 151.06, 0 to 255")
+
+
+# Class names
+
+
+def _beside(folder: Path, names: str) -> None:
+    (folder / "labels.txt").write_text(names)
+
+
+CLASSES = "".join(f"{number} thing {number}\n" for number in range(9))
+
+
+def test_a_classifiers_outputs_and_names_are_counted(tmp_path: Path) -> None:
+    model = network([(1, 9)], last=SOFTMAX)
+    _beside(tmp_path, CLASSES)
+    _, [finding] = looked_into(model, tmp_path)
+    assert (finding.id, finding.severity) == ("labels-beside", Severity.NOTE)
+    assert finding.evidence == f"{tmp_path}/labels.txt has 9; the file has none"
+    _beside(tmp_path, "background\na\nb\nc\n")
+    _, findings = looked_into(model, tmp_path)
+    assert [(each.id, each.severity) for each in findings] == [
+        ("labels-length", Severity.ERROR),
+        ("labels-beside", Severity.NOTE),
+    ]
+    assert findings[0].evidence == f"{tmp_path}/labels.txt has 4 names for 9 classes"
+
+
+def test_names_that_lie_beside_a_classifier_may_be_anothers(tmp_path: Path) -> None:
+    model = network([(1, 3)], last=SOFTMAX)
+    _beside(tmp_path, CLASSES)
+    assert [(each.id, each.severity) for each in looked_into(model, tmp_path)[1]] == [
+        ("labels-beside", Severity.NOTE),
+        ("labels-length", Severity.NOTE),
+    ]
+    findings = examine(look_into(tmp_path / "net.tflite", tmp_path / "labels.txt"))
+    assert [(each.id, each.severity) for each in findings] == [
+        ("labels-length", Severity.WARNING),
+        ("labels-beside", Severity.NOTE),
+    ]
+
+
+def test_a_background_that_a_classifier_has_is_a_class(tmp_path: Path) -> None:
+    _beside(tmp_path, "background\na\nb\n")
+    assert [each.id for each in looked_into(network([(1, 3)], last=SOFTMAX), tmp_path)[1]] == ["labels-beside"]
+    findings = looked_into(network([(1, 2)], last=SOFTMAX), tmp_path)[1]
+    assert [(each.id, each.severity) for each in findings] == [
+        ("labels-offset", Severity.WARNING),
+        ("labels-beside", Severity.NOTE),
+    ]
+    assert "--fix" not in findings[0].remedy
+
+
+@pytest.mark.parametrize(("names", "fits"), [("a\n", True), ("a\nb\n", True), ("a\nb\nc\n", False)])
+def test_a_single_probability_has_one_name_or_two(tmp_path: Path, names: str, fits: bool) -> None:
+    _beside(tmp_path, names)
+    findings = looked_into(network([(1, 1)], last=LOGISTIC), tmp_path)[1]
+    assert ("labels-length" not in [each.id for each in findings]) is fits
+
+
+@pytest.mark.parametrize(("names", "fits"), [("b\nx\ny\nz\n", True), ("x\ny\nz\n", True), ("x\ny\n", False)])
+def test_fomos_background_needs_no_name(tmp_path: Path, names: str, fits: bool) -> None:
+    _beside(tmp_path, names)
+    findings = looked_into(network([(1, 12, 12, 4)], size=(1, 96, 96, 3), last=SOFTMAX), tmp_path)[1]
+    assert ("labels-length" not in [each.id for each in findings]) is fits
+
+
+def test_yolos_packed_names_are_counted(tmp_path: Path) -> None:
+    _, [finding] = looked_into(told(network([(1, 84, 8400)])), tmp_path)
+    assert (finding.id, finding.severity) == ("labels-length", Severity.ERROR)
+    assert finding.evidence == "Ultralytics' metadata in the file has 2 names for 80 classes"
+
+
+def test_given_names_are_never_silently_unused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("a\nb\n")
+    path = network([(1, 20)]).written(tmp_path / "net.tflite")
+    [finding] = examine(look_into(path, tmp_path / "mine.txt"))
+    assert (finding.id, finding.severity) == ("labels-unused", Severity.NOTE)
+    assert finding.evidence == f"{tmp_path}/mine.txt has 2 names; nothing says which outputs they name (shapes: [1, 20])"
+    _beside(tmp_path, "a\nb\n")
+    assert examine(look_into(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        (["0 cardboard", "1 glass"], ["cardboard", "glass"]),
+        (["0  person", "2  car"], ["person", "???", "car"]),
+        (["0: a", "1: b c"], ["a", "b c"]),
+        (["1 euro", "2 euro"], None),
+        (["0 a", "glass"], None),
+        (["0 a", "0 b"], None),
+        (["0 a", "99999 b"], None),
+        (["0", "1"], None),
+        ([], None),
+    ],
+)
+def test_numbers_before_names(lines: list[str], names: list[str] | None) -> None:
+    assert without_numbers(lines) == names
 
 
 # Remedies

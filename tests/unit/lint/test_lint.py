@@ -248,10 +248,12 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
             "error",
             "labelmap.txt in the file begins with '???' (4 names for 3 classes), but the model's first class is 0",
         ),
-        (_labels("background\ncat\ndog\n"), "error", "begins with 'background' (3 names for 3 classes)"),
+        (_labels("background\ncat\ndog\n"), "warning", "begins with 'background' (3 names for 3 classes): either class 0 is the"),
     ],
     "labels-length": [
         (_labels("cat\ndog\n"), "error", "labelmap.txt in the file has 2 names for 3 classes"),
+        (_labels("???\ncat\ndog\nbird\nfish\n"), "warning", "labelmap.txt in the file has 5 names for 3 classes"),
+        (_labels("background\ncat\n"), "error", "labelmap.txt in the file has 2 names for 3 classes"),
         (_labels("cat\ndog\nbird\nfish\n\n"), "warning", "labelmap.txt in the file has 4 names for 3 classes"),
     ],
     "labels-not-associated": [
@@ -422,7 +424,12 @@ def test_labels_beside_the_file_are_looked_at_and_told(tmp_path: Path) -> None:
     assert (finding.id, finding.severity) == ("labels-beside", Severity.NOTE)
     assert finding.evidence == f"{tmp_path}/labels.txt has 3; the file has none"
     (tmp_path / "labelmap.txt").write_text("???\ncat\ndog\nbird\n")  # looked for first
-    assert _ids(found(model, tmp_path)) == ["labels-offset", "labels-beside"]
+    offset, beside = found(model, tmp_path)
+    assert (offset.id, offset.severity, beside.id) == ("labels-offset", Severity.WARNING, "labels-beside")
+    assert offset.evidence == (
+        f"{tmp_path}/labelmap.txt begins with '???' (4 names for 3 classes), but the model's first class is 0; "
+        "right only with programs that add 1"
+    )
 
 
 def test_labels_beside_the_file_that_contradict_it(tmp_path: Path) -> None:
@@ -432,6 +439,18 @@ def test_labels_beside_the_file_that_contradict_it(tmp_path: Path) -> None:
     [finding] = found(files.detector(), tmp_path)
     assert (finding.id, finding.severity) == ("labels-differ", Severity.WARNING)
     assert finding.evidence == f"labelmap.txt in the file: cat, dog, bird; {tmp_path}/labelmap.txt: cat, bird, dog"
+
+
+def test_a_packed_label_file_that_lies_beside_too_is_told_once(tmp_path: Path) -> None:
+    model = files.detector()
+    _labels("???\ncat\ndog\nbird\n")(model)
+    (tmp_path / "labelmap.txt").write_text("???\ncat\ndog\nbird\n")
+    assert [(each.id, each.severity) for each in found(model, tmp_path)] == [("labels-offset", Severity.ERROR)]
+
+
+def test_the_same_names_behind_a_background_do_not_differ(tmp_path: Path) -> None:
+    (tmp_path / "labelmap.txt").write_text("???\ncat\ndog\nbird\n")
+    assert [(each.id, each.severity) for each in found(files.detector(), tmp_path)] == [("labels-offset", Severity.WARNING)]
 
 
 def test_labels_that_are_given_count_instead_of_those_beside(tmp_path: Path) -> None:
@@ -584,7 +603,7 @@ def test_what_an_operator_leaves_out_is_not_taken_for_the_last_tensor(tmp_path: 
 
 def test_every_finding_has_its_tests() -> None:
     noted = {name for _, name in NOTED.values()}
-    elsewhere = {"not-int8", "labels-beside", "labels-differ"}
+    elsewhere = {"not-int8", "labels-beside", "labels-differ", "labels-unused"}
     assert set(BAD) | noted | elsewhere == set(TITLES)
 
 
