@@ -247,9 +247,15 @@ def arithmetic(file: TfliteFile) -> set[tuple[str, str]]:
     dequantized = [each for each in file.operators if _is(each, DEQUANTIZE) and each.gives_first and each.inputs[0] >= 0]
     stored = {each.outputs[0]: types[each.inputs[0]] for each in dequantized}
     convolutions = [each.inputs[:2] for each in file.operators if _is(each, CONV, DEPTHWISE)]
-    multiplied = convolutions or [each.inputs[:2] for each in file.operators if _is(each, FULLY)]
+    multiplied = convolutions or [each.inputs[:2] for each in file.operators if _is(each, FULLY)]  # as `multipliers` says
     complete = [inputs for inputs in multiplied if len(inputs) > 1 and min(inputs) >= 0]
     return {(types[taken], stored.get(weights, types[weights])) for taken, weights in complete}
+
+
+def multipliers(file: TfliteFile) -> str:
+    """What the operators are called that `arithmetic` looks at; empty if there are none."""
+    names = (("convolutions", (CONV, DEPTHWISE)), ("fully connected layers", (FULLY,)))
+    return next((name for name, kinds in names if any(_is(each, *kinds) for each in file.operators)), "")
 
 
 def _is(operator: Operator, *kinds: int) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from litekiln.formats.tflite import FLEX, POSTPROCESS, arithmetic
+from litekiln.formats.tflite import FLEX, POSTPROCESS, arithmetic, multipliers
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import Kind, Subject
@@ -47,15 +47,15 @@ def check_classes(subject: Subject) -> Iterator[Finding]:
 
 
 def check_types(subject: Subject) -> Iterator[Finding]:
-    types = arithmetic(subject.file)
+    types, computing = arithmetic(subject.file), multipliers(subject.file)
     inside, weights = {first for first, _ in types}, {second for _, second in types}
     entry = subject.entry.dtype if subject.entry else ""
     if "uint8" in inside:
-        evidence = f"convolutions compute in uint8, the scheme of TensorFlow 1; input {entry}"
+        evidence = f"{computing} compute in uint8, the scheme of TensorFlow 1; input {entry}"
         remedy = "it runs everywhere; accelerators for int8 may refuse it. Feed bytes as they come from a camera"
         yield Finding("uint8-inside", NOTE, evidence, remedy)
     if "int8" in inside and entry == "uint8":
-        evidence = "input uint8, convolutions in int8, with a QUANTIZE between them"
+        evidence = f"input uint8, {computing} in int8, with a QUANTIZE between them"
         yield Finding("uint8-input", NOTE, evidence, "feed bytes from 0 to 255, not int8, and don't normalise them")
     if types and inside == {"float32"}:
         yield from _float_inside(subject, weights)
@@ -65,7 +65,7 @@ def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
     stored = " and ".join(sorted(weights))
     claim = next((text for text in _called(subject) if CLAIMS.search(text) and not HONEST.search(text)), "")
     if claim:
-        evidence = f"{shown(claim)!r} says quantized, but convolutions compute in float32 (weights {stored})"
+        evidence = f"{shown(claim)!r} says quantized, but {multipliers(subject.file)} compute in float32 (weights {stored})"
         yield Finding("not-int8", WARNING, evidence, WITH_PICTURES)
     elif weights & {"int8", "uint8"}:
         evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"

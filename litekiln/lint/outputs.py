@@ -8,6 +8,7 @@ from litekiln.lint.subject import Kind, Subject, meanings_of, signature_names
 from litekiln.wording import listed, shown
 
 FIX = "inv lint --fix OUT repairs it and proves that the detections stay the same"
+WRITES_SHAPES = "nothing, unless a program reserves memory before it loads the file: inv lint --fix OUT writes them down"
 TOO_OLD = "the converter was too old for this export (before TensorFlow 2.4)"
 CONVERT = "convert it again from its source: inv new, inv build"
 OWN_CODE = "decode the boxes in your own program with anchors.npy and postprocess.json; or take a variant without -raw"
@@ -49,20 +50,28 @@ def check_order(subject: Subject) -> Iterator[Finding]:
 
 
 def check_shapes(subject: Subject) -> Iterator[Finding]:
-    file, hollow, wrong = subject.file, [], []
+    file = subject.file
+    hollow: list[str] = []
+    wrong: list[str] = []
+    unsaid: list[str] = []
     for place, output in enumerate(file.outputs):
         tensor, meaning = file.tensors[output], subject.meanings[place]
         has = f"{meaning or shown(tensor.name) or f'output {place}'} {list(tensor.shape)}"
         if 0 in tensor.shape:
             hollow.append(has)
         elif subject.kind is Kind.POSTPROCESS and meaning and tensor.shape != (expected := _expected(subject, meaning)):
-            wrong.append(f"{has} instead of {list(expected)}")
+            (wrong if tensor.shape else unsaid).append(f"{has} instead of {list(expected)}")
     if hollow:
         evidence = f"{listed(hollow)}: {TOO_OLD}"
         yield Finding("output-shape", ERROR, evidence, CONVERT)
     elif wrong:
-        evidence = f"the file states {listed(wrong)}"
+        evidence = f"the file states {listed(wrong + unsaid)}"
         yield Finding("output-shape", WARNING, evidence, by_fix(subject), fix=subject.repairable)
+    elif unsaid:
+        evidence = (
+            f"the file states {listed(unsaid)}: converters leave them out, and interpreters find them when they load the file"
+        )
+        yield Finding("output-shape", NOTE, evidence, by_fix(subject, WRITES_SHAPES), fix=subject.repairable)
 
 
 def check_computed(subject: Subject) -> Iterator[Finding]:
@@ -91,14 +100,22 @@ def check_signature(subject: Subject) -> Iterator[Finding]:
     if not subject.detector or kind is Kind.UNNAMED:
         return
     mine = [signature for signature in file.signatures if signature.graph == 0]
+    fix = subject.repairable
     if not mine:
-        evidence = "programs can't ask for an output by its name"
-        yield Finding("signature-missing", WARNING, evidence, by_fix(subject), fix=subject.repairable)
+        evidence = "programs can't ask for an output by its name, only by its place"
+        yield Finding("signature-missing", NOTE, evidence, by_fix(subject), fix=fix)
         return
-    named = dict(mine[0].outputs)
-    if set(named.values()) != set(file.outputs) or any(tensor not in file.inputs for _, tensor in mine[0].inputs):
-        evidence = f"it names tensors {_numbers(list(named.values()))}, but the outputs are {_numbers(file.outputs)}"
-        yield Finding("signature-contradicts", ERROR, evidence, by_fix(subject), fix=subject.repairable)
+    inputs, outputs = ([tensor for _, tensor in ends] for ends in (mine[0].inputs, mine[0].outputs))
+    said = [
+        f"it names {end} {_numbers(named)}, but the file's are {_numbers(real)} (numbers of tensors)"
+        for end, named, real, wrong in (
+            ("inputs", inputs, file.inputs, not set(inputs) <= set(file.inputs)),
+            ("outputs", outputs, file.outputs, set(outputs) != set(file.outputs)),
+        )
+        if wrong
+    ]
+    if said:
+        yield Finding("signature-contradicts", ERROR, "; ".join(said), by_fix(subject), fix=fix)
         return
     names = signature_names(file)
     said, known = meanings_of(names), subject.meanings
@@ -108,7 +125,7 @@ def check_signature(subject: Subject) -> Iterator[Finding]:
         yield Finding("signature-contradicts", ERROR, evidence, by_fix(subject), fix=subject.repairable)
     elif subject.detects and not all(said):
         evidence = f"it calls the outputs {listed(names)}"
-        yield Finding("signature-names", WARNING, evidence, by_fix(subject), fix=subject.repairable)
+        yield Finding("signature-names", NOTE, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def _names(subject: Subject) -> str:

@@ -108,7 +108,7 @@ def test_a_broken_file_is_found_out_repaired_and_proven(lint: Lint, bundle: Path
     picture, out = _picture(tmp_path), tmp_path / "repaired.tflite"
     code, value, told = lint("--file", str(broken), "--fix", str(out), "--pictures", str(tmp_path))
     assert set(_ids(value["files"][0])) == {
-        *("output-order", "output-indices", "signature-missing"),
+        *("output-order", "output-indices"),
         *("labels-offset", "normalisation-contradicts", "metadata-outputs"),
     }
     assert (code, value["left"]["findings"]) == (0, [])

@@ -14,7 +14,8 @@ from flatbuffers import flexbuffers
 from litekiln.formats.tflite import TYPES
 
 SIZES = {"b": 1, "B": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
-ADD, CONV, DEQUANTIZE, LOGISTIC, MUL, RESHAPE, SOFTMAX, QUANTIZE, CUSTOM = 0, 3, 6, 14, 18, 22, 25, 114, 32
+ADD, CONV, DEPTHWISE, DEQUANTIZE, FULLY, LOGISTIC, MUL, RESHAPE, SOFTMAX = 0, 3, 4, 6, 9, 14, 18, 22, 25
+CUSTOM, TRANSPOSE_CONV, QUANTIZE = 32, 67, 114
 POSTPROCESS = "TFLite_Detection_PostProcess"
 OUTPUTS = ("boxes", "classes", "scores", "count")
 OPTIONS = {"max_detections": 5, "max_classes_per_detection": 1, "num_classes": 3, "nms_iou_threshold": 0.6, "x_scale": 10.0}

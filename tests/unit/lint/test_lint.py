@@ -21,13 +21,33 @@ GOOD: dict[str, Callable[[], Model]] = {
     "made by ordinary operators": files.named,
     "no detector": files.plain,
 }
-NOTED = {
+NOTED: dict[str, tuple[Callable[[], Model], str]] = {
+    "without a signature, as TF1's converter makes them": (lambda: _changed(_without("signatures", [])), "signature-missing"),
+    "signed by TF2's exporter": (lambda: files.signed(files.detector(), ("a", "b", "c", "d")), "signature-names"),
+    "of which the converter left the outputs' shapes out": (lambda: _changed(_without_shapes), "output-shape"),
+    "bytes in, without metadata": (lambda: _changed(_int8_in_without_metadata), "metadata-missing"),
     "int8-io": (lambda: files.of_types(files.detector(), "uint8", "int8", "int8"), "uint8-input"),
     "int8-raw": (files.raw, "no-postprocess"),
     "dynamic": (lambda: files.floating("int8"), "dynamic-range"),
     "float16": (lambda: files.floating("float16"), "float16-weights"),
     "uint8-qat": (lambda: files.of_types(files.detector(), "uint8", "uint8", "uint8"), "uint8-inside"),
 }
+
+
+def _changed(change: Change) -> Model:
+    model = files.detector()
+    change(model)
+    return model
+
+
+def _without_shapes(model: Model) -> None:
+    for place in range(7, 11):
+        model.tensors[place].shape = []
+
+
+def _int8_in_without_metadata(model: Model) -> None:
+    files.of_types(model, "int8", "int8", "int8")
+    model.metadata = None
 
 
 def found(model: Model, folder: Path, name: str = "detect.tflite", labels: Path | None = None) -> list[Finding]:
@@ -170,7 +190,6 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
     ],
     "output-shape": [
         (_set(7, shape=[0]), "error", "boxes [0]: the converter was too old for this export (before TensorFlow 2.4)"),
-        (_set(8, shape=[]), "warning", "the file states classes [] instead of [1, 5]"),
         (_set(9, shape=[1, 6]), "warning", "the file states scores [1, 6] instead of [1, 5]"),
     ],
     "output-constant": [
@@ -181,10 +200,6 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         ),
     ],
     "outputs-unnamed": [(_unnamed, "warning", "the outputs are called a, b, c, d")],
-    "signature-missing": [(_without("signatures", []), "warning", "programs can't ask for an output by its name")],
-    "signature-names": [
-        (lambda model: files.signed(model, ("a", "b", "c", "d")), "warning", "it calls the outputs a, b, c, d"),
-    ],
     "signature-contradicts": [
         (
             _without("signatures", [("serving_default", {"image": 0}, SIGNED_WRONGLY)]),
@@ -194,9 +209,18 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
         (
             _without("signatures", [("x", {"image": 0}, {"boxes": 7})]),
             "error",
-            "it names tensors 7, but the outputs are 7, 8, 9, 10",
+            "it names outputs 7, but the file's are 7, 8, 9, 10 (numbers of tensors)",
         ),
-        (_without("signatures", [("x", {"image": 1 << 31}, dict(SIGNED_WRONGLY))]), "error", "it names tensors 7, 8, 9, 10"),
+        (
+            _without("signatures", [("x", {"image": 1 << 31}, dict(SIGNED_WRONGLY))]),
+            "error",
+            "it names inputs 2147483648, but the file's are 0 (numbers of tensors)",
+        ),
+        (
+            _without("signatures", [("x", {"image": 3}, {"boxes": 7})]),
+            "error",
+            "it names inputs 3, but the file's are 0 (numbers of tensors); it names outputs 7, but",
+        ),
     ],
     "input-range": [
         (
@@ -408,6 +432,22 @@ def test_uint8_by_the_old_scheme_and_by_the_new(tmp_path: Path) -> None:
     assert new.evidence == "input uint8, convolutions in int8, with a QUANTIZE between them"
 
 
+def test_what_is_said_of_outputs_that_the_converter_left_open(tmp_path: Path) -> None:
+    [finding] = found(_changed(_without_shapes), tmp_path)
+    assert finding.evidence == (
+        "the file states boxes [] instead of [1, 5, 4], classes [] instead of [1, 5], scores [] instead of [1, 5], "
+        "count [] instead of [1]: converters leave them out, and interpreters find them when they load the file"
+    )
+    assert finding.remedy.startswith("nothing, unless a program reserves memory before it loads the file")
+
+
+def test_what_a_network_without_convolutions_computes_with(tmp_path: Path) -> None:
+    model = files.plain()
+    model.operators[1].kind = files.FULLY
+    [finding] = found(model, tmp_path, "net_int8.tflite")
+    assert finding.evidence == "'net_int8.tflite' says quantized, but fully connected layers compute in float32 (weights float32)"
+
+
 def test_raw_outputs_are_told_as_what_they_are(tmp_path: Path) -> None:
     [finding] = found(files.raw(), tmp_path)
     assert finding.evidence == "it gives box_encodings and class_predictions, which are not boxes yet"
@@ -526,7 +566,7 @@ def test_outputs_known_by_their_names_alone(tmp_path: Path) -> None:
     model = files.named()
     model.metadata, model.signatures, model.outputs = None, [], [9, 7, 10, 8]
     model.packed = {"labels.txt": "cat\ndog\n"}
-    assert _ids(found(model, tmp_path)) == ["output-order", "signature-missing", "metadata-missing"]
+    assert _ids(found(model, tmp_path)) == ["output-order", "metadata-missing", "signature-missing"]
 
 
 def test_pixels_as_efficientdet_takes_them_are_no_finding(tmp_path: Path) -> None:
@@ -630,13 +670,15 @@ def test_published_files(tmp_path: Path) -> None:
         "output-order",
         "output-shape",
         "signature-names",
-        "metadata-missing",
         "uint8-input",
         "labels-beside",
+        "metadata-missing",
     ]
     assert wrong[0].evidence == "uint8, scale 0.003922 at zero point 0: pixels from 0 to 1; an SSD is trained with -1 to 1"
     right = examine(look_into(folder / "coco_ssd_mobilenet_v1_0.75_quant.tflite"))
-    assert _ids(right) == ["output-shape", "signature-missing", "uint8-inside"]
+    assert [(each.id, each.severity) for each in right] == [
+        (name, Severity.NOTE) for name in ("output-shape", "signature-missing", "uint8-inside")
+    ]
 
 
 def test_metadata_of_more_outputs_than_there_are(tmp_path: Path) -> None:
