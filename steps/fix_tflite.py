@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 DAMAGED = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError)
 PIXELS = [127.5] * 3  # mean and std where nobody knows the network's own; the proof does not depend on them
+DEAD = (
+    "both files see the same %d boxes in each of %d pictures, so comparing them proves nothing: the outputs don't depend on the "
+    "picture. Often the ranges of its integers were never measured; convert it again, with pictures for calibration"
+)
 DIFFERENT = "the repaired file gives other %s than the original on picture %d: nothing is written; please report it"
 
 
@@ -113,14 +117,17 @@ def _changes(before: dict[str, Any], after: dict[str, Any], args: dict[str, Any]
 def _prove(data: bytes, before: list[int], repaired: bytes, after: list[int], args: dict[str, Any]) -> dict[str, int]:
     """The number of pictures on which both files gave the same, and of boxes that they gave."""
     old, new = _runner(data), _runner(repaired)
-    boxes, entries = 0, list(_entries(new.get_input_details()[0], args))
+    boxes, seen, entries = 0, set(), list(_entries(new.get_input_details()[0], args))
     for place, entry in enumerate(entries):
         was, now = _run(old, entry, before), _run(new, entry, after)
         for name, first, second in zip(flat.DETECTION_OUTPUTS, was, now):
             if first.dtype != second.dtype or first.shape != second.shape or first.tobytes() != second.tobytes():
                 raise protocol.Refused(DIFFERENT % (name, place))
         boxes += int(now[-1].ravel()[0])
+        seen.add(b"".join(each.tobytes() for each in now))
         protocol.progress(place + 1, len(entries), "pictures")
+    if boxes and len(entries) > 1 and len(seen) == 1:
+        raise protocol.Refused(DEAD % (boxes // len(entries), len(entries)))
     return {"random": args["random"], "pictures": len(entries) - args["random"], "boxes": boxes}
 
 

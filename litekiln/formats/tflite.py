@@ -26,6 +26,7 @@ TYPES = (
 # Operators, by number.
 ADD, CONCATENATION, CONV, DEPTHWISE, DEQUANTIZE, FULLY, LOGISTIC, MUL = 0, 2, 3, 4, 6, 9, 14, 18
 RESHAPE, SOFTMAX, SUB, DIV, TRANSPOSE_CONV, QUANTIZE = 22, 25, 41, 42, 67, 114
+ACTIVATION = {ADD: 0, CONV: 3, DEPTHWISE: 4, FULLY: 0}  # the field of an operator's options that names its activation function
 METADATA = "TFLITE_METADATA"
 MOST_METADATA = 8  # entries that are looked at
 LARGEST_TEXT = 1 << 18
@@ -33,11 +34,12 @@ FLEX = "Flex"
 MOST_DIMENSIONS = 16
 LATER = 10_000  # work for the few constants that are read after everything else
 MOST_VALUES = 64  # of one constant
+MOST_BYTES = 1 << 14  # of a constant that is searched for anything but zeros
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`stated` is the shape with -1 for open sizes. `scale` is set only if all channels share one."""
+    """`stated` is the shape with -1 for open sizes. `scale` is set only if all channels share one; `scales` has one for each."""
 
     name: str
     dtype: str
@@ -46,6 +48,7 @@ class Tensor:
     scale: float | None
     zero_point: int
     buffer: int
+    scales: tuple[float, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -59,13 +62,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """A custom operator has a name, a built-in one a number. -1 stands for an input or output that is left out."""
+    """A custom operator has a name, a built-in one a number. -1 stands for an input or output that is left out.
+
+    `linear` says that it multiplies or adds, and that no activation function cuts off what comes out.
+    """
 
     name: str
     number: int
     inputs: list[int]
     outputs: list[int]
     options: dict[str, int | float]  # of the PostProcess operator
+    linear: bool = False
 
     @property
     def kind(self) -> str | int:
@@ -112,6 +119,18 @@ class TfliteFile:
         buffer = self.tensors[tensor].buffer
         table = self._buffers[buffer] if 0 < buffer < len(self._buffers) else None
         return table is not None and (table.count(0) > 0 or table.number(1, "Q") > 1)
+
+    def is_zero(self, tensor: int) -> bool:
+        """Whether a constant's first bytes are all zero."""
+        return not any(self._buffers[self.tensors[tensor].buffer].bytes(0, MOST_BYTES)) if self.stores(tensor) else False
+
+    def made_by(self, tensor: int) -> Operator | None:
+        """The operator that computes a tensor."""
+        return self._makers.get(tensor)
+
+    @cached_property
+    def _makers(self) -> dict[int, Operator]:
+        return {output: operator for operator in self.operators for output in operator.outputs if output >= 0}
 
     def floats(self, tensor: int) -> list[float]:
         """A constant's first values."""
@@ -177,13 +196,23 @@ def _check_buffers(buffers: list[Table]) -> None:
 def _tensor(table: Table) -> Tensor:
     if max(table.count(0, 4), table.count(7, 4)) > MOST_DIMENSIONS:
         raise ValueError("a tensor has far too many dimensions")
-    shape, scale, zero_point = tuple(table.numbers(0)), None, 0
+    shape, zero_point = tuple(table.numbers(0)), 0
+    scales: tuple[float, ...] = ()
     quantization = table.table(4)
-    if quantization and quantization.count(2, 4) == 1:
-        scale, zero_point = quantization.floats(2)[0], (quantization.numbers(3, "q", 1) or [0])[0]
+    if quantization:
+        scales = tuple(quantization.floats(2))
+        zero_point = (quantization.numbers(3, "q", 1) or [0])[0] if len(scales) == 1 else 0
     number = table.number(1, "b")
-    dtype = TYPES[number] if 0 <= number < len(TYPES) else "unknown"
-    return Tensor(table.text(3), dtype, shape, tuple(table.numbers(7)) or shape, scale, zero_point, table.number(2, "I"))
+    return Tensor(
+        name=table.text(3),
+        dtype=TYPES[number] if 0 <= number < len(TYPES) else "unknown",
+        shape=shape,
+        stated=tuple(table.numbers(7)) or shape,
+        scale=scales[0] if len(scales) == 1 else None,
+        zero_point=zero_point,
+        buffer=table.number(2, "I"),
+        scales=scales,
+    )
 
 
 def _operators(model: Table, graph: Table, tensors: int) -> list[Operator]:
@@ -200,8 +229,15 @@ def _operators(model: Table, graph: Table, tensors: int) -> list[Operator]:
         inputs, outputs = _within(each.numbers(1), tensors, lowest=-1), _within(each.numbers(2), tensors, lowest=-1)
         options = read_map(each.bytes(5)) if name == POSTPROCESS and not finished else {}
         finished = finished or name == POSTPROCESS  # if there are several, the first counts
-        found.append(Operator(name, number, inputs, outputs, options))
+        found.append(Operator(name, number, inputs, outputs, options, linear=not name and _is_linear(each, number)))
     return found
+
+
+def _is_linear(operator: Table, number: int) -> bool:
+    if number not in ACTIVATION:
+        return False
+    options = operator.table(4)
+    return options is None or options.number(ACTIVATION[number], "b") == 0
 
 
 def _within(places: list[int], tensors: int, lowest: int = 0) -> list[int]:

@@ -9,13 +9,15 @@ from litekiln.formats.label_map import read_labels
 from litekiln.formats.numbered_names import without_numbers
 from litekiln.formats.tflite import TfliteFile, open_tflite
 from litekiln.lfs_pointers import refuse_pointer
-from litekiln.lint import inputs, names, notes, numbers, outputs
-from litekiln.lint.findings import Finding
+from litekiln.lint import inputs, names, notes, numbers, outputs, scales
+from litekiln.lint.findings import DEAD, Finding
+from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import LabelFile, Subject
 from litekiln.named_files import existing_model
 
-RULES = (*outputs.RULES, *inputs.RULES, *numbers.RULES, *names.RULES, *notes.RULES)
+RULES = (*outputs.RULES, *inputs.RULES, *numbers.RULES, *scales.RULES, *names.RULES, *notes.RULES)
 BESIDE = ("labelmap.txt", "labels.txt")
+FLAG = "--fix"
 LARGEST_LABELS = 1 << 20
 
 
@@ -45,6 +47,8 @@ def read_file(path: Path) -> TfliteFile:
 def examine(subject: Subject) -> list[Finding]:
     """All findings, the worst first."""
     found = [finding for rule in RULES for finding in rule(subject)]
+    if any(finding.id == DEAD for finding in found):  # --fix refuses the file, so no remedy may name it
+        found = [replace(each, fix=False, remedy=CONVERT) if each.fix or FLAG in each.remedy else each for each in found]
     return sorted(found, key=lambda finding: -finding.severity)
 
 

@@ -21,6 +21,8 @@ class Severity(IntEnum):
 
 NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 
+DEAD = "default-ranges"  # such a file can't be repaired at all
+
 TITLES = {
     "several-postprocess": "more than one PostProcess operator",
     "no-postprocess": "no PostProcess operator: it gives encoded boxes",
@@ -49,6 +51,8 @@ TITLES = {
     "dynamic-range": "8-bit weights, float arithmetic",
     "not-int8": "calls itself quantized, but computes in float",
     "float16-weights": "16-bit weights, float arithmetic",
+    DEAD: "ranges that nobody measured: it sees the same in every picture",
+    "bias-scales": "biases that count too much or too little",
     "labels-missing": "no class names",
     "labels-beside": "class names only beside the file",
     "labels-differ": "class names beside the file that differ from those in it",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import UsageError
+from litekiln.errors import SourceError, UsageError
 from litekiln.lint.examine import read_lines
+from litekiln.lint.findings import DEAD, TITLES
 from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
 from litekiln.lint.notes import pixels_by_metadata
@@ -46,6 +47,7 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     assert subject
     out = Path(request.out).resolve()
     check_out(out, [subject.path, *filter(None, [request.labels, Path(request.pictures) if request.pictures else None])])
+    refuse_dead(linted)
     args = repairs(subject, request)
     given = request.labels is not None or any(request.pixels)
     if not subject.repairable or not (given or any(finding.fix for finding in linted.findings)):
@@ -59,6 +61,14 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     reporter.note(_proven(result["proof"]))
     reporter.note(f"wrote {request.out} ({size_text(len(fixed))})")
     return {"written": request.out, "repaired": result["repaired"], "proof": result["proof"]}
+
+
+def refuse_dead(linted: Linted) -> None:
+    """Raise a SourceError if the file sees the same in every picture: a proof that it still does so would prove nothing."""
+    dead = next((finding for finding in linted.findings if finding.id == DEAD), None)
+    if dead:
+        msg = f"--fix: {linted.path} can't be repaired: {TITLES[DEAD]}"
+        raise SourceError(msg, cause=dead.evidence, remedy=dead.remedy)
 
 
 def check_out(out: Path, reads: Iterable[Path]) -> None:

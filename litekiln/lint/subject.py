@@ -131,10 +131,15 @@ class Subject:
         if self.file.postprocess:
             return self.option("num_classes") or 0
         if self.kind is Kind.RAW:
-            names = signature_names(self.file) if RAW_OUTPUTS[1] in signature_names(self.file) else _tensor_names(self.file)
-            shape = self.file.tensors[self.file.outputs[names.index(RAW_OUTPUTS[1])]].shape
+            shape = self.file.tensors[self.raw[RAW_OUTPUTS[1]]].shape
             return max(0, shape[-1] - 1) if shape else 0
         return self.family.classes if self.family else 0
+
+    @property
+    def raw(self) -> dict[str, int]:
+        """The tensors of the outputs of a file without the PostProcess operator, by name."""
+        names = signature_names(self.file) if RAW_OUTPUTS[1] in signature_names(self.file) else _tensor_names(self.file)
+        return dict(zip(names, self.file.outputs, strict=False))
 
     @cached_property
     def entry(self) -> Tensor | None:

@@ -199,6 +199,41 @@ def test_other_detections_are_refused(bundle: Path, tmp_path: Path) -> None:
     assert told == "the repaired file gives other classes than the original on picture 0: nothing is written; please report it"
 
 
+DEADEN = """
+import sys; sys.path.insert(0, sys.argv[1])
+import fix_tflite, protocol
+from tflite_file import flat
+model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
+graph = model.subgraphs[0]
+fixed = {int(each) for name, operator in flat.operators(model) if name == b"LOGISTIC" for each in operator.outputs}
+for place, each in enumerate(graph.tensors):
+    if place not in fixed and flat.TYPES[each.type] == "int8" and model.buffers[each.buffer].data is None:
+        each.quantization.scale, each.quantization.zeroPoint = [1.0], [-128]
+for name, operator in flat.operators(model):
+    if len(operator.inputs) > 2 and name in (b"CONV_2D", b"DEPTHWISE_CONV_2D"):
+        weights, bias = (graph.tensors[int(each)] for each in operator.inputs[1:3])
+        bias.quantization.scale = [float(each) for each in weights.quantization.scale]
+data, outputs = flat.write(model), [int(each) for each in graph.outputs]
+open(sys.argv[3], "wb").write(data)
+try:
+    fix_tflite._prove(data, outputs, data, outputs, {"random": 8, "mean": [], "std": []})
+except protocol.Refused as error:
+    print(error)
+"""
+
+
+def test_a_file_that_sees_the_same_in_every_picture_is_refused(lint: Lint, bundle: Path, tmp_path: Path) -> None:
+    """Default ranges: by the file's facts before anything runs, and by its detections."""
+    dead, out = tmp_path / "dead.tflite", tmp_path / "out.tflite"
+    told = in_toolchain(DEADEN, STEPS, str(bundle), str(dead))
+    assert told.startswith("both files see the same 10 boxes in each of 8 pictures, so comparing them proves nothing")
+    assert "the outputs don't depend on the picture" in told
+    code, value, _ = lint("--file", str(dead), "--fix", str(out))
+    assert code == 10
+    assert value["what"] == f"--fix: {dead} can't be repaired: ranges that nobody measured: it sees the same in every picture"
+    assert not out.exists()
+
+
 def test_outputs_that_nothing_computes_are_told_and_stay(lint: Lint, tmp_path: Path) -> None:
     """What TensorFlow 2.3 really makes of a TF2 export."""
     hollow = ROOT / "tests" / "e2e" / "data" / "converted_by_tf_2.3.tflite"
