@@ -60,7 +60,8 @@ def _check_lines(subject: Subject, labels: LabelFile) -> Iterator[Finding]:
     lines, classes = labels.lines, subject.classes
     counted = f"{len(lines)} names for {classes} classes" if classes else f"{len(lines)} names"
     background = subject.detector and _begins_with_background(lines, classes)
-    extra = lines[:1] != [] and lines[0].lower() in BACKGROUND and len(lines) == classes + 1
+    own = subject.family is not None and subject.family.spare > 0  # its outputs have a background of their own
+    extra = bool(lines) and lines[0].lower() in BACKGROUND and len(lines) == classes + 1 and not own
     begins = f"{labels.where} begins with {shown(lines[0])!r} ({counted})" if lines else ""
     if extra or (background and not classes):
         evidence = f"{begins}, but the model's first class is 0"

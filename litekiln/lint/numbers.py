@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from litekiln.formats.tflite import FLEX, POSTPROCESS, arithmetic, multipliers
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.outputs import CONVERT
+from litekiln.lint.runtimes import runtime_of
 from litekiln.lint.subject import Kind, Subject
 from litekiln.wording import listed, shown
 
@@ -26,9 +27,14 @@ def check_operators(subject: Subject) -> Iterator[Finding]:
     others = [name for name in custom if not name.startswith(FLEX)]
     if flex:
         yield Finding("flex-ops", ERROR, f"it has {listed(flex)}", WITHOUT_FLEX)
-    if others:
+    known = {runtime for name in others if (runtime := runtime_of(name))}
+    for runtime in sorted(known, key=lambda each: each.name):
+        named = [name for name in others if runtime_of(name) == runtime]
+        yield Finding("custom-ops", WARNING, f"it has {listed(named)}: it only runs {runtime.name}", runtime.remedy)
+    unknown = [name for name in others if runtime_of(name) is None]
+    if unknown:
         remedy = "run it once on its target: an interpreter that doesn't have them refuses the file"
-        yield Finding("custom-ops", WARNING, f"it has {listed(others)}, which are not built into TFLite", remedy)
+        yield Finding("custom-ops", WARNING, f"it has {listed(unknown)}, which are not built into TFLite", remedy)
 
 
 def check_classes(subject: Subject) -> Iterator[Finding]:
@@ -64,11 +70,15 @@ def check_types(subject: Subject) -> Iterator[Finding]:
 def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
     stored = " and ".join(sorted(weights))
     claim = next((text for text in _called(subject) if CLAIMS.search(text) and not HONEST.search(text)), "")
-    if claim:
+    packed = weights & {"int8", "uint8"}
+    evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
+    if packed and claim and subject.file.ultralytics:
+        evidence += "; Ultralytics calls such a file int8, and one that computes in integers full_integer_quant"
+        yield Finding("dynamic-range", NOTE, evidence, WITH_PICTURES)
+    elif claim:
         evidence = f"{shown(claim)!r} says quantized, but {multipliers(subject.file)} compute in float32 (weights {stored})"
         yield Finding("not-int8", WARNING, evidence, WITH_PICTURES)
-    elif weights & {"int8", "uint8"}:
-        evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
+    elif packed:
         yield Finding("dynamic-range", NOTE, evidence, WITH_PICTURES)
     if "float16" in weights:
         evidence = "weights are float16 and become float32 when it is loaded: half the file size, the speed of float32"

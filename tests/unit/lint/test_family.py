@@ -162,6 +162,16 @@ def test_names_in_a_list_count_too() -> None:
     assert (read.names, read.size, read.task, read.model) == (["a", "b"], None, "detect", "YOLO11n")
 
 
+def test_what_ultralytics_calls_int8_is_no_lie(tmp_path: Path) -> None:
+    model = told(network([(1, 6, 8400)]))
+    model.tensors[1].dtype = "int8"
+    _, [finding] = looked_into(model, tmp_path, "best_int8.tflite")
+    assert (finding.id, finding.severity) == ("dynamic-range", Severity.NOTE)
+    assert finding.evidence.endswith("Ultralytics calls such a file int8, and one that computes in integers full_integer_quant")
+    model.tensors[1].dtype = "float32"
+    assert [each.id for each in looked_into(model, tmp_path, "best_int8.tflite")[1]] == ["not-int8"]
+
+
 # Pixels
 
 
@@ -289,6 +299,12 @@ def test_fomos_background_needs_no_name(tmp_path: Path, names: str, fits: bool) 
     _beside(tmp_path, names)
     findings = looked_into(network([(1, 12, 12, 4)], size=(1, 96, 96, 3), last=SOFTMAX), tmp_path)[1]
     assert ("labels-length" not in [each.id for each in findings]) is fits
+
+
+def test_fomos_background_is_no_shift(tmp_path: Path) -> None:
+    _beside(tmp_path, "background\nx\ny\nz\nanother\n")
+    findings = looked_into(network([(1, 12, 12, 4)], size=(1, 96, 96, 3), last=SOFTMAX), tmp_path)[1]
+    assert [(each.id, each.severity) for each in findings] == [("labels-beside", Severity.NOTE), ("labels-length", Severity.NOTE)]
 
 
 def test_yolos_packed_names_are_counted(tmp_path: Path) -> None:

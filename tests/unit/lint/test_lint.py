@@ -251,7 +251,14 @@ BAD: dict[str, list[tuple[Change, str, str]]] = {
     ],
     "several-subgraphs": [(_without("graphs", 2), "warning", "2 graphs: it has branches or loops, which can't be checked here")],
     "flex-ops": [(_custom("FlexErf"), "error", "it has FlexErf")],
-    "custom-ops": [(_custom("TheirOwn"), "warning", "it has TheirOwn, which are not built into TFLite")],
+    "custom-ops": [
+        (_custom("TheirOwn"), "warning", "it has TheirOwn, which are not built into TFLite"),
+        (_custom("edgetpu-custom-op"), "warning", "it has edgetpu-custom-op: it only runs on a Coral Edge TPU, for which it was"),
+        (_custom("ethos-u"), "warning", "it has ethos-u: it only runs on an Arm Ethos-U NPU, for which Vela compiled it"),
+        (_custom("NeutronGraph"), "warning", "it has NeutronGraph: it only runs on NXP's eIQ Neutron NPU"),
+        (_custom("Convolution2DTransposeBias"), "warning", "it has Convolution2DTransposeBias: it only runs in MediaPipe"),
+        (_custom("tftext:FastWordpieceTokenize"), "warning", "it only runs with TensorFlow Text's operators"),
+    ],
     "classes-per-detection": [
         (
             lambda model: (
@@ -446,6 +453,19 @@ def test_what_a_network_without_convolutions_computes_with(tmp_path: Path) -> No
     model.operators[1].kind = files.FULLY
     [finding] = found(model, tmp_path, "net_int8.tflite")
     assert finding.evidence == "'net_int8.tflite' says quantized, but fully connected layers compute in float32 (weights float32)"
+
+
+def test_operators_of_several_runtimes_are_told_apart(tmp_path: Path) -> None:
+    model = files.detector()
+    for name in ("ethos-u", "TheirOwn", "MaxUnpooling2D", "MaxPoolingWithArgmax2D"):
+        _custom(name)(model)
+    told = [each for each in found(model, tmp_path) if each.id == "custom-ops"]
+    assert [each.evidence.partition(":")[0] for each in told] == [
+        "it has MaxPoolingWithArgmax2D, MaxUnpooling2D",
+        "it has ethos-u",
+        "it has TheirOwn, which are not built into TFLite",
+    ]
+    assert told[1].remedy == "elsewhere take the file that it was compiled from; this one can't be turned back"
 
 
 def test_raw_outputs_are_told_as_what_they_are(tmp_path: Path) -> None:
