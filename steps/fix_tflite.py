@@ -14,7 +14,7 @@ import protocol
 
 import machine_faults
 from detection import pictures
-from tflite_file import contract_checks, flat, interpreter, packed_metadata, write_metadata
+from tflite_file import contract_checks, flat, interpreter, kept_metadata, packed_metadata, write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +35,19 @@ def fix(args: dict[str, Any]) -> dict[str, Any]:
     graph = model.subgraphs[0]
     named = {name: int(tensor) for name, tensor in zip(args["meanings"], graph.outputs)}
     before = [named[name] for name in flat.DETECTION_OUTPUTS]
-    stated = _stated(model)
+    stated, old = _stated(model), kept_metadata.read(model, data)
     _order(model, args)
     packed_metadata.drop(model)
     plain = flat.write(model)
-    repaired = write_metadata.write(plain, _told(model, args))
+    repaired, kept = kept_metadata.keep(write_metadata.write(plain, _told(model, args)), old, args["described"])
+    if flat.describe(flat.read(bytearray(repaired))) != flat.describe(flat.read(bytearray(plain))):
+        raise protocol.Refused("the graph changed while its metadata was kept: nothing is written; please report it")
     _check_words(repaired, args)
     proof = _prove(data, before, repaired, [int(each) for each in model.subgraphs[0].outputs], args)
     with open(protocol.output_path("repaired.tflite"), "wb") as stream:
         stream.write(repaired)
-    return {"repaired": _changes(stated, _stated(model), args), "proof": proof}
+    done = _changes(stated, _stated(model), args) + _kept(kept, old, args["labels"])
+    return {"repaired": done, "proof": proof}
 
 
 def _parse(data: bytes) -> Any:
@@ -112,6 +115,16 @@ def _changes(before: dict[str, Any], after: dict[str, Any], args: dict[str, Any]
     if args["labels"]:
         what.append("%d class names" % len(args["labels"]))
     return done + ["metadata: " + ", ".join(what)]
+
+
+def _kept(kept: list[str], old: kept_metadata.Old, labels: list[str]) -> list[str]:
+    """What was taken over from the old file, a line each; and what to check, because it has a line for each class."""
+    lines = ["kept as it was: " + ", ".join(dict.fromkeys(kept))] if kept else []
+    for name, content in old.files:
+        count = len(content.splitlines())
+        if name.endswith(".csv") and labels and count != len(labels):
+            lines.append("kept, but check %s: it has %d lines, and there are %d class names" % (name, count, len(labels)))
+    return lines + (["left out, since damaged or too large: " + ", ".join(old.damaged)] if old.damaged else [])
 
 
 def _prove(data: bytes, before: list[int], repaired: bytes, after: list[int], args: dict[str, Any]) -> dict[str, int]:

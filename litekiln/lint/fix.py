@@ -12,7 +12,7 @@ from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
 from litekiln.lint.notes import pixels_by_metadata
 from litekiln.lint.result import Linted
-from litekiln.lint.subject import Kind, Subject
+from litekiln.lint.subject import Kind, Subject, meanings_of
 from litekiln.named_files import REPAIRED, check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
@@ -86,6 +86,7 @@ def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
     rows = (subject.option("max_detections") or 0) * max(1, subject.option("max_classes_per_detection") or 1)
     return {
         "meanings": list(subject.meanings),
+        "described": described(subject),
         "postprocess": subject.kind is Kind.POSTPROCESS,
         "max_detections": rows,
         "labels": labels_to_pack(subject, request.labels),
@@ -96,6 +97,14 @@ def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
         "license": metadata.license if metadata else "",
         "random": RANDOM,
     }
+
+
+def described(subject: Subject) -> list[str]:
+    """The meaning of each output that the file's metadata describes: what it calls the output, else what stands there."""
+    metadata = subject.file.metadata
+    said = meanings_of([notes.name for notes in metadata.outputs]) if metadata else []
+    known = dict(enumerate(subject.meanings))
+    return [each if said.count(each) == 1 else known.get(place, "") for place, each in enumerate(said)]
 
 
 def labels_to_pack(subject: Subject, given: Path | None) -> list[str]:

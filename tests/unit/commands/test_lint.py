@@ -15,7 +15,7 @@ from litekiln.errors import UsageError
 from litekiln.lint import fix
 from litekiln.lint.examine import look_into
 from litekiln.lint.findings import PAGE, Finding, Severity
-from litekiln.lint.fix import FixRequest, check_out, labels_to_pack, pixels_to_write
+from litekiln.lint.fix import FixRequest, check_out, described, labels_to_pack, pixels_to_write
 from litekiln.lint.result import Linted
 from litekiln.lint.sarif import as_sarif
 from litekiln.lint.subject import Subject
@@ -421,6 +421,7 @@ def test_what_the_step_is_told(bad: Path) -> None:
     args = fix.repairs(look_into(bad), FixRequest("out", None, ("", ""), "", "auto"))
     assert args == {
         "meanings": ["boxes", "classes", "scores", "count"],
+        "described": ["boxes", "classes", "scores", "count"],
         "postprocess": True,
         "max_detections": 5,
         "labels": ["cat", "dog", "bird"],
@@ -431,3 +432,19 @@ def test_what_the_step_is_told(bad: Path) -> None:
         "license": "",
         "random": 8,
     }
+
+
+def test_what_metadata_calls_an_output_decides_where_its_notes_go(tmp_path: Path) -> None:
+    """By name where it has one, since tools mix up the order; else by place."""
+    model = files.detector()
+    assert model.metadata
+    for outputs, expected in (
+        (("location", "category", "score", "number of detections"), ["boxes", "classes", "scores", "count"]),
+        (("score", "location", "number of detections", "category"), ["scores", "boxes", "count", "classes"]),
+        (("a", "b", "score", "score"), ["boxes", "classes", "scores", "count"]),
+        (("location",), ["boxes"]),
+    ):
+        model.metadata.outputs, model.metadata.label_file = outputs, ""
+        assert described(look_into(model.written(tmp_path / "x.tflite"))) == expected
+    model.metadata = None
+    assert described(look_into(model.written(tmp_path / "x.tflite"))) == []
