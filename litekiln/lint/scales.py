@@ -121,12 +121,17 @@ def check_biases(subject: Subject) -> Iterator[Finding]:
     wrong = [(times, each) for times, each in wrong if not _adds_nothing(subject, each)]
     if not wrong:
         return
-    names = {id(each): shown(subject.file.tensors[each.outputs[0]].name) for _, each in wrong}
+    names = {id(each): _short(subject.file.tensors[each.outputs[0]].name) for _, each in wrong}
     times, worst = max(wrong, key=lambda found: found[0])
     far = f"{times:.3g} times too large or too small" if math.isfinite(times) else "it can't be compared"
     added = amount(len(wrong), "operator adds a bias whose scale is", "operators add biases whose scales are")
     evidence = f"{added} not input x weights ({listed(list(names.values()), 3)}); at worst {far} ({names[id(worst)]})"
     yield Finding("bias-scales", WARNING, evidence, CONVERT)
+
+
+def _short(name: str) -> str:
+    """The end of a tensor's name. Converters join the names of all operators that became one."""
+    return shown("/".join(name.split(";")[0].split("/")[-2:]))
 
 
 def _times(subject: Subject, operator: Operator) -> float:

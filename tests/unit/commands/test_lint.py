@@ -154,6 +154,29 @@ def test_what_is_no_model_is_one_error(tmp_path: Path, content: bytes, why: str,
     assert "What to do:   copy or download it again" in told
 
 
+def test_a_git_lfs_pointer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.tflite"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4183312\n")
+    assert _lint("--file", str(path))["exit_code"] == 2
+    told = capsys.readouterr().out
+    assert f"✗ unreadable  {path} is a Git LFS pointer: 4.2 MB (4183312 bytes) are not here" in told
+    assert "git lfs pull" in told
+    good = files.detector().written(tmp_path / "good.tflite")
+    (tmp_path / "labels.txt").write_bytes(path.read_bytes())
+    assert _lint("--file", str(good))["exit_code"] == 2
+    assert f"{tmp_path}/labels.txt is a Git LFS pointer" in capsys.readouterr().out
+
+
+def test_a_network_is_called_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files.plain().written(tmp_path / "x.tflite")
+    model = files.plain()
+    model.operators[-1].kind = files.SOFTMAX
+    path = model.written(tmp_path / "y.tflite")
+    assert _lint("--file", str(path))["files"][0]["family"] == "classifier"
+    assert f"{path}: classifier: nothing found" in capsys.readouterr().out
+    assert _lint("--file", str(tmp_path / "x.tflite"))["files"][0]["family"] == ""
+
+
 def test_a_file_whose_constants_are_cut_off(tmp_path: Path) -> None:
     """Also where one of them normalises pixels, and is looked at when the rules ask for it."""
     model, factor = files.floating(), struct.pack("<f", 1 / 127.5)

@@ -175,6 +175,12 @@ def test_several_biases_are_counted(tmp_path: Path) -> None:
     assert "at worst 1.06e+03 times" in finding.evidence
 
 
+def test_long_names_are_told_by_their_end(tmp_path: Path) -> None:
+    model = with_bias(2.0)
+    model.tensors[3].name = "StatefulPartitionedCall/Head/BoxPredictor/BiasAdd_1;StatefulPartitionedCall/Head/Other/BiasAdd"
+    assert "not input x weights (BoxPredictor/BiasAdd_1); at worst" in found(model, tmp_path)[0].evidence
+
+
 def test_biases_that_cannot_be_compared(tmp_path: Path) -> None:
     model = with_bias(1.0)
     model.tensors[-1].scales = model.tensors[-1].scales[:3]
