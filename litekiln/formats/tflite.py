@@ -26,7 +26,7 @@ TYPES = (
 # Operators, by number.
 ADD, CONCATENATION, CONV, DEPTHWISE, DEQUANTIZE, FULLY, LOGISTIC, MUL = 0, 2, 3, 4, 6, 9, 14, 18
 RESHAPE, SOFTMAX, SUB, DIV, TRANSPOSE_CONV, QUANTIZE = 22, 25, 41, 42, 67, 114
-ACTIVATION = {ADD: 0, CONV: 3, DEPTHWISE: 4, FULLY: 0}  # the field of an operator's options that names its activation function
+ACTIVATION = {CONV: 3, DEPTHWISE: 4, FULLY: 0}  # the field of an operator's options that names its activation function
 METADATA = "TFLITE_METADATA"
 MOST_METADATA = 8  # entries that are looked at
 LARGEST_TEXT = 1 << 18
@@ -64,7 +64,7 @@ class Tensor:
 class Operator:
     """A custom operator has a name, a built-in one a number. -1 stands for an input or output that is left out.
 
-    `linear` says that it multiplies or adds, and that no activation function cuts off what comes out.
+    `linear` says that it sums products, and that no activation function cuts off what comes out.
     """
 
     name: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from litekiln.formats.tflite import DEQUANTIZE, LOGISTIC, QUANTIZE, RESHAPE, SOFTMAX, Tensor, TfliteFile
 from litekiln.lint.pixels import SIGNED, UNIT, WHOLE, Pixels
 
-STRIDES = (8, 16, 32)  # of YOLO's grids
+STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32))  # of YOLO's grids, those of its largest and of its smallest networks
 ANCHORS = 3  # of each cell, in YOLOv5 and YOLOv7
 BOX = 4  # numbers
 MASKS = 32  # of YOLO's segmentation
@@ -44,10 +44,9 @@ class _Seen:
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
     @property
-    def cells(self) -> tuple[int, int]:
-        """The cells of YOLO's three grids, and of the four of its largest networks."""
-        three = sum((self.height // stride) * (self.width // stride) for stride in STRIDES)
-        return three, three + (self.height // 64) * (self.width // 64)
+    def cells(self) -> list[int]:
+        """How many cells YOLO's grids have together, for each set of strides."""
+        return [sum((self.height // stride) * (self.width // stride) for stride in strides) for strides in STRIDES]
 
     @property
     def only(self) -> tuple[int, ...]:
@@ -88,10 +87,22 @@ def _yolo(seen: _Seen) -> Family | None:
             return Family("YOLO (as v8 or 11)", (UNIT, WHOLE), classes=first - BOX - masks)
         if first in [ANCHORS * cells for cells in seen.cells] and second > BOX + 1:
             masks = MASKS if protos and second > BOX + 1 + MASKS else 0
-            return Family("YOLO (as v5 or v7)", (UNIT, WHOLE), classes=second - BOX - 1 - masks)
+            return Family("YOLO (as v3, v5 or v7)", (UNIT, WHOLE), classes=second - BOX - 1 - masks)
         if first in seen.cells and second > BOX + 1:
             return Family("YOLO (as YOLOX or v6)")
     return None
+
+
+def _yolo_in_two(seen: _Seen) -> Family | None:
+    """Boxes and scores apart: YOLOv4, or one that takes other pixels."""
+    if len(seen.shapes) != 2 or any(len(shape) != 3 for shape in seen.shapes):
+        return None
+    boxes, scores = sorted(seen.shapes, key=lambda shape: shape[2] != BOX)
+    if boxes[2] != BOX or boxes[1] != scores[1]:
+        return None
+    if boxes[1] in [ANCHORS * cells for cells in seen.cells]:
+        return Family("YOLO (as v4)", (UNIT, WHOLE), classes=scores[2])
+    return Family("YOLO (as YOLO-NAS)", classes=scores[2]) if boxes[1] in seen.cells else None
 
 
 def _suppressed(seen: _Seen) -> Family | None:
@@ -163,5 +174,5 @@ def _ends_with(file: TfliteFile, *kinds: int) -> bool:
 
 
 TELLERS: tuple[Callable[[_Seen], Family | None], ...] = (
-    *(_ultralytics, _yolo, _suppressed, _blaze, _movenet, _fomo, _segmentation, _classifier),
+    *(_ultralytics, _yolo_in_two, _yolo, _suppressed, _blaze, _movenet, _fomo, _segmentation, _classifier),
 )

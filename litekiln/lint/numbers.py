@@ -10,8 +10,10 @@ from litekiln.lint.runtimes import runtime_of
 from litekiln.lint.subject import Kind, Subject
 from litekiln.wording import listed, shown
 
+# What promises integer arithmetic; and what promises no more than weights of 8 or 16 bits, as TensorFlow's own tutorials use it.
 # Not "unquant", "non-quantized", "before_quantization": these say the opposite.
-CLAIMS = re.compile(r"int-?8|8-?bit|(?<!un)(?<!de)(?<!non)(?<!not)(?<!no)(?<!(?:non|not|pre)[-_ ])(?<!no[-_ ])quant", re.IGNORECASE)
+INTEGERS = re.compile(r"int-?8|8-?bit|full[-_ ]?(?:integer|quant)|fully[-_ ]quant|integer", re.IGNORECASE)
+QUANTIZED = re.compile(r"(?<!un)(?<!de)(?<!non)(?<!not)(?<!no)(?<!(?:non|not|pre)[-_ ])(?<!no[-_ ])quant", re.IGNORECASE)
 HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # not "lightweight": such a name still claims
 WITHOUT_FLEX = "the Pi's runtime can't run it: convert it again without --allow-flex (SELECT_TF_OPS), or change the model"
 WITH_PICTURES = "integer arithmetic needs pictures for calibration: inv new --calib DIR, inv build --variant int8"
@@ -69,8 +71,10 @@ def check_types(subject: Subject) -> Iterator[Finding]:
 
 def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
     stored = " and ".join(sorted(weights))
-    claim = next((text for text in _called(subject) if CLAIMS.search(text) and not HONEST.search(text)), "")
     packed = weights & {"int8", "uint8"}
+    promised = [INTEGERS] if packed or "float16" in weights else [INTEGERS, QUANTIZED]
+    claims = [text for text in _called(subject) if any(each.search(text) for each in promised) and not HONEST.search(text)]
+    claim = next(iter(claims), "")
     evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
     if packed and claim and subject.file.ultralytics:
         evidence += "; Ultralytics calls such a file int8, and one that computes in integers full_integer_quant"

@@ -457,6 +457,12 @@ def test_what_the_step_is_told(bad: Path) -> None:
     }
 
 
+def test_numbers_before_names_are_not_packed(tmp_path: Path) -> None:
+    """As Teachable Machine writes them."""
+    (tmp_path / "labels.txt").write_text("0 cardboard\n1 glass\n2 metal\n")
+    assert labels_to_pack(_subject(files.detector(), tmp_path), tmp_path / "labels.txt") == ["cardboard", "glass", "metal"]
+
+
 def test_what_metadata_calls_an_output_decides_where_its_notes_go(tmp_path: Path) -> None:
     """By name where it has one, since tools mix up the order; else by place."""
     model = files.detector()

@@ -58,7 +58,10 @@ FAMILIES: list[tuple[str, int, Callable[[], Model]]] = [
     ("YOLO (as v8 or 11)", 2, lambda: network([(1, 6, 2100)], size=(1, 320, 320, 3))),
     ("YOLO (as v8 or 11)", 80, lambda: network([(1, 84, 8400)], size=(1, 3, 640, 640))),
     ("YOLO (as v8 or 11)", 80, lambda: network([(1, 116, 8400), (1, 160, 160, 32)])),  # with masks
-    ("YOLO (as v5 or v7)", 80, lambda: network([(1, 25200, 85)])),
+    ("YOLO (as v3, v5 or v7)", 80, lambda: network([(1, 25200, 85)])),
+    ("YOLO (as v3, v5 or v7)", 80, lambda: network([(1, 2535, 85)], size=(1, 416, 416, 3))),  # YOLOv3-tiny
+    ("YOLO (as v4)", 80, lambda: network([(1, 2535, 4), (1, 2535, 80)], size=(1, 416, 416, 3))),
+    ("YOLO (as YOLO-NAS)", 80, lambda: network([(1, 8400, 80), (1, 8400, 4)])),
     ("YOLO (as YOLOX or v6)", 0, lambda: network([(1, 8400, 85)])),
     ("YOLO with finished detections (as v10 or 26)", 0, lambda: network([(1, 300, 6)])),
     ("YOLO11n", 2, lambda: told(network([(1, 6, 8400)]))),

@@ -375,7 +375,8 @@ def _ids(findings: list[Finding]) -> list[str]:
     "claim",
     [
         "net_int8.tflite",
-        "net-QUANT.tflite",
+        "net_full_quant.tflite",
+        "net_integer_quant.tflite",
         "uint8.tflite",
         "lightweight_int8.tflite",
         "LightWeight-int8.tflite",
@@ -411,6 +412,13 @@ def test_a_name_that_says_which_part_is_int8(tmp_path: Path, honest: str) -> Non
 def test_a_name_that_says_the_opposite_is_no_claim(tmp_path: Path, opposite: str) -> None:
     assert found(files.floating(), tmp_path, opposite) == []
     assert _ids(found(files.floating(), tmp_path, f"int8_{opposite}")) == ["not-int8"]
+
+
+def test_a_name_that_says_quantized_of_packed_weights_is_right(tmp_path: Path) -> None:
+    """TensorFlow's own tutorials call files of 8-bit and of 16-bit weights so."""
+    assert _ids(found(files.floating("int8"), tmp_path, "mnist_model_quant.tflite")) == ["dynamic-range"]
+    assert _ids(found(files.floating("float16"), tmp_path, "mnist_model_quant_f16.tflite")) == ["float16-weights"]
+    assert _ids(found(files.floating(), tmp_path, "mnist_model_quant.tflite")) == ["not-int8"]
 
 
 def test_metadata_that_says_int8_of_a_float_file(tmp_path: Path) -> None:
