@@ -18,6 +18,7 @@ from litekiln.variants import BY_NAME
 from tests.conftest import ROOT, inv_argv, lay_out_work
 from tests.e2e.conftest import file_but_its_name, share_store
 from tests.e2e.test_shapes import VARIANTS, in_toolchain, toolchain_python
+from tests.helpers.clean_files import not_clean
 
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCES = ROOT / "tests" / "sources"
@@ -371,6 +372,7 @@ def test_examples_go_to_bundles(work_of_examples: Path, model: str, variants: tu
     run = _build(work_of_examples, model, variants)
     assert run.returncode == 0, run.stdout + run.stderr
     assert _hashes(work_of_examples / "models") == before
+    assert not_clean(work_of_examples / "out" / model) == {}
     _check_bundles(work_of_examples, model, variants)
 
 
