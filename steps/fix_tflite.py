@@ -129,24 +129,35 @@ def _kept(kept: list[str], old: kept_metadata.Old, labels: list[str]) -> list[st
 
 def _prove(data: bytes, before: list[int], repaired: bytes, after: list[int], args: dict[str, Any]) -> dict[str, int]:
     """The number of pictures on which both files gave the same, and of boxes that they gave."""
-    old, new = _runner(data), _runner(repaired)
+    count, boxes, different = _compare((data, before), (repaired, after), args, delegates=True)
+    if boxes and count > 1 and different == 1:
+        # XNNPACK of TensorFlow 2.13 makes zeros of some convolutions (3 x 3 in steps of 4): that is no fault of the file.
+        count, boxes, different = _compare((data, before), (repaired, after), args, delegates=False)
+    if boxes and count > 1 and different == 1:
+        raise protocol.Refused(DEAD % (boxes // count, count))
+    return {"random": args["random"], "pictures": count - args["random"], "boxes": boxes}
+
+
+def _compare(
+    first: tuple[bytes, list[int]], second: tuple[bytes, list[int]], args: dict[str, Any], delegates: bool
+) -> tuple[int, int, int]:
+    """How many pictures both files were run on, how many boxes they gave, and how many different answers."""
+    old, new = _runner(first[0], delegates), _runner(second[0], delegates)
     boxes, seen, entries = 0, set(), list(_entries(new.get_input_details()[0], args))
     for place, entry in enumerate(entries):
-        was, now = _run(old, entry, before), _run(new, entry, after)
-        for name, first, second in zip(flat.DETECTION_OUTPUTS, was, now):
-            if first.dtype != second.dtype or first.shape != second.shape or first.tobytes() != second.tobytes():
+        was, now = _run(old, entry, first[1]), _run(new, entry, second[1])
+        for name, one, other in zip(flat.DETECTION_OUTPUTS, was, now):
+            if one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes():
                 raise protocol.Refused(DIFFERENT % (name, place))
         boxes += int(now[-1].ravel()[0])
         seen.add(b"".join(each.tobytes() for each in now))
         protocol.progress(place + 1, len(entries), "pictures")
-    if boxes and len(entries) > 1 and len(seen) == 1:
-        raise protocol.Refused(DEAD % (boxes // len(entries), len(entries)))
-    return {"random": args["random"], "pictures": len(entries) - args["random"], "boxes": boxes}
+    return len(entries), boxes, len(seen)
 
 
-def _runner(data: bytes) -> Any:
+def _runner(data: bytes, delegates: bool) -> Any:
     try:
-        runner = interpreter.Interpreter(model_content=data, num_threads=1)
+        runner = interpreter.Interpreter(model_content=data, num_threads=1, delegates=delegates)
         runner.allocate_tensors()
         return runner
     except (RuntimeError, ValueError) as error:

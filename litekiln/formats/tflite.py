@@ -33,6 +33,7 @@ LARGEST_TEXT = 1 << 18
 FLEX = "Flex"
 MOST_DIMENSIONS = 16
 LATER = 10_000  # work for the few constants that are read after everything else
+MOST_SCALES = 4096  # of one tensor: of those with more, which language models have, none is read
 MOST_VALUES = 64  # of one constant
 MOST_BYTES = 1 << 14  # of a constant that is searched for anything but zeros
 
@@ -200,7 +201,7 @@ def _tensor(table: Table) -> Tensor:
     scales: tuple[float, ...] = ()
     quantization = table.table(4)
     if quantization:
-        scales = tuple(quantization.floats(2))
+        scales = tuple(quantization.floats(2)) if quantization.count(2, 4) <= MOST_SCALES else ()
         zero_point = (quantization.numbers(3, "q", 1) or [0])[0] if len(scales) == 1 else 0
     number = table.number(1, "b")
     return Tensor(

@@ -50,8 +50,9 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     refuse_dead(linted)
     args = repairs(subject, request)
     given = request.labels is not None or any(request.pixels)
-    if not subject.repairable or not (given or any(finding.fix for finding in linted.findings)):
-        reporter.note(f"none of this can be repaired without the model's source; {request.out} is not written")
+    left = _nothing_to_do(subject, linted, given)
+    if left:
+        reporter.note(f"{left}; {request.out} is not written")
         return {"written": "", "repaired": [], "proof": {}}
     pictures = _pictures(request.pictures)
     result, fixed = _run(project, request.engine, reporter, subject.path.resolve(), args, pictures)
@@ -61,6 +62,16 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     reporter.note(_proven(result["proof"]))
     reporter.note(f"wrote {request.out} ({size_text(len(fixed))})")
     return {"written": request.out, "repaired": result["repaired"], "proof": result["proof"]}
+
+
+def _nothing_to_do(subject: Subject, linted: Linted, given: bool) -> str:
+    """Why nothing is written; empty if there is something to write."""
+    if not subject.repairable:
+        unused = "; the names and pixels that you gave are not used" if given else ""
+        return f"--fix repairs finished detectors with one picture as input, which this file is not{unused}"
+    if given or any(finding.fix for finding in linted.findings):
+        return ""
+    return "none of this can be repaired without the model's source" if linted.findings else "there is nothing to repair"
 
 
 def refuse_dead(linted: Linted) -> None:

@@ -432,12 +432,30 @@ def test_fix_writes_what_the_step_made_and_lints_it_again(bad: Path, tmp_path: P
     assert f"what is left:\n{out}: SSD detector: nothing found" in told
 
 
-@pytest.mark.parametrize("make", [files.detector, files.plain, files.raw])
-def test_nothing_to_repair_writes_nothing(tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]) -> None:
+NOT_FINISHED = "--fix repairs finished detectors with one picture as input, which this file is not"
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (files.detector, "there is nothing to repair"),
+        (lambda: files.floating("int8"), "none of this can be repaired without the model's source"),
+        (files.plain, NOT_FINISHED),
+        (files.raw, NOT_FINISHED),
+    ],
+)
+def test_nothing_to_repair_writes_nothing(tmp_path: Path, make: Any, why: str, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = make().written(tmp_path / "x.tflite"), tmp_path / "out.tflite"
     assert _lint("--file", str(path), "--fix", str(out))["exit_code"] == 0
-    assert f"none of this can be repaired without the model's source; {out} is not written" in capsys.readouterr().out
+    assert f"{why}; {out} is not written" in capsys.readouterr().out
     assert not out.exists()
+
+
+def test_names_that_can_not_be_packed_are_told_unused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out, names = files.plain().written(tmp_path / "x.tflite"), tmp_path / "out.tflite", tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    assert _lint("--file", str(path), "--fix", str(out), "--labels", str(names))["exit_code"] == 0
+    assert f"{NOT_FINISHED}; the names and pixels that you gave are not used; {out} is not written" in capsys.readouterr().out
 
 
 def test_what_the_step_is_told(bad: Path) -> None:

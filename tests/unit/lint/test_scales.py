@@ -202,6 +202,16 @@ def test_biases_that_are_right_or_add_nothing(tmp_path: Path, model: Model) -> N
     assert found(model, tmp_path) == []
 
 
+def test_a_file_of_very_many_scales_stays_readable(tmp_path: Path) -> None:
+    """A language model's: reading them all would take more work than a file is allowed."""
+    model = with_bias(2.0)
+    model.tensors += [Tensor(f"wide {each}", "int8", (50_000, 1), [0.01] * 50_000) for each in range(60)]
+    assert [each.id for each in found(model, tmp_path)] == ["bias-scales"]
+    model = with_bias(2.0)
+    model.tensors[2].scales = list(model.tensors[2].scales) * 1000
+    assert found(model, tmp_path) == []
+
+
 def test_one_scale_for_all_channels_counts(tmp_path: Path) -> None:
     model = with_bias(1.0)
     model.tensors[2].scales = [0.01]
