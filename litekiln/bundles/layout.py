@@ -5,6 +5,7 @@ from pathlib import Path
 from litekiln.paths import Project
 
 MODEL, REPORT, MANIFEST, PAGE = "detect.tflite", "report.json", "manifest.json", "report.html"
+MANIFEST_FORMAT = 3
 SELFTEST = "selftest.json"  # what the model detects in its first example: a Pi must detect the same
 
 

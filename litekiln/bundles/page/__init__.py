@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, bundle_folders
 from litekiln.disk import write_whole
 from litekiln.errors import BundleError
-from litekiln.hashing import files_below, sha256_paths, sha256_value
+from litekiln.hashing import FileHashes, files_below, sha256_paths, sha256_value
 from litekiln.paths import Project
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEAD = 2000  # a page's key is within this many first bytes
 CODE = Path(__file__).resolve().parent
 # Other modules that decide what a page says.
-BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "read.py")
+BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "manifest.py", "read.py")
 
 
 @cache
@@ -71,21 +71,19 @@ def _hash_of(path: Path) -> str:
 def write_model_page(project: Project, model: str, warn: Callable[[str], None], warnings: Sequence[str] = ()) -> Path:
     """The path of out/<model>/report.html, the page of all bundles beside it. It is written unless it is up to date.
 
-    A bundle that can't be read is left out with a warning: it must not stop the bundles that were just built.
+    A bundle that can't be read, or is not as it was built, is left out with a warning: it must not stop those that were just built.
     """
-    folders, target = bundle_folders(project, model), project.out / model / PAGE
-    if _has_key(target, model_key(folders, warnings)):
-        return target
     from litekiln.bundles.read import read_bundle
 
-    whole = []
-    for folder in folders:
+    target, whole, hashes = project.out / model / PAGE, [], FileHashes(project.state)
+    for folder in bundle_folders(project, model):
         try:
-            read_bundle(folder)
+            read_bundle(folder, hashes.sha256)
             whole.append(folder)
         except BundleError as error:
             warn(f"left out of the report: {error.what}")
-    write_whole(target, model_page(whole, warnings).encode())
+    if not _has_key(target, model_key(whole, warnings)):
+        write_whole(target, model_page(whole, warnings).encode())
     return target
 
 
