@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 import protocol
 
-from tflite_file import arithmetic, biases, flat, weights
+from tflite_file import arithmetic, biases, flat, runtimes, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +66,7 @@ def of_graph(
     yield _one_graph(model)
     yield _output_sizes(described["outputs"])
     yield _operators(described["operators"], allow_flex)
+    yield _operator_versions(model)
     yield _postprocess(model, variant, contract)
     yield _input(variant, described["inputs"], contract)
     yield _arithmetic(model, variant, keep_float)
@@ -98,6 +99,18 @@ def _operators(operators: dict[str, int], allow_flex: bool | None) -> Check:
     expected = "only full TensorFlow's, asked for by --allow-flex" if allow_flex else "none"
     problem = NEEDS_FLEX % ", ".join(flex) if flex and not allow_flex else ""
     return Check("no-flex", "no operators that only full TensorFlow can run", ", ".join(flex) or "none", expected, problem)
+
+
+def _operator_versions(model: Any) -> Check:
+    """Whether the runtimes that must run the file have its operators in the versions that it states."""
+    needed = flat.versions(model)
+    lacking = runtimes.lacking(needed)
+    problem = (
+        "the file needs %s: the converter of another toolchain may write what they have" % "; ".join(lacking) if lacking else ""
+    )
+    found = "%d of %d operators" % (len(needed) - len({each.split()[0] for each in lacking}), len(needed))
+    what = "its operators are, in the versions that it states, in %s and %s" % runtimes.RUNTIMES
+    return Check("operator-versions", what, found, "%d of %d operators" % (len(needed), len(needed)), problem)
 
 
 def _postprocess(model: Any, variant: Variant, contract: dict[str, Any]) -> Check:
