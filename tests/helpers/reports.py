@@ -96,7 +96,8 @@ def _made(variant: str) -> dict[str, Any]:
     outputs = {"boxes": [1, 10, 4], "classes": [1, 10], "scores": [1, 10], "count": [1]}
     integer = variant.startswith("int")
     channel = {"min": -1.0, "max": 1.0, "mean": -0.0231}
-    calibration = {"count": 200, "seed": 0, "random": False, "duplicates": [], "unreadable": [], "constant": [], "warnings": []}
+    lists = {name: [] for name in ("duplicates", "unreadable", "constant", "noise", "warnings")}
+    calibration = {"count": 200, "seed": 0, "random": False, **lists}
     return {
         "source": {"license": "Apache-2.0", "weights": {"variables": 344, "values": 648568, "equal": True}, "overrides": {}},
         "contract": _contract(),
