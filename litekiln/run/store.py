@@ -21,6 +21,7 @@ from litekiln.errors import StoreCorrupt, StoreError
 from litekiln.hashing import canonical_json, files_below, sha256_file
 
 FORMAT = 1
+MADE = "files/"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Entry:
 
     def record(self) -> dict[str, Any]:
         return self._record
+
+    def made(self) -> dict[str, str]:
+        """The hashes of the files that the step made, by name."""
+        files: dict[str, dict[str, str]] = self.record()["files"]
+        return {name.removeprefix(MADE): each["sha256"] for name, each in files.items() if name.startswith(MADE)}
 
     @cached_property
     def _result(self) -> dict[str, Any]:

@@ -119,8 +119,7 @@ def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _
 
 def _stored_files(entry: Entry) -> dict[str, Stored]:
     """A step's files by name."""
-    recorded = {name.removeprefix("files/"): each["sha256"] for name, each in entry.record()["files"].items() if "files/" in name}
-    return {name: Stored(entry, entry.files / name, digest) for name, digest in recorded.items()}
+    return {name: Stored(entry, entry.files / name, digest) for name, digest in entry.made().items()}
 
 
 def _manifest(making: _Making, plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
