@@ -27,6 +27,12 @@ NEEDS_FLEX = (
     "For another runtime: --allow-flex; else train or export the model without them"
 )
 
+# By whether several operators add the bias.
+BIAS_CAUSES = {
+    True: "its quantizer gave operators that share a bias one scale",
+    False: "its quantizer is wrong, or the scales were edited afterwards",
+}
+
 
 class Check(NamedTuple):
     """One check. `problem` says in words what is wrong; it is empty where the check passes."""
@@ -198,8 +204,7 @@ def _bias_scales(variant: Variant, model: Any) -> Check:
         worst = max(wrong, key=lambda each: each.times)
         problem = (
             "%s adds biases with another scale than that of the sum (input x weights) in %d of %d operators, the worst is %s, "
-            "by a factor of %.3g: its quantizer gave operators that share a bias one scale"
-            % (variant.name, len(wrong), count, worst.name, worst.times)
+            "by a factor of %.3g: %s" % (variant.name, len(wrong), count, worst.name, worst.times, BIAS_CAUSES[worst.shared])
         )
     what = "each bias has the scale of the sum that it is added to"
     return Check("bias-scales", what, "%d of %d have" % (count - len(wrong), count), "%d of %d" % (count, count), problem)
