@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tflite_file.variants import Variant
 
+LABEL_COUNT = "label-count"
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 LOWEST = {"int8": -128, "uint8": 0, "int16": -32767}
 SCALE_TOLERANCE = 0.02
@@ -273,7 +274,7 @@ def _static(model: Any) -> Check:
 def _labels(contract: dict[str, Any], labels: list[str]) -> Check:
     wanted = contract["classes"]
     problem = "" if not wanted or len(labels) == wanted else "the label map has %d classes, the model %d" % (len(labels), wanted)
-    return Check("label-count", "one label for each class", str(len(labels)), str(wanted or "not known"), problem)
+    return Check(LABEL_COUNT, "one label for each class", str(len(labels)), str(wanted or "not known"), problem)
 
 
 def _packed_labels(labels: list[str], packed: Any) -> Check:

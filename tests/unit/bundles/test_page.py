@@ -453,6 +453,19 @@ def test_a_bundle_whose_model_was_edited_is_left_out_of_a_page_that_is_there(pro
     assert "The one variant can be used." in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"</body>", b"edited</body>"), (b"sha256 of what is above: ", b"sha256 of what is above: 0")]
+)
+def test_a_model_page_that_was_edited_is_made_anew(project: Project, old: bytes, new: bytes) -> None:
+    write_model(project.out, sample())
+    page = write_model_page(project, "shapes", pytest.fail)
+    whole = page.read_bytes()
+    assert whole.count(old) == 1
+    page.write_bytes(whole.replace(old, new))
+    assert write_model_page(project, "shapes", pytest.fail).read_bytes() == whole
+    Page(whole.decode()).assert_closed()
+
+
 def test_a_model_page_is_made_anew_by_other_code(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(project.out, sample())
     first = write_model_page(project, "shapes", pytest.fail).stat().st_ino
