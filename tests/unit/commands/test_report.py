@@ -13,7 +13,7 @@ from litekiln.bundles.compare import compare
 from litekiln.bundles.read import Built, as_report, read_bundle
 from litekiln.commands.compare import CompareRequest, compare_builds
 from litekiln.commands.report import ReportRequest, show_report
-from litekiln.errors import UsageError
+from litekiln.errors import BundleError, UsageError
 from litekiln.hashing import sha256_file
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
@@ -272,6 +272,17 @@ def test_of_an_edited_bundle_nothing_is_shown(project: Project, arguments: list[
     assert f"{folder} is not as it was built: {name} was edited" in run.stdout
     assert "inv build --model shapes --variant int8" in run.stdout
     assert "0.918" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("report.json", "is not as it was built: report.json is missing"), ("manifest.json", "int8 has no manifest.json")],
+)
+def test_a_bundle_that_lost_a_file_is_not_left_out_in_silence(project: Project, name: str, message: str) -> None:
+    folder, _ = write_model(project.out, sample(), sample("float32"))
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=message):
+        show_report(Reporter(), project, ReportRequest("shapes"))
 
 
 def test_a_folder_that_may_not_be_written_is_said(project: Project, forbid: Callable[[], None]) -> None:
