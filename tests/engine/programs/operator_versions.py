@@ -4,6 +4,7 @@ import json
 import sys
 
 sys.path.insert(0, "steps")
+sys.path.insert(0, ".")
 
 import tensorflow as tf
 from tflite_file import contract_checks, flat, variants
