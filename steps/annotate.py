@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import protocol
 
+import refusals
 from graph import graph_facts, graph_picture
 from tflite_file import contract_checks, flat, packed_metadata, write_metadata
 from tflite_file.packed_metadata import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXTRA_FILES = ("anchors.npy", "postprocess.json", "graph-tf1.dot")
 
@@ -24,12 +28,16 @@ def annotate(args: dict[str, Any]) -> dict[str, Any]:
     packed = _packed_labels()
     labels = args["labels"] or packed
     if not labels and contract["outputs"] != "tensors":
-        raise protocol.Refused('there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
+        raise refusals.everywhere(
+            protocol.Refused("there is no label map"),
+            cause="the recipe names none, and the model has none packed into it",
+            remedy='name one in its model.toml: [labels] file = "labels.txt"',
+        )
     with open(os.path.join(converted, "detect.tflite"), "rb") as stream:
         plain = stream.read()
     data = write_metadata.write(plain, _told(args, contract, labels))
     model = flat.read(bytearray(data))
-    contract_checks.require(contract_checks.of_words(model, contract, labels, packed_metadata.read(model, data)[0]))
+    _require(contract_checks.of_words(model, contract, labels, packed_metadata.read(model, data)[0]))
     with open(protocol.output_path(LABELS), "w", encoding="utf-8") as stream:
         stream.write("".join(label + "\n" for label in labels))
     with open(protocol.output_path("detect.tflite"), "wb") as stream:
@@ -48,6 +56,18 @@ def annotate(args: dict[str, Any]) -> dict[str, Any]:
         labels=len(labels),
         warnings=_other_names(packed, labels),
     )
+
+
+def _require(checks: Iterable[contract_checks.Check]) -> None:
+    """Refuse at the first check that fails. No converter changes how many names a label map has."""
+    for check in checks:
+        if check.problem and check.id == contract_checks.LABEL_COUNT:
+            raise refusals.everywhere(
+                protocol.Refused(check.problem),
+                cause="it is another model's, or has lines that are no class: a background, a placeholder, an empty line",
+                remedy="edit the file that [labels] in model.toml names: one line for each class, in the order of training",
+            )
+        contract_checks.require([check])
 
 
 def _packed_labels() -> list[str]:

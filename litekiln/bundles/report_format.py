@@ -161,7 +161,8 @@ class Calibration(Section, frozen=True, kw_only=True):
     random: Annotated[bool, Meta(description="noise instead of pictures: for trying the tools, not for use")] = False
     duplicates: Annotated[list[Duplicate], Meta(description="copies, left out")] = []
     unreadable: Annotated[list[Unreadable], Meta(description="pictures that can't be read, left out")] = []
-    constant: Annotated[list[str], Meta(description="pictures of one colour only")] = []
+    constant: Annotated[list[str], Meta(description="pictures of one colour only, or nearly")] = []
+    noise: Annotated[list[str], Meta(description="pictures that are noise: pixels beside each other have nothing in common")] = []
     channels: Annotated[list[Channel], Meta(description="red, green and blue: they should fill the contract's range")] = []
     warnings: Annotated[list[str], Meta(description="what is wrong with the pictures")] = []
 

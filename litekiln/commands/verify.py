@@ -14,7 +14,7 @@ from litekiln.bundles.report_value import report_value
 from litekiln.commands.choices import command
 from litekiln.commands.standing import Standings, marks_of, say_left_over
 from litekiln.engines.names import AUTO
-from litekiln.errors import BundleError, UsageError
+from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan, Step
@@ -66,10 +66,7 @@ def _refuse_to_replace(project: Project, plan: Plan, typed: str) -> None:
     for folder in bundle_folders(project, plan.model):
         if folder.name not in plan.bundled:
             continue
-        try:
-            made_by = read_bundle(folder).report.reproduce
-        except BundleError:
-            continue  # a bundle that can't be read is made again
+        made_by = read_bundle(folder).report.reproduce
         wanted = f"{typed} --variant {folder.name}"
         if made_by and made_by.replace("inv legacy ", "inv build ", 1) != wanted:
             msg = f"{project.relative(folder)} was built by another command: {made_by}"
