@@ -39,8 +39,8 @@ def Interpreter(  # noqa: N802  # called like the class that it makes
 ) -> Any:
     """An interpreter of a file, by its path or its content. `full`: the file has operators that only full TensorFlow can run.
 
-    `keep`: all tensors can be read after a run, which takes memory for each. Without `delegates` XNNPACK is left out, which runs floats
-    by default.
+    `keep`: all tensors can be read after a run, which takes memory for each. Without `delegates`, XNNPACK is left out, which runs
+    floats by default.
     """
     module, more = _module(full), {}
     if keep:
