@@ -133,6 +133,63 @@ def test_a_broken_file_is_found_out_repaired_and_proven(lint: Lint, bundle: Path
     ]
 
 
+# Three files with everything else that --fix repairs: what is done to the demo's bundle, and what lint finds.
+BREAK_MORE = """
+import io, sys, zipfile; sys.path.insert(0, sys.argv[1])
+import flatbuffers
+from tflite_file import flat, packed_metadata
+schema, kind = packed_metadata.schema, sys.argv[4]
+data = open(sys.argv[2], "rb").read()
+model = flat.read(bytearray(data))
+graph, entry = model.subgraphs[0], packed_metadata.entry(model)
+outputs = [graph.tensors[each] for each in graph.outputs]
+if kind == "contradicting":
+    for place, signed in enumerate(model.signatureDefs[0].outputs):
+        signed.tensorIndex = graph.outputs[(place + 1) % 4]
+    outputs[2].shape = [1, 7]
+    raw = bytearray(bytes(model.buffers[entry.buffer].data))
+    told = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAsModelMetadata(raw, 0))
+    told.subgraphMetadata[0].outputTensorMetadata[1].associatedFiles = None
+    builder = flatbuffers.Builder(0)
+    builder.Finish(told.Pack(builder), b"M001")
+    model.buffers[entry.buffer].data = bytearray(builder.Output())
+elif kind == "silent":
+    for place, signed in enumerate(model.signatureDefs[0].outputs):
+        signed.name = b"output_%d" % place
+    for each in outputs:
+        each.shape = []
+    packed_metadata.drop(model)
+else:
+    model.buffers[entry.buffer].data = bytearray(b"\\xff" * 64)
+stream = io.BytesIO()
+stream.write(flat.write(model))
+if kind != "silent":
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "a") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+open(sys.argv[3], "wb").write(stream.getvalue())
+print("broken")
+"""
+REPAIRED = {
+    "contradicting": {"signature-contradicts", "output-shape", "labels-not-associated"},
+    "silent": {"signature-names", "output-shape", "metadata-missing", "labels-beside"},
+    "damaged": {"metadata-unreadable"},
+}
+
+
+@pytest.mark.parametrize("kind", REPAIRED)
+def test_each_remedy_that_lint_applies_itself_leaves_a_clean_file(lint: Lint, bundle: Path, tmp_path: Path, kind: str) -> None:
+    path, out, names = tmp_path / "broken.tflite", tmp_path / "repaired.tflite", tmp_path / "names.txt"
+    names.write_text("0 circle\n1 square\n2 triangle\n")
+    assert in_toolchain(BREAK_MORE, STEPS, str(bundle), str(path), kind) == "broken"
+    given = ("--labels", str(names)) if kind == "silent" else ()
+    code, value, _ = lint("--file", str(path), *given, "--fix", str(out))
+    assert {each["id"] for each in value["files"][0]["findings"]} == REPAIRED[kind]
+    assert (code, value["left"]["findings"]) == (0, [])
+    *_, packed, warnings = json.loads(in_toolchain(TOLD, STEPS, str(out)))
+    assert (packed[1], packed[2], warnings) == (["circle", "square", "triangle"], [[127.5] * 3, [127.5] * 3], [])
+
+
 def test_other_class_names_and_pixels_are_packed_when_given(lint: Lint, bundle: Path, tmp_path: Path) -> None:
     names, out = tmp_path / "names.pbtxt", tmp_path / "named.tflite"
     names.write_text("".join(f"item {{ id: {each} name: 'thing {each}' }}\n" for each in (1, 2, 3)))
