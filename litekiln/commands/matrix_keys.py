@@ -20,7 +20,7 @@ from litekiln.recipes.recipe import load_recipe
 # The code that decides what is in a bundle but is in no step's key; tests/unit/commands/test_matrix_keys.py fails if something
 # is missing here. The code of pages is left out: a page is redrawn from the same report, without building a model.
 REPORT = ("bundles/report_format.py", "bundles/report_measures.py", "bundles/report_value.py")
-WRITERS = ("__init__.py", "run/write_*.py", "bundles/layout.py", *REPORT)
+WRITERS = ("__init__.py", "run/write_*.py", "bundles/layout.py", "wording.py", *REPORT)
 PLANNING_TIME = 120
 
 
