@@ -66,7 +66,7 @@ def _show(request: CheckedRequest, parts: Parts, made: list[str], reporter: Repo
 
 def _warnings(request: CheckedRequest, parts: Parts) -> list[str]:
     found, few = parts.found, len(parts.pictures)
-    warnings = list(parts.evaluation.warnings) if parts.evaluation else []
+    warnings = [*found.warnings, *(parts.evaluation.warnings if parts.evaluation else [])]
     if found.postprocess and not parts.labels and not found.own_labels:
         warnings.append("it has no label map and none was given: detections have numbers instead of names (--labels FILE)")
     if not few and calibrates(found):

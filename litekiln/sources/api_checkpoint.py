@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from litekiln.errors import SourceError
@@ -66,6 +66,7 @@ class Findings:
     prefix: Path
     labels: Labels | None
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None = None) -> Findings:

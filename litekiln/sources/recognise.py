@@ -15,7 +15,7 @@ from litekiln.sources.api_checkpoint import CONFIG, DEEPEST, Findings, inspect_s
 from litekiln.sources.frozen_graph import is_graph, read_graph
 from litekiln.sources.keras_file import is_keras, read_keras
 from litekiln.sources.kinds import FUNCTION, KERAS, SAVED_MODEL, TF1_DETECTION, TF1_FROZEN, TFLITE
-from litekiln.sources.saved_model import FILE, choose_signature, newer_than, picture_size, read_saved_model
+from litekiln.sources.saved_model import FILE, VARIABLES, choose_signature, newer_than, picture_size, read_saved_model
 from litekiln.sources.tflite_source import is_tflite, read_tflite
 
 OLD_TENSORFLOW = (2, 13)  # the newest version whose files the usual exporter loads
@@ -40,6 +40,7 @@ class Found:
     height: int = 0  # 0: known only when it runs
     width: int = 0
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     newer: bool = False  # written by a newer TensorFlow or Keras than the usual exporter loads
     quantization_aware: bool = False
     postprocess: bool = False  # has the PostProcess operator, or gets it
@@ -97,6 +98,7 @@ def of_checkpoint(findings: Findings, place: Path | None = None) -> Found:
         height=pipeline.height,
         width=pipeline.width,
         notes=notes,
+        warnings=list(findings.warnings),
         quantization_aware=_aware(findings),
         postprocess=pipeline.architecture == "ssd",
         classes=pipeline.num_classes,
@@ -171,7 +173,7 @@ def _saved_model(folder: Path, named: Named) -> Found:
 
 def _check_variables(folder: Path) -> None:
     """Refuse a SavedModel without weights: they have a folder of their own, which is easily left behind."""
-    prefix = folder / "variables" / "variables"
+    prefix = folder / VARIABLES
     if index_file(prefix).is_file():
         check_complete(prefix)
     elif b"VarHandleOp" in (folder / FILE).read_bytes():

@@ -1,4 +1,4 @@
-"""Checkpoints for tests, written without TensorFlow: an SSTable index and its data files, full of zeros."""
+"""Checkpoints for tests, written without TensorFlow: an SSTable index and its data files."""
 
 import os
 import struct
@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, Variable, _load, masked_crc
+from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, Variable, _load
+from litekiln.formats.crc32c import masked_crc
 
 FLOAT, STRING = 1, 7  # numbers of TensorFlow's types
 RESTART_INTERVAL = 16
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-# A string tensor is its strings' lengths, the lengths' checksum, and the strings: here one, of length 0.
-EMPTY_STRING = b"\0" + struct.pack("<I", masked_crc(bytes(4)))
 HEADS = "model/_box_predictor/_prediction_heads"
 
 
@@ -71,16 +70,23 @@ def tf1_shapes(slots: int, anchors: tuple[int, ...] = (3, 6)) -> dict[str, tuple
 
 
 def write_checkpoint(
-    prefix: Path, shapes: Mapping[str, tuple[int, ...]], *, shards: int = 1, block_size: int = 4096, packed: bool = False
+    prefix: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    shards: int = 1,
+    block_size: int = 4096,
+    packed: bool = False,
+    values: Mapping[str, float | bytes] | None = None,
 ) -> None:
-    """A checkpoint as TensorFlow writes it. Its variables take turns in the data files."""
+    """A checkpoint as TensorFlow writes it. Its variables take turns in the data files. `values` are 0.5 where not given."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
     contents = [b""] * shards
     entries = {b"": _number(1, shards) + _message(3, _number(1, 1))}
     for position, (name, shape) in enumerate(sorted(shapes.items())):
         shard = position % shards
-        value = EMPTY_STRING if name == OBJECT_GRAPH else bytes(4 * prod(shape))
-        entries[name.encode()] = _entry(STRING if name == OBJECT_GRAPH else FLOAT, shape, shard, len(contents[shard]), value)
+        given = (values or {}).get(name, b"" if name == OBJECT_GRAPH else 0.5)
+        value = stored_text(given) if isinstance(given, bytes) else struct.pack("<f", given) * prod(shape)
+        entries[name.encode()] = _entry(STRING if isinstance(given, bytes) else FLOAT, shape, shard, len(contents[shard]), value)
         contents[shard] += value
     for shard, content in enumerate(contents):
         prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}").write_bytes(content)
@@ -90,7 +96,10 @@ def write_checkpoint(
 def _entry(dtype: int, shape: tuple[int, ...], shard: int, offset: int, value: bytes) -> bytes:
     sizes = b"".join(_message(2, _number(1, size)) for size in shape)
     place = (_number(3, shard) if shard else b"") + (_number(4, offset) if offset else b"") + _number(5, len(value))
-    checksum = masked_crc(bytes(3) + value if dtype == STRING else value)  # over a string's length as four bytes
+    checksum = masked_crc(value)
+    if dtype == STRING:  # over its length as four bytes
+        text = value[value.index(next(byte for byte in value if byte < 128)) + 1 :]
+        checksum = masked_crc(struct.pack("<I", len(text) - 4) + text)
     return _number(1, dtype) + _message(2, sizes) + place + b"\x35" + struct.pack("<I", checksum)
 
 
@@ -171,6 +180,11 @@ def varint(value: int) -> bytes:
     while value > 127:
         out, value = out + bytes([value & 127 | 128]), value >> 7
     return out + bytes([value])
+
+
+def stored_text(text: bytes) -> bytes:
+    """A text as a variable's bytes: its length, the length's checksum, and itself."""
+    return varint(len(text)) + struct.pack("<I", masked_crc(struct.pack("<I", len(text)))) + text
 
 
 def _number(field: int, value: int) -> bytes:
