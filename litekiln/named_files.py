@@ -11,6 +11,7 @@ from pathlib import Path
 from litekiln.disk import NEW, machine_error, saying_disk_full, write_whole
 from litekiln.errors import UsageError
 from litekiln.hashing import files_below
+from litekiln.lfs_pointers import refuse_pointer
 
 
 def existing_model(file: str | Path) -> Path:
@@ -29,6 +30,7 @@ def existing_model(file: str | Path) -> Path:
             raise told from None
         msg = f"--file {file}: it can't be read: {error.strerror}"
         raise UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
+    refuse_pointer(model)
     return model
 
 

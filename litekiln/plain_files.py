@@ -1,4 +1,7 @@
-"""Files of others: what is no plain file is refused by its status, before it is opened. A named pipe would wait for ever."""
+"""Files of others: what is no plain file is refused by its status, before it is opened. A named pipe would wait for ever.
+
+A Git LFS pointer is refused too: it is a plain file, but not the one that its name promises.
+"""
 
 import os
 import stat
@@ -6,6 +9,7 @@ from pathlib import Path
 
 from litekiln.disk import machine_error
 from litekiln.errors import LitekilnError, SourceError
+from litekiln.lfs_pointers import refuse_pointer
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -31,6 +35,7 @@ def plain_file(path: Path) -> os.stat_result:
     except UnicodeEncodeError:
         cause = "it was made or unpacked on a system with another encoding, Latin-1 for example"
         raise SourceError(f"{spelled(path)}: its name is not UTF-8", cause=cause, remedy="rename or remove it") from None
+    refuse_pointer(path)
     return status
 
 

@@ -7,6 +7,7 @@ from litekiln.disk import machine_error
 from litekiln.errors import LitekilnError, SourceError, UsageError
 from litekiln.formats.label_map import read_labels
 from litekiln.formats.tflite import TfliteFile, open_tflite
+from litekiln.lfs_pointers import refuse_pointer
 from litekiln.lint import inputs, names, notes, numbers, outputs
 from litekiln.lint.findings import Finding
 from litekiln.lint.subject import LabelFile, Subject
@@ -75,6 +76,7 @@ def read_lines(labels: Path) -> list[str]:
 
 
 def _text(path: Path) -> str:
+    refuse_pointer(path)
     try:
         with path.open("rb") as stream:
             return stream.read(LARGEST_LABELS).decode("utf-8", "backslashreplace")
