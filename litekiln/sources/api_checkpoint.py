@@ -9,6 +9,7 @@ from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
 from litekiln.formats.label_map import NO_NAME, Labels, read_labels
 from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
+from litekiln.sources.checkpoint_fit import OTHER_TRAINING, SAME_TRAINING, TF2_ROOT, check_fit
 from litekiln.sources.frozen_graph import refuse_actions
 from litekiln.sources.kinds import TF1_DETECTION, TF2_DETECTION
 from litekiln.sources.layout import READY
@@ -24,9 +25,6 @@ OTHER_FORMS = {
     "*.h5": "Keras weights",
     "*.keras": "a Keras model",
 }
-OTHER_TRAINING = "the two come from different trainings: often one is from the model zoo and the other is yours"
-SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
-TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
 TF2_BIAS = r"/bias/\.ATTRIBUTES/VARIABLE_VALUE"
 CENTER_BIAS = rf"model/_prediction_head_dict/object_center/(\d+)/layer_with_weights-(\d+){TF2_BIAS}"
 RANGE = r".*(?:act|weights)_quant/(?:.*/)?(?:min|max)"  # what quantization-aware training learns
@@ -91,6 +89,7 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     if not heads:
         notes.append(f"{prefix}: its class head has an unknown form, so num_classes {pipeline.num_classes} is not checked")
     _check_heads(heads, pipeline, pipeline_path, prefix)
+    check_fit(variables, pipeline, pipeline_path, prefix, [head.anchors for head in heads])
     found = read_labels(labels) if labels else None
     if labels and found:
         notes += _check_labels(found, labels, pipeline, pipeline_path)
@@ -152,10 +151,13 @@ def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
 
 
 def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
-    """Refuse an SSD that TF2 can't build: its feature extractor must be a Keras one."""
+    """Refuse an SSD whose configuration is for the other TensorFlow: TF2's feature extractors are Keras ones."""
     extractor = pipeline.feature_extractor
-    if kind == TF2_DETECTION.name and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
-        msg = f"{pipeline_path}: feature extractor {extractor!r} is for TF1, but the checkpoint {prefix} is from TF2"
+    made_with, named_for = ("TF2" if keras else "TF1" for keras in (kind == TF2_DETECTION.name, "_keras" in extractor))
+    if pipeline.architecture == "ssd" and extractor and made_with != named_for:
+        msg = (
+            f"{pipeline_path}: feature extractor {extractor!r} is for {named_for}, but the checkpoint {prefix} is from {made_with}"
+        )
         raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
 
 

@@ -10,6 +10,7 @@ from litekiln.errors import LitekilnError, SourceError
 from litekiln.formats.archives import unpack
 from litekiln.formats.checkpoint import check_complete, find_checkpoint, index_file
 from litekiln.sources.api_checkpoint import CONFIG, Findings, check_kind, inspect_source
+from litekiln.sources.checkpoint_fit import check_named
 from litekiln.sources.checkpoint_values import check_values
 from litekiln.sources.kinds import SAVED_MODEL
 from litekiln.sources.recognise import KNOWN, Found, Named, of_checkpoint, recognise
@@ -38,14 +39,21 @@ def find_source(source: Path, scratch: Path, named: Named) -> Found:
     return _with_values(found)
 
 
+def _looked_at(prefix: Path) -> list[str]:
+    """Warnings about the values of a checkpoint; a damaged one, or one without all its variables, is a SourceError."""
+    variables = check_complete(prefix)
+    check_named(prefix, variables)
+    return check_values(prefix, variables)
+
+
 def _with_values(found: Found) -> Found:
     """The source after a look at the values of its weights, which takes a second: too long for each build."""
     if found.checkpoint:
         check_kind(found.checkpoint)
-        return replace(found, warnings=found.warnings + check_values(found.path, check_complete(found.path)))
+        return replace(found, warnings=found.warnings + _looked_at(found.path))
     prefix = found.path / VARIABLES
     if found.kind == SAVED_MODEL.name and index_file(prefix).is_file():
-        return replace(found, warnings=found.warnings + check_values(prefix, check_complete(prefix)))
+        return replace(found, warnings=found.warnings + _looked_at(prefix))
     return found
 
 
@@ -55,7 +63,7 @@ def inspect_archive(archive: Path, scratch: Path, stopped: Callable[[], bool] = 
     with errors_naming(archive, scratch):
         findings = inspect_source(scratch)
         check_kind(findings)
-        warnings = findings.warnings + check_values(findings.prefix, check_complete(findings.prefix))
+        warnings = findings.warnings + _looked_at(findings.prefix)
     notes, warnings = ([text.replace(str(scratch), archive.name) for text in texts] for texts in (findings.notes, warnings))
     return replace(findings, notes=notes, warnings=warnings)
 

@@ -45,8 +45,25 @@ def shared_shapes(slots: int, anchors: int = 6) -> dict[str, tuple[int, ...]]:
     """A TF2 SSD whose feature maps share one predictor (FPNLite, EfficientDet)."""
     classes = f"{HEADS}/class_predictions_with_background/_class_predictor_layers/0/bias{VALUE}"
     boxes = f"model/_box_predictor/_box_prediction_head/_box_encoder_layers/0/bias{VALUE}"
-    shapes: dict[str, tuple[int, ...]] = {classes: (anchors * slots,), boxes: (anchors * 4,)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for bias, length in ((classes, anchors * slots), (boxes, anchors * 4)):
+        shapes |= layer_shapes(bias, length)
     return shapes | training_shapes(shapes)
+
+
+def center_shapes(classes: int) -> dict[str, tuple[int, ...]]:
+    """A CenterNet's class head."""
+    head = "model/_prediction_head_dict/object_center/0/layer_with_weights-{}"
+    return {
+        OBJECT_GRAPH: (),
+        **layer_shapes(head.format(0) + "/bias" + VALUE, 256),
+        **layer_shapes(head.format(1) + "/bias" + VALUE, classes),
+    }
+
+
+def layer_shapes(bias: str, length: int) -> dict[str, tuple[int, ...]]:
+    """A layer by its bias."""
+    return {bias: (length,), bias.replace("/bias/", "/kernel/"): (3, 3, 4, length)}
 
 
 def training_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
@@ -65,6 +82,8 @@ def tf1_shapes(slots: int, anchors: tuple[int, ...] = (3, 6)) -> dict[str, tuple
     for number, count in enumerate(anchors):
         shapes[f"BoxPredictor_{number}/ClassPredictor/biases"] = (count * slots,)
         shapes[f"BoxPredictor_{number}/ClassPredictor/biases/Momentum"] = (count * slots,)
+        shapes[f"BoxPredictor_{number}/ClassPredictor/weights"] = (1, 1, 4, count * slots)
+        shapes[f"BoxPredictor_{number}/BoxEncodingPredictor/weights"] = (1, 1, 4, count * 4)
         shapes[f"BoxPredictor_{number}/BoxEncodingPredictor/biases"] = (count * 4,)
     return shapes
 

@@ -4,6 +4,7 @@ import pytest
 
 from litekiln.errors import SourceError
 from litekiln.formats.pipeline_config import Pipeline, read_pipeline
+from litekiln.formats.pipeline_layers import Layers
 from tests.helpers.checkpoints import zoo
 
 RESIZER = "fixed_shape_resizer { height: 320 width: 256 }"
@@ -41,6 +42,7 @@ def test_an_ssd_is_read(tmp_path: Path) -> None:
         quantization_aware=False,
         moving_averages=False,
         keypoints=False,
+        layers=Layers(shared_predictor=False),
     )
 
 
@@ -166,3 +168,23 @@ def test_quantized_samples_say_so() -> None:
     assert samples
     for path in samples:
         assert read_pipeline(path).quantization_aware == ("quantized" in path.name), path
+
+
+@pytest.mark.parametrize(
+    ("generator", "anchors"),
+    [
+        ("", None),
+        ("ssd_anchor_generator { }", None),
+        ("ssd_anchor_generator { aspect_ratios: 1.0 aspect_ratios: 2.0 }", (3, 3, 3, 3, 3, 3)),
+        ("ssd_anchor_generator { num_layers: 3 aspect_ratios: [1, 2, 0.5, 3, 0.3] }", (3, 6, 6)),
+        ("ssd_anchor_generator { num_layers: 2 aspect_ratios: [1, 2, 0.5, 3] reduce_boxes_in_lowest_layer: false }", (5, 5)),
+        ("ssd_anchor_generator { num_layers: 2 aspect_ratios: [1, 2] interpolated_scale_aspect_ratio: 0.0 }", (3, 2)),
+        ("multiscale_anchor_generator { aspect_ratios: [1, 2, 0.5] }", (6,)),
+        ("multiscale_anchor_generator { aspect_ratios: [1, 2, 0.5] scales_per_octave: 3 }", (9,)),
+        ("grid_anchor_generator { }", None),
+    ],
+)
+def test_the_anchors_of_a_place_are_counted(tmp_path: Path, generator: str, anchors: tuple[int, ...] | None) -> None:
+    text = SSD.replace("box_predictor", f"anchor_generator {{ {generator} }} box_predictor", 1)
+    assert text != SSD
+    assert _read(tmp_path, text).layers.anchors == anchors

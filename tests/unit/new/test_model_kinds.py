@@ -16,7 +16,7 @@ from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.pixels import InputPixels
 from litekiln.recipes.recipe import Qat, load_recipe
-from tests.helpers.checkpoints import OBJECT_GRAPH, VALUE, ssd_shapes, tf1_shapes
+from tests.helpers.checkpoints import VALUE, center_shapes, ssd_shapes, tf1_shapes
 from tests.helpers.source_files import (
     ENTRY,
     FAKE,
@@ -49,8 +49,7 @@ QAT = TF1 + " graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 
 RANGES = {f"FeatureExtractor/MobilenetV2/Conv/{name}_quant/{end}": () for name in ("act", "weights") for end in ("min", "max")}
 CENTER = config(3, "mobilenet_v2_fpn_sep_conv").replace("ssd {", "center_net {")
 NOT_PROMISED = "is not tested: only CenterNets on mobilenet are; it is still converted and checked"
-CENTER_HEAD = "model/_prediction_head_dict/object_center/0/layer_with_weights-{}/bias" + VALUE
-CENTER_SHAPES: dict[str, tuple[int, ...]] = {OBJECT_GRAPH: (), CENTER_HEAD.format(0): (256,), CENTER_HEAD.format(1): (3,)}
+CENTER_SHAPES = center_shapes(3)
 SCALE = layer("Scale", None, "mine>Scale", name="scale")
 
 
@@ -367,7 +366,7 @@ def test_a_center_net_s_head_counts_its_classes(home: Project, theirs: Path) -> 
     error = refusal(SourceError, home, theirs, source=folder)
     assert error.what == (
         f"{folder}/pipeline.config says num_classes 90, but the checkpoint {folder}/checkpoint/ckpt-0 was trained with 3:"
-        f" {CENTER_HEAD.format(1)} has 3 values, expected 90"
+        f" model/_prediction_head_dict/object_center/0/layer_with_weights-1/bias{VALUE} has 3 values, expected 90"
     )
 
 

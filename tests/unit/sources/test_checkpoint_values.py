@@ -15,7 +15,7 @@ from tests.unit.sources.test_api_checkpoint import config, write_model
 LAYER = "model/_feature_extractor/bn"
 MEAN, VARIANCE = f"{LAYER}/moving_mean{VALUE}", f"{LAYER}/moving_variance{VALUE}"
 KERNEL = f"model/_feature_extractor/conv/kernel{VALUE}"
-SHAPES = ssd_shapes(4) | {MEAN: (8,), VARIANCE: (8,)}
+SHAPES = ssd_shapes(4) | {MEAN: (8,), VARIANCE: (8,), f"{LAYER}/beta{VALUE}": (8,)}
 COPY_AGAIN = "copy or download the checkpoint again: the .index file and all .data files"
 COUNT = len(SHAPES)  # each has bytes: the object graph has its length
 
