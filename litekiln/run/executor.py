@@ -32,7 +32,7 @@ from litekiln.processor import kind
 from litekiln.run.inputs import Inputs
 from litekiln.run.reasons import reason_to_run, remember
 from litekiln.run.schedule import Finished, Run, Schedule
-from litekiln.run.step_errors import step_error
+from litekiln.run.step_errors import step_error, step_refused
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_unchanged
@@ -279,6 +279,4 @@ def is_refusal(step: Step, entry: Entry) -> bool:
 def refuse_if_kept(step: Step, entry: Entry) -> None:
     """Raise a refusal that the store keeps."""
     if is_refusal(step, entry):
-        refused = entry.result()["refused"]
-        cause = f"found by steps/{step.program} in toolchain {step.toolchain}"
-        raise StepRefused(str(refused), cause=cause, remedy=f"the log: {entry.log}", details={"log": str(entry.log)})
+        raise step_refused(str(entry.result()["refused"]), entry.log)

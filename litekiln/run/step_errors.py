@@ -30,12 +30,15 @@ def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     return error
 
 
+def step_refused(what: str, log: Path) -> StepRefused:
+    """A refusal names its cause itself: which program found it is none."""
+    return StepRefused(what, remedy=f"the log: {log}", details={"log": str(log)})
+
+
 def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
     refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
     if refused:
-        return StepRefused(
-            f"{step.id}: {refused}", cause=f"found by steps/{step.program} in toolchain {step.toolchain}", remedy=f"the log: {log}"
-        )
+        return step_refused(f"{step.id}: {refused}", log)
     tail = "".join(f"\n  | {line}" for line in outcome.tail)
     if any(map(NO_SPACE.search, outcome.tail)):
         return DiskFull(f"{step.id} found no space left on the disk{tail}", remedy=FREE_SPACE)

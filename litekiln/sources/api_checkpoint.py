@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
-from litekiln.formats.label_map import NO_NAME, Labels, read_labels
+from litekiln.formats.label_map import NO_NAME, Labels, other_count, read_labels
 from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
 from litekiln.sources.checkpoint_fit import OTHER_TRAINING, SAME_TRAINING, TF2_ROOT, check_fit
 from litekiln.sources.frozen_graph import refuse_actions
@@ -88,9 +88,9 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     heads = find_heads(variables, pipeline.box_code_size)
     if not heads:
         notes.append(f"{prefix}: its class head has an unknown form, so num_classes {pipeline.num_classes} is not checked")
-    _check_heads(heads, pipeline, pipeline_path, prefix)
-    check_fit(variables, pipeline, pipeline_path, prefix, [head.anchors for head in heads])
     found = read_labels(labels) if labels else None
+    _check_heads(heads, pipeline, pipeline_path, prefix, found)
+    check_fit(variables, pipeline, pipeline_path, prefix, [head.anchors for head in heads])
     if labels and found:
         notes += _check_labels(found, labels, pipeline, pipeline_path)
     return Findings(kind=kind, pipeline=pipeline, pipeline_path=pipeline_path, prefix=prefix, labels=found, notes=notes)
@@ -224,7 +224,7 @@ def _biases(pattern: str, variables: Mapping[str, Variable]) -> dict[int, tuple[
     return {position[0]: (name, length) for position, name, length in sorted(found)}
 
 
-def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, prefix: Path, labels: Labels | None) -> None:
     background = int(pipeline.background_class)
     wanted = pipeline.num_classes + background
     wrong = next((head for head in heads if head.slots != wanted), None)
@@ -234,20 +234,28 @@ def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, pre
     anchors = f" ({wrong.anchors} anchors x {wrong.slots})" if pipeline.architecture == "ssd" else ""
     has = f"{wrong.name} has {wrong.length} values{anchors}"
     msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, but {trained}: {has}, expected {wrong.anchors * wanted}"
-    cause = OTHER_TRAINING
-    if wrong.slots == pipeline.num_classes + (not background):
-        value = str(pipeline.background_class).lower()
-        cause = f"add_background_class is {value} in {CONFIG}, but the training had the other value"
-    raise SourceError(msg, cause=cause, remedy=SAME_TRAINING)
+    raise SourceError(msg, cause=_count_cause(wrong, pipeline, labels), remedy=SAME_TRAINING)
+
+
+def _count_cause(head: Head, pipeline: Pipeline, labels: Labels | None) -> str:
+    """Why a head has another number of classes. One more or less may be the background; a label map decides."""
+    background = pipeline.background_class
+    if pipeline.architecture != "ssd" or head.slots != pipeline.num_classes + (not background):
+        return OTHER_TRAINING
+    value = str(background).lower()
+    if labels and labels.class_count == head.slots - background:
+        return f"the label map has {labels.class_count} classes too: num_classes in {CONFIG} was changed after the training"
+    if labels and labels.class_count == pipeline.num_classes:
+        return f"add_background_class is {value} in {CONFIG}, but the training had the other value: the label map's classes fit"
+    return f"{OTHER_TRAINING}; or add_background_class, {value} in {CONFIG}, was the other value in the training"
 
 
 def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path: Path) -> list[str]:
     """Notes about a label map that fits the model; another one is refused."""
     if labels.class_count != pipeline.num_classes:
         msg = f"{path} has {labels.class_count} classes, but {pipeline_path} says num_classes {pipeline.num_classes}"
-        cause = "; ".join(["it is the label map of another model, or a part is missing", *labels.warnings])
         remedy = f"give the label map of the model's training; in a .txt a line {NO_NAME!r} counts a class without a name"
-        raise SourceError(msg, cause=cause, remedy=remedy)
+        raise SourceError(msg, cause=other_count(labels, pipeline.num_classes), remedy=remedy)
     holes = labels.class_count - len(labels.names)
     unnamed = [f"{path}: {holes} of {labels.class_count} classes have no name and are shown as {NO_NAME!r}"] if holes else []
     return labels.warnings + unnamed

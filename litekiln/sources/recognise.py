@@ -49,7 +49,6 @@ class Found:
     signature: str = ""
     variant: str = ""  # of a finished model
     suffix: str = ""  # of the file's true form, whatever its name
-    own_labels: bool = False  # it carries a label map
     checkpoint: Findings | None = None
 
     @property
@@ -242,7 +241,6 @@ def _check_custom(wanted: list[str], path: Path) -> None:
 
 def _tflite(path: Path, _: Named) -> Found:
     model = read_tflite(path)
-    labels = [name for name in model.files if name.endswith(".txt")]
     end = " with the PostProcess operator" if model.postprocess else f", {len(model.outputs)} outputs"
     return Found(
         kind=TFLITE.name,
@@ -255,7 +253,6 @@ def _tflite(path: Path, _: Named) -> Found:
         max_detections=model.max_detections,
         variant=model.variant,
         suffix=".tflite",
-        own_labels=bool(labels),
     )
 
 

@@ -20,6 +20,7 @@ from tests.helpers.checkpoints import (
     zoo,
 )
 
+OTHER_TRAINING = "the two come from different trainings: often one is from the model zoo and the other is yours"
 NAMES = "cat\ndog\nbird\n"
 HEAD = f"{HEADS}/class_predictions_with_background/0/_class_predictor_layers/0/bias{VALUE}"
 SHARED_HEAD = HEAD.replace("background/0/", "background/")
@@ -105,9 +106,25 @@ def test_the_first_head_that_differs_is_named_in_the_order_of_the_feature_maps(t
     assert "background/9/_class_predictor_layers/0/bias" in error.what
 
 
-def test_a_background_class_of_difference_is_called_by_its_name(tmp_path: Path) -> None:
-    error = refusal(write_model(tmp_path, config(3), shared_shapes(3)))
-    assert error.cause == "add_background_class is true in pipeline.config, but the training had the other value"
+@pytest.mark.parametrize(
+    ("names", "cause"),
+    [
+        (
+            None,
+            f"{OTHER_TRAINING}; or add_background_class, true in pipeline.config, was the other value in the training",
+        ),
+        (
+            NAMES,
+            "add_background_class is true in pipeline.config, but the training had the other value: the label map's classes fit",
+        ),
+        ("cat\ndog\n", "the label map has 2 classes too: num_classes in pipeline.config was changed after the training"),
+    ],
+    ids=["no label map", "of as many", "of one less"],
+)
+def test_one_class_of_difference_may_be_the_background(tmp_path: Path, names: str | None, cause: str) -> None:
+    folder, labels = write_model(tmp_path / "m", config(3), shared_shapes(3)), tmp_path / "labels.txt"
+    labels.write_text(names or "", encoding="utf-8")
+    assert refusal(folder, labels if names else None).cause == cause
 
 
 def test_only_the_last_layer_of_a_head_predicts(tmp_path: Path) -> None:

@@ -351,11 +351,6 @@ def test_a_tflite_s_variant_is_found(
     model = read_tflite(write_tflite(tmp_path / "m.tflite", entry, inside, weights, out, finish=finish))
     assert (model.variant, model.input_type, model.height, model.width) == (variant, entry, 48, 64)
     assert (model.postprocess, model.classes, model.max_detections) == ((True, 3, 20) if finish else (False, 0, 0))
-    assert model.files == []
-
-
-def test_a_tflite_s_own_label_map_is_found(tmp_path: Path) -> None:
-    assert read_tflite(write_tflite(tmp_path / "m.tflite", labels="cat\ndog\n")).files == ["labelmap.txt"]
 
 
 @pytest.mark.parametrize("count", [2.5, math.inf, math.nan])
