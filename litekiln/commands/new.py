@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litekiln.new.evaluation_set import EvalSet
+from litekiln.new.drawn_boxes import EvalSet
 from litekiln.new.folders import folders_of
 from litekiln.new.model import Parts, calibrates, make_model
 from litekiln.new.recipe_text import variants

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import SourceError, UsageError
-from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, unusable, usable
+from litekiln.new.drawn_boxes import EXPORT_AGAIN, Box, EvalSet, Sample, unusable
+from litekiln.new.evaluation_set import IMAGES, usable
 from litekiln.plain_files import unreadable
 from litekiln.recipes.other_formats import way_out
 from litekiln.recipes.picture_sets import ANNOTATIONS, SUFFIXES

@@ -2,17 +2,19 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litekiln.errors import SourceError, UsageError
 from litekiln.formats.label_map import Labels, other_count, read_labels
+from litekiln.new.drawn_boxes import EvalSet
 from litekiln.new.evaluation_formats import read_eval_set
-from litekiln.new.evaluation_set import EvalSet, check_eval_set, check_readable, write_eval_set
+from litekiln.new.evaluation_set import check_eval_set, check_readable, write_eval_set
 from litekiln.new.finished_file import check_finished
 from litekiln.new.folders import folders_of, new_folders
 from litekiln.new.recipe_text import EVALUATION_TEXT, PICTURES_TEXT, Choices, file_name, one_line, recipe_text, variants
 from litekiln.new.request import CheckedRequest, check_fits
+from litekiln.new.set_doubts import in_both
 from litekiln.paths import Project
 from litekiln.recipes.picture_sets import MOST, SET, choose, load_set
 from litekiln.recipes.recipe import RECIPE, load_recipe
@@ -68,6 +70,9 @@ def _look(request: CheckedRequest, scratch: Path, reporter: Reporter) -> Parts:
         with reporter.step("look into the evaluation set", request.evaluation.name):
             given = read_eval_set(request.evaluation, request.format)
             evaluation = check_eval_set(given, request.evaluation, labels, request.labels)
+            if request.calib:
+                shared = in_both(evaluation, request.evaluation, request.calib, pictures)
+                evaluation = replace(evaluation, warnings=evaluation.warnings + shared)
     return Parts(found, labels, pictures, evaluation)
 
 
