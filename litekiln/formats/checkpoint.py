@@ -15,6 +15,7 @@ from litekiln.errors import SourceError
 from litekiln.formats.crc32c import masked_crc
 from litekiln.formats.protowire import DTYPES, Message, cut, read_message, varint
 from litekiln.formats.textproto import TextprotoError, parse
+from litekiln.lfs_pointers import refuse_pointer
 from litekiln.plain_files import plain_file, unreadable
 
 STATE_FILE = "checkpoint"
@@ -112,6 +113,7 @@ def check_complete(prefix: Path) -> dict[str, Variable]:
         if not data.is_file():
             msg = f"{data} is missing: {size} bytes needed"
             raise SourceError(msg, cause="only some of the checkpoint's files were copied", remedy=remedy)
+        refuse_pointer(data)
         found = data.stat().st_size
         if found < size:
             msg = f"{data} is incomplete: {found} bytes found, {size} bytes needed"

@@ -14,7 +14,7 @@ from litekiln.formats.label_map import Labels
 from litekiln.new.box_readings import check_readings
 from litekiln.new.drawn_boxes import TOLERANCE, Box, EvalSet, Sample, unusable
 from litekiln.new.set_doubts import doubts, without_copies
-from litekiln.plain_files import unreadable
+from litekiln.plain_files import plain_file, unreadable
 from litekiln.recipes.picture_sets import ANNOTATIONS
 from litekiln.wording import amount, list_names
 
@@ -25,7 +25,8 @@ WRONG_SIZE = "the file states a wrong picture size, or the boxes were drawn on a
 
 
 def check_readable(path: Path) -> None:
-    """Refuse a file that can't be read, before a copy fails half-way."""
+    """Refuse a file that can't be read, or is not what its name promises, before a copy fails half-way."""
+    plain_file(path)
     try:
         path.open("rb").close()
     except OSError as error:

@@ -9,10 +9,12 @@ from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
 from litekiln.formats.label_map import NO_NAME, Labels, other_count, read_labels
 from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
+from litekiln.sources.backbones import KERAS_EXTRACTORS, TF1_EXTRACTORS
 from litekiln.sources.checkpoint_fit import OTHER_TRAINING, SAME_TRAINING, TF2_ROOT, check_fit
 from litekiln.sources.frozen_graph import refuse_actions
 from litekiln.sources.kinds import TF1_DETECTION, TF2_DETECTION
 from litekiln.sources.layout import READY
+from litekiln.wording import nearest
 
 CONFIG = "pipeline.config"
 DEEPEST = 3  # folders between the given one and its pipeline.config
@@ -153,6 +155,13 @@ def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
 def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
     """Refuse an SSD whose configuration is for the other TensorFlow: TF2's feature extractors are Keras ones."""
     extractor = pipeline.feature_extractor
+    if pipeline.architecture == "ssd" and extractor and extractor not in (*KERAS_EXTRACTORS, *TF1_EXTRACTORS):
+        close = nearest(extractor, KERAS_EXTRACTORS if kind == TF2_DETECTION.name else TF1_EXTRACTORS)
+        msg = f"{pipeline_path}: the Object Detection API has no feature extractor {extractor!r}"
+        cause = "the model was trained with a changed copy of the API" + (
+            f"; or it was mistyped: {close!r} is one" if close else ""
+        )
+        raise SourceError(msg, cause=cause, remedy="give an export of that training, made with its own code: a SavedModel")
     made_with, named_for = ("TF2" if keras else "TF1" for keras in (kind == TF2_DETECTION.name, "_keras" in extractor))
     if pipeline.architecture == "ssd" and extractor and made_with != named_for:
         msg = (

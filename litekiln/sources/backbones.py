@@ -9,6 +9,26 @@ import re
 
 from litekiln.formats.pipeline_layers import Layers
 
+# The API's feature extractors for SSDs, in TF2 and in TF1.
+KERAS_EXTRACTORS = (
+    *(f"ssd_mobilenet_v{version}{fpn}_keras" for version in (1, 2) for fpn in ("", "_fpn")),
+    *(f"ssd_resnet{depth}_v1_fpn_keras" for depth in (50, 101, 152)),
+    *(f"ssd_efficientnet-b{number}_bifpn_keras" for number in range(8)),
+)
+TF1_EXTRACTORS = (
+    *(
+        "ssd_inception_v2",
+        "ssd_inception_v3",
+        "ssd_mobilenet_v1",
+        "ssd_mobilenet_v1_fpn",
+        "ssd_mobilenet_v1_ppn",
+        "ssd_mobilenet_v2",
+    ),
+    *("ssd_mobilenet_v2_fpn", "ssd_mobilenet_v2_mnasfpn", "ssd_mobilenet_v3_large", "ssd_mobilenet_v3_small"),
+    *("ssd_mobilenet_edgetpu", "ssd_mobiledet_cpu", "ssd_mobiledet_dsp", "ssd_mobiledet_edgetpu", "ssd_mobiledet_gpu"),
+    *(f"ssd_resnet{depth}_v1_{pyramid}" for depth in (50, 101, 152) for pyramid in ("fpn", "ppn")),
+    *("embedded_ssd_mobilenet_v1", "ssd_pnasnet", "ssd_spaghettinet"),
+)
 # For each block: how often, expansion of its input, values that come out.
 MOBILENET_V2 = ((1, 1, 16), (2, 6, 24), (3, 6, 32), (4, 6, 64), (3, 6, 96), (3, 6, 160), (1, 6, 320))
 EFFICIENTNET = ((1, 1, 16), (2, 6, 24), (2, 6, 40), (3, 6, 80), (3, 6, 112), (4, 6, 192), (1, 6, 320))

@@ -13,7 +13,7 @@ from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import Variable, read_string, read_values
 from litekiln.formats.pipeline_config import Pipeline
 from litekiln.formats.protowire import read_message
-from litekiln.sources.backbones import kernels_of
+from litekiln.sources.backbones import KERAS_EXTRACTORS, kernels_of
 from litekiln.sources.checkpoint_values import SLOT, plain_name
 from litekiln.wording import amount, list_names
 
@@ -55,11 +55,6 @@ TF1_WIDTHS = {
     "FeatureExtractor/MobilenetV2/expanded_conv_6/project/weights": 64,
 }
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.3, 1.4)
-EXTRACTORS = (
-    *(f"ssd_mobilenet_v{version}{fpn}_keras" for version in (1, 2) for fpn in ("", "_fpn")),
-    *(f"ssd_resnet{depth}_v1_fpn_keras" for depth in (50, 101, 152)),
-    *(f"ssd_efficientnet-b{number}_bifpn_keras" for number in range(8)),
-)
 
 
 def check_fit(variables: Mapping[str, Variable], pipeline: Pipeline, config: Path, prefix: Path, anchors: Sequence[int]) -> None:
@@ -199,7 +194,7 @@ def _check_backbone(shapes: Mapping[str, tuple[int, ...]], pipeline: Pipeline, u
     for width in WIDTHS:
         if kernels_of(extractor, replace(layers, depth_multiplier=width)) == values:
             raise unfit(says, has, f"its kernels are those of depth_multiplier {width:g}")
-    for other in EXTRACTORS:
+    for other in KERAS_EXTRACTORS:
         if any(kernels_of(other, replace(layers, depthwise=depthwise)) == values for depthwise in (False, True)):
             raise unfit(says, has, f"its kernels are those of {other!r}")
     raise unfit(says, has)

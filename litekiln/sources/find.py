@@ -9,6 +9,7 @@ from pathlib import Path
 from litekiln.errors import LitekilnError, SourceError
 from litekiln.formats.archives import unpack
 from litekiln.formats.checkpoint import check_complete, find_checkpoint, index_file
+from litekiln.plain_files import plain_file
 from litekiln.sources.api_checkpoint import CONFIG, Findings, check_kind, inspect_source
 from litekiln.sources.checkpoint_fit import check_named
 from litekiln.sources.checkpoint_values import check_values
@@ -27,6 +28,7 @@ def is_archive(source: Path) -> bool:
 def find_source(source: Path, scratch: Path, named: Named) -> Found:
     """What a user's source holds. An archive is unpacked to `scratch`: keep that folder while the result is used."""
     if is_archive(source):
+        plain_file(source)
         unpack(source, scratch)
         with errors_naming(source, scratch):
             found = _with_values(recognise(scratch, named))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import check_complete, index_file
-from litekiln.plain_files import unreadable
+from litekiln.plain_files import plain_file, unreadable
 from litekiln.sources.api_checkpoint import CONFIG, DEEPEST, Findings, inspect_source
 from litekiln.sources.frozen_graph import is_graph, read_graph
 from litekiln.sources.keras_file import is_keras, read_keras
@@ -131,6 +131,7 @@ def _candidates(folder: Path) -> list[Path]:
 
 def _file(path: Path, named: Named) -> Found:
     """What a file is, by its first bytes. If these say nothing, its name decides which reader reports the problem."""
+    plain_file(path)
     if path.name == CONFIG:
         return of_checkpoint(inspect_source(path.parent, named.labels), path.parent)
     if path.name == FILE:
@@ -229,6 +230,7 @@ def _keras(path: Path, named: Named) -> Found:
 
 
 def _check_custom(wanted: list[str], path: Path) -> None:
+    plain_file(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

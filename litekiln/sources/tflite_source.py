@@ -74,7 +74,8 @@ def describe(path: Path, file: TfliteFile) -> TfliteModel:
 
 
 def _as_tensor(tensor: Stored) -> Tensor:
-    return Tensor(tensor.name, tensor.dtype, tensor.shape)
+    """With the shape that the file states: the other one has a 1 where a size is open."""
+    return Tensor(tensor.name, tensor.dtype, tensor.stated)
 
 
 def _variant(path: Path, entry: str, outputs: set[str], types: set[tuple[str, str]]) -> str:

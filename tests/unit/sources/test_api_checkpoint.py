@@ -167,6 +167,12 @@ def test_a_configuration_of_tf1_for_a_checkpoint_of_tf2_is_refused(tmp_path: Pat
     assert refusal(folder).what == f"{config_says}, but the checkpoint {folder}/checkpoint/ckpt-0 is from TF2"
 
 
+def test_a_feature_extractor_that_the_api_lacks_is_refused(tmp_path: Path) -> None:
+    error = refusal(write_model(tmp_path, config(3, "ssd_efficientnet-custom"), ssd_shapes(4)))
+    assert error.what == f"{tmp_path}/pipeline.config: the Object Detection API has no feature extractor 'ssd_efficientnet-custom'"
+    assert error.cause.startswith("the model was trained with a changed copy of the API")
+
+
 def test_a_configuration_of_tf2_for_a_checkpoint_of_tf1_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path, config(3), tf1_shapes(4))
     config_says = f"{folder}/pipeline.config: feature extractor 'ssd_mobilenet_v2_keras' is for TF2"
