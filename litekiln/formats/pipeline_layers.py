@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from litekiln.formats.textproto import TextMessage
 
 FPN_LEVELS = (3, 7)
+LEVELS = "anchor_generator.multiscale_anchor_generator"
 MAPS = 6  # of ssd_anchor_generator
 
 
@@ -21,6 +22,7 @@ class Layers:
     pyramid_levels: tuple[int, int] = FPN_LEVELS
     shared_predictor: bool | None = None  # one predictor for all feature maps
     tower: int = 0  # layers of a shared predictor before its last one
+    anchor_levels: tuple[int, int] | None = None  # of multiscale_anchor_generator
     anchors: tuple[int, ...] | None = None  # for each place of each feature map; one number if all maps have the same
 
 
@@ -44,6 +46,9 @@ def read_layers(config: TextMessage, model: str) -> Layers:
         ),
         shared_predictor=shared,
         tower=int(number("box_predictor.weight_shared_convolutional_box_predictor.num_layers_before_predictor", 0)),
+        anchor_levels=(int(number(f"{LEVELS}.min_level", low)), int(number(f"{LEVELS}.max_level", high)))
+        if config.all(f"{model}.{LEVELS}")
+        else None,
         anchors=_anchors(config, f"{model}.anchor_generator"),
     )
 

@@ -95,7 +95,9 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     check_fit(variables, pipeline, pipeline_path, prefix, [head.anchors for head in heads])
     if labels and found:
         notes += _check_labels(found, labels, pipeline, pipeline_path)
-    return Findings(kind=kind, pipeline=pipeline, pipeline_path=pipeline_path, prefix=prefix, labels=found, notes=notes)
+    unless = "if the training did not have that, its boxes or scores are wrong"
+    odd = [f"{pipeline_path}: {each}: {unless}" for each in pipeline.oddities]
+    return Findings(kind, pipeline, pipeline_path, prefix, found, notes, odd)
 
 
 def _find_config(folder: Path) -> Path:

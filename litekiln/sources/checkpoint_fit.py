@@ -21,7 +21,8 @@ OTHER_TRAINING = "the two come from different trainings: often one is from the m
 TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
 SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
 NORMAL = ("beta", "moving_mean", "moving_variance")  # what each batch normalisation has; most also have gamma
-NUMBERED = re.compile(r"(.*/layer_with_weights)-(\d+)/.*")
+# Elsewhere a number may be left out: a layer that two models share is named after one of them.
+NUMBERED = re.compile(r"(model/_feature_extractor/(?:classification_backbone|_efficientnet)/layer_with_weights)-(\d+)/.*")
 BACKBONE = re.compile(
     r"(model/_feature_extractor/(?:classification_backbone|_efficientnet)/layer_with_weights-(\d+))/(depthwise_kernel|kernel)"
 )
@@ -224,6 +225,12 @@ def _check_levels(shapes: Mapping[str, tuple[int, ...]], pipeline: Pipeline, unf
         top = 5 + len(coarse)
         has = f"has levels {min(top, 5) - len(blocks)} to {top}" if coarse else f"has {len(blocks) + 1} levels"
         raise unfit(f"fpn levels {low} to {high}", has)
+    if re.fullmatch(r".*_fpn_keras", pipeline.feature_extractor) and pipeline.layers.anchor_levels not in (None, (low, high)):
+        lowest, highest = pipeline.layers.anchor_levels or (low, high)
+        cause = "one of the two was changed after the training: they must be the same"
+        raise unfit(
+            f"levels {lowest} to {highest} in anchor_generator and {low} to {high} in fpn", "can have only one of them", cause
+        )
 
 
 def _check_anchors(pipeline: Pipeline, anchors: Sequence[int], unfit: Unfit) -> None:

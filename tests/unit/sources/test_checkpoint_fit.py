@@ -166,6 +166,20 @@ def test_a_number_that_was_changed_after_the_training_is_refused(tmp_path: Path,
     assert error.what == f"{tmp_path}/pipeline.config says " + says.format(f"{tmp_path}/checkpoint/ckpt-0")
 
 
+def test_anchors_of_other_levels_than_the_pyramid_s_are_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path, FPN.replace("scales_per_octave: 2", "scales_per_octave: 2 max_level: 6"), fpn_shapes())
+    assert "says levels 3 to 6 in anchor_generator and 3 to 7 in fpn" in error.what
+
+
+def test_settings_that_a_checkpoint_can_t_tell_are_warned_of(tmp_path: Path) -> None:
+    folder = write_model(
+        tmp_path, configured(FPN.replace("scales_per_octave: 2", "scales_per_octave: 2 anchor_scale: 3.0")), fpn_shapes()
+    )
+    odd = "multiscale_anchor_generator has anchor_scale 3, where the API's models have 4"
+    unless = "if the training did not have that, its boxes or scores are wrong"
+    assert inspect_source(folder).warnings == [f"{folder}/pipeline.config: {odd}: {unless}"]
+
+
 def test_the_anchors_of_each_feature_map_are_compared(tmp_path: Path) -> None:
     error = refusal(tmp_path, PLAIN.replace("num_layers: 2", "num_layers: 3"), plain_shapes())
     assert "says 3 + 6 + 6 anchors for each place of the feature maps (anchor_generator), but" in error.what

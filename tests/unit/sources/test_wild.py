@@ -72,6 +72,7 @@ def test_a_published_configuration_is_read(name: str) -> None:
     assert (pipeline.architecture, pipeline.feature_extractor, pipeline.num_classes) == (architecture, extractor, classes)
     assert (pipeline.height, pipeline.width, pipeline.layers.anchors) == (side, side, anchors)
     assert pipeline.quantization_aware == (name in ("c42_facessd_quant", "c46_spaghettinet"))
+    assert pipeline.oddities == []
     known = architecture != "ssd" or extractor in (*KERAS_EXTRACTORS, *TF1_EXTRACTORS)
     assert known == (name != "c08_hand_tiny_effdet")
     assert bool(kernels_of(extractor, pipeline.layers)) == (extractor in KERAS_EXTRACTORS)
