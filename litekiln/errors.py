@@ -110,6 +110,10 @@ class StepRefused(StepFailed):
     """A step's program refused its input, with a reason."""
 
 
+class RefusedEverywhere(StepRefused):
+    """A step's program refused its input for a reason that holds in every toolchain."""
+
+
 class StepCrashed(StepFailed):
     """A native library crashed a step's program: in most cases the interpreter, on the model it ran."""
 

@@ -17,7 +17,7 @@ import protocol
 import tensorflow as tf
 
 from detection import pictures
-from judging import picture_names
+from judging import odd_pictures, picture_names
 from tflite_file import converted, exact_ranges, flat, float_tail
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Summary:
     def __init__(self) -> None:
         self.used: list[dict[str, str]] = []
         self.unreadable: list[dict[str, str]] = []
-        self.constant: list[str] = []
+        self.odd: dict[str, list[str]] = {kind: [] for kind in odd_pictures.MEANINGS}
         self.duplicates: list[dict[str, str]] = []
         self.low, self.high, self.total = numpy.full(3, numpy.inf), numpy.full(3, -numpy.inf), numpy.zeros(3)
         self._by_hash: dict[str, str] = {}
@@ -52,6 +52,10 @@ class Summary:
     def drop_last(self) -> None:
         self.used.pop()
 
+    def note_kind(self, name: str, kind: str) -> None:
+        if kind:
+            self.odd[kind].append(name)
+
     def note(self, batch: numpy.ndarray) -> None:
         channels = numpy.ascontiguousarray(batch.reshape(-1, 3).T)
         self.low, self.high = numpy.minimum(self.low, channels.min(1)), numpy.maximum(self.high, channels.max(1))
@@ -66,7 +70,8 @@ class Summary:
             "pictures": self.used,
             "count": len(self.used),
             "unreadable": self.unreadable,
-            "constant": self.constant,
+            "constant": [name for kind, names in self.odd.items() if kind != odd_pictures.NOISE for name in names],
+            "noise": self.odd[odd_pictures.NOISE],
             "duplicates": self.duplicates,
             "channels": channels if self.used else [],
         }
@@ -75,19 +80,20 @@ class Summary:
 def calibrate(args: dict[str, Any]) -> dict[str, Any]:
     exported = protocol.input_path("exported")
     contract, summary = converted.read_contract(exported), Summary()
-    feed = _noise(args, contract, summary) if args.get("random") else _pictures(args, contract, summary)
+    if args.get("random"):
+        feed = _noise(args, contract, summary)
+    else:
+        folder = protocol.input_path("pictures")
+        names = args.get("pictures") or picture_names.listed(folder)
+        odd_pictures.require_enough(folder, names, TOO_FEW)  # before anything is converted, which takes minutes
+        feed = _pictures(folder, names, contract, summary)
     saved_model = os.path.join(exported, "saved_model")
-    first = next(feed, None)
-    if first is None:
-        raise _too_few(summary)
-    calibrated, inexact = _calibrate(saved_model, first, feed, contract, args)
-    if len(summary.used) < TOO_FEW:
-        raise _too_few(summary)
+    calibrated, inexact = _calibrate(saved_model, next(feed), feed, contract, args)
     with open(protocol.output_path("calibrated.tflite"), "wb") as stream:
         stream.write(calibrated)
     shutil.copyfile(os.path.join(exported, "contract.json"), protocol.output_path("contract.json"))
     result = dict(summary.as_dict(), random=bool(args.get("random")), seed=args["seed"], tensorflow=tf.__version__)
-    return dict(result, warnings=_warnings(result), inexact=inexact)
+    return dict(result, warnings=_warnings(result, summary.odd), inexact=inexact)
 
 
 def _calibrate(
@@ -129,9 +135,7 @@ def _by_tensorflow(saved_model: str, feed: Iterator[numpy.ndarray], args: dict[s
     return converted.attempt(converter.convert)
 
 
-def _pictures(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> Iterator[numpy.ndarray]:
-    folder = protocol.input_path("pictures")
-    names = args.get("pictures") or picture_names.listed(folder)
+def _pictures(folder: str, names: list[str], contract: dict[str, Any], summary: Summary) -> Iterator[numpy.ndarray]:
     for place, name in enumerate(names):
         path = os.path.join(folder, name)
         try:
@@ -143,9 +147,8 @@ def _pictures(args: dict[str, Any], contract: dict[str, Any], summary: Summary) 
             if summary.used and summary.used[-1]["name"] == name:
                 summary.drop_last()
             continue
+        summary.note_kind(name, odd_pictures.kind(picture))
         pixels, _ = pictures.fit(picture, contract)
-        if pixels.min() == pixels.max():
-            summary.constant.append(name)
         batch = pictures.normalise(pixels, contract)
         summary.note(batch)
         yield batch
@@ -163,28 +166,18 @@ def _noise(args: dict[str, Any], contract: dict[str, Any], summary: Summary) -> 
         yield batch
 
 
-def _too_few(summary: Summary) -> protocol.Refused:
-    left_out = len(summary.unreadable) + len(summary.duplicates)
-    also = "; %d were unreadable or the same as others" % left_out if left_out else ""
-    first = "; the first: %s: %s" % tuple(summary.unreadable[0].values()) if summary.unreadable else ""
-    return protocol.Refused("%d usable pictures, at least %d are needed%s%s" % (len(summary.used), TOO_FEW, also, first))
-
-
-def _warnings(result: dict[str, Any]) -> list[str]:
+def _warnings(result: dict[str, Any], odd: dict[str, list[str]]) -> list[str]:
     """What people should know before they trust the numbers."""
     found = []
     if result["random"]:
         found.append("calibrated with random noise: not for use")
     elif result["count"] < ENOUGH:
         found.append("calibrated with %d pictures, fewer than %d: accuracy may suffer" % (result["count"], ENOUGH))
-    for name, meaning in (
-        ("unreadable", "can't be read"),
-        ("duplicates", "are copies of others"),
-        ("constant", "have one colour only"),
-    ):
+    for name, meaning in (("unreadable", "can't be read"), ("duplicates", "are copies of others")):
         if result[name]:
             first = "; the first: %(name)s: %(why)s" % result[name][0] if name == "unreadable" else ""
             found.append("%d pictures %s%s" % (len(result[name]), meaning, first))
+    found += ["calibrated with pictures that don't help, or harm; %s" % each for each in odd_pictures.told(odd)]
     return found
 
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tflite_file import converted, flat, variants
 
+DENSE_BY_CHANNEL = "_experimental_disable_per_channel_quantization_for_dense_layers"
+
 
 def convert(args: dict[str, Any]) -> dict[str, Any]:
     exported = protocol.input_path("exported")
@@ -26,6 +28,9 @@ def _convert(saved_model: str, args: dict[str, Any]) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant.stores("float16"):
         converter.target_spec.supported_types = [tf.float16]
+    # Else newer converters give dense layers a scale for each channel, which only runtimes after TensorFlow 2.13 can compute.
+    if hasattr(converter, DENSE_BY_CHANNEL):
+        setattr(converter, DENSE_BY_CHANNEL, True)
     data: bytes = converter.convert()
     return data
 

@@ -115,6 +115,7 @@ def _pixels(model: Any, args: dict[str, Any], packed: packed_metadata.Packed) ->
     return {
         "mean": list(mean),
         "std": list(std),
+        "pixels": "told",
         "range": [float(min(map(min, ends))), float(max(map(max, ends)))],
         "resize": resize,
         "padding": list(mean) if resize == "letterbox" else [],  # what becomes 0 to the network

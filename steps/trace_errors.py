@@ -28,6 +28,8 @@ PIXELS = 64 * 160 * 160  # of all pictures together: large networks are traced o
 FEWEST, MOST = 4, 32
 WORST = 10
 SCORE, ALIKE = 0.3, 0.5  # the lowest score of a detection that counts, and the minimum IoU to count as the same box
+# A calibrated range that is under this share of what is seen cuts something off; more such tensors than this share are told.
+COVERED, NARROW = 0.8, 0.05
 SILENCE, CEILING = 1e-20, 99.0
 # What a remedy must gain: this share of detections that are the same as float32's; without detections, so many decibels.
 HELPS, CLEARER = 0.01, 3.0
@@ -67,9 +69,11 @@ def _trace(args: dict[str, Any]) -> dict[str, Any]:
         for each in traced.values():
             each.add(batch, wanted[-1])
         protocol.progress(place + 1, len(batches), "pictures traced")
-    told = {variant: dict(each.told(), pictures=len(batches)) for variant, each in traced.items()}
+    told: dict[str, Any] = {variant: dict(each.told(), pictures=len(batches)) for variant, each in traced.items()}
     noisiest = traced[eight.name].noisiest() if eight.name in traced else []
     if eight.name in told:
+        if args.get("evaluation"):
+            told["warnings"] = _narrow(*traced[eight.name].narrow())
         trials: list[dict[str, Any]] = [{"what": "%s as it is" % eight.name, **traced[eight.name].likeness.told()}]
         if noisiest:
             what = "the %d %soperators that add most noise kept in float" % (len(noisiest), "further " if kept else "")
@@ -78,6 +82,17 @@ def _trace(args: dict[str, Any]) -> dict[str, Any]:
         trials.append({"what": sixteen.name, **_tried(wanted, quantized, sixteen, (), batches)})
         told[eight.name].update(trials=trials, advice=_advice(trials))
     return told
+
+
+def _narrow(count: int, every: int) -> list[str]:
+    """A warning where the calibration pictures showed less than the pictures that the model is judged on."""
+    if count <= NARROW * every:
+        return []
+    shown = (
+        "the calibration pictures are unlike the evaluation pictures: in %d of %d tensors they have less than %d %% of the range "
+        "that is seen there. Calibrate with pictures of what the model will see"
+    )
+    return [shown % (count, every, COVERED * 100)]
 
 
 def _batches(args: dict[str, Any], contract: dict[str, Any]) -> list[numpy.ndarray]:
@@ -142,6 +157,12 @@ class _Run:
         numbers *= scales["scales"][0]
         return numbers
 
+    def width(self, index: int) -> float:
+        """How wide the range of an integer tensor is."""
+        detail = self._details[index]
+        levels = numpy.iinfo(detail["dtype"])
+        return float(detail["quantization_parameters"]["scales"][0]) * (float(levels.max) - float(levels.min))
+
     def results(self) -> dict[str, _Made]:
         """What is known of each tensor that is computed, by its name."""
         graph = self.model.subgraphs[0]
@@ -162,6 +183,7 @@ class _Traced:
         self._wanted, self._given = source.results(), candidate.results()
         self._names = [name for name, made in self._given.items() if name in self._wanted and made.kind in ("int8", "int16")]
         self._signal, self._noise = dict.fromkeys(self._names, 0.0), dict.fromkeys(self._names, 0.0)
+        self._seen: dict[str, tuple[float, float]] = {}
         self.likeness = _Likeness()
 
     def add(self, batch: numpy.ndarray, wanted: Look) -> None:
@@ -170,12 +192,20 @@ class _Traced:
         for name in self._names:
             should, found = self._source.value(self._wanted[name].tensor), self._candidate.value(self._given[name].tensor)
             if should.shape == found.shape:
+                low, high = self._seen.get(name, (math.inf, -math.inf))
+                self._seen[name] = min(low, float(should.min())), max(high, float(should.max()))
                 self._signal[name] += _square(should)
                 self._noise[name] += _square(found - should)
 
     def _clear(self) -> dict[str, float]:
         """Signal to noise of each integer tensor, in decibels."""
         return {name: _decibels(self._signal[name], self._noise[name]) for name in self._names if self._signal[name] > SILENCE}
+
+    def narrow(self) -> tuple[int, int]:
+        """How many tensors have a calibrated range that is clearly smaller than what was seen here, and how many there are."""
+        widths = {name: self._candidate.width(self._given[name].tensor) for name in self._seen}
+        count = sum(width < COVERED * (self._seen[name][1] - self._seen[name][0]) for name, width in widths.items())
+        return count, len(widths)
 
     def told(self) -> dict[str, Any]:
         """The worst tensors."""

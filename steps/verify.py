@@ -6,31 +6,27 @@ If the interpreter crashes, this program ends and the host reports it: models ru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import protocol
 
 from detection import boxes, pictures
-from judging import edge_tpu, parity, picture_names, suspicion
-from tflite_file import contract_checks, flat, opened, packed_metadata, variants
+from judging import edge_tpu, liveness, parity, picture_names, suspicion
+from tflite_file import contract_checks, flat, interpreter, opened, packed_metadata, variants
 
 if TYPE_CHECKING:
-    from judging.accuracy import EvaluationSet
+    from collections.abc import Sequence
+
+    from detection.detector import Detector
     from judging.observations import Observations
     from judging.suspicion import Detect
 
-JUDGED = "judged.json"  # for the variants that are compared with this one
-POINTS = 100  # mAP is a share, and people speak of points
-SUSPICIOUS = 5.0  # a larger loss in points is a mistake, not rounding
-POOR = 0.5  # below this mAP of the reference itself, the usual mistakes are tried
-NEXT_TO_NOTHING = 0.02  # mAP@.5
 ALIKE, SCORE = 0.5, 0.3  # the minimum IoU to count as the same box, and the lowest score of a detection that counts
 # Two variants are compared on as many pictures as fit into so many pixels. 16 bits take many times as long.
 PIXELS, PIXELS_OF_16_BITS = 128 * 320 * 320, 16 * 320 * 320
 FEWEST, MOST = 8, 128
-MOST_NAMES = 5  # so many are shown
 LABELS = "labelmap.txt"
+WHERE = "the weights, the batch normalisation's statistics or the calibration pictures"
 
 
 def verify(args: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +58,8 @@ class _Verification:
         self._full = any(each["id"] == "no-flex" and each["found"] != "none" for each in told["checks"])
         self._detector = opened.detector(self._bundle, self._contract, self._full)
         source = observations.Observations(protocol.input_path("observed"))
-        told["parity"] = self._compare_with_source(source)
+        still = liveness.problem(self._detector, self._folder, source.names, self._model, self._open)
+        told["parity"] = self._compare_with_source(source, still)
         if self._detector.detects:
             told.update(self._judge())
             from judging import examples
@@ -74,7 +71,7 @@ class _Verification:
     def _check_contract(self) -> dict[str, Any]:
         with open(os.path.join(self._bundle, "detect.tflite"), "rb") as stream:
             data = stream.read()
-        model = flat.read(bytearray(data))
+        self._model = model = flat.read(bytearray(data))
         packed, _ = packed_metadata.read(model, data)
         names = self._output_names()
         flex, keep = self._args.get("allow_flex"), self._args.get("keep_float", ())
@@ -90,15 +87,14 @@ class _Verification:
         raw = kind == "raw" or (kind == "postprocess" and self._form.raw)
         return flat.RAW_OUTPUTS if raw else flat.DETECTION_OUTPUTS
 
-    def _compare_with_source(self, source: Observations) -> dict[str, Any]:
+    def _compare_with_source(self, source: Observations, still: str) -> dict[str, Any]:
+        """`still` says that what it gives doesn't depend on the picture: then even equal outputs prove nothing."""
         told = parity.compare(self._detector, source, self._folder, self._limits)
         problem = parity.problem(self._variant, told)
         if problem:
-            why = ""
-            if self._detector.detects:
-                likeness = _Likeness(source, self._folder, self._limits["iou"])
-                why = self._suspect(likeness, likeness(self._detector.detect), "a share of equal detections of")
-            self._object(problem, why)
+            self._object(problem, still or (self._suspect(source) if self._detector.detects else ""))
+        elif still:
+            self._object("%s: %s%s" % (self._variant, still[0].lower(), still[1:]), "")
         elif self._detector.detects and parity.is_silent(told["detections"]):
             if not all("limit" in each for each in told["raw"]):  # with limits for all of them, no detections are needed
                 shown = "the source detects nothing in the %d pictures: it proves little that the file detects nothing either"
@@ -122,60 +118,18 @@ class _Verification:
         return {}
 
     def _measure_accuracy(self) -> dict[str, Any]:
-        from judging import accuracy
+        from judging import accuracy_verdict
 
-        evaluation = accuracy.EvaluationSet(self._folder)
-        evaluation.check_labels(self._labels)
-        scores = evaluation.score(self._detector.detect, self._labels)
-        protocol.write_json(protocol.output_path(JUDGED), scores)
-        sized = {name: self._contract[name] for name in ("height", "width", "resize", "max_detections")}
-        lowest = self._contract.get("postprocess", {}).get("score_threshold", 0.0)  # the graph itself leaves out lower scores
-        scores["protocol"] = dict(sized, pictures=scores.pop("pictures"), score_threshold=lowest, tool="pycocotools")
-        if not os.path.exists(protocol.input_path("reference")):
-            if scores["map"] < POOR:
-                self._look_for_mistakes(evaluation, scores)
-            return scores
-        before = protocol.read_json(os.path.join(protocol.input_path("reference"), JUDGED))["map"]
-        drop = round((before - scores["map"]) * POINTS, 2)
-        most, warn = self._limits["max_map_drop"], self._limits["warn_map_drop"]
-        scores.update(reference_map=before, drop_points=drop, warn_points=warn, limit_points=most, within_limit=drop <= most)
-        why = self._suspect_accuracy(evaluation) if drop > SUSPICIOUS else ""
-        if drop > most:
-            self._object("%s loses %g points of mAP against float32, the limit is %g" % (self._variant, drop, most), why)
-        elif drop > warn:
-            lost = "loses %g points of mAP against float32; more than %g is worth a look" % (drop, warn)
-            self._warnings.append(". ".join(each for each in (lost, why) if each))
+        file = accuracy_verdict.File(self._bundle, self._model, self._look)
+        verdict = accuracy_verdict.Verdict(self._folder, self._labels, self._contract, self._limits, file)
+        reference = os.path.join(protocol.input_path("reference"), accuracy_verdict.JUDGED)
+        before = protocol.read_json(reference) if os.path.exists(reference) else None
+        scores = verdict.judge(self._variant, before)
+        self._warnings += verdict.warnings
+        self._suspicion = verdict.suspicion
+        if verdict.refusal[0]:
+            self._object(*verdict.refusal)
         return scores
-
-    def _look_for_mistakes(self, evaluation: EvaluationSet, scores: dict[str, Any]) -> None:
-        """Refuse a reference, or warn of it, when it finds little because it is likely fed or read in a wrong way."""
-        why = self._suspect_accuracy(evaluation)
-        found, most = self._suspicion, self._limits["max_map_drop"]
-        missed = round((max(each["score"] for each in found["tried"]) - found["now"]) * POINTS, 2)
-        if found["likely"] and missed > most:
-            shown = "%s has mAP %.3f, and %g points more when it is fed or read in another way; the limit is %g"
-            self._object(shown % (self._variant, scores["map"], missed, most), why)
-        elif found["likely"]:
-            self._warnings.append(why)
-        elif scores["map_50"] < NEXT_TO_NOTHING:
-            self._warnings.append("finds almost nothing of the ground truth: mAP@.5 is %.3f. %s" % (scores["map_50"], why))
-        else:
-            self._suspicion = {}
-
-    def _suspect_accuracy(self, evaluation: EvaluationSet) -> str:
-        def score(detect: Detect) -> float:
-            return float(evaluation.score(detect, self._labels, suspicion.PICTURES, told=False)["map"])
-
-        return self._suspect(score, score(self._detector.detect), "mAP", self._other_names(evaluation))
-
-    def _other_names(self, evaluation: EvaluationSet) -> Iterator[tuple[str, float]]:
-        """A label map in another order, if the ground truth suggests one, and the mAP with it."""
-        names = evaluation.names_by_place(self._detector.detect, self._labels, suspicion.PICTURES)
-        changed = ["%s: %s" % pair for pair in zip(self._labels, names) if pair[0] != pair[1]]
-        if changed:
-            shown = ", ".join(changed[:MOST_NAMES]) + (", …" if len(changed) > MOST_NAMES else "")
-            found = evaluation.score(self._detector.detect, names, suspicion.PICTURES, told=False)["map"]
-            yield "other names for its classes (%s)" % shown, found
 
     def _compare_with_reference(self) -> dict[str, Any]:
         """How far it detects what float32 detects. Without ground truth there is no accuracy."""
@@ -202,15 +156,28 @@ class _Verification:
         pixels = PIXELS_OF_16_BITS if self._form.inside("int16") else PIXELS
         return max(FEWEST, min(MOST, pixels // int(self._contract["height"] * self._contract["width"])))
 
-    def _suspect(self, score: Callable[[Detect], float], now: float, measure: str, others: Iterable[tuple[str, float]] = ()) -> str:
-        """The likely mistake in words, found by trying. The report gets all that was tried."""
+    def _open(self) -> Any:
+        """An interpreter that shows all tensors."""
+        opened_file = interpreter.Interpreter(os.path.join(self._bundle, "detect.tflite"), full=self._full, keep=True)
+        opened_file.allocate_tensors()
+        return opened_file
 
-        def look(contract: dict[str, Any]) -> Detect:
-            return opened.detector(self._bundle, contract, self._full).detect
+    def _look(self, contract: dict[str, Any]) -> Detector:
+        """A detector whose pictures are fed as a contract says."""
+        if contract is self._contract:
+            return self._detector
+        return opened.detector(self._bundle, contract, self._full)
 
-        found = suspicion.investigate(self._contract, look, score, now, others)
-        self._suspicion = dict(found, measure=measure)
-        return suspicion.in_words(found, measure)
+    def _detect(self, contract: dict[str, Any]) -> Detect:
+        return self._look(contract).detect
+
+    def _suspect(self, source: Observations) -> str:
+        """Why it doesn't give what its source gives: the likely mistake in words, found by trying. The report gets all of it."""
+        likeness = _Likeness(source, self._folder, self._limits["iou"])
+        trial = suspicion.Trial(likeness.look(self._detector.detect), likeness.look, likeness.score, goal=1.0)
+        measure = "a share of equal detections of"
+        self._suspicion = dict(suspicion.investigate(self._contract, self._detect, trial), measure=measure)
+        return suspicion.in_words(self._suspicion, measure, WHERE)
 
     def _object(self, problem: str, why: str) -> None:
         """Refuse the model, or only warn if it was calibrated with noise, which is for trials."""
@@ -221,17 +188,20 @@ class _Verification:
 
 
 class _Likeness:
-    """How far a way of detecting gives what the source gives."""
+    """How far detections are those of the source."""
 
     def __init__(self, source: Observations, folder: str, iou: float) -> None:
         self._source, self._folder, self._iou = source, folder, iou
 
-    def __call__(self, detect: Detect) -> float:
+    def look(self, detect: Detect) -> list[boxes.Found]:
+        return [detect(pictures.load(os.path.join(self._folder, name))) for name in self._source.names]
+
+    def score(self, seen: Sequence[boxes.Found]) -> float:
         matching = boxes.Matching(self._iou, SCORE)
-        for place, name in enumerate(self._source.names):
+        for place, found in enumerate(seen):
             wanted = self._source.found(place)
             assert wanted is not None
-            matching.add(wanted, detect(pictures.load(os.path.join(self._folder, name))))
+            matching.add(wanted, found)
         return matching.share
 
 

@@ -1,7 +1,7 @@
 """Read bundles' reports, also those of older versions and other checkouts. A report that can't be used is a BundleError."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,48 +9,24 @@ from typing import Any
 import msgspec
 
 from litekiln.bundles.layout import MANIFEST, MODEL, PAGE, REPORT
+from litekiln.bundles.manifest import (
+    Manifest,
+    as_manifest,
+    edited_error,
+    edited_files,
+    hash_of,
+    own_files,
+    plain_command,
+    refuse_incomplete,
+    unreadable,
+)
 from litekiln.bundles.report_format import FORMAT, Report
 from litekiln.bundles.report_value import read_value
-from litekiln.disk import machine_error
 from litekiln.errors import BundleError, UsageError
-from litekiln.hashing import files_below
 from litekiln.paths import Project
 
 FIRST_FORMAT = 1  # has neither parity nor speed; its fields mean the same
 LARGEST = 20_000_000  # bytes of JSON; a report has some ten thousand
-
-
-class Input(msgspec.Struct, frozen=True):
-    """An input of a step: a file, or another step's result."""
-
-    path: str = ""
-    step: str = ""
-    sha256: str = ""
-
-
-class MadeStep(msgspec.Struct, frozen=True):
-    """A step that the bundle came from."""
-
-    id: str
-    program: str = ""
-    toolchain: str = ""
-    key: str = ""
-    args: dict[str, Any] = {}
-    inputs: dict[str, Input] = {}
-
-
-class Lock(msgspec.Struct, frozen=True):
-    """The pins of a toolchain."""
-
-    lock_sha256: str = ""
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What is read of manifest.json. `made_by` is not read: the engine may differ between equal bundles."""
-
-    files: dict[str, str] = {}
-    toolchains: dict[str, Lock] = {}
-    steps: list[MadeStep] = []
 
 
 @dataclass(frozen=True)
@@ -104,22 +80,61 @@ def as_report(value: object, *, shown_as: str) -> Report:
         ) from None
 
 
-def as_manifest(value: object, *, shown_as: str) -> Manifest:
+def read_bundle(folder: Path, sha256: Callable[[Path], str] = hash_of) -> Built:
+    """The bundle in a folder, if it is as it was built. Its files don't include the page, which is made from them."""
+    while True:
+        identity = _identity(folder)
+        try:
+            return _read_bundle(folder, sha256)
+        except BundleError:
+            if _identity(folder) == identity:  # else a build has just put another one in its place
+                raise
+
+
+def _identity(folder: Path) -> int | None:
     try:
-        return msgspec.convert(value, Manifest)
-    except msgspec.ValidationError as error:
-        msg = f"{shown_as} is not a valid manifest: {error}"
-        raise BundleError(msg, cause="it was edited, or another tool wrote it", remedy="build the bundle again") from None
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
-def read_bundle(folder: Path) -> Built:
-    """The bundle in a folder. Its files don't include the page, which is made from them."""
+def _read_bundle(folder: Path, sha256: Callable[[Path], str]) -> Built:
+    manifest = _read_manifest(folder)
+    files = own_files(folder, manifest)
+    edited = edited_files(files, manifest, sha256)
+    if REPORT in edited:
+        raise edited_error(folder, edited.values(), manifest.command)
     report = as_report(_read_json(folder / REPORT), shown_as=str(folder / REPORT))
-    made = folder / MANIFEST
-    manifest = as_manifest(_read_json(made), shown_as=str(made)) if made.is_file() else Manifest()
-    files = {path.relative_to(folder).as_posix(): path for path in files_below(folder) if path.is_file() and not path.is_symlink()}
+    if report.file.sha256 not in ("", manifest.hashes[MODEL]):
+        edited[MODEL] = f"{REPORT} and {MANIFEST} name different hashes of {MODEL}"
+    if (report.model, report.variant) != (manifest.model, manifest.variant):
+        edited[MANIFEST] = f"{REPORT} is of {report.model}/{report.variant}, {MANIFEST} of {manifest.model}/{manifest.variant}"
+    if edited:
+        raise edited_error(folder, edited.values(), report.reproduce or manifest.command)
     files.pop(PAGE, None)
     return Built(report, manifest, files, str(folder))
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    place, whole = folder / MANIFEST, folder.resolve()
+    if not place.is_file():
+        msg = f"{folder} has no {MANIFEST}"
+        cause = "it was lost while the bundle was copied: without it nothing tells whether the bundle is as it was built"
+        command = plain_command(whole.parent.name, whole.name)
+        raise BundleError(msg, cause=cause, remedy=f"copy the whole folder, or build it again: {command}")
+    manifest = as_manifest(_read_json(place), shown_as=str(place))
+    refuse_incomplete(folder, manifest)
+    return manifest
+
+
+def _read_report(path: Path, shown_as: str) -> Built:
+    """A report alone. Beside a manifest it must be the one that the manifest names."""
+    report = as_report(_read_json(path), shown_as=shown_as)
+    if path.name == REPORT and (path.parent / MANIFEST).is_file():
+        manifest = _read_manifest(path.parent)
+        if hash_of(path) != manifest.hashes[REPORT]:
+            raise edited_error(path.parent, [f"{REPORT} was edited"], manifest.command)
+    return Built(report, origin=shown_as)
 
 
 def find_built(project: Project, name: str) -> Built:
@@ -127,7 +142,7 @@ def find_built(project: Project, name: str) -> Built:
     path = Path(name)
     below = project.out / name
     if path.is_file():
-        return Built(as_report(_read_json(path), shown_as=name), origin=name)
+        return _read_report(path, name)
     for folder in (path, below):
         if (folder / REPORT).is_file():
             return replace(read_bundle(folder), origin=name)
@@ -154,10 +169,7 @@ def _read_json(path: Path) -> Any:
         msg = f"{path} is not valid JSON: {error}"
         raise BundleError(msg, cause="it was cut off while it was copied, or edited", remedy="copy or build it again") from None
     except OSError as error:
-        if told := machine_error(path, error):
-            raise told from None
-        msg = f"{path} can't be read: {error.strerror}"
-        raise BundleError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
+        raise unreadable(path, error) from None
 
 
 def _refuse(name: str) -> None:

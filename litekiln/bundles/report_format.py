@@ -64,6 +64,10 @@ class Contract(Section, frozen=True, kw_only=True):
     std: Annotated[
         list[float], Meta(min_length=3, max_length=3, description="the input is (pixel - mean) / std: std for red, green, blue")
     ]
+    pixels: Annotated[
+        Literal["measured", "told"] | UnsetType,
+        Meta(description="where mean and std come from: measured on the source's own code, or told by the recipe or the file"),
+    ] = UNSET
     range: Annotated[list[float], Meta(min_length=2, max_length=2, description="the input values of black and white")]
     resize: Annotated[
         Literal["stretch", "letterbox"],
@@ -157,7 +161,8 @@ class Calibration(Section, frozen=True, kw_only=True):
     random: Annotated[bool, Meta(description="noise instead of pictures: for trying the tools, not for use")] = False
     duplicates: Annotated[list[Duplicate], Meta(description="copies, left out")] = []
     unreadable: Annotated[list[Unreadable], Meta(description="pictures that can't be read, left out")] = []
-    constant: Annotated[list[str], Meta(description="pictures of one colour only")] = []
+    constant: Annotated[list[str], Meta(description="pictures of one colour only, or nearly")] = []
+    noise: Annotated[list[str], Meta(description="pictures that are noise: pixels beside each other have nothing in common")] = []
     channels: Annotated[list[Channel], Meta(description="red, green and blue: they should fill the contract's range")] = []
     warnings: Annotated[list[str], Meta(description="what is wrong with the pictures")] = []
 

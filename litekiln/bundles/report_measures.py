@@ -99,14 +99,20 @@ class Accuracy(Section, frozen=True, kw_only=True):
 
     map: Annotated[Share, Meta(description="mAP@[.5:.95]: mean over classes and IoU thresholds; 1 is perfect")]
     map_50: Annotated[Share | None, Meta(description="mAP@.5: the same at an IoU threshold of 0.5")] = None
+    error: Annotated[
+        float | UnsetType, Meta(description="how far chance moves the mAP up or down, with 95 % of such sets of pictures")
+    ] = UNSET
     reference_map: Annotated[
         Share | UnsetType | None, Meta(description="the mAP of float32 on the same pictures; null if it was not built")
     ] = UNSET
     drop_points: Annotated[
         float | UnsetType | None, Meta(description="how many mAP points (hundredths) it lost against float32")
     ] = UNSET
+    drop_error: Annotated[
+        float | UnsetType, Meta(description="how far chance moves that loss, in points, with 95 % of such sets of pictures")
+    ] = UNSET
     warn_points: Annotated[float | UnsetType | None, Meta(description="a larger loss gives a warning")] = UNSET
-    limit_points: Annotated[float | UnsetType | None, Meta(description="a larger loss is over the limit")] = UNSET
+    limit_points: Annotated[float | UnsetType | None, Meta(description="a loss that is surely larger is over the limit")] = UNSET
     within_limit: Annotated[bool | UnsetType, Meta(description="whether the loss is within its limit")] = UNSET
     protocol: Annotated[Protocol | None, Meta(description="how it was measured")] = None
     per_class: Annotated[dict[str, float | None], Meta(description="mAP of each class; null if no picture shows it")] = {}

@@ -12,7 +12,7 @@ from litekiln.lint.findings import Severity
 from litekiln.lint.fix import FixRequest, repair
 from litekiln.lint.result import Linted
 from litekiln.lint.sarif import as_sarif
-from litekiln.lint.subject import Kind
+from litekiln.lint.subject import Kind, Subject
 from litekiln.named_files import SARIF, check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
@@ -96,6 +96,10 @@ def _show(reporter: Reporter, linted: Linted) -> None:
         return
     counts = {severity: sum(each.severity is severity for each in linted.findings) for severity in reversed(Severity)}
     summary = ", ".join(f"{count} {severity.word}{'s' if count > 1 else ''}" for severity, count in counts.items() if count)
-    reporter.heading(f"{linted.path}: {NAMES[linted.subject.kind]}: {summary or 'nothing found'}")
+    reporter.heading(f"{linted.path}: {_called(linted.subject)}: {summary or 'nothing found'}")
     for finding in linted.findings:
         reporter.finding(finding.severity.word, finding.id, finding.evidence, (finding.remedy, finding.page))
+
+
+def _called(subject: Subject) -> str:
+    return subject.family.name if subject.family else NAMES[subject.kind]

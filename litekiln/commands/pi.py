@@ -8,6 +8,7 @@ from typing import Any
 
 from litekiln import __version__
 from litekiln.bundles.layout import MANIFEST, SELFTEST
+from litekiln.bundles.manifest import plain_command
 from litekiln.bundles.read import Built, read_bundle
 from litekiln.commands.build import build_model
 from litekiln.commands.prepare import BuildRequest
@@ -20,7 +21,6 @@ from litekiln.engines.pi_image import build_pi_image, make_pi_bases
 from litekiln.engines.pi_image import push as push_image
 from litekiln.engines.pi_image import save as save_image
 from litekiln.errors import BundleError, UsageError
-from litekiln.hashing import sha256_file
 from litekiln.named_files import IMAGE, check_target
 from litekiln.paths import Project
 from litekiln.pi.context import labels, lay_out_context
@@ -90,23 +90,19 @@ def _whole(tag: str) -> str:
 
 
 def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:
-    """The bundle, built first if it is missing or out of date. Refuses one that is unfit for use or differs from its manifest."""
+    """The bundle, built first if it is missing or out of date. Refuses one that is unfit for use, or not as it was built."""
     folder = project.out / model / variant
     if why := _why_to_build(reporter, project, folder):
         reporter.note(f"{project.relative(folder)} is {why}: building it")
         build_model(reporter, project, BuildRequest(model=model, variants=[variant], engine=engine))
     built = read_bundle(folder)
-    for name, digest in built.manifest.files.items():
-        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
-            msg = f"{project.relative(folder)}/{name} is not what its manifest says"
-            raise BundleError(msg, cause="it was edited or lost after the build", remedy=_again(model, variant))
     if built.report.verdict in NOT_FOR_USE:
         msg = f"{built.name} is {built.report.verdict}"
         raise BundleError(msg, cause="its report says why", remedy=f"inv report --model {model}")
     if not (folder / SELFTEST).is_file():
         msg = f"{built.name} has no {SELFTEST}, which a Pi needs to test itself"
         cause = "it was built by an older litekiln, without pictures, or gives no detections"
-        raise BundleError(msg, cause=cause, remedy=_again(model, variant))
+        raise BundleError(msg, cause=cause, remedy=f"build it again: {plain_command(model, variant)}")
     return built
 
 
@@ -119,15 +115,10 @@ def _why_to_build(reporter: Reporter, project: Project, folder: Path) -> str:
         say_standings(reporter, [standing])
         return ""
     if standing.has_own_options:
-        name = f"--model {folder.parent.name} --variant {folder.name}"
         cause = "it was built with other options than its recipe's, and its files have changed since"
-        remedy = f"build it again: {standing.command}; or as its recipe says: inv build {name}"
+        remedy = f"build it again: {standing.command}; or as its recipe says: {plain_command(folder.parent.name, folder.name)}"
         raise BundleError(f"{standing.folder} is {OUT_OF_DATE}: {standing.reason}", cause=cause, remedy=remedy)
     return f"{OUT_OF_DATE} ({standing.reason})"
-
-
-def _again(model: str, variant: str) -> str:
-    return f"build it again: inv build --model {model} --variant {variant}"
 
 
 def _show(reporter: Reporter, made: dict[str, Any]) -> None:

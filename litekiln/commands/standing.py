@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litekiln.bundles.layout import MANIFEST, bundle_folders
-from litekiln.bundles.read import Built, MadeStep, read_bundle
+from litekiln.bundles.layout import bundle_folders
+from litekiln.bundles.manifest import MadeStep, plain_command
+from litekiln.bundles.read import Built, read_bundle
 from litekiln.commands.choices import choices_of
 from litekiln.errors import BundleError, LitekilnError
-from litekiln.hashing import canonical_json
+from litekiln.hashing import FileHashes, canonical_json
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
@@ -38,13 +39,13 @@ class Standing:
     def command(self) -> str:
         """What to type to build it again, with the options that it was built with."""
         report = self.built.report
-        return report.reproduce or _plain_command(report.model, report.variant)
+        return report.reproduce or plain_command(report.model, report.variant)
 
     @property
     def has_own_options(self) -> bool:
         """Whether it was built with options of the command line, which its recipe doesn't have."""
         report = self.built.report
-        return self.command.replace("inv legacy ", "inv build ", 1) != _plain_command(report.model, report.variant)
+        return self.command.replace("inv legacy ", "inv build ", 1) != plain_command(report.model, report.variant)
 
     @property
     def reason(self) -> str:
@@ -61,23 +62,18 @@ class Standing:
         return {"up_to_date": self.up_to_date, "why_not": list(self.why), "own_options": self.has_own_options}
 
 
-def _plain_command(model: str, variant: str) -> str:
-    return f"inv build --model {model} --variant {variant}"
-
-
 class Standings:
     """Compares bundles with the plans of today's files. Each plan is made once."""
 
     def __init__(self, project: Project, *known: tuple[Plan, str]) -> None:
         """`known` are plans that are made already, each with its command."""
         self._project = project
+        self._hashes = FileHashes(project.state)
         self._plans: dict[tuple[str, str], Plan | LitekilnError] = {(plan.model, typed): plan for plan, typed in known}
 
     def of(self, built: Built, folder: Path) -> Standing:
         """How the bundle in `folder` stands. Never fails: what can't be planned is not known."""
         shown = self._project.relative(folder)
-        if not built.manifest.steps:
-            return Standing(built, shown, None, (f"it has no {MANIFEST} that names its steps",))
         plan = self._plan(built)
         if isinstance(plan, LitekilnError):
             return Standing(built, shown, None, (plan.what.partition("\n")[0],))
@@ -95,7 +91,7 @@ class Standings:
         for folder in bundle_folders(self._project, model):
             if not variants or folder.name in variants:
                 try:
-                    found.append(self.of(read_bundle(folder), folder))
+                    found.append(self.of(read_bundle(folder, self._hashes.sha256), folder))
                 except BundleError:
                     continue  # the page's writer says what is wrong with it
         return found

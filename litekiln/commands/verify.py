@@ -14,7 +14,7 @@ from litekiln.bundles.report_value import report_value
 from litekiln.commands.choices import command
 from litekiln.commands.standing import Standings, marks_of, say_left_over
 from litekiln.engines.names import AUTO
-from litekiln.errors import BundleError, UsageError
+from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan, Step
@@ -66,10 +66,7 @@ def _refuse_to_replace(project: Project, plan: Plan, typed: str) -> None:
     for folder in bundle_folders(project, plan.model):
         if folder.name not in plan.bundled:
             continue
-        try:
-            made_by = read_bundle(folder).report.reproduce
-        except BundleError:
-            continue  # a bundle that can't be read is made again
+        made_by = read_bundle(folder).report.reproduce
         wanted = f"{typed} --variant {folder.name}"
         if made_by and made_by.replace("inv legacy ", "inv build ", 1) != wanted:
             msg = f"{project.relative(folder)} was built by another command: {made_by}"
@@ -147,10 +144,16 @@ def _beside_source(parity: Parity) -> Iterator[Row]:
 
 def _right(report: Report, accuracy: Accuracy) -> Iterator[Row]:
     on = f" on {accuracy.protocol.pictures} pictures" if accuracy.protocol else ""
-    yield f"mAP{on}", figures.map_text(report), ""
+    yield f"mAP{on}", f"{figures.map_text(report)}{_chance(given(accuracy.error), '.3f')}", ""
     lost, warn, most = (given(each) for each in (accuracy.drop_points, accuracy.warn_points, accuracy.limit_points))
     if lost is not None:  # not rounded as in tables: it is compared with its limits
-        yield "points of mAP lost against float32", f"{lost:g}", f"warns above {warn:g}, refuses above {most:g}"
+        chance = _chance(given(accuracy.drop_error), "g")
+        yield "points of mAP lost against float32", f"{lost:g}{chance}", f"warns above {warn:g}, refuses above {most:g}"
+
+
+def _chance(error: float | None, form: str) -> str:
+    """How far chance moves a figure."""
+    return "" if error is None else f" ± {error:{form}}"
 
 
 def _counted(found: Matched | Agreement, wanted: int) -> str:

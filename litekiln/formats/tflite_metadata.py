@@ -6,7 +6,9 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from litekiln.formats import ultralytics
 from litekiln.formats.flatbuffer import Flatbuffer, Table
+from litekiln.formats.ultralytics import Ultralytics, read_ultralytics
 from litekiln.formats.zips import open_zip
 
 NORMALIZATION = 1  # a type of a process unit's options
@@ -46,10 +48,11 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Packed:
-    """The files behind the model: their names, and the contents of those that may be label files."""
+    """The files behind the model: their names, the contents of those that may be label files, and what Ultralytics wrote."""
 
     names: list[str]
     texts: dict[str, list[str]]
+    ultralytics: Ultralytics | None = None
 
 
 def read_metadata(data: bytes) -> Metadata:
@@ -74,19 +77,28 @@ def read_packed(stream: BinaryIO) -> Packed:
     """The packed files; none if the zip is missing or broken: a model works without them."""
     try:
         with open_zip(stream, largest_directory=LARGEST_INDEX) as archive:
-            texts = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".txt")][:MOST_TEXTS]
-            return Packed(archive.namelist(), {entry.filename: _lines(archive, entry) for entry in texts})
+            entries = archive.infolist()
+            told = _ultralytics(archive, entries)
+            texts = [each for each in entries if each.filename.lower().endswith(".txt") and each.filename not in ultralytics.FILES]
+            lines = {each.filename: _text(archive, each).splitlines() for each in texts[:MOST_TEXTS]}
+            return Packed(archive.namelist(), lines, told)
     except UNREADABLE:
         return Packed([], {})
 
 
-def _lines(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> list[str]:
-    """The file's lines; none if it is damaged, or too large for a label file."""
+def _ultralytics(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Ultralytics | None:
+    """What the first file that may be theirs says."""
+    found = next((entry for entry in entries if entry.filename in ultralytics.FILES), None)
+    return read_ultralytics(_text(archive, found)) if found else None
+
+
+def _text(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
+    """The file's text; empty if it is damaged, or too large for a list of names."""
     if entry.compress_type not in READABLE:
-        return []
+        return ""
     try:
         with archive.open(entry) as stream:
             data = stream.read(LARGEST_TEXT + 1)
     except UNREADABLE:
-        return []
-    return data.decode("utf-8", "backslashreplace").splitlines() if len(data) <= LARGEST_TEXT else []
+        return ""
+    return data.decode("utf-8", "backslashreplace") if len(data) <= LARGEST_TEXT else ""

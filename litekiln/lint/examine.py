@@ -6,15 +6,18 @@ from pathlib import Path
 from litekiln.disk import machine_error
 from litekiln.errors import LitekilnError, SourceError, UsageError
 from litekiln.formats.label_map import read_labels
+from litekiln.formats.numbered_names import without_numbers
 from litekiln.formats.tflite import TfliteFile, open_tflite
 from litekiln.lfs_pointers import refuse_pointer
-from litekiln.lint import inputs, names, notes, numbers, outputs
-from litekiln.lint.findings import Finding
+from litekiln.lint import inputs, names, notes, numbers, outputs, scales
+from litekiln.lint.findings import DEAD, Finding
+from litekiln.lint.outputs import CONVERT
 from litekiln.lint.subject import LabelFile, Subject
 from litekiln.named_files import existing_model
 
-RULES = (*outputs.RULES, *inputs.RULES, *numbers.RULES, *names.RULES, *notes.RULES)
+RULES = (*outputs.RULES, *inputs.RULES, *numbers.RULES, *scales.RULES, *names.RULES, *notes.RULES)
 BESIDE = ("labelmap.txt", "labels.txt")
+FLAG = "--fix"
 LARGEST_LABELS = 1 << 20
 
 
@@ -44,22 +47,26 @@ def read_file(path: Path) -> TfliteFile:
 def examine(subject: Subject) -> list[Finding]:
     """All findings, the worst first."""
     found = [finding for rule in RULES for finding in rule(subject)]
+    if any(finding.id == DEAD for finding in found):  # --fix refuses the file, so no remedy may name it
+        found = [replace(each, fix=False, remedy=CONVERT) if each.fix or FLAG in each.remedy else each for each in found]
     return sorted(found, key=lambda finding: -finding.severity)
 
 
 def _packed(file: TfliteFile) -> list[LabelFile]:
     """The packed label file that metadata names; else the first one that looks like it."""
+    if file.ultralytics:
+        return [LabelFile("Ultralytics' metadata in the file", file.ultralytics.names, packed=True)]
     named = [name for name in (file.metadata.label_files if file.metadata else []) if name in file.packed.texts]
     chosen = named or list(file.packed.texts)
-    return [LabelFile(f"{name} in the file", _trimmed(file.packed.texts[name]), packed=True) for name in chosen[:1]]
+    return [LabelFile(f"{name} in the file", _names(file.packed.texts[name]), packed=True) for name in chosen[:1]]
 
 
 def _outside(path: Path, labels: Path | None) -> list[LabelFile]:
     """The label file that the user gives; else one in the model's folder."""
     if labels is not None:
-        return [LabelFile(str(labels), read_lines(labels), packed=False)]
+        return [LabelFile(str(labels), read_lines(labels), packed=False, given=True)]
     found = next((path.parent / name for name in BESIDE if (path.parent / name).is_file()), None)
-    return [LabelFile(str(found), _trimmed(_text(found).splitlines()), packed=False)] if found else []
+    return [LabelFile(str(found), _names(_text(found).splitlines()), packed=False)] if found else []
 
 
 def read_lines(labels: Path) -> list[str]:
@@ -68,7 +75,7 @@ def read_lines(labels: Path) -> list[str]:
         msg = f"--labels {labels}: there is no such file"
         raise UsageError(msg, remedy="give a .pbtxt, or a .txt with one name a line")
     if labels.suffix.lower() == ".txt":
-        return _trimmed(_text(labels).removeprefix("\ufeff").splitlines())
+        return _names(_text(labels).splitlines())
     try:
         return read_labels(labels).as_lines()
     except LitekilnError as error:
@@ -87,9 +94,9 @@ def _text(path: Path) -> str:
         raise UsageError(msg, remedy="check the file's permissions, or give another one with --labels") from None
 
 
-def _trimmed(lines: list[str]) -> list[str]:
-    """The lines without spaces around them, and without blank lines at the end."""
-    lines = [line.strip() for line in lines]
+def _names(lines: list[str]) -> list[str]:
+    """The names of a .txt: without spaces around them, blank lines at the end, and numbers of classes before them."""
+    lines = [line.removeprefix("\ufeff").strip() for line in lines]
     while lines and not lines[-1]:
         lines.pop()
-    return lines
+    return without_numbers(lines) or lines

@@ -21,6 +21,8 @@ class Severity(IntEnum):
 
 NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 
+DEAD = "default-ranges"  # such a file can't be repaired at all
+
 TITLES = {
     "several-postprocess": "more than one PostProcess operator",
     "no-postprocess": "no PostProcess operator: it gives encoded boxes",
@@ -33,7 +35,7 @@ TITLES = {
     "signature-missing": "no signature",
     "signature-names": "a signature whose names say nothing",
     "signature-contradicts": "a signature that contradicts the graph",
-    "input-range": "calibrated with pixels from 0 to 1",
+    "input-range": "calibrated with other pixels than the network takes",
     "input-range-odd": "calibrated with an odd range of pixels",
     "several-inputs": "not exactly one input",
     "input-shape": "the input is not an RGB picture",
@@ -49,11 +51,14 @@ TITLES = {
     "dynamic-range": "8-bit weights, float arithmetic",
     "not-int8": "calls itself quantized, but computes in float",
     "float16-weights": "16-bit weights, float arithmetic",
+    DEAD: "ranges that nobody measured: it sees the same in every picture",
+    "bias-scales": "biases that count too much or too little",
     "labels-missing": "no class names",
     "labels-beside": "class names only beside the file",
     "labels-differ": "class names beside the file that differ from those in it",
     "labels-offset": "class names that are shifted by one",
     "labels-length": "more or fewer class names than classes",
+    "labels-unused": "class names for a network of which nothing says where its classes are",
     "labels-not-associated": "a label file that metadata doesn't find",
     "metadata-missing": "no metadata",
     "metadata-unreadable": "damaged metadata",

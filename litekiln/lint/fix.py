@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litekiln.errors import UsageError
+from litekiln.errors import SourceError, UsageError
 from litekiln.lint.examine import read_lines
+from litekiln.lint.findings import DEAD, TITLES
 from litekiln.lint.inputs import pixels_by_scale
 from litekiln.lint.names import corrected
 from litekiln.lint.notes import pixels_by_metadata
 from litekiln.lint.result import Linted
-from litekiln.lint.subject import Kind, Subject
+from litekiln.lint.subject import Kind, Subject, meanings_of
 from litekiln.named_files import REPAIRED, check_target, check_writable, write_named
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan, PlanBuilder
@@ -46,11 +47,12 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     assert subject
     out = Path(request.out).resolve()
     check_out(out, [subject.path, *filter(None, [request.labels, Path(request.pictures) if request.pictures else None])])
+    refuse_dead(linted)
     args = repairs(subject, request)
     given = request.labels is not None or any(request.pixels)
-    usable = subject.detects and not subject.lacks_ports and subject.entry is not None and len(subject.entry.shape) == 4
-    if not usable or not (given or any(finding.fix for finding in linted.findings)):
-        reporter.note(f"none of this can be repaired without the model's source; {request.out} is not written")
+    left = _nothing_to_do(subject, linted, given)
+    if left:
+        reporter.note(f"{left}; {request.out} is not written")
         return {"written": "", "repaired": [], "proof": {}}
     pictures = _pictures(request.pictures)
     result, fixed = _run(project, request.engine, reporter, subject.path.resolve(), args, pictures)
@@ -60,6 +62,24 @@ def repair(reporter: Reporter, project: Project, linted: Linted, request: FixReq
     reporter.note(_proven(result["proof"]))
     reporter.note(f"wrote {request.out} ({size_text(len(fixed))})")
     return {"written": request.out, "repaired": result["repaired"], "proof": result["proof"]}
+
+
+def _nothing_to_do(subject: Subject, linted: Linted, given: bool) -> str:
+    """Why nothing is written; empty if there is something to write."""
+    if not subject.repairable:
+        unused = "; the names and pixels that you gave are not used" if given else ""
+        return f"--fix repairs finished detectors with one picture as input, which this file is not{unused}"
+    if given or any(finding.fix for finding in linted.findings):
+        return ""
+    return "none of this can be repaired without the model's source" if linted.findings else "there is nothing to repair"
+
+
+def refuse_dead(linted: Linted) -> None:
+    """Raise a SourceError if the file sees the same in every picture: a proof that it still does so would prove nothing."""
+    dead = next((finding for finding in linted.findings if finding.id == DEAD), None)
+    if dead:
+        msg = f"--fix: {linted.path} can't be repaired: {TITLES[DEAD]}"
+        raise SourceError(msg, cause=dead.evidence, remedy=dead.remedy)
 
 
 def check_out(out: Path, reads: Iterable[Path]) -> None:
@@ -77,6 +97,7 @@ def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
     rows = (subject.option("max_detections") or 0) * max(1, subject.option("max_classes_per_detection") or 1)
     return {
         "meanings": list(subject.meanings),
+        "described": described(subject),
         "postprocess": subject.kind is Kind.POSTPROCESS,
         "max_detections": rows,
         "labels": labels_to_pack(subject, request.labels),
@@ -87,6 +108,14 @@ def repairs(subject: Subject, request: FixRequest) -> dict[str, Any]:
         "license": metadata.license if metadata else "",
         "random": RANDOM,
     }
+
+
+def described(subject: Subject) -> list[str]:
+    """The meaning of each output that the file's metadata describes: what it calls the output, else what stands there."""
+    metadata = subject.file.metadata
+    said = meanings_of([notes.name for notes in metadata.outputs]) if metadata else []
+    known = dict(enumerate(subject.meanings))
+    return [each if said.count(each) == 1 else known.get(place, "") for place, each in enumerate(said)]
 
 
 def labels_to_pack(subject: Subject, given: Path | None) -> list[str]:

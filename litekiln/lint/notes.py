@@ -5,24 +5,30 @@ from collections.abc import Iterator
 
 from litekiln.formats.tflite_metadata import TensorNotes
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
-from litekiln.lint.inputs import SSD, TAKEN, ZERO_TO_ONE, pixels_by_scale
-from litekiln.lint.outputs import FIX
-from litekiln.lint.subject import Pixels, Subject, meanings_of
+from litekiln.lint.inputs import TAKEN, pixels_by_scale, taken_by
+from litekiln.lint.outputs import FIX, by_fix
+from litekiln.lint.pixels import SIGNED, UNIT, WHOLE, Pixels
+from litekiln.lint.subject import Subject, meanings_of
 from litekiln.wording import listed, shown
 
 WRITE = "inv lint --fix OUT writes it; add --mean and --std if the input's scale doesn't say what the network takes"
+KEEP = "tell it to whoever runs the file: --fix writes metadata for finished detectors only"
 TELL = "say what the network takes with --fix OUT --mean M --std S: (pixel - mean) / std"
+SAY = "say what it takes: --fix OUT --mean {} --std {}"
 CHANNELS = (1, 3)
 
 
 def check_presence(subject: Subject) -> Iterator[Finding]:
+    remedy = by_fix(subject, WRITE, KEEP)
     if subject.file.metadata_problem:
         evidence = f"it could not be read: {shown(subject.file.metadata_problem)}"
-        yield Finding("metadata-unreadable", WARNING, evidence, WRITE, fix=subject.detects)
-    elif subject.file.metadata is None:
-        severity = WARNING if subject.detector else NOTE
+        yield Finding("metadata-unreadable", WARNING, evidence, remedy, fix=subject.repairable)
+    elif subject.file.metadata is None and subject.file.ultralytics is None:
+        # Bytes are fed as they come from a camera; for floats a program must know what the network takes.
+        fed_as_they_are = subject.entry is not None and subject.entry.dtype != "float32"
+        severity = WARNING if subject.detector and not fed_as_they_are else NOTE
         evidence = "the file doesn't say how pixels are normalised, what its outputs mean or how its classes are named"
-        yield Finding("metadata-missing", severity, evidence, WRITE, fix=subject.detects)
+        yield Finding("metadata-missing", severity, evidence, remedy, fix=subject.repairable)
 
 
 def check_outputs(subject: Subject) -> Iterator[Finding]:
@@ -32,12 +38,12 @@ def check_outputs(subject: Subject) -> Iterator[Finding]:
     names = [notes.name for notes in metadata.outputs]
     if len(names) != len(subject.file.outputs):
         evidence = f"it describes {len(names)} outputs, but the file has {len(subject.file.outputs)}"
-        yield Finding("metadata-outputs", WARNING, evidence, FIX, fix=True)
+        yield Finding("metadata-outputs", WARNING, evidence, by_fix(subject), fix=subject.repairable)
         return
     pairs = zip(names, meanings_of(names), subject.meanings, strict=True)
     wrong = [f"it gives the {real} the name {shown(name)}" for name, says, real in pairs if says and real and says != real]
     if wrong:
-        yield Finding("metadata-outputs", ERROR, listed(wrong), FIX, fix=True)
+        yield Finding("metadata-outputs", ERROR, listed(wrong), by_fix(subject), fix=subject.repairable)
 
 
 def check_label_file(subject: Subject) -> Iterator[Finding]:
@@ -47,10 +53,16 @@ def check_label_file(subject: Subject) -> Iterator[Finding]:
     lost = [name for name in metadata.label_files if name not in packed]
     if lost:
         evidence = f"it names {listed(lost)}, which isn't in the file"
-        yield Finding("labels-not-associated", WARNING, evidence, FIX + ": give the names with --labels FILE", fix=True)
+        yield Finding(
+            "labels-not-associated",
+            WARNING,
+            evidence,
+            by_fix(subject, FIX + ": give the names with --labels FILE"),
+            fix=subject.repairable,
+        )
     elif packed and not metadata.label_files:
         evidence = f"{listed(packed)} is in the file, but no output names it as its label file"
-        yield Finding("labels-not-associated", WARNING, evidence, FIX, fix=True)
+        yield Finding("labels-not-associated", WARNING, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def check_normalisation(subject: Subject) -> Iterator[Finding]:
@@ -62,12 +74,17 @@ def check_normalisation(subject: Subject) -> Iterator[Finding]:
         if subject.detector:
             severity = WARNING if subject.entry.dtype == "float32" else NOTE
             evidence = "it has no mean and no std, so programs can't find out what the network takes"
-            yield Finding("normalisation-missing", severity, evidence, TELL, fix=pixels_by_scale(subject) is not None)
+            yield Finding("normalisation-missing", severity, evidence, by_fix(subject, TELL, KEEP), fix=_known(subject))
         return
     said = f"mean {_figures(notes.mean)}, std {_figures(notes.std)}"
     pixels = pixels_by_metadata(notes)
     if pixels is None:
-        yield Finding("normalisation-contradicts", ERROR, f"{said}: expected one of each or three, and no std of 0", TELL)
+        yield Finding(
+            "normalisation-contradicts",
+            ERROR,
+            f"{said}: expected one of each or three, and no std of 0",
+            by_fix(subject, TELL, KEEP),
+        )
         return
     yield from _against_graph(subject, pixels, f"{said}: pixels from {pixels}")
 
@@ -76,17 +93,24 @@ def _against_graph(subject: Subject, pixels: Pixels, said: str) -> Iterator[Find
     quantized, inside = subject.quantized, subject.inside
     if quantized is not None:
         real = quantized[1]
-        if not real.agrees(pixels):
+        takes = taken_by(subject)[1]
+        calibrated_wrongly = takes and pixels.agrees(takes[0]) and not any(real.agrees(each) for each in takes)
+        if not real.agrees(pixels) and not calibrated_wrongly:  # that is a finding of its own, and metadata is right
             severity = ERROR if subject.entry and subject.entry.dtype == "float32" else WARNING  # bytes are fed as they are
             evidence = f"{said}; the input's scale stands for {real}"
-            sure = pixels_by_scale(subject) is not None
-            yield Finding("normalisation-contradicts", severity, evidence, FIX if sure else TELL, fix=sure)
-    elif inside is not None and not pixels.agrees(Pixels(0.0, 255.0)) and any(inside.agrees(taken) for taken in TAKEN):
+            sure = _known(subject)
+            yield Finding("normalisation-contradicts", severity, evidence, by_fix(subject, FIX if sure else TELL, KEEP), fix=sure)
+    elif inside is not None and not pixels.agrees(WHOLE) and any(inside.agrees(taken) for taken in TAKEN):
         evidence = f"{said}; but the graph itself turns pixels from 0 to 255 into {inside}"
-        yield Finding("normalisation-contradicts", ERROR, evidence, "say what it takes: --fix OUT --mean 0 --std 1")
-    elif subject.ssd and inside is None and pixels.agrees(ZERO_TO_ONE):
-        evidence = f"{said}; an SSD is trained with {SSD}"
-        yield Finding("normalisation-contradicts", ERROR, evidence, "say what it takes: --fix OUT --mean 127.5 --std 127.5")
+        yield Finding("normalisation-contradicts", ERROR, evidence, by_fix(subject, SAY.format(0, 1), KEEP))
+    elif subject.ssd and inside is None and pixels.agrees(UNIT):
+        evidence = f"{said}; an SSD is trained with {SIGNED}"
+        yield Finding("normalisation-contradicts", ERROR, evidence, by_fix(subject, SAY.format(127.5, 127.5), KEEP))
+
+
+def _known(subject: Subject) -> bool:
+    """Whether --fix knows mean and std by itself."""
+    return subject.repairable and pixels_by_scale(subject) is not None
 
 
 def pixels_by_metadata(notes: TensorNotes) -> Pixels | None:

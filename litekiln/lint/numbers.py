@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterator
 
-from litekiln.formats.tflite import FLEX, POSTPROCESS, arithmetic
+from litekiln.formats.tflite import FLEX, POSTPROCESS, arithmetic, multipliers
 from litekiln.lint.findings import ERROR, NOTE, WARNING, Finding
 from litekiln.lint.outputs import CONVERT
+from litekiln.lint.runtimes import runtime_of
 from litekiln.lint.subject import Kind, Subject
 from litekiln.wording import listed, shown
 
-CLAIMS = re.compile(r"int8|uint8|int-8|8-?bit|quant", re.IGNORECASE)
+# What promises integer arithmetic; and what promises no more than weights of 8 or 16 bits, as TensorFlow's own tutorials use it.
+# Not "unquant", "non-quantized", "before_quantization": these say the opposite.
+INTEGERS = re.compile(r"int-?8|8-?bit|full[-_ ]?(?:integer|quant)|fully[-_ ]quant|integer", re.IGNORECASE)
+QUANTIZED = re.compile(r"(?<!un)(?<!de)(?<!non)(?<!not)(?<!no)(?<!(?:non|not|pre)[-_ ])(?<!no[-_ ])quant", re.IGNORECASE)
 HONEST = re.compile(r"dynamic|hybrid|drq|(?<![a-z])weight(?!ed)", re.IGNORECASE)  # not "lightweight": such a name still claims
 WITHOUT_FLEX = "the Pi's runtime can't run it: convert it again without --allow-flex (SELECT_TF_OPS), or change the model"
 WITH_PICTURES = "integer arithmetic needs pictures for calibration: inv new --calib DIR, inv build --variant int8"
@@ -25,9 +29,14 @@ def check_operators(subject: Subject) -> Iterator[Finding]:
     others = [name for name in custom if not name.startswith(FLEX)]
     if flex:
         yield Finding("flex-ops", ERROR, f"it has {listed(flex)}", WITHOUT_FLEX)
-    if others:
+    known = {runtime for name in others if (runtime := runtime_of(name))}
+    for runtime in sorted(known, key=lambda each: each.name):
+        named = [name for name in others if runtime_of(name) == runtime]
+        yield Finding("custom-ops", WARNING, f"it has {listed(named)}: it only runs {runtime.name}", runtime.remedy)
+    unknown = [name for name in others if runtime_of(name) is None]
+    if unknown:
         remedy = "run it once on its target: an interpreter that doesn't have them refuses the file"
-        yield Finding("custom-ops", WARNING, f"it has {listed(others)}, which are not built into TFLite", remedy)
+        yield Finding("custom-ops", WARNING, f"it has {listed(unknown)}, which are not built into TFLite", remedy)
 
 
 def check_classes(subject: Subject) -> Iterator[Finding]:
@@ -46,15 +55,15 @@ def check_classes(subject: Subject) -> Iterator[Finding]:
 
 
 def check_types(subject: Subject) -> Iterator[Finding]:
-    types = arithmetic(subject.file)
+    types, computing = arithmetic(subject.file), multipliers(subject.file)
     inside, weights = {first for first, _ in types}, {second for _, second in types}
     entry = subject.entry.dtype if subject.entry else ""
     if "uint8" in inside:
-        evidence = f"convolutions compute in uint8, the scheme of TensorFlow 1; input {entry}"
+        evidence = f"{computing} compute in uint8, the scheme of TensorFlow 1; input {entry}"
         remedy = "it runs everywhere; accelerators for int8 may refuse it. Feed bytes as they come from a camera"
         yield Finding("uint8-inside", NOTE, evidence, remedy)
     if "int8" in inside and entry == "uint8":
-        evidence = "input uint8, convolutions in int8, with a QUANTIZE between them"
+        evidence = f"input uint8, {computing} in int8, with a QUANTIZE between them"
         yield Finding("uint8-input", NOTE, evidence, "feed bytes from 0 to 255, not int8, and don't normalise them")
     if types and inside == {"float32"}:
         yield from _float_inside(subject, weights)
@@ -62,12 +71,18 @@ def check_types(subject: Subject) -> Iterator[Finding]:
 
 def _float_inside(subject: Subject, weights: set[str]) -> Iterator[Finding]:
     stored = " and ".join(sorted(weights))
-    claim = next((text for text in _called(subject) if CLAIMS.search(text) and not HONEST.search(text)), "")
-    if claim:
-        evidence = f"{shown(claim)!r} says quantized, but convolutions compute in float32 (weights {stored})"
+    packed = weights & {"int8", "uint8"}
+    promised = [INTEGERS] if packed or "float16" in weights else [INTEGERS, QUANTIZED]
+    claims = [text for text in _called(subject) if any(each.search(text) for each in promised) and not HONEST.search(text)]
+    claim = next(iter(claims), "")
+    evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
+    if packed and claim and subject.file.ultralytics:
+        evidence += "; Ultralytics calls such a file int8, and one that computes in integers full_integer_quant"
+        yield Finding("dynamic-range", NOTE, evidence, WITH_PICTURES)
+    elif claim:
+        evidence = f"{shown(claim)!r} says quantized, but {multipliers(subject.file)} compute in float32 (weights {stored})"
         yield Finding("not-int8", WARNING, evidence, WITH_PICTURES)
-    elif weights & {"int8", "uint8"}:
-        evidence = f"weights are {stored}, activations float32: a smaller file, not integer arithmetic"
+    elif packed:
         yield Finding("dynamic-range", NOTE, evidence, WITH_PICTURES)
     if "float16" in weights:
         evidence = "weights are float16 and become float32 when it is loaded: half the file size, the speed of float32"

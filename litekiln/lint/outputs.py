@@ -8,10 +8,16 @@ from litekiln.lint.subject import Kind, Subject, meanings_of, signature_names
 from litekiln.wording import listed, shown
 
 FIX = "inv lint --fix OUT repairs it and proves that the detections stay the same"
+WRITES_SHAPES = "nothing, unless a program reserves memory before it loads the file: inv lint --fix OUT writes them down"
 TOO_OLD = "the converter was too old for this export (before TensorFlow 2.4)"
 CONVERT = "convert it again from its source: inv new, inv build"
 OWN_CODE = "decode the boxes in your own program with anchors.npy and postprocess.json; or take a variant without -raw"
 NAME_THEM = "name them in a model.toml: outputs = [...] below [source]; inv build then names and orders them"
+
+
+def by_fix(subject: Subject, remedy: str = FIX, otherwise: str = CONVERT) -> str:
+    """The remedy by --fix, if --fix can write this file anew; else another one."""
+    return remedy if subject.repairable else otherwise
 
 
 def check_postprocess(subject: Subject) -> Iterator[Finding]:
@@ -35,29 +41,37 @@ def check_order(subject: Subject) -> Iterator[Finding]:
         return
     if tuple(subject.meanings) != DETECTION_OUTPUTS:
         evidence = f"they are {', '.join(subject.meanings)}; programs that go by position expect {', '.join(DETECTION_OUTPUTS)}"
-        yield Finding("output-order", WARNING, evidence, FIX, fix=True)
+        yield Finding("output-order", WARNING, evidence, by_fix(subject), fix=subject.repairable)
     tensors = subject.by_meaning
     if tensors != sorted(tensors):
         numbers = ", ".join(f"{name} {tensor}" for name, tensor in zip(DETECTION_OUTPUTS, tensors, strict=True))
         evidence = f"tensor numbers: {numbers}; tools that sort by number mix them up"
-        yield Finding("output-indices", WARNING, evidence, FIX, fix=True)
+        yield Finding("output-indices", WARNING, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def check_shapes(subject: Subject) -> Iterator[Finding]:
-    file, hollow, wrong = subject.file, [], []
+    file = subject.file
+    hollow: list[str] = []
+    wrong: list[str] = []
+    unsaid: list[str] = []
     for place, output in enumerate(file.outputs):
         tensor, meaning = file.tensors[output], subject.meanings[place]
         has = f"{meaning or shown(tensor.name) or f'output {place}'} {list(tensor.shape)}"
         if 0 in tensor.shape:
             hollow.append(has)
         elif subject.kind is Kind.POSTPROCESS and meaning and tensor.shape != (expected := _expected(subject, meaning)):
-            wrong.append(f"{has} instead of {list(expected)}")
+            (wrong if tensor.shape else unsaid).append(f"{has} instead of {list(expected)}")
     if hollow:
         evidence = f"{listed(hollow)}: {TOO_OLD}"
         yield Finding("output-shape", ERROR, evidence, CONVERT)
     elif wrong:
-        evidence = f"the file states {listed(wrong)}"
-        yield Finding("output-shape", WARNING, evidence, FIX, fix=True)
+        evidence = f"the file states {listed(wrong + unsaid)}"
+        yield Finding("output-shape", WARNING, evidence, by_fix(subject), fix=subject.repairable)
+    elif unsaid:
+        evidence = (
+            f"the file states {listed(unsaid)}: converters leave them out, and interpreters find them when they load the file"
+        )
+        yield Finding("output-shape", NOTE, evidence, by_fix(subject, WRITES_SHAPES), fix=subject.repairable)
 
 
 def check_computed(subject: Subject) -> Iterator[Finding]:
@@ -86,24 +100,32 @@ def check_signature(subject: Subject) -> Iterator[Finding]:
     if not subject.detector or kind is Kind.UNNAMED:
         return
     mine = [signature for signature in file.signatures if signature.graph == 0]
+    fix = subject.repairable
     if not mine:
-        evidence = "programs can't ask for an output by its name"
-        yield Finding("signature-missing", WARNING, evidence, FIX, fix=subject.detects)
+        evidence = "programs can't ask for an output by its name, only by its place"
+        yield Finding("signature-missing", NOTE, evidence, by_fix(subject), fix=fix)
         return
-    named = dict(mine[0].outputs)
-    if set(named.values()) != set(file.outputs) or any(tensor not in file.inputs for _, tensor in mine[0].inputs):
-        evidence = f"it names tensors {_numbers(list(named.values()))}, but the outputs are {_numbers(file.outputs)}"
-        yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
+    inputs, outputs = ([tensor for _, tensor in ends] for ends in (mine[0].inputs, mine[0].outputs))
+    said = [
+        f"it names {end} {_numbers(named)}, but the file's are {_numbers(real)} (numbers of tensors)"
+        for end, named, real, wrong in (
+            ("inputs", inputs, file.inputs, not set(inputs) <= set(file.inputs)),
+            ("outputs", outputs, file.outputs, set(outputs) != set(file.outputs)),
+        )
+        if wrong
+    ]
+    if said:
+        yield Finding("signature-contradicts", ERROR, "; ".join(said), by_fix(subject), fix=fix)
         return
     names = signature_names(file)
     said, known = meanings_of(names), subject.meanings
     wrong = [(name, real) for name, says, real in zip(names, said, known, strict=True) if says and real and says != real]
     if wrong:
         evidence = "; ".join(f"it gives the {real} the name {shown(name)}" for name, real in wrong)
-        yield Finding("signature-contradicts", ERROR, evidence, FIX, fix=subject.detects)
+        yield Finding("signature-contradicts", ERROR, evidence, by_fix(subject), fix=subject.repairable)
     elif subject.detects and not all(said):
         evidence = f"it calls the outputs {listed(names)}"
-        yield Finding("signature-names", WARNING, evidence, FIX, fix=True)
+        yield Finding("signature-names", NOTE, evidence, by_fix(subject), fix=subject.repairable)
 
 
 def _names(subject: Subject) -> str:

@@ -30,4 +30,5 @@ class Linted:
         if self.problem or not self.subject:
             return {"file": str(self.path), "unreadable": self.problem.as_dict() if self.problem else {}}
         found = [finding.as_dict() for finding in self.findings]
-        return {"file": str(self.path), "kind": self.subject.kind.value, "findings": found}
+        family = self.subject.family.name if self.subject.family else ""
+        return {"file": str(self.path), "kind": self.subject.kind.value, "family": family, "findings": found}

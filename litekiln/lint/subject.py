@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from litekiln.formats.tflite import ADD, DETECTION_OUTPUTS, DIV, MUL, QUANTIZE, RAW_OUTPUTS, SUB, Operator, Tensor, TfliteFile
+from litekiln.lint.family import Family, family_of
+from litekiln.lint.pixels import Pixels
 
 KNOWN = {
     "boxes": ("boxes", "box", "locations", "location", "detection_boxes", "bounding_boxes"),
@@ -30,31 +32,13 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """A range of pixels. For `symmetric` integers only the larger end is known."""
-
-    low: float
-    high: float
-    symmetric: bool = False
-
-    def agrees(self, other: "Pixels", tolerance: float = 0.03) -> bool:
-        if self.symmetric or other.symmetric:
-            mine, theirs = (max(abs(each.low), abs(each.high)) for each in (self, other))
-            return abs(mine - theirs) <= tolerance * mine
-        room = tolerance * (self.high - self.low)
-        return abs(self.low - other.low) <= room and abs(self.high - other.high) <= room
-
-    def __str__(self) -> str:
-        return f"{_short(self.low)} to {_short(self.high)}"
-
-
-@dataclass(frozen=True)
 class LabelFile:
-    """A label file. `where` names it in messages; `packed` means inside the .tflite."""
+    """A label file. `where` names it in messages; `packed` means inside the .tflite, `given` that the user named it."""
 
     where: str
     lines: list[str]
     packed: bool
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +59,16 @@ class Subject:
     def detects(self) -> bool:
         """Whether its outputs are finished detections."""
         return self.kind in (Kind.POSTPROCESS, Kind.DETECTIONS)
+
+    @cached_property
+    def family(self) -> Family | None:
+        """What the network is, if it is no detector with the outputs of one."""
+        return family_of(self.file) if self.kind is Kind.PLAIN else None
+
+    @property
+    def repairable(self) -> bool:
+        """Whether --fix can write it anew: finished detections, made from one picture."""
+        return self.detects and not self.lacks_ports and self.entry is not None and len(self.entry.shape) == 4
 
     @property
     def ssd(self) -> bool:
@@ -116,9 +110,19 @@ class Subject:
         """The outputs' tensors in the order of DETECTION_OUTPUTS; only if all meanings are known."""
         return [self.file.outputs[self.meanings.index(meaning)] for meaning in DETECTION_OUTPUTS]
 
+    @property
+    def told(self) -> bool:
+        """Whether the file itself says of which family it is."""
+        return self.family is not None and self.family.told
+
+    @property
+    def options(self) -> dict[str, int | float]:
+        """The options of the PostProcess operator; none if there is no such operator."""
+        return self.file.postprocess[0].options if self.file.postprocess else {}
+
     def option(self, name: str) -> int | None:
         """An integer option of the PostProcess operator."""
-        value = self.file.postprocess[0].options.get(name) if self.file.postprocess else None
+        value = self.options.get(name)
         return value if isinstance(value, int) else None
 
     @cached_property
@@ -127,10 +131,15 @@ class Subject:
         if self.file.postprocess:
             return self.option("num_classes") or 0
         if self.kind is Kind.RAW:
-            names = signature_names(self.file) if RAW_OUTPUTS[1] in signature_names(self.file) else _tensor_names(self.file)
-            shape = self.file.tensors[self.file.outputs[names.index(RAW_OUTPUTS[1])]].shape
+            shape = self.file.tensors[self.raw[RAW_OUTPUTS[1]]].shape
             return max(0, shape[-1] - 1) if shape else 0
-        return 0
+        return self.family.classes if self.family else 0
+
+    @property
+    def raw(self) -> dict[str, int]:
+        """The tensors of the outputs of a file without the PostProcess operator, by name."""
+        names = signature_names(self.file) if RAW_OUTPUTS[1] in signature_names(self.file) else _tensor_names(self.file)
+        return dict(zip(names, self.file.outputs, strict=False))
 
     @cached_property
     def entry(self) -> Tensor | None:
@@ -209,7 +218,3 @@ def _shaped_as_detections(file: TfliteFile) -> bool:
     if len(shapes) != 4 or len(shapes[3]) != 3 or shapes[3][2] != 4:
         return False
     return shapes[1] == shapes[2] == shapes[3][:2] and shapes[0] in ((), (1,))
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:.3g}"

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from litekiln.bundles.layout import MANIFEST, MODEL, PAGE, REPORT
+from litekiln.bundles.layout import MODEL, PAGE
 from litekiln.bundles.read import Built
 from litekiln.hashing import sha256_file, sha256_value
 from litekiln.paths import Project
@@ -64,10 +64,7 @@ def lay_out_context(project: Project, built: Built, packages: Path, folder: Path
 
 
 def _copy_bundle(built: Built, target: Path) -> None:
-    """The bundle's own files. Others in its folder are the user's: they don't go out in an image."""
-    own = {*built.manifest.files, MANIFEST, REPORT}
-    there = {name: path for name, path in built.files.items() if name in own} | {PAGE: built.place / PAGE}
-    for name, path in there.items():
+    for name, path in {**built.files, PAGE: built.place / PAGE}.items():
         if path.is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target / name)

@@ -18,6 +18,7 @@ from litekiln.errors import (
     ImageBuildFailed,
     InputChanged,
     LitekilnError,
+    RefusedEverywhere,
     StepFailed,
     StepRefused,
     StoreCorrupt,
@@ -32,7 +33,7 @@ from litekiln.processor import kind
 from litekiln.run.inputs import Inputs
 from litekiln.run.reasons import reason_to_run, remember
 from litekiln.run.schedule import Finished, Run, Schedule
-from litekiln.run.step_errors import step_error, step_refused
+from litekiln.run.step_errors import cause_told, refusal, step_error
 from litekiln.run.store import Entry, Store
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import load_unchanged
@@ -45,7 +46,8 @@ OTHER_PROCESSOR = "its result depends on the processor, and was made on another 
 # One toolchain fails and others may work: of several models, only those that need it fail.
 TOOLCHAIN_FAILURES = (ToolchainError, WrongToolchainHere, ImageBuildFailed, BaseUnreachable)
 # Another toolchain is no way out of these: the goals that need the step are given up.
-CLOSING = (InputChanged, *TOOLCHAIN_FAILURES)
+NO_WAY_OUT = (InputChanged, RefusedEverywhere)
+CLOSING = (*NO_WAY_OUT, *TOOLCHAIN_FAILURES)
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,7 @@ class Executor:
         def at_hand(step: Step) -> Finished | None:
             return None if again(step) else self._up_to_date(plan, step, step.id)
 
-        closing = (InputChanged,)
-        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand, closing=closing).run()
+        return Schedule(plan, perform, self._reporter, self._stop, jobs=self._jobs, at_hand=at_hand, closing=NO_WAY_OUT).run()
 
     def run_several(self, several: "Several", *, force: bool, done: Callable[[str, Run], None]) -> None:
         """Run the plans of several models side by side. `done` is called for each model once nothing more of it can be made."""
@@ -202,10 +203,11 @@ class Executor:
             outcome = box.run(job, lambda line: self._reporter.line(task.shown, line), self._stop)
         result = staged / "files" / "result.json"
         if not outcome.ok:
-            error = step_error(step, outcome, self._keep_log(task, staged))
+            told = cause_told(staged / "files")
+            error = step_error(step, outcome, self._keep_log(task, staged), told)
             if not (isinstance(error, StepRefused) and step.keep_refusal):
                 raise error
-            result.write_text(canonical_json({"refused": error.what}), encoding="utf-8")
+            result.write_text(canonical_json({"refused": error.what, **told}), encoding="utf-8")
         if not result.is_file():
             msg = f"{step.id} ended well but left no result.json"
             raise StepFailed(msg, cause=f"a mistake in steps/{step.program}", remedy=f"the log: {self._keep_log(task, staged)}")
@@ -279,4 +281,5 @@ def is_refusal(step: Step, entry: Entry) -> bool:
 def refuse_if_kept(step: Step, entry: Entry) -> None:
     """Raise a refusal that the store keeps."""
     if is_refusal(step, entry):
-        raise step_refused(str(entry.result()["refused"]), entry.log)
+        kept = {name: str(value) for name, value in entry.result().items()}
+        raise refusal(kept["refused"], kept if "cause" in kept else {}, entry.log)

@@ -1,14 +1,29 @@
 """Translates how a step's program ended into an error that says why it failed."""
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from litekiln.disk import FREE_SPACE
 from litekiln.engines.base import Outcome
-from litekiln.errors import DiskFull, LitekilnError, StepCrashed, StepFailed, StepKilled, StepRefused, StepTimeout
+from litekiln.errors import (
+    DiskFull,
+    LitekilnError,
+    RefusedEverywhere,
+    StepCrashed,
+    StepFailed,
+    StepKilled,
+    StepRefused,
+    StepTimeout,
+)
 from litekiln.plan.plan import Step
+from litekiln.wording import visible
 
 SIGKILL = 9
+REFUSAL, LARGEST = "refusal.json", 10_000  # steps/refusals.py writes it
+NOTHING: Mapping[str, str] = MappingProxyType({})
 NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
 # Python's error, TensorFlow's, and what libraries write: steps/machine_faults.py looks for the same words.
 NO_MEMORY = re.compile(r"\bMemoryError\b|\bResourceExhaustedError\b|std::bad_alloc|Cannot allocate memory")
@@ -23,22 +38,43 @@ SYSTEMS = {
 CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
 
 
-def step_error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
-    """Translate a step's outcome into an error. The remedy and the details name its log."""
+def step_error(step: Step, outcome: Outcome, log: Path, told: Mapping[str, str] = NOTHING) -> LitekilnError:
+    """Translate a step's outcome into an error. The remedy and the details name its log. `told` is what `cause_told` found."""
+    refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
+    if refused:
+        return refusal(f"{step.id}: {refused}", told, log)
     error = _error(step, outcome, log)
     error.details = {"log": str(log)}
     return error
 
 
-def step_refused(what: str, log: Path) -> StepRefused:
-    """A refusal names its cause itself: which program found it is none."""
-    return StepRefused(what, remedy=f"the log: {log}", details={"log": str(log)})
+def cause_told(output: Path) -> dict[str, str]:
+    """The cause and the remedy that a program left with a refusal that holds in every toolchain; empty if it left none.
+
+    The file is taken away: it is no part of a result. A program may run other people's code, so it is read with care.
+    """
+    path = output / REFUSAL
+    if path.is_symlink() or not path.is_file():
+        return {}
+    with path.open("rb") as stream:
+        data = stream.read(LARGEST)
+    path.unlink()
+    try:
+        value = json.loads(data)
+        return {name: visible(value[name]) for name in ("cause", "remedy")}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def refusal(what: str, told: Mapping[str, str], log: Path) -> StepRefused:
+    """The error of a step that refused. One that tells its cause holds in every toolchain; which program found it is no cause."""
+    details: dict[str, object] = {"log": str(log)}
+    if told:
+        return RefusedEverywhere(what, cause=told["cause"], remedy=told["remedy"], details=details)
+    return StepRefused(what, remedy=f"the log: {log}", details=details)
 
 
 def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:
-    refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
-    if refused:
-        return step_refused(f"{step.id}: {refused}", log)
     tail = "".join(f"\n  | {line}" for line in outcome.tail)
     if any(map(NO_SPACE.search, outcome.tail)):
         return DiskFull(f"{step.id} found no space left on the disk{tail}", remedy=FREE_SPACE)

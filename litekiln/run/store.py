@@ -1,7 +1,7 @@
 """The store: outputs of finished steps under `.litekiln/store/<key>`. They are staged, hashed and then renamed into place.
 
 An entry is stored whole or not at all. It holds `files/` (the step's output), `result.json`, `log.txt` and `entry.json`, which
-lists every file with its hash.
+lists every file with its hash, and has a hash of itself.
 """
 
 import errno
@@ -18,9 +18,12 @@ from typing import Any
 
 from litekiln.disk import saying_disk_full, swap, sync, sync_tree, waiting_lock
 from litekiln.errors import StoreCorrupt, StoreError
-from litekiln.hashing import canonical_json, files_below, sha256_file
+from litekiln.hashing import canonical_json, files_below, sha256_file, sha256_value
 
-FORMAT = 1
+FORMAT = 2
+UNSEALED = 1  # older entries don't say what their entry.json was
+SEAL = "record_sha256"
+MADE = "files/"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Entry:
 
     def record(self) -> dict[str, Any]:
         return self._record
+
+    def made(self) -> dict[str, str]:
+        """The hashes of the files that the step made, by name."""
+        files: dict[str, dict[str, str]] = self.record()["files"]
+        return {name.removeprefix(MADE): each["sha256"] for name, each in files.items() if name.startswith(MADE)}
 
     @cached_property
     def _result(self) -> dict[str, Any]:
@@ -82,7 +90,8 @@ class Store:
         """The entry made of a staged folder (files/, result.json, log.txt). The caller holds the key's lock."""
         with saying_disk_full(self.state):
             files = {path.relative_to(staged).as_posix(): _signature(path) for path in _sealed_files(staged)}
-            text = canonical_json({"format": FORMAT, "key": key, "files": files, **record})
+            value = {"format": FORMAT, "key": key, "files": files, **record}
+            text = canonical_json({**value, SEAL: sha256_value(value)})
             (staged / "entry.json").write_text(text, encoding="utf-8")
             self.root.mkdir(parents=True, exist_ok=True)
             sync_tree(staged)  # after a power cut, an entry under its name must be whole
@@ -171,8 +180,13 @@ def _check(entry: Entry, *, thorough: bool) -> None:
     try:
         record = entry.record()
         files = dict(record["files"])
+        key, sealed = record["key"], record["format"] == UNSEALED or record[SEAL] == _seal(record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _corrupt(entry, f"entry.json can't be read ({error})") from None
+    if not sealed:
+        raise _corrupt(entry, "entry.json has changed since it was stored")
+    if key != entry.key:
+        raise _corrupt(entry, f"it is that of another step, {str(key)[:12]}")
     for name, was in files.items():
         path = entry.folder / name
         try:
@@ -187,6 +201,10 @@ def _check(entry: Entry, *, thorough: bool) -> None:
     extra = {str(path)[start:] for path in files_below(entry.folder)} - set(files) - {"entry.json"}
     if extra:
         raise _corrupt(entry, f"{min(extra)} was added")
+
+
+def _seal(record: dict[str, Any]) -> str:
+    return sha256_value({name: value for name, value in record.items() if name != SEAL})
 
 
 def _corrupt(entry: Entry, what: str) -> StoreCorrupt:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from litekiln import __version__
-from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, SELFTEST
+from litekiln.bundles.layout import MANIFEST, MANIFEST_FORMAT, PAGE, REPORT, SELFTEST
+from litekiln.bundles.manifest import as_manifest
 from litekiln.bundles.page import bundle_page, code_hash
+from litekiln.bundles.read import Built
 from litekiln.bundles.report_format import Report
 from litekiln.bundles.report_value import pretty_json, report_value
 from litekiln.disk import move, saying_disk_full, sync, sync_tree
@@ -24,7 +26,6 @@ from litekiln.run.store import Entry, Store
 from litekiln.run.write_report import build_report, chosen_attempt
 from litekiln.toolchains.toolchain import load_unchanged
 
-FORMAT = 3
 MEASURED_HERE = (REPORT, PAGE)  # they contain times, which differ by machine and by day
 EXAMPLES = ("example.png", "examples/", SELFTEST)  # the files of verify that go into a bundle
 
@@ -111,8 +112,6 @@ def write_bundles(
 
 def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _Content:
     """The content with its page, which is made from the rest."""
-    from litekiln.bundles.read import Built, as_manifest
-
     files = {name: each.path for name, each in content.files.items()}
     page = bundle_page(Built(report, as_manifest(manifest, shown_as=MANIFEST), files))
     return _Content(content.files, {**content.texts, PAGE: page})
@@ -120,8 +119,7 @@ def _with_page(content: _Content, report: Report, manifest: dict[str, Any]) -> _
 
 def _stored_files(entry: Entry) -> dict[str, Stored]:
     """A step's files by name."""
-    recorded = {name.removeprefix("files/"): each["sha256"] for name, each in entry.record()["files"].items() if "files/" in name}
-    return {name: Stored(entry, entry.files / name, digest) for name, digest in recorded.items()}
+    return {name: Stored(entry, entry.files / name, digest) for name, digest in entry.made().items()}
 
 
 def _manifest(making: _Making, plan: Plan, run: Run, attempt: Attempt, variant: str, content: _Content) -> dict[str, Any]:
@@ -129,7 +127,7 @@ def _manifest(making: _Making, plan: Plan, run: Run, attempt: Attempt, variant: 
     steps, hashes = plan.leading_to(*attempt.ends), content.hashes()
     toolchains = {step.toolchain: {"lock_sha256": making.locks[step.toolchain]} for step in steps if step.toolchain != HOST}
     return {
-        "format": FORMAT,
+        "format": MANIFEST_FORMAT,
         "litekiln": __version__,
         "model": plan.model,
         "variant": variant,

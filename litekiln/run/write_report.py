@@ -11,6 +11,7 @@ from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
 from litekiln.run.store import Entry
 from litekiln.variants import BY_NAME
+from litekiln.wording import amount, listed
 
 ELSEWHERE = "measured on this machine; a Raspberry Pi has another processor, and other times"
 
@@ -46,7 +47,9 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
     calibrated = run.finished[attempt.calibrate].entry.result() if attempt.calibrate else {}
     calibration = {name: value for name, value in calibrated.items() if name not in ELSEWHERE_TOLD}
     traced = run.finished[attempt.trace].entry.result() if attempt.trace else {}
-    warnings = [text for part in (exported, converted, calibration, verified, traced) for text in part.get("warnings", [])]
+    parts = (exported, converted, annotated, calibration, verified, traced)
+    warnings = [text for part in parts for text in part.get("warnings", [])]
+    warnings += _measured_on_its_own(plan, run, attempt, calibrated.get("pictures", []))
     return {
         "format": FORMAT,
         "litekiln": __version__,
@@ -78,6 +81,21 @@ def _found(recipe: Recipe, plan: Plan, run: Run, variant: str) -> dict[str, Any]
         "speed": {**measured["speed"], "note": ELSEWHERE},
         "examples": verified.get("examples", []),
     }
+
+
+def _measured_on_its_own(plan: Plan, run: Run, attempt: Attempt, calibrated: list[dict[str, str]]) -> list[str]:
+    """A warning if pictures that mAP was measured on are among those that the variant was calibrated with."""
+    judged = plan.step(attempt.verify)
+    if not judged.args.get("evaluation"):
+        return []
+    used = {each["sha256"] for each in calibrated} - {""}  # noise has no hash
+    pictures = judged.inputs["pictures"]
+    hashes = run.finished[pictures.step].entry.made() if pictures.step else pictures.files
+    both = [name for name, digest in sorted(hashes.items()) if digest in used]
+    if not both:
+        return []
+    what = f"{amount(len(both), 'evaluation picture was', 'evaluation pictures were')} also calibrated with: {listed(both, 3)}"
+    return [f"{what}. On new pictures mAP may be lower: choose others for one of the two sets"]
 
 
 def _processor(entry: Entry, *made: dict[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What a model gives for a picture: its raw outputs by name, and its detections; None where it makes none."""
+    """What a model gives for a picture: its raw outputs by name, and its detections; None where it makes none.
+
+    The picture filled these shares of the network's width and height.
+    """
 
     raw: dict[str, numpy.ndarray]
     found: boxes.Found | None
+    shares: tuple[float, float]
 
 
 class Detector:
@@ -49,17 +53,24 @@ class Detector:
     def look(self, picture: Image.Image) -> Seen:
         """All that the model gives for a picture."""
         pixels, shares = pictures.fit(picture, self._contract)
-        self.feed(self.typed(pictures.normalise(pixels, self._contract)))
+        self.feed(self._prepared(pixels))
         values = self._values(self._outputs)
         if not self.detects:
-            return Seen(values, None)
-        return Seen(values if self._by_hand else self._values(self._heads), self._found(values, shares))
+            return Seen(values, None, shares)
+        return Seen(values if self._by_hand else self._values(self._heads), self._found(values, shares), shares)
 
     def detect(self, picture: Image.Image) -> boxes.Found:
         """The detections in a picture, for models that make them: see `detects`."""
         found = self.look(picture).found
         assert found is not None
         return found
+
+    def prepared(self, picture: Image.Image) -> numpy.ndarray:
+        """The network's input for a picture."""
+        return self._prepared(pictures.fit(picture, self._contract)[0])
+
+    def _prepared(self, pixels: numpy.ndarray) -> numpy.ndarray:
+        return self.typed(pictures.normalise(pixels, self._contract))
 
     def typed(self, batch: numpy.ndarray) -> numpy.ndarray:
         """The network's input in the file's input type."""

@@ -13,11 +13,19 @@ FORM = "COCO's bbox is [x, y, width, height], in pixels of the picture: export t
 TOLERANCE = 1.0  # pixels that a box may lie outside its picture: labelling programs round
 MOST_SHARE = 1.5  # a share of a picture is at most 1; boxes may reach out
 MANY = 0.2  # of the boxes leave their pictures if their second corner was taken for their size
+MOST_NAMES = 5  # so many are shown
 FEW = 0.01  # of the boxes may be wrong in other ways
 
 
 def refuse_other_numbers(data: dict[str, Any]) -> None:
-    """Refuse boxes that are shares of their pictures, or whose second corner stands where their size belongs."""
+    """Refuse boxes that are shares of their pictures, or whose second corner stands where their size belongs, or of no class."""
+    known = {each["id"] for each in data["categories"]}
+    strange = sorted({each["category_id"] for each in data["annotations"]} - known)
+    if strange:
+        raise protocol.Refused(
+            "annotations.json has boxes of the category %s, which is not among its categories (%s): export the set again"
+            % (strange[0], ", ".join("%s %s" % (each["id"], each["name"]) for each in data["categories"][:MOST_NAMES]))
+        )
     boxes = [each["bbox"] for each in data["annotations"]]
     if boxes and all(max(x, y, x + width, y + height) <= MOST_SHARE for x, y, width, height in boxes):
         raise protocol.Refused("all boxes of annotations.json lie between 0 and 1: they are shares of their pictures. %s" % FORM)

@@ -76,6 +76,7 @@ def pixels(preprocess: Callable[[float], numpy.ndarray], shape: Sequence[int]) -
         "width": shape[2],
         "mean": [round(float(value), 4) for value in -black / scale],
         "std": [round(float(value), 4) for value in 1.0 / scale],
+        "pixels": "measured",
         "range": [float(min(black.min(), white.min())), float(max(black.max(), white.max()))],
     }
 

@@ -11,6 +11,7 @@ def contract(args: dict[str, Any]) -> dict[str, Any]:
     return {
         "mean": args["mean"],
         "std": args["std"],
+        "pixels": "told",
         "range": [min(low + high), max(low + high)],
         "resize": args["resize"],
         "padding": [0.0, 0.0, 0.0] if args["resize"] == "letterbox" else [],

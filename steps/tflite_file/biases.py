@@ -20,19 +20,21 @@ TOLERANCE = 0.01
 
 
 class Wrong(NamedTuple):
-    """An operator whose bias has another scale: the name of its result, and how many times too small the bias counts at worst."""
+    """An operator whose bias has another scale: the name of its result, how many times too small the bias counts at worst, and
+    whether other operators add the same bias."""
 
     name: str
     times: float
+    shared: bool
 
 
 def separate(model: Any) -> None:
     """Give each operator a bias of its own, with a buffer of its own: the quantizer rewrites both."""
     graph, seen = model.subgraphs[0], set()
     for name, operator in flat.operators(model):
-        place = BIASED.get(name, (0, 0, 0))[2]
-        if not place or len(operator.inputs) <= place or int(operator.inputs[place]) < 0:
+        if not _has_bias(name, operator):
             continue
+        place = BIASED[name][2]
         shared = int(operator.inputs[place])
         data = model.buffers[graph.tensors[shared].buffer].data
         if data is None or not len(data):
@@ -51,9 +53,9 @@ def wrong(model: Any) -> tuple[int, list[Wrong]]:
     """How many integer biases there are, and the operators that add theirs with another scale than that of their sum."""
     graph, count = model.subgraphs[0], 0
     found = []
-    for name, operator in flat.operators(model):
-        if name not in BIASED or len(operator.inputs) <= BIASED[name][2] or int(operator.inputs[BIASED[name][2]]) < 0:
-            continue
+    adding = [(name, operator) for name, operator in flat.operators(model) if _has_bias(name, operator)]
+    added = [int(operator.inputs[BIASED[name][2]]) for name, operator in adding]
+    for name, operator in adding:
         entry, weights, bias = (graph.tensors[int(operator.inputs[place])] for place in BIASED[name])
         scales = [_scales(each) for each in (entry, weights, bias)]
         if flat.TYPES[bias.type] not in INTEGERS or any(each is None for each in scales):
@@ -63,8 +65,13 @@ def wrong(model: Any) -> tuple[int, list[Wrong]]:
             continue  # nothing is added, with whatever scale
         times = _times(scales[0] * scales[1], scales[2])
         if times > 1 + TOLERANCE:
-            found.append(Wrong(graph.tensors[int(operator.outputs[0])].name.decode("utf-8", "replace"), times))
+            shared = added.count(int(operator.inputs[BIASED[name][2]])) > 1
+            found.append(Wrong(flat.shown(graph.tensors[int(operator.outputs[0])]), times, shared))
     return count, found
+
+
+def _has_bias(name: bytes, operator: Any) -> bool:
+    return name in BIASED and len(operator.inputs) > BIASED[name][2] and int(operator.inputs[BIASED[name][2]]) >= 0
 
 
 def _scales(tensor: Any) -> Any:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy
 import protocol
 
-from tflite_file import arithmetic, biases, flat
+from tflite_file import arithmetic, biases, flat, runtimes, weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tflite_file.variants import Variant
 
+LABEL_COUNT = "label-count"
 LEVELS = {"int8": 255, "uint8": 255, "int16": 65534}
 LOWEST = {"int8": -128, "uint8": 0, "int16": -32767}
 SCALE_TOLERANCE = 0.02
@@ -26,6 +27,12 @@ NEEDS_FLEX = (
     "the graph has operators that only full TensorFlow can run: %s; the Pi's runtime can't. "
     "For another runtime: --allow-flex; else train or export the model without them"
 )
+
+# By whether several operators add the bias.
+BIAS_CAUSES = {
+    True: "its quantizer gave operators that share a bias one scale",
+    False: "its quantizer is wrong, or the scales were edited afterwards",
+}
 
 
 class Check(NamedTuple):
@@ -66,9 +73,11 @@ def of_graph(
     yield _one_graph(model)
     yield _output_sizes(described["outputs"])
     yield _operators(described["operators"], allow_flex)
+    yield _operator_versions(model)
     yield _postprocess(model, variant, contract)
     yield _input(variant, described["inputs"], contract)
     yield _arithmetic(model, variant, keep_float)
+    yield _weights(variant, model)
     if not variant.inside("float32"):
         yield _pixel_range(variant, model, contract["range"], keep_float)
         yield _bias_scales(variant, model)
@@ -97,6 +106,18 @@ def _operators(operators: dict[str, int], allow_flex: bool | None) -> Check:
     expected = "only full TensorFlow's, asked for by --allow-flex" if allow_flex else "none"
     problem = NEEDS_FLEX % ", ".join(flex) if flex and not allow_flex else ""
     return Check("no-flex", "no operators that only full TensorFlow can run", ", ".join(flex) or "none", expected, problem)
+
+
+def _operator_versions(model: Any) -> Check:
+    """Whether the runtimes that must run the file have its operators in the versions that it states."""
+    needed = flat.versions(model)
+    lacking = runtimes.lacking(needed)
+    problem = (
+        "the file needs %s: the converter of another toolchain may write what they have" % "; ".join(lacking) if lacking else ""
+    )
+    found = "%d of %d operators" % (len(needed) - len({each.split()[0] for each in lacking}), len(needed))
+    what = "its operators are, in the versions that it states, in %s and %s" % runtimes.RUNTIMES
+    return Check("operator-versions", what, found, "%d of %d operators" % (len(needed), len(needed)), problem)
 
 
 def _postprocess(model: Any, variant: Variant, contract: dict[str, Any]) -> Check:
@@ -169,6 +190,13 @@ def _pixel_range(variant: Variant, model: Any, wanted: Sequence[float], keep_flo
     return Check("pixel-range", what, found, should, problem)
 
 
+def _weights(variant: Variant, model: Any) -> Check:
+    count, wrong = weights.wrong(model)
+    problem = "%s: %s: nothing of the picture passes there" % (variant.name, wrong[0]) if wrong else ""
+    told = "%d of %d" % (count - len(wrong), count)
+    return Check("weights", "each layer has weights, and they are numbers", told, "%d of %d" % (count, count), problem)
+
+
 def _bias_scales(variant: Variant, model: Any) -> Check:
     """Whether integer operators add the biases that the network has: a bias counts by the scale of the sum it is added to."""
     count, wrong = biases.wrong(model)
@@ -177,8 +205,7 @@ def _bias_scales(variant: Variant, model: Any) -> Check:
         worst = max(wrong, key=lambda each: each.times)
         problem = (
             "%s adds biases with another scale than that of the sum (input x weights) in %d of %d operators, the worst is %s, "
-            "by a factor of %.3g: its quantizer gave operators that share a bias one scale"
-            % (variant.name, len(wrong), count, worst.name, worst.times)
+            "by a factor of %.3g: %s" % (variant.name, len(wrong), count, worst.name, worst.times, BIAS_CAUSES[worst.shared])
         )
     what = "each bias has the scale of the sum that it is added to"
     return Check("bias-scales", what, "%d of %d have" % (count - len(wrong), count), "%d of %d" % (count, count), problem)
@@ -247,7 +274,7 @@ def _static(model: Any) -> Check:
 def _labels(contract: dict[str, Any], labels: list[str]) -> Check:
     wanted = contract["classes"]
     problem = "" if not wanted or len(labels) == wanted else "the label map has %d classes, the model %d" % (len(labels), wanted)
-    return Check("label-count", "one label for each class", str(len(labels)), str(wanted or "not known"), problem)
+    return Check(LABEL_COUNT, "one label for each class", str(len(labels)), str(wanted or "not known"), problem)
 
 
 def _packed_labels(labels: list[str], packed: Any) -> Check:

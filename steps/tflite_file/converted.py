@@ -11,6 +11,7 @@ import protocol
 import tensorflow as tf
 
 import machine_faults
+import refusals
 from tflite_file import arithmetic, contract_checks, flat, variants
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ def _order_outputs(model: Any, variant: Variant, contract: dict[str, Any]) -> tu
 def refuse_raw(variant: Variant, contract: dict[str, Any]) -> None:
     """Refuse a -raw variant of a model without a PostProcess operator: there is nothing to leave out."""
     if variant.raw and contract["outputs"] == "detections":
-        raise protocol.Refused(
-            "%s leaves out the PostProcess operator, and this model has none: ordinary operators make its detections. "
-            "Take the variant without -raw" % variant.name
+        raise refusals.everywhere(
+            protocol.Refused("%s leaves out the PostProcess operator, and this model has none" % variant.name),
+            cause="ordinary operators make its detections",
+            remedy="take the variant without -raw",
         )
 
 

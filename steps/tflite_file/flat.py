@@ -35,6 +35,7 @@ def _schema() -> types.ModuleType:
 
 
 schema = _schema()
+BUILTIN = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 
 
@@ -50,11 +51,28 @@ def write(model: Any) -> bytes:
 
 def operators(model: Any) -> Iterator[tuple[bytes, Any]]:
     """The main graph's operators, each with its name: its own for a custom operator, else the built-in one's."""
-    builtin = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     for operator in model.subgraphs[0].operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        yield (bytes(code.customCode) if code.customCode else builtin[number].encode()), operator
+        yield _name(model.operatorCodes[operator.opcodeIndex]), operator
+
+
+def versions(model: Any) -> list[tuple[str, int]]:
+    """The built-in operators of the file by name, with the version that it needs of each."""
+    used = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators}
+    codes = [model.operatorCodes[index] for index in sorted(used)]
+    return [(_name(code).decode(), int(code.version)) for code in codes if not code.customCode]
+
+
+def _name(code: Any) -> bytes:
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    if code.customCode:
+        return bytes(code.customCode)
+    name: str = BUILTIN.get(number, "OPERATOR_%d" % number)  # of a newer schema than this TensorFlow's
+    return name.encode()
+
+
+def shown(tensor: Any) -> str:
+    """A tensor's name for people: converters join the names of all that they put together."""
+    return str(tensor.name.decode("utf-8", "replace").partition(";")[0])
 
 
 def postprocess(model: Any) -> Any:

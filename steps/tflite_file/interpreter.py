@@ -30,10 +30,24 @@ class _NoMetrics:
 
 
 def Interpreter(  # noqa: N802  # called like the class that it makes
-    model_path: str | None = None, model_content: bytes | None = None, num_threads: int = 1, full: bool = False
+    model_path: str | None = None,
+    model_content: bytes | None = None,
+    num_threads: int = 1,
+    full: bool = False,
+    keep: bool = False,
+    delegates: bool = True,
 ) -> Any:
-    """An interpreter of a file, by its path or its content. `full`: the file has operators that only full TensorFlow can run."""
-    return _module(full).Interpreter(model_path=model_path, model_content=model_content, num_threads=num_threads)
+    """An interpreter of a file, by its path or its content. `full`: the file has operators that only full TensorFlow can run.
+
+    `keep`: all tensors can be read after a run, which takes memory for each. Without `delegates` XNNPACK is left out, which runs floats
+    by default.
+    """
+    module, more = _module(full), {}
+    if keep:
+        more["experimental_preserve_all_tensors"] = True
+    if not delegates:
+        more["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return module.Interpreter(model_path=model_path, model_content=model_content, num_threads=num_threads, **more)
 
 
 def _module(full: bool) -> Any:

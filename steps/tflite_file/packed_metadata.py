@@ -34,11 +34,11 @@ class Packed(NamedTuple):
 
 def read(model: Any, data: bytes) -> tuple[Packed, list[str]]:
     """What the file says about itself; and warnings."""
-    entry = _entry(model)
-    if entry is None or schema is None:
+    found = entry(model)
+    if found is None or schema is None:
         return Packed([], [], None), []
     try:
-        raw = bytearray(bytes(model.buffers[entry.buffer].data))
+        raw = bytearray(bytes(model.buffers[found.buffer].data))
         told = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAsModelMetadata(raw, 0)).subgraphMetadata[0]
         outputs = [each.name.decode() if each.name else "" for each in told.outputTensorMetadata or []]
         return Packed(outputs, _labels(told, data), _pixels(told)), []
@@ -48,13 +48,14 @@ def read(model: Any, data: bytes) -> tuple[Packed, list[str]]:
 
 def drop(model: Any) -> None:
     """Remove the metadata: the bundle's own is written later."""
-    entry = _entry(model)
-    if entry is not None:
-        model.buffers[entry.buffer].data = None
-        model.metadata = [each for each in model.metadata if each is not entry]
+    found = entry(model)
+    if found is not None:
+        model.buffers[found.buffer].data = None
+        model.metadata = [each for each in model.metadata if each is not found]
 
 
-def _entry(model: Any) -> Any:
+def entry(model: Any) -> Any:
+    """The model's entry that names the buffer of its metadata; None if it has none."""
     return next((each for each in model.metadata or [] if bytes(each.name) == NAME), None)
 
 

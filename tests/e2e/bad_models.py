@@ -61,6 +61,15 @@ def random_weights(model):
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
 
 
+def shuffled_weights(model):
+    """As of a checkpoint whose layers were put together in a wrong order."""
+    draw = np.random.RandomState(0)
+    for buffer, _ in weights_of(model)[-6:]:
+        values = np.frombuffer(bytes(buffer.data), np.float32).copy()
+        draw.shuffle(values)
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+
+
 def weights_of(model, first=False):
     graph, found = model.subgraphs[0], []
     for name, operator in flat.operators(model):
@@ -95,8 +104,8 @@ def byte_input(model):
 
 
 MISTAKES = (
-    swapped_outputs, swapped_names, hollow, open_shape, unsigned, blue_first, random_weights, two_postprocess, without_postprocess,
-    flex, byte_input,
+    swapped_outputs, swapped_names, hollow, open_shape, unsigned, blue_first, random_weights, shuffled_weights,
+    two_postprocess, without_postprocess, flex, byte_input,
 )  # fmt: skip
 for mistake in MISTAKES:
     model = flat.read(bytearray((Path(converted) / "detect.tflite").read_bytes()))

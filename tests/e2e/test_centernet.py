@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures, save_checkpoint
+from tests.helpers.clean_files import not_clean
 
 pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -93,6 +94,7 @@ def test_it_goes_from_the_checkpoint_through_its_variants(work: Path, inv: Inv, 
         contract = report["contract"]
         assert (contract["outputs"], contract["resize"], contract["height"]) == ("detections", "letterbox", 512)
         assert (contract["mean"], contract["std"], contract["range"]) == ([0.0] * 3, [1.0] * 3, [0.0, 255.0])
+    assert not_clean(work / "out" / model) == {}
     bundles = {variant: str(work / "out" / model / variant / "detect.tflite") for variant in VARIANTS}
     found = json.loads(in_toolchain(DETECT, str(pictures / "00.png"), *bundles.values()))
     wanted = found[bundles["float32"]]

@@ -108,7 +108,7 @@ def test_a_broken_file_is_found_out_repaired_and_proven(lint: Lint, bundle: Path
     picture, out = _picture(tmp_path), tmp_path / "repaired.tflite"
     code, value, told = lint("--file", str(broken), "--fix", str(out), "--pictures", str(tmp_path))
     assert set(_ids(value["files"][0])) == {
-        *("output-order", "output-indices", "signature-missing"),
+        *("output-order", "output-indices"),
         *("labels-offset", "normalisation-contradicts", "metadata-outputs"),
     }
     assert (code, value["left"]["findings"]) == (0, [])
@@ -156,6 +156,76 @@ def test_a_detector_of_ordinary_operators_is_repaired(lint: Lint, finished: Path
     assert json.loads(in_toolchain(DETECT, str(picture), str(out))) == [boxes, classes, scores, count]
 
 
+# What --fix doesn't understand: an author, a score calibration with its file, class names in another language, a note.
+ADD = """
+import io, sys, zipfile; sys.path.insert(0, sys.argv[1])
+import flatbuffers
+from tflite_file import flat, packed_metadata
+schema = packed_metadata.schema
+data = open(sys.argv[2], "rb").read()
+model = flat.read(bytearray(data))
+entry = packed_metadata.entry(model)
+raw = bytearray(bytes(model.buffers[entry.buffer].data))
+told = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAsModelMetadata(raw, 0))
+told.author, told.version = "somebody", "v7"
+score = told.subgraphMetadata[0].outputTensorMetadata[2]
+unit, calibration, named = schema.ProcessUnitT(), schema.ScoreCalibrationOptionsT(), schema.AssociatedFileT()
+calibration.defaultScore = 0.25
+unit.optionsType, unit.options = schema.ProcessUnitOptions.ScoreCalibrationOptions, calibration
+named.name, named.type = "calibration.csv", schema.AssociatedFileType.TENSOR_AXIS_SCORE_CALIBRATION
+score.processUnits, score.associatedFiles = [unit], [named]
+german = schema.AssociatedFileT()
+german.name, german.type, german.locale = "namen.txt", schema.AssociatedFileType.TENSOR_VALUE_LABELS, "de"
+told.subgraphMetadata[0].outputTensorMetadata[1].associatedFiles.append(german)
+builder = flatbuffers.Builder(0)
+builder.Finish(told.Pack(builder), b"M001")
+model.buffers[entry.buffer].data = bytearray(builder.Output())
+model.signatureDefs = None
+stream = io.BytesIO()
+stream.write(flat.write(model))
+with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "a") as new:
+    for name in old.namelist():
+        new.writestr(name, old.read(name))
+    new.writestr("calibration.csv", "1,2,3,4\\n" * 2)
+    new.writestr("namen.txt", "Kreis\\nQuadrat\\nDreieck\\n")
+    new.writestr("note.bin", bytes(range(256)))
+open(sys.argv[3], "wb").write(stream.getvalue())
+print("added")
+"""
+KEPT = """
+import io, json, sys, zipfile; sys.path.insert(0, sys.argv[1])
+from tflite_file import flat, packed_metadata
+schema = packed_metadata.schema
+data = open(sys.argv[2], "rb").read()
+model = flat.read(bytearray(data))
+raw = bytearray(bytes(model.buffers[packed_metadata.entry(model).buffer].data))
+told = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAsModelMetadata(raw, 0))
+outputs = told.subgraphMetadata[0].outputTensorMetadata
+files = [[file.name.decode() for file in each.associatedFiles or []] for each in outputs]
+with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    packed = {name: archive.read(name).hex() for name in archive.namelist()}
+units = [unit.options.defaultScore for unit in outputs[2].processUnits]
+print(json.dumps([told.author.decode(), told.version.decode(), units, files, packed]))
+"""
+
+
+def test_what_nobody_here_understands_is_kept(lint: Lint, bundle: Path, tmp_path: Path) -> None:
+    added, out = tmp_path / "added.tflite", tmp_path / "out.tflite"
+    assert in_toolchain(ADD, STEPS, str(bundle), str(added)) == "added"
+    code, value, _ = lint("--file", str(added), "--fix", str(out))
+    assert (code, value["left"]["findings"]) == (0, [])
+    others = ", ".join(f"packed file {name}" for name in ("calibration.csv", "namen.txt", "note.bin"))
+    assert value["fix"]["repaired"][-2:] == [
+        f"kept as it was: author, version, ScoreCalibrationOptions, {others}",
+        "kept, but check calibration.csv: it has 2 lines, and there are 3 class names",
+    ]
+    author, version, units, files, packed = json.loads(in_toolchain(KEPT, STEPS, str(out)))
+    assert (author, version, units) == ("somebody", "v7", [0.25])
+    assert files == [[], ["labelmap.txt", "namen.txt"], ["calibration.csv"], []]
+    assert set(packed) == {"labelmap.txt", "calibration.csv", "namen.txt", "note.bin"}
+    assert packed["note.bin"] == bytes(range(256)).hex()
+
+
 UNKNOWN = """
 import sys; sys.path.insert(0, sys.argv[1])
 from tflite_file import flat
@@ -197,6 +267,41 @@ def test_other_detections_are_refused(bundle: Path, tmp_path: Path) -> None:
     """The proof finds two outputs that changed places."""
     told = in_toolchain(PROVE, STEPS, str(bundle))
     assert told == "the repaired file gives other classes than the original on picture 0: nothing is written; please report it"
+
+
+DEADEN = """
+import sys; sys.path.insert(0, sys.argv[1])
+import fix_tflite, protocol
+from tflite_file import flat
+model = flat.read(bytearray(open(sys.argv[2], "rb").read()))
+graph = model.subgraphs[0]
+fixed = {int(each) for name, operator in flat.operators(model) if name == b"LOGISTIC" for each in operator.outputs}
+for place, each in enumerate(graph.tensors):
+    if place not in fixed and flat.TYPES[each.type] == "int8" and model.buffers[each.buffer].data is None:
+        each.quantization.scale, each.quantization.zeroPoint = [1.0], [-128]
+for name, operator in flat.operators(model):
+    if len(operator.inputs) > 2 and name in (b"CONV_2D", b"DEPTHWISE_CONV_2D"):
+        weights, bias = (graph.tensors[int(each)] for each in operator.inputs[1:3])
+        bias.quantization.scale = [float(each) for each in weights.quantization.scale]
+data, outputs = flat.write(model), [int(each) for each in graph.outputs]
+open(sys.argv[3], "wb").write(data)
+try:
+    fix_tflite._prove(data, outputs, data, outputs, {"random": 8, "mean": [], "std": []})
+except protocol.Refused as error:
+    print(error)
+"""
+
+
+def test_a_file_that_sees_the_same_in_every_picture_is_refused(lint: Lint, bundle: Path, tmp_path: Path) -> None:
+    """Default ranges: by the file's facts before anything runs, and by its detections."""
+    dead, out = tmp_path / "dead.tflite", tmp_path / "out.tflite"
+    told = in_toolchain(DEADEN, STEPS, str(bundle), str(dead))
+    assert told.startswith("both files see the same 10 boxes in each of 8 pictures, so comparing them proves nothing")
+    assert "the outputs don't depend on the picture" in told
+    code, value, _ = lint("--file", str(dead), "--fix", str(out))
+    assert code == 10
+    assert value["what"] == f"--fix: {dead} can't be repaired: ranges that nobody measured: it sees the same in every picture"
+    assert not out.exists()
 
 
 def test_outputs_that_nothing_computes_are_told_and_stay(lint: Lint, tmp_path: Path) -> None:

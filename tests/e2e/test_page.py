@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln.bundles.page import bundle_page, compare_page, model_page
 from litekiln.bundles.read import read_bundle
 from tests.helpers.browsing import CONTRAST, DESK, KEPT, PHONE, chromium, keep, visited
-from tests.helpers.reports import HOSTILE, SIZES, built, hostile, picture, plain, sample, validated, write_bundle, write_model
+from tests.helpers.reports import HOSTILE, SIZES, built, hostile, picture, plain, sample, seal, validated, write_bundle, write_model
 
 pytestmark = pytest.mark.browser
 NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile")
@@ -35,6 +35,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in folders:
         for place in range(len(examples)):
             (folder / "examples" / f"{place}.png").write_bytes(picture(40 + 70 * place, 320, 240))
+        seal(folder)
     lost = write_bundle(out / "lost" / "int8", _lost())
     bare = write_bundle(out / "plain" / "float32", plain())
     texts = {

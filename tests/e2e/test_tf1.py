@@ -19,6 +19,7 @@ from tests.e2e.test_build import bundle_hashes
 from tests.e2e.test_shapes import in_toolchain
 from tests.e2e.test_zoo import draw_pictures
 from tests.helpers.checkpoints import read_index
+from tests.helpers.clean_files import not_clean
 
 pytestmark = [
     pytest.mark.toolchain("tf1.15"),
@@ -170,6 +171,7 @@ def test_a_float_checkpoint_goes_through_all_variants(
         assert found["source"]["overrides"] == {"dropped_fields": ["batch_norm_trainable"]}
         shapes = [each["shape"] for each in found["file"]["outputs"]]
         assert variant == "int8-raw" or shapes == [[1, 10, 4], [1, 10], [1, 10], [1]]
+    assert not_clean(work / "out" / FLOAT) == {}
     assert report(work, FLOAT, "float32-tf1")["conversion"]["toolchain"] == "tf1.15"
     assert "digraph" in (work / "out" / FLOAT / "float32-tf1" / "graph-tf1.dot").read_text()
 
@@ -193,6 +195,7 @@ def test_a_quantization_aware_checkpoint_keeps_its_ranges(
     arguments = ("--engine", "venv", "--calib", str(pictures), "--variant", "uint8-qat")
     built = legacy(inv, mirror, QUANTIZED, *arguments, "--variant", "int8")
     assert [bundle["variant"] for bundle in built["bundles"]] == ["uint8-qat", "int8"]
+    assert not_clean(work / "out" / QUANTIZED) == {}
     [entry] = report(work, QUANTIZED, "uint8-qat")["file"]["inputs"]
     assert (entry["type"], entry["zero_point"]) == ("uint8", 128)
     assert entry["scale"] == pytest.approx(1 / 127.5, rel=1e-6)

@@ -93,6 +93,20 @@ def test_by_what_outputs_are_known(files: Path, tmp_path: Path, monkeypatch: pyt
     }
 
 
+OTHER_NAMES = """
+import json, sys; sys.path.insert(0, sys.argv[1])
+import annotate
+print(json.dumps([annotate._other_names(packed, ["cat", "dog"]) for packed in (["cat", "dog"], ["dog", "cat"], [])]))
+"""
+
+
+def test_names_in_the_file_that_are_not_those_of_the_label_map_are_told() -> None:
+    same, swapped, none = json.loads(in_toolchain(OTHER_NAMES, str(ROOT / "steps")))
+    assert (same, none) == ([], [])
+    [told] = swapped
+    assert told.startswith("the file itself names 2 of its 2 classes otherwise than the label map: class 0 is 'dog' there, 'cat'")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "source"), [("numbered", ""), ("unnamed", OUTPUTS)])
 def test_the_bundle_detects_what_the_file_did(work: Path, inv: Inv, files: Path, name: str, source: str) -> None:
@@ -173,7 +187,7 @@ def test_a_wrong_variant_is_refused_with_the_right_one(work: Path, inv: Inv, fil
 @pytest.mark.long
 def test_a_detector_without_names_for_its_classes_is_refused(work: Path, inv: Inv, files: Path) -> None:
     _model(work, files / "signed.tflite", rest=PIXELS)
-    _nothing_is_left(work, _build(inv), 'there is no label map: name one in its model.toml: [labels] file = "labels.txt"')
+    _nothing_is_left(work, _build(inv), "there is no label map")
 
 
 def _published() -> Path:

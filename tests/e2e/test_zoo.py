@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.e2e.test_shapes import in_toolchain
 from tests.helpers.checkpoints import read_index
+from tests.helpers.clean_files import not_clean
 
 pytestmark = [pytest.mark.toolchain("tf2.13"), pytest.mark.long, pytest.mark.usefixtures("forgiving")]
 Inv = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -81,6 +82,7 @@ def test_a_zoo_recipe_goes_through_its_variants(work: Path, inv: Inv, tmp_path: 
         assert report["file"]["inputs"][0]["shape"] == [1, size, size, 3]
         assert report["source"]["weights"]["equal"] is True
         assert len((work / "out" / model / variant / "labelmap.txt").read_text().splitlines()) == 90
+    assert not_clean(work / "out") == {}
     listed = json.loads(inv("models", "--json").stdout)["models"]
     assert next(each["input"] for each in listed if each["name"] == model) == f"{size}x{size}"
 
@@ -98,6 +100,7 @@ def test_efficientdet_gets_a_fixed_size_and_goes_to_8_bits(work: Path, inv: Inv,
     report = json.loads((work / "out" / "efficientdet_d0" / "int8" / "report.json").read_text())
     assert report["conversion"]["attempts"] == [{"toolchain": "tf2.13", "outcome": "taken"}]
     assert report["file"]["operators"]["FULLY_CONNECTED"] == 24
+    assert not_clean(work / "out") == {}
     assert report["source"]["overrides"]["image_resizer"]["from"] == "keep_aspect_ratio_resizer"
     assert (report["contract"]["resize"], report["contract"]["height"]) == ("letterbox", 512)
 

@@ -41,7 +41,11 @@ Runner = Callable[..., Outcome]
 
 @pytest.fixture
 def run(box: Box, tmp_path: Path) -> Runner:
-    """Run a program text in the box. Its output is in tmp_path/output, its log in tmp_path/log."""
+    return runner_in(box, tmp_path)
+
+
+def runner_in(box: Box, tmp_path: Path) -> Runner:
+    """Runs a program text in the box. Its output is in tmp_path/output, its log in tmp_path/log."""
 
     def runner(program: str, *, files: dict[str, Path] | None = None, timeout: float = 60) -> Outcome:
         script = tmp_path / "program.py"
@@ -61,10 +65,10 @@ def run(box: Box, tmp_path: Path) -> Runner:
     return runner
 
 
-def found_by(run: Runner, name: str, output: Path) -> dict[str, Any]:
+def found_by(run: Runner, name: str, output: Path, **files: Path) -> dict[str, Any]:
     """What a program of programs/ found out about the steps' modules, which it imports."""
     text = (Path(__file__).parent / "programs" / name).read_text(encoding="utf-8")
-    outcome = run(text, files={"steps": ROOT / "steps"}, timeout=300)
+    outcome = run(text, files={"steps": ROOT / "steps", **{f"{module}.py": path for module, path in files.items()}}, timeout=300)
     assert outcome.ok, "\n".join(outcome.tail)
     found: dict[str, Any] = json.loads((output / "found.json").read_text(encoding="utf-8"))
     return found

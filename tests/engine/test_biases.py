@@ -19,3 +19,15 @@ def test_each_operator_has_a_bias_of_its_own(run: Runner, tmp_path: Path) -> Non
     assert shared["problem"].startswith("int16x8 adds biases with another scale than that of the sum")
     assert " in 2 of 4 operators, the worst is " in shared["problem"]
     assert "by a factor of 10: its quantizer gave operators that share a bias one scale" in shared["problem"]
+
+
+@pytest.mark.toolchain("tf2.13")
+@pytest.mark.parametrize("engine", ["venv"])
+def test_a_file_that_others_quantized_is_held_to_its_biases_too(run: Runner, tmp_path: Path) -> None:
+    found = found_by(run, "taken_biases.py", tmp_path / "output")
+    for maker in ("tf1", "publisher"):
+        assert found[maker] == {
+            "good": {"CONV_2D": 2},
+            "wrong": "uint8-qat-raw adds biases with another scale than that of the sum (input x weights) in 1 of 2 operators, "
+            "the worst is class_predictions, by a factor of 4: its quantizer is wrong, or the scales were edited afterwards",
+        }, maker

@@ -38,7 +38,14 @@ def child() -> None:
     import atheris
 
     with atheris.instrument_imports(
-        include=["litekiln.formats.flatbuffer", "litekiln.formats.tflite", "litekiln.formats.tflite_metadata", "litekiln.lint"]
+        include=[
+            "litekiln.formats.flatbuffer",
+            "litekiln.formats.numbered_names",
+            "litekiln.formats.tflite",
+            "litekiln.formats.tflite_metadata",
+            "litekiln.formats.ultralytics",
+            "litekiln.lint",
+        ]
     ):
         from litekiln.formats.tflite import read_tflite
         from litekiln.lint.examine import examine, subject_of

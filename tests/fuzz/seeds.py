@@ -28,6 +28,8 @@ def write_seeds(folder: Path, real: list[Path]) -> int:
         "plain": files.plain(),
         "metadata": _metadata_heavy(),
         "empty": files.without_tensors(),
+        "yolo": _yolo(),
+        "biases": _biases(),
     }
     for name, model in made.items():
         (folder / name).write_bytes(model.to_bytes())
@@ -41,6 +43,30 @@ def _metadata_heavy() -> Model:
     model = files.detector()
     model.metadata = Metadata(name="int8 " * 20, description="quantized", mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
     model.packed = {files.LABELS: "???\ncat\ndog\n", "labels_es.txt": "gato\n" * 50, "vocab.bin": "x" * 99}
+    return model
+
+
+def _yolo() -> Model:
+    """A network with Ultralytics' text, by the grids' cells of its picture, whose probabilities come out of a sigmoid."""
+    model = files.plain()
+    model.tensors[0].shape, model.tensors[8].shape = (1, 64, 64, 3), (1, 6, 84)
+    model.operators[-1].kind, model.metadata = files.LOGISTIC, None
+    model.packed = {
+        "metadata.json": '{"description": "Ultralytics YOLO11n", "task": "detect", "stride": 32, "names": {"0": "a", "1": "b"}}'
+    }
+    return model
+
+
+def _biases() -> Model:
+    """A detector that adds a bias of another scale, with an activation function, and whose scores come out of a sigmoid."""
+    model = files.detector()
+    model.tensors[2].scales = [0.01, 0.02]
+    model.tensors += [
+        Tensor("bias", "int32", (2,), [0.1, 0.2], data=bytes([1]) * 8),
+        Tensor("logits", "int8", (1, 20, 4), [0.1], 7),
+    ]
+    model.operators[1] = Operator(files.CONV, [1, 2, 11], [3], activation=3)
+    model.operators[3:4] = [Operator(files.LOGISTIC, [3], [12]), Operator(files.DEQUANTIZE, [12], [5])]
     return model
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import jsonschema
 
-from litekiln.bundles.read import Built, as_manifest, as_report
+from litekiln.bundles.layout import MANIFEST_FORMAT
+from litekiln.bundles.manifest import as_manifest
+from litekiln.bundles.read import Built, as_report
+from litekiln.hashing import sha256_bytes, sha256_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
@@ -21,6 +24,7 @@ MAPS |= {"int16x8": 0.9203}
 TIMES = {"float32": 9.1, "float16": 9.2, "dynamic": 6.4, "int8": 4.3, "int8-io": 4.1, "int8-raw": 4.0, "int16x8": 31.5}
 LOCK = "43ad262f543bf944d6fa24cae49ee2915894231564c16ab060146ecc99d296d4"
 PICTURE = (32, 24)
+LABELS = b"circle\nsquare\ntriangle\n"
 HOSTILE = "<script>alert(1)</script>\"' onload=alert(1) x='"
 FIRST = (
     "litekiln",
@@ -92,7 +96,8 @@ def _made(variant: str) -> dict[str, Any]:
     outputs = {"boxes": [1, 10, 4], "classes": [1, 10], "scores": [1, 10], "count": [1]}
     integer = variant.startswith("int")
     channel = {"min": -1.0, "max": 1.0, "mean": -0.0231}
-    calibration = {"count": 200, "seed": 0, "random": False, "duplicates": [], "unreadable": [], "constant": [], "warnings": []}
+    lists = {name: [] for name in ("duplicates", "unreadable", "constant", "noise", "warnings")}
+    calibration = {"count": 200, "seed": 0, "random": False, **lists}
     return {
         "source": {"license": "Apache-2.0", "weights": {"variables": 344, "values": 648568, "equal": True}, "overrides": {}},
         "contract": _contract(),
@@ -101,7 +106,7 @@ def _made(variant: str) -> dict[str, Any]:
             "outputs": [{"name": name, "shape": shape, **tensor} for name, shape in outputs.items()],
             "operators": {"ADD": 12, "CONV_2D": 61, "DEPTHWISE_CONV_2D": 40, "TFLite_Detection_PostProcess": 1},
             "size": SIZES[variant],
-            "sha256": f"{list(SIZES).index(variant) + 1:x}" * 64,
+            "sha256": sha256_bytes(model_bytes(variant)),
         },
         "conversion": {
             "toolchain": "tf2.13",
@@ -234,21 +239,27 @@ def picture(shade: int, width: int = PICTURE[0], height: int = PICTURE[1]) -> by
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b"")
 
 
+def model_bytes(variant: str) -> bytes:
+    """What stands for a variant's file."""
+    return b"\x00\x00\x00\x00TFL3" + variant.encode()
+
+
 def manifest(report: dict[str, Any]) -> dict[str, Any]:
     source = {"checkpoint": {"path": "models/shapes/source/checkpoint", "step": "", "sha256": "74471add" * 8}}
     steps = [
         {"id": "export", "key": "ab" * 32, "program": "export_detection.py", "toolchain": "tf2.13", "args": {}, "inputs": source}
     ]
     return {
-        "format": 2,
+        "format": MANIFEST_FORMAT,
         "litekiln": "0.1.0",
         "model": report["model"],
         "variant": report["variant"],
-        "files": {"detect.tflite": report["file"].get("sha256", ""), "labelmap.txt": "93e5345f" * 8},
+        "files": {"detect.tflite": report["file"].get("sha256", ""), "labelmap.txt": sha256_bytes(LABELS)},
         "toolchains": {"tf2.13": {"lock_sha256": LOCK}},
         "steps": steps,
         "calibration": {},
         "made_by": {"export": {"engine": "venv", "image": ""}},
+        "measured_here": {"report.json": sha256_bytes(json.dumps(report).encode())},
     }
 
 
@@ -263,9 +274,21 @@ def write_bundle(folder: Path, report: dict[str, Any]) -> Path:
     (folder / "examples").mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps(manifest(report)), encoding="utf-8")
-    (folder / "detect.tflite").write_bytes(b"\x00\x00\x00\x00TFL3")
+    (folder / "detect.tflite").write_bytes(model_bytes(report["variant"]))
+    (folder / "labelmap.txt").write_bytes(LABELS)
     for place, _ in enumerate(report["examples"]):
         (folder / "examples" / f"{place}.png").write_bytes(picture(60 + 90 * (place % 3)))
+    return seal(folder)
+
+
+def seal(folder: Path, **changed: Any) -> Path:
+    """The folder with a manifest of its files as they are now. `changed` replaces parts of the manifest."""
+    value = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {"manifest.json"}
+    hashes = {name: sha256_file(folder / name) for name in sorted(names)}
+    timed = {name: hashes.pop(name) for name in ("report.json", "report.html") if name in names}
+    value = {**value, "files": hashes, "measured_here": timed, **changed}
+    (folder / "manifest.json").write_text(json.dumps(value), encoding="utf-8")
     return folder
 
 

@@ -14,7 +14,9 @@ from flatbuffers import flexbuffers
 from litekiln.formats.tflite import TYPES
 
 SIZES = {"b": 1, "B": 1, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4}
-ADD, CONV, DEQUANTIZE, MUL, RESHAPE, QUANTIZE, CUSTOM = 0, 3, 6, 18, 22, 114, 32
+ADD, CONCATENATION, CONV, DEPTHWISE, DEQUANTIZE, FULLY, LOGISTIC, MUL, RESHAPE, SOFTMAX = 0, 2, 3, 4, 6, 9, 14, 18, 22, 25
+CUSTOM, TRANSPOSE_CONV, QUANTIZE = 32, 67, 114
+ACTIVATION = {ADD: (0, 11), CONV: (3, 1), DEPTHWISE: (4, 2), FULLY: (0, 8)}  # the field in their options, and the options' kind
 POSTPROCESS = "TFLite_Detection_PostProcess"
 OUTPUTS = ("boxes", "classes", "scores", "count")
 OPTIONS = {"max_detections": 5, "max_classes_per_detection": 1, "num_classes": 3, "nms_iou_threshold": 0.6, "x_scale": 10.0}
@@ -110,11 +112,12 @@ class Tensor:
 
 @dataclass
 class Operator:
-    """An operator: a built-in one by its number, a custom one by its name."""
+    """An operator: a built-in one by its number, a custom one by its name. `activation` 3 is ReLU6, 0 is none."""
 
     kind: int | str
     inputs: list[int]
     outputs: list[int]
+    activation: int = 0
 
 
 @dataclass
@@ -162,6 +165,9 @@ class Model:
             1: ints(operator.inputs),
             2: ints(operator.outputs),
         }
+        if operator.activation:
+            field, form = ACTIVATION[int(operator.kind)]
+            table[3], table[4] = uint8(form), {field: int8(operator.activation)}
         if operator.kind == POSTPROCESS:
             table[5] = bytes(flexbuffers.Dumps(self.options))
         return table

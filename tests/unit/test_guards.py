@@ -78,3 +78,10 @@ def test_with_exitfirst_nobody_waits_for_the_other_worker(tmp_path: Path) -> Non
     assert (tmp_path / "times").read_text().endswith("test_fails.py::test_fails\n")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_what_other_pythons_leave_out_is_there() -> None:
+    """A renamed test file must not be run by them again without anybody noticing."""
+    from tools.unit_under import ELSEWHERE
+
+    assert [name for name in ELSEWHERE if not (ROOT / "tests" / "unit" / name).exists()] == []

@@ -169,7 +169,7 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
 
 # steps/ holds programs, which import nothing of each other, and in folders what they share.
 FOLDERS = ("detection", "tflite_file", "source_model", "judging", "graph")  # one imports itself and those before it
-BESIDE = {"protocol", "machine_faults"}  # for all but detection/
+BESIDE = {"protocol", "machine_faults", "refusals"}  # for all but detection/
 
 
 def _wrong_arrows(steps: Path) -> list[str]:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, bundle_folders
 from litekiln.disk import write_whole
 from litekiln.errors import BundleError
-from litekiln.hashing import files_below, sha256_paths, sha256_value
+from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_paths, sha256_value
 from litekiln.paths import Project
 
 if TYPE_CHECKING:
     from litekiln.bundles.read import Built
 
 HEAD = 2000  # a page's key is within this many first bytes
+SEAL = b"\n<!-- sha256 of what is above: "
 CODE = Path(__file__).resolve().parent
 # Other modules that decide what a page says.
-BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "read.py")
+BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "manifest.py", "read.py")
 
 
 @cache
@@ -71,30 +72,34 @@ def _hash_of(path: Path) -> str:
 def write_model_page(project: Project, model: str, warn: Callable[[str], None], warnings: Sequence[str] = ()) -> Path:
     """The path of out/<model>/report.html, the page of all bundles beside it. It is written unless it is up to date.
 
-    A bundle that can't be read is left out with a warning: it must not stop the bundles that were just built.
+    A bundle that can't be read, or is not as it was built, is left out with a warning: it must not stop those that were just built.
     """
-    folders, target = bundle_folders(project, model), project.out / model / PAGE
-    if _has_key(target, model_key(folders, warnings)):
-        return target
     from litekiln.bundles.read import read_bundle
 
-    whole = []
-    for folder in folders:
+    target, whole, hashes = project.out / model / PAGE, [], FileHashes(project.state)
+    for folder in bundle_folders(project, model):
         try:
-            read_bundle(folder)
+            read_bundle(folder, hashes.sha256)
             whole.append(folder)
         except BundleError as error:
             warn(f"left out of the report: {error.what}")
-    write_whole(target, model_page(whole, warnings).encode())
+    if not _is_current(target, model_key(whole, warnings)):
+        page = model_page(whole, warnings).encode()
+        write_whole(target, page + SEAL + _seal(page))
     return target
 
 
-def _has_key(page: Path, key: str) -> bool:
+def _is_current(target: Path, key: str) -> bool:
+    """Whether a model's page is made from these bundles, and as it was written."""
     try:
-        with page.open("rb") as stream:
-            return key.encode() in stream.read(HEAD)
+        page, _, seal = target.read_bytes().rpartition(SEAL)
     except OSError:
         return False
+    return key.encode() in page[:HEAD] and seal == _seal(page)
+
+
+def _seal(page: bytes) -> bytes:
+    return f"{sha256_bytes(page)} -->\n".encode()
 
 
 def compare_page(left: "Built", right: "Built", warnings: Sequence[str] = ()) -> str:

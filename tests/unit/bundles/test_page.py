@@ -19,15 +19,16 @@ from litekiln.paths import Project
 from tests.helpers.pages import Page
 from tests.helpers.reports import (
     HOSTILE,
+    LOCK,
     SIZES,
     built,
     first_format,
     hostile,
-    manifest,
     picture,
     plain,
     raw,
     sample,
+    seal,
     validated,
     write_bundle,
     write_model,
@@ -330,7 +331,7 @@ def test_what_is_no_picture_of_the_bundle_is_left_out(tmp_path: Path, name: str,
     report = sample(examples=[{**sample()["examples"][0], "file": name}])
     folder = write_bundle(tmp_path / "int8", report)
     (folder / name).write_bytes(content)
-    page = Page(model_page([folder]))
+    page = Page(model_page([seal(folder)]))
     page.assert_closed()
     assert page.all("image") == []
     assert "the picture itself is not in the bundle" in page.text_of("pictures")
@@ -414,6 +415,7 @@ def test_a_model_page_is_left_alone_until_a_bundle_changes(project: Project) -> 
     first, text = page.stat().st_ino, page.read_text(encoding="utf-8")
     assert write_model_page(project, "shapes", pytest.fail).stat().st_ino == first
     (folder / "report.json").write_text(json.dumps(sample(verdict="not for use")), encoding="utf-8")
+    seal(folder)
     write_model_page(project, "shapes", pytest.fail)
     assert page.read_text(encoding="utf-8") != text
     write_bundle(project.out / "shapes" / "float32", sample("float32"))
@@ -424,19 +426,44 @@ def test_a_model_page_is_the_same_whichever_engine_made_the_bundles(tmp_path: Pa
     (folder,) = write_model(tmp_path, sample())
     first = model_page([folder])
     for name, same in (("made_by", True), ("toolchains", False)):
-        (folder / "manifest.json").write_text(json.dumps({**manifest(sample()), name: {}}), encoding="utf-8")
-        assert (model_page([folder]) == first) is same
+        other = {"made_by": {}, "toolchains": {"tf2.21": {"lock_sha256": LOCK}}}[name]
+        assert (model_page([seal(folder, **{name: other})]) == first) is same
 
 
 @pytest.mark.parametrize("text", ["{", '{"format": 9}', '{"format": NaN}', "3"])
 def test_a_folder_that_cannot_be_read_is_left_out_and_said(project: Project, text: str) -> None:
     _, spoilt = write_model(project.out, sample("int8"), sample("float32"))
     (spoilt / "report.json").write_text(text, encoding="utf-8")
+    seal(spoilt)
     said: list[str] = []
     page = write_model_page(project, "shapes", said.append)
     assert "The one variant can be used." in page.read_text(encoding="utf-8")
     assert len(said) == 1
     assert said[0].startswith(f"left out of the report: {spoilt / 'report.json'} ")
+
+
+def test_a_bundle_whose_model_was_edited_is_left_out_of_a_page_that_is_there(project: Project) -> None:
+    _, edited = write_model(project.out, sample("int8"), sample("float32"))
+    page = write_model_page(project, "shapes", pytest.fail)
+    assert "All 2 variants can be used." in page.read_text(encoding="utf-8")
+    (edited / "detect.tflite").write_bytes(b"another")
+    said: list[str] = []
+    write_model_page(project, "shapes", said.append)
+    assert said == [f"left out of the report: {edited} is not as it was built: detect.tflite was edited"]
+    assert "The one variant can be used." in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"</body>", b"edited</body>"), (b"sha256 of what is above: ", b"sha256 of what is above: 0")]
+)
+def test_a_model_page_that_was_edited_is_made_anew(project: Project, old: bytes, new: bytes) -> None:
+    write_model(project.out, sample())
+    page = write_model_page(project, "shapes", pytest.fail)
+    whole = page.read_bytes()
+    assert whole.count(old) == 1
+    page.write_bytes(whole.replace(old, new))
+    assert write_model_page(project, "shapes", pytest.fail).read_bytes() == whole
+    Page(whole.decode()).assert_closed()
 
 
 def test_a_model_page_is_made_anew_by_other_code(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

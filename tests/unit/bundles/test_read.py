@@ -12,8 +12,9 @@ import pytest
 from litekiln.bundles.read import as_report, find_built, read_bundle
 from litekiln.bundles.report_schema import report_schema
 from litekiln.errors import BundleError, LitekilnError, UsageError
+from litekiln.hashing import sha256_file
 from litekiln.paths import Project
-from tests.helpers.reports import SCHEMA, SIZES, VALIDATOR, first_format, plain, sample, write_bundle
+from tests.helpers.reports import SCHEMA, SIZES, VALIDATOR, first_format, plain, sample, seal, write_bundle
 
 
 def test_the_schema_is_what_reports_are_read_into() -> None:
@@ -112,15 +113,122 @@ def test_a_bundle_is_found_by_folder_by_file_and_by_name(project: Project, tmp_p
     assert find_built(project, str(folder / "report.json")).files == {}
 
 
-def test_links_in_a_bundle_are_not_followed(tmp_path: Path) -> None:
+def test_a_users_own_files_are_no_part_of_a_bundle(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "int8", sample())
-    (folder / "examples" / "0.png").unlink()
-    (folder / "examples" / "0.png").symlink_to("/etc/passwd")
-    assert "examples/0.png" not in read_bundle(folder).files
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    (folder / "examples" / "9.png").symlink_to("/etc/passwd")
+    assert sorted(read_bundle(folder).files) == [
+        *("detect.tflite", "examples/0.png", "examples/1.png", "labelmap.txt", "manifest.json", "report.json")
+    ]
+
+
+def _rewrite(name: str, old: str, new: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_bytes()
+        assert old.encode() in text
+        (folder / name).write_bytes(text.replace(old.encode(), new.encode()))
+
+    return change
+
+
+def _link(folder: Path) -> None:
+    (folder / "examples" / "0.png").rename(folder / "elsewhere.png")
+    (folder / "examples" / "0.png").symlink_to(folder / "elsewhere.png")
+
+
+def _both(folder: Path) -> None:
+    """Another model, and its hash in the manifest: the report still is the old one's."""
+    (folder / "detect.tflite").write_bytes(b"another")
+    seal(folder)
+
+
+EDITS = {
+    "report": (_rewrite("report.json", "0.9185", "0.9985"), "report.json was edited"),
+    "model": (_rewrite("detect.tflite", "TFL3", "TFL4"), "detect.tflite was edited"),
+    "labels": (_rewrite("labelmap.txt", "circle", "ellipse"), "labelmap.txt was edited"),
+    "picture": (_rewrite("examples/1.png", "PNG", "GIF"), "examples/1.png was edited"),
+    "page": (_rewrite("report.html", "good", "better"), "report.html was edited"),
+    "gone": (lambda folder: (folder / "labelmap.txt").unlink(), "labelmap.txt is missing"),
+    "link": (_link, "examples/0.png is no longer a plain file"),
+    "model and manifest": (_both, "report.json and manifest.json name different hashes of detect.tflite"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_bundle_that_was_edited_is_refused(project: Project, edit: str) -> None:
+    folder = write_bundle(project.out / "shapes" / "int8", sample(reproduce="inv build --model shapes --allow-flex --variant int8"))
+    (folder / "report.html").write_text("good", encoding="utf-8")
+    seal(folder)
+    find_built(project, "shapes/int8")
+    change, message = EDITS[edit]
+    change(folder)
+    with pytest.raises(BundleError) as caught:
+        find_built(project, "shapes/int8")
+    assert caught.value.what == f"{folder} is not as it was built: {message}"
+    options = "" if edit == "report" else "--allow-flex "  # nothing that an edited report says is used
+    assert f"inv build --model shapes {options}--variant int8 (edited files are kept beside it)" in caught.value.remedy
+
+
+def test_an_edited_report_is_refused_when_it_is_named_itself(project: Project) -> None:
+    folder = write_bundle(project.out / "shapes" / "int8", sample())
+    _rewrite("report.json", "0.9185", "0.9985")(folder)
+    with pytest.raises(BundleError, match=r"is not as it was built: report.json was edited"):
+        find_built(project, str(folder / "report.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "manifest.json has format 2, this litekiln reads 3"),
+        ({"files": {}}, "manifest.json is incomplete, it lacks: the hash of detect.tflite"),
+        ({"measured_here": {}}, "manifest.json is incomplete, it lacks: the hash of report.json"),
+        ({"steps": [], "toolchains": {}}, "manifest.json is incomplete, it lacks: steps, toolchains"),
+    ],
+)
+def test_an_incomplete_manifest_is_refused(project: Project, change: dict[str, Any], message: str) -> None:
+    seal(write_bundle(project.out / "shapes" / "int8", sample()), **change)
+    with pytest.raises(BundleError) as caught:
+        find_built(project, "shapes/int8")
+    assert caught.value.what.endswith(message)
+    assert caught.value.remedy == "build it again: inv build --model shapes --variant int8"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"format": 3}'])
+def test_an_empty_manifest_is_refused(project: Project, text: str) -> None:
+    folder = write_bundle(project.out / "shapes" / "int8", sample())
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BundleError, match=r"manifest.json (has format 0|is incomplete, it lacks: model, variant, steps)") as caught:
+        find_built(project, "shapes/int8")
+    assert caught.value.remedy == "build it again: inv build --model shapes --variant int8"
+
+
+def test_a_bundle_without_a_manifest_is_refused(project: Project) -> None:
+    folder = write_bundle(project.out / "shapes" / "int8", sample())
+    (folder / "manifest.json").unlink()
+    with pytest.raises(BundleError, match=r"shapes/int8 has no manifest.json") as caught:
+        find_built(project, "shapes/int8")
+    assert caught.value.remedy == "copy the whole folder, or build it again: inv build --model shapes --variant int8"
+
+
+def test_a_bundle_that_a_build_replaces_meanwhile_is_read_again(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "int8", sample())
+    other = write_bundle(tmp_path / "new", sample(warnings=["new"]))
+    asked: list[Path] = []
+
+    def replaced_at_first(path: Path) -> str:
+        asked.append(path)
+        if len(asked) == 1:
+            folder.rename(tmp_path / "old")
+            other.rename(folder)
+        return sha256_file(path)
+
+    assert read_bundle(folder, replaced_at_first).report.warnings == ["new"]
 
 
 def _damage(folder: Path, text: str, name: str = "report.json") -> None:
     (folder / name).write_text(text, encoding="utf-8")
+    if name == "report.json":
+        seal(folder)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +251,8 @@ def test_damage_is_said(project: Project, text: str, file: str, message: str) ->
 def test_what_is_far_too_large_is_not_read(project: Project) -> None:
     folder = write_bundle(project.out / "shapes" / "int8", sample())
     with (folder / "report.json").open("wb") as stream:
-        stream.truncate(10**9)
+        stream.truncate(10**8)
+    seal(folder)
     with pytest.raises(BundleError, match="is larger than any report"):
         find_built(project, "shapes/int8")
 

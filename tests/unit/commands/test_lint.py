@@ -15,7 +15,7 @@ from litekiln.errors import UsageError
 from litekiln.lint import fix
 from litekiln.lint.examine import look_into
 from litekiln.lint.findings import PAGE, Finding, Severity
-from litekiln.lint.fix import FixRequest, check_out, labels_to_pack, pixels_to_write
+from litekiln.lint.fix import FixRequest, check_out, described, labels_to_pack, pixels_to_write
 from litekiln.lint.result import Linted
 from litekiln.lint.sarif import as_sarif
 from litekiln.lint.subject import Subject
@@ -121,7 +121,7 @@ def test_json_has_stdout_to_itself(bad: Path) -> None:
     assert (file["file"], file["kind"], run.returncode) == ("bad.tflite", "postprocess", 1)
     finding = file["findings"][0]
     assert (finding["id"], finding["severity"], finding["page"]) == ("input-range", "error", f"{PAGE}#input-range")
-    assert (finding["title"], finding["fix"]) == ("calibrated with pixels from 0 to 1", False)
+    assert (finding["title"], finding["fix"]) == ("calibrated with other pixels than the network takes", False)
     assert finding["evidence"]
     assert finding["remedy"]
     assert "bad.tflite: SSD detector: 2 errors" in run.stderr
@@ -152,6 +152,29 @@ def test_what_is_no_model_is_one_error(tmp_path: Path, content: bytes, why: str,
     told = capsys.readouterr().out
     assert f"✗ unreadable  {path} could not be read as a TFLite model: {why}" in told
     assert "What to do:   copy or download it again" in told
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.tflite"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4183312\n")
+    assert _lint("--file", str(path))["exit_code"] == 2
+    told = capsys.readouterr().out
+    assert f"✗ unreadable  {path} is a Git LFS pointer: 4.2 MB (4183312 bytes) are not here" in told
+    assert "git lfs pull" in told
+    good = files.detector().written(tmp_path / "good.tflite")
+    (tmp_path / "labels.txt").write_bytes(path.read_bytes())
+    assert _lint("--file", str(good))["exit_code"] == 2
+    assert f"{tmp_path}/labels.txt is a Git LFS pointer" in capsys.readouterr().out
+
+
+def test_a_network_is_called_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files.plain().written(tmp_path / "x.tflite")
+    model = files.plain()
+    model.operators[-1].kind = files.SOFTMAX
+    path = model.written(tmp_path / "y.tflite")
+    assert _lint("--file", str(path))["files"][0]["family"] == "classifier"
+    assert f"{path}: classifier: nothing found" in capsys.readouterr().out
+    assert _lint("--file", str(tmp_path / "x.tflite"))["files"][0]["family"] == ""
 
 
 def test_a_file_whose_constants_are_cut_off(tmp_path: Path) -> None:
@@ -275,7 +298,9 @@ def test_sarif(bad: Path) -> None:
         assert rule["help"]["text"] == f"see docs/lint.md#{rule['id']}"
     for result in only["results"]:
         _check_result(result, driver["rules"])
-    assert only["results"][0]["message"]["text"].startswith("calibrated with pixels from 0 to 1: int8, scale 0.003922")
+    assert only["results"][0]["message"]["text"].startswith(
+        "calibrated with other pixels than the network takes: int8, scale 0.003922"
+    )
     [invocation] = only["invocations"]
     assert invocation["executionSuccessful"] is False
     [notification] = invocation["toolExecutionNotifications"]
@@ -407,18 +432,37 @@ def test_fix_writes_what_the_step_made_and_lints_it_again(bad: Path, tmp_path: P
     assert f"what is left:\n{out}: SSD detector: nothing found" in told
 
 
-@pytest.mark.parametrize("make", [files.detector, files.plain, files.raw])
-def test_nothing_to_repair_writes_nothing(tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]) -> None:
+NOT_FINISHED = "--fix repairs finished detectors with one picture as input, which this file is not"
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (files.detector, "there is nothing to repair"),
+        (lambda: files.floating("int8"), "none of this can be repaired without the model's source"),
+        (files.plain, NOT_FINISHED),
+        (files.raw, NOT_FINISHED),
+    ],
+)
+def test_nothing_to_repair_writes_nothing(tmp_path: Path, make: Any, why: str, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = make().written(tmp_path / "x.tflite"), tmp_path / "out.tflite"
     assert _lint("--file", str(path), "--fix", str(out))["exit_code"] == 0
-    assert f"none of this can be repaired without the model's source; {out} is not written" in capsys.readouterr().out
+    assert f"{why}; {out} is not written" in capsys.readouterr().out
     assert not out.exists()
+
+
+def test_names_that_can_not_be_packed_are_told_unused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out, names = files.plain().written(tmp_path / "x.tflite"), tmp_path / "out.tflite", tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    assert _lint("--file", str(path), "--fix", str(out), "--labels", str(names))["exit_code"] == 0
+    assert f"{NOT_FINISHED}; the names and pixels that you gave are not used; {out} is not written" in capsys.readouterr().out
 
 
 def test_what_the_step_is_told(bad: Path) -> None:
     args = fix.repairs(look_into(bad), FixRequest("out", None, ("", ""), "", "auto"))
     assert args == {
         "meanings": ["boxes", "classes", "scores", "count"],
+        "described": ["boxes", "classes", "scores", "count"],
         "postprocess": True,
         "max_detections": 5,
         "labels": ["cat", "dog", "bird"],
@@ -429,3 +473,25 @@ def test_what_the_step_is_told(bad: Path) -> None:
         "license": "",
         "random": 8,
     }
+
+
+def test_numbers_before_names_are_not_packed(tmp_path: Path) -> None:
+    """As Teachable Machine writes them."""
+    (tmp_path / "labels.txt").write_text("0 cardboard\n1 glass\n2 metal\n")
+    assert labels_to_pack(_subject(files.detector(), tmp_path), tmp_path / "labels.txt") == ["cardboard", "glass", "metal"]
+
+
+def test_what_metadata_calls_an_output_decides_where_its_notes_go(tmp_path: Path) -> None:
+    """By name where it has one, since tools mix up the order; else by place."""
+    model = files.detector()
+    assert model.metadata
+    for outputs, expected in (
+        (("location", "category", "score", "number of detections"), ["boxes", "classes", "scores", "count"]),
+        (("score", "location", "number of detections", "category"), ["scores", "boxes", "count", "classes"]),
+        (("a", "b", "score", "score"), ["boxes", "classes", "scores", "count"]),
+        (("location",), ["boxes"]),
+    ):
+        model.metadata.outputs, model.metadata.label_file = outputs, ""
+        assert described(look_into(model.written(tmp_path / "x.tflite"))) == expected
+    model.metadata = None
+    assert described(look_into(model.written(tmp_path / "x.tflite"))) == []

@@ -15,6 +15,7 @@ from tests.unit.test_structure import ROOT, _arrows
 
 # Modules that the writers use and that have no say in what a bundle holds: how plans are made and run, and where things are.
 USED = {
+    "bundles.manifest",  # for the page
     "bundles.page",
     "bundles.read",  # for the page
     "disk",

@@ -19,7 +19,6 @@ from litekiln.commands.pi import _bundle, _refuse_unclear, _whole
 from litekiln.engines import pi_image as engine
 from litekiln.engines.pi_image import PiImage
 from litekiln.errors import BundleError, LitekilnError, NetworkError, ToolchainError, UsageError
-from litekiln.hashing import sha256_file
 from litekiln.paths import Project
 from litekiln.pi import packages as pi_packages
 from litekiln.pi.context import SHARED, labels, lay_out_context, source_hash
@@ -29,7 +28,7 @@ from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.recipe import load_recipe
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import pi_lock
-from tests.helpers.reports import sample, write_bundle
+from tests.helpers.reports import sample, seal, write_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
 LAY_OUT = run_path(str(ROOT / "pi" / "lay_out.py"))
@@ -43,12 +42,9 @@ def bundle(project: Project) -> Path:
     write_bundle(folder, sample("float32", model="demo"))
     (folder / "selftest.json").write_text("{}", encoding="utf-8")
     (folder / "labelmap.txt").write_text("cat\n", encoding="utf-8")
-    manifest = json.loads((folder / "manifest.json").read_text())
     plan = plan_build(project, load_recipe(project, "demo"))
-    manifest["steps"] = [{"id": step.id, "key": step.key} for step in plan.leading_to(*plan.variants["float32"][0].ends)]
-    manifest["files"] = {name: sha256_file(folder / name) for name in ("detect.tflite", "labelmap.txt")}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    steps = [{"id": step.id, "key": step.key} for step in plan.leading_to(*plan.variants["float32"][0].ends)]
+    return seal(folder, steps=steps)
 
 
 # --- what can't be meant --------------------------------------------------------------------------------------------------
@@ -95,19 +91,27 @@ def _edited(folder: Path) -> None:
     (folder / "labelmap.txt").write_text("something else\n", encoding="utf-8")
 
 
+def _with_another_report(folder: Path) -> None:
+    text = (folder / "report.json").read_text(encoding="utf-8")
+    (folder / "report.json").write_text(text.replace("0.9233", "0.9999"), encoding="utf-8")
+
+
 def _without_selftest(folder: Path) -> None:
     (folder / "selftest.json").unlink()
+    seal(folder)
 
 
 def _not_for_use(folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     (folder / "report.json").write_text(json.dumps({**report, "verdict": "not for use"}))
+    seal(folder)
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_edited, "out/demo/float32/labelmap.txt is not what its manifest says"),
+        (_edited, "out/demo/float32 is not as it was built: labelmap.txt was edited"),
+        (_with_another_report, "out/demo/float32 is not as it was built: report.json was edited"),
         (_without_selftest, "demo/float32 has no selftest.json, which a Pi needs to test itself"),
         (_not_for_use, "demo/float32 is not for use"),
     ],
@@ -148,12 +152,15 @@ def test_the_context_holds_the_runtime_the_shared_modules_and_the_bundle(project
 
 
 def test_a_users_own_files_in_a_bundle_do_not_go_into_the_image(project: Project, bundle: Path, packages: Path) -> None:
+    (bundle / "report.html").write_text("a page", encoding="utf-8")
+    seal(bundle)
     (bundle / "notes.txt").write_text("mine", encoding="utf-8")
     os.mkfifo(bundle / "pipe")
-    (bundle / "report.html").write_text("a page", encoding="utf-8")
     lay_out_context(Project(code=ROOT, work=project.work), read_bundle(bundle), packages, project.work / "context")
     names = [path.name for path in (project.work / "context" / "bundle").iterdir()]
-    assert sorted(names) == ["detect.tflite", "labelmap.txt", "manifest.json", "report.html", "report.json"]
+    assert sorted(names) == [
+        *("detect.tflite", "examples", "labelmap.txt", "manifest.json", "report.html", "report.json", "selftest.json")
+    ]
 
 
 def test_a_file_of_another_content_has_another_time(project: Project, bundle: Path, packages: Path) -> None:
@@ -167,7 +174,9 @@ def test_a_file_of_another_content_has_another_time(project: Project, bundle: Pa
     first = times()
     assert times() == first
     (bundle / "labelmap.txt").write_text("dog\n", encoding="utf-8")
-    assert {name for name, time in times().items() if time != first[name]} == {"bundle/labelmap.txt"}
+    seal(bundle)
+    changed = {name for name, time in times().items() if time != first[name]}
+    assert changed == {"bundle/labelmap.txt", "bundle/manifest.json"}
 
 
 def test_the_list_of_components_is_valid_cyclonedx(packages: Path) -> None:

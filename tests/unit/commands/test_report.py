@@ -13,7 +13,8 @@ from litekiln.bundles.compare import compare
 from litekiln.bundles.read import Built, as_report, read_bundle
 from litekiln.commands.compare import CompareRequest, compare_builds
 from litekiln.commands.report import ReportRequest, show_report
-from litekiln.errors import UsageError
+from litekiln.errors import BundleError, UsageError
+from litekiln.hashing import sha256_file
 from litekiln.paths import Project
 from litekiln.terminal import Reporter
 from tests.helpers.pages import Page
@@ -64,7 +65,7 @@ def test_a_report_for_programs(project: Project) -> None:
         "parity": 1.0,
         "size": 1020145,
         "median_ms": 4.3,
-        "sha256": "4" * 64,
+        "sha256": sha256_file(folders[0] / "detect.tflite"),
         "path": str(folders[0]),
         "up_to_date": None,
         "why_not": ["unknown model 'shapes', there is: demo"],
@@ -134,7 +135,7 @@ def _compare(folder: Path, left: dict[str, Any], right: dict[str, Any]) -> dict[
 def test_what_differs_between_two_builds_is_marked(tmp_path: Path) -> None:
     other = sample("int8", conversion={"toolchain": "tf2.21", "tensorflow": "2.21.0", "attempts": []})
     other["accuracy"].update(map=0.9, drop_points=2.33)
-    other["file"].update(sha256="f" * 64, operators={"ADD": 12, "CONV_2D": 62})
+    other["file"].update(operators={"ADD": 12, "CONV_2D": 62})
     other["checks"][0]["ok"] = False
     lines = _compare(tmp_path, sample("int8"), validated(other))
     assert lines["toolchain"] == ("tf2.13", "tf2.21", True)
@@ -252,6 +253,36 @@ def test_what_cannot_be_compared_is_said(project: Project, arguments: list[str],
     run = run_inv(project, "compare", *arguments)
     assert (run.returncode, message in run.stdout) == (code, True), run.stdout + run.stderr
     assert "What to do:" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "--model", "shapes"],
+        ["report", "--model", "shapes", "--variant", "int8"],
+        ["compare", "shapes/int8", "shapes/int8"],
+    ],
+)
+@pytest.mark.parametrize("name", ["report.json", "detect.tflite"])
+def test_of_an_edited_bundle_nothing_is_shown(project: Project, arguments: list[str], name: str) -> None:
+    [folder] = write_model(project.out, sample())
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    run = run_inv(project, *arguments)
+    assert run.returncode == 12
+    assert f"{folder} is not as it was built: {name} was edited" in run.stdout
+    assert "inv build --model shapes --variant int8" in run.stdout
+    assert "0.918" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("report.json", "is not as it was built: report.json is missing"), ("manifest.json", "int8 has no manifest.json")],
+)
+def test_a_bundle_that_lost_a_file_is_not_left_out_in_silence(project: Project, name: str, message: str) -> None:
+    folder, _ = write_model(project.out, sample(), sample("float32"))
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=message):
+        show_report(Reporter(), project, ReportRequest("shapes"))
 
 
 def test_a_folder_that_may_not_be_written_is_said(project: Project, forbid: Callable[[], None]) -> None:

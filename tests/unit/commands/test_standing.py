@@ -15,6 +15,7 @@ from litekiln.commands.pi import _why_to_build
 from litekiln.commands.prepare import Prepared
 from litekiln.commands.report import ReportRequest, show_report
 from litekiln.commands.standing import Standing, Standings
+from litekiln.commands.verify import VerifyRequest, verify
 from litekiln.errors import BundleError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
@@ -181,6 +182,17 @@ def test_a_refused_variants_old_bundle_is_named(project: Project, once: Path, ca
         "! out/demo/float16 still holds an older bundle, which is out of date. To remove it: rm -r out/demo/float16"
         in capsys.readouterr().out
     )
+
+
+def test_verify_leaves_an_edited_bundle_alone(project: Project, once: Path) -> None:
+    """What its report says of its options can't be believed, so it isn't known what would be replaced."""
+    folder = _build(project, once, FLEX)
+    edited = (folder / "report.json").read_text(encoding="utf-8").replace("--allow-flex ", "")
+    (folder / "report.json").write_text(edited, encoding="utf-8")
+    with pytest.raises(BundleError, match=r"out/demo/float32 is not as it was built: report.json was edited") as caught:
+        verify(Reporter(), project, VerifyRequest("demo", ["float32"]))
+    assert "inv build --model demo --variant float32" in caught.value.remedy
+    assert (folder / "report.json").read_text(encoding="utf-8") == edited
 
 
 def test_a_pis_bundle_is_built_again_when_it_is_out_of_date(project: Project, once: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.engines.base import Box, Stop
-from litekiln.errors import DiskFull, EngineError, StepFailed, StepRefused
+from litekiln.errors import DiskFull, EngineError, RefusedEverywhere, StepFailed, StepRefused
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import Attempt, Plan, PlanBuilder, Step
@@ -28,7 +28,11 @@ from tests.helpers.building import STEPS
 from tests.helpers.running import run_to_end, write_program
 from tests.unit.conftest import ROOT
 
-WORKS, REFUSES, CRASHES = "works.py", "refuses.py", "crashes.py"
+WORKS, REFUSES, CRASHES, HOPELESS = "works.py", "refuses.py", "crashes.py", "hopeless.py"
+HOPELESS_BODY = """
+import refusals
+raise refusals.everywhere(protocol.Refused("no picture shows anything"), cause="a cap on the lens", remedy="take it off")
+"""
 TOOLCHAINS = ("tiny", "other")
 
 
@@ -42,6 +46,7 @@ def tally(project: Project) -> Path:
         (WORKS, 'return {"made": args["variant"]}'),
         (REFUSES, 'raise protocol.Refused("Flex ops in " + args["variant"])'),
         (CRASHES, "os._exit(3)"),
+        (HOPELESS, HOPELESS_BODY.strip()),
     ):
         write_program(project, f"open({str(path)!r}, 'a').write({name[0]!r})\n{body}", name)
     return path
@@ -171,6 +176,57 @@ def test_a_failed_fallback_is_told_of_the_variant_that_takes_it_only(
 
 
 # Refusals that are kept
+
+
+def test_what_no_toolchain_can_cure_is_not_tried_in_another(
+    project: Project, tally: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = run_to_end(project, _ways(project, int8=[HOPELESS, WORKS], dynamic=[WORKS]))
+    error = result.error
+    assert type(error) is RefusedEverywhere
+    assert (error.what, error.cause, error.remedy) == (
+        "convert int8: no picture shows anything",
+        "a cap on the lens",
+        "take it off",
+    )
+    assert Path(str(error.details["log"])).read_text().endswith("@refused no picture shows anything\n")
+    assert (list(result.finished), sorted(tally.read_text())) == (["convert dynamic"], ["h", "w"])
+    out = capfd.readouterr().out
+    assert "trying the next toolchain" not in out
+    assert "✗ int8  not made, because convert int8 failed\n" in out
+
+
+def test_a_calibration_that_no_toolchain_can_cure_ends_all_its_variants(project: Project, tally: Path) -> None:
+    result = run_to_end(project, _calibrated(project, calibrate_tiny=HOPELESS))
+    assert (list(result.finished), list(result.failed), tally.read_text()) == ([], ["calibrate tiny"], "h")
+
+
+def test_what_no_toolchain_can_cure_is_kept_with_its_cause(project: Project, tally: Path) -> None:
+    first, second = (run_to_end(project, _alone(project, HOPELESS, keep=True)).error for _ in range(2))
+    assert first
+    assert second
+    assert type(second) is RefusedEverywhere
+    assert first.as_dict() == second.as_dict()
+    assert tally.read_text() == "h"
+    [key] = Store(project.state)
+    assert [path.name for path in (Store(project.state).root / key / "files").iterdir()] == []
+
+
+@pytest.mark.parametrize("left", ["[]", "{", '{"cause": 3, "remedy": "x"}', '{"cause": "x"}', "0" * 20_000])
+def test_a_cause_that_can_not_be_read_is_none(project: Project, tally: Path, left: str) -> None:
+    write_program(project, f"open('out/refusal.json', 'w').write({left!r})\nraise protocol.Refused('no')", "odd.py")
+    error = run_to_end(project, _alone(project, "odd.py", keep=True)).error
+    assert type(error) is StepRefused
+    assert error.cause == ""
+
+
+def test_a_cause_is_never_read_through_a_link(project: Project, tally: Path) -> None:
+    (project.work / "secret.json").write_text('{"cause": "secret", "remedy": "x"}', encoding="utf-8")
+    link = f"os.symlink({str(project.work / 'secret.json')!r}, 'out/refusal.json')"
+    write_program(project, f"{link}\nraise protocol.Refused('no')", "odd.py")
+    error = run_to_end(project, _alone(project, "odd.py", keep=False)).error
+    assert error
+    assert "secret" not in str(error)
 
 
 def _alone(project: Project, program: str, *, keep: bool) -> Plan:

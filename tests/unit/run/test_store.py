@@ -1,5 +1,7 @@
 import errno
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +51,12 @@ def _same_size_and_time(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def _rewrite(entry: Entry, old: str, new: str) -> None:
+    text = (entry.folder / "entry.json").read_text(encoding="utf-8")
+    assert old in text
+    (entry.folder / "entry.json").write_text(text.replace(old, new), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("damage", "message", "thorough"),
     [
@@ -69,6 +77,10 @@ def _same_size_and_time(path: Path) -> None:
         (lambda e: (e.folder / "entry.json").unlink(), "entry.json can't be read", False),
         (lambda e: (e.folder / "entry.json").write_text("null"), "entry.json can't be read", False),
         (lambda e: (e.folder / "entry.json").write_text('{"files": 5}'), "entry.json can't be read", False),
+        (lambda e: _rewrite(e, '"engine":"test"', '"engine":"best"'), "entry.json has changed since it was stored", False),
+        (lambda e: _rewrite(e, f'"key":"{KEY}",', ""), "entry.json can't be read ('key')", False),
+        (lambda e: _rewrite(e, '"record_sha256"', '"another"'), "entry.json can't be read ('record_sha256')", False),
+        (lambda e: (e.folder / "result.json").write_text('{"size": 8}'), "result.json has changed since it was stored", False),
     ],
 )
 def test_a_corrupt_entry_says_what_is_wrong(
@@ -78,6 +90,20 @@ def test_a_corrupt_entry_says_what_is_wrong(
     with pytest.raises(StoreCorrupt) as caught:
         Store(tmp_path).get(KEY, thorough=thorough)
     assert f"store entry {KEY[:12]} is corrupt: {message}" in caught.value.what
+
+
+def test_an_entry_in_the_place_of_another_is_corrupt(tmp_path: Path, entry: Entry) -> None:
+    other = "o" * 64
+    shutil.copytree(entry.folder, entry.folder.with_name(other))
+    with pytest.raises(StoreCorrupt, match=rf"store entry {other[:12]} is corrupt: it is that of another step, {KEY[:12]}"):
+        Store(tmp_path).get(other)
+
+
+def test_an_entry_of_an_older_litekiln_is_taken(tmp_path: Path, entry: Entry) -> None:
+    record = json.loads((entry.folder / "entry.json").read_text(encoding="utf-8"))
+    old = {name: value for name, value in record.items() if name != "record_sha256"}
+    (entry.folder / "entry.json").write_text(json.dumps({**old, "format": 1}), encoding="utf-8")
+    assert Store(tmp_path).get(KEY, thorough=True)
 
 
 def test_a_link_in_an_output_is_refused(tmp_path: Path) -> None:

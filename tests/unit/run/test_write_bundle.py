@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.bundles.layout import bundle_folders
+from litekiln.bundles.read import read_bundle
 from litekiln.errors import BundleError, StepFailed, StoreCorrupt, ToolchainError
 from litekiln.hashing import sha256_file
 from litekiln.leases import Lease
@@ -67,14 +68,17 @@ def test_a_current_bundle_is_left_alone_and_a_spoilt_one_mended(project: Project
     assert sorted(path.name for path in folder.iterdir()) == FILES
 
 
-@pytest.mark.parametrize("name", ["report.json", "manifest.json", "detect.tflite"])
+@pytest.mark.parametrize("name", ["report.json", "manifest.json", "detect.tflite", "report.html"])
 def test_a_bundle_that_was_tampered_with_is_written_again(project: Project, name: str) -> None:
     path = build_demo(project)[0] / name
     before = path.read_bytes()
     path.write_bytes(before.replace(b"float32", b"float23"))
     assert path.read_bytes() != before
+    with pytest.raises(BundleError):
+        read_bundle(path.parent)
     build_demo(project)
     assert path.read_bytes() == before
+    assert read_bundle(path.parent).name == "demo/float32"
 
 
 def _hashes(folder: Path, *names: str) -> dict[str, str]:

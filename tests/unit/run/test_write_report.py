@@ -16,6 +16,7 @@ from litekiln.commands.prepare import BuildRequest
 from litekiln.commands.runner import run_command
 from litekiln.commands.verify import VerifyRequest, verify
 from litekiln.errors import CalibrationError, DownloadFailed, LitekilnError, StepFailed, StepRefused, UsageError
+from litekiln.hashing import sha256_bytes
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.plan.plan import Plan, Step
@@ -89,6 +90,9 @@ class Entry:
     def result(self) -> dict[str, Any]:
         return self._result
 
+    def made(self) -> dict[str, str]:
+        return {name: each["sha256"] for name, each in self._result.items() if name.startswith("images/")}
+
 
 class Results:
     """What a run of the demo's plan came to: all is well, but for what a test changes."""
@@ -106,6 +110,8 @@ class Results:
         self.exported: dict[str, Any] = {**PROVEN, "overrides": {"resizer": "fixed"}}
         self.verified: dict[str, Any] = {**measured, "warnings": [], "suspicion": {}}
         self.failed: dict[str, LitekilnError] = {}
+        self.drawn: dict[str, Any] = {}
+        self.calibrated = [{"name": "0000.jpg", "sha256": sha256_bytes(b"0000.jpg")}]
 
     def report(self, variant: str = "int8") -> Report:
         return build_report(self.recipe, self.plan, self.run(), variant, COMMAND)
@@ -130,8 +136,10 @@ class Results:
     def _result(self, step: Step) -> dict[str, Any]:
         if step.program == "export_detection.py":
             return self.exported
+        if step.program == "draw_pictures.py":
+            return self.drawn
         if step.program == "calibrate.py":
-            return {**self.calibration, "format": 1, "tensorflow": "0", "pictures": ["very", "many"]}
+            return {**self.calibration, "format": 1, "tensorflow": "0", "pictures": self.calibrated}
         if step.program == "verify.py":
             return {"variant": step.args["variant"], **VERIFIED, **self.verified}
         return RESULTS.get(step.program, {"tensorflow": f"of {step.toolchain}", **CONVERTED})
@@ -247,6 +255,34 @@ def test_a_warning_of_verify_is_the_reports_after_those_of_earlier_steps(results
     report = results.report()
     assert report.verdict == "ok, with warnings"
     assert report.warnings == ["3 pictures can't be read", *results.verified["warnings"]]
+
+
+def test_a_picture_in_both_sets_is_told_of_the_variants_that_were_calibrated_with_it(results: Results) -> None:
+    results.calibrated += [{"name": "copy.png", "sha256": sha256_bytes(name.encode())} for name in ("a.jpg", "b.jpg")]
+    report = results.report("int8")
+    assert report.verdict == "ok, with warnings"
+    [warning] = report.warnings
+    assert warning == (
+        "2 evaluation pictures were also calibrated with: images/a.jpg, images/b.jpg. "
+        "On new pictures mAP may be lower: choose others for one of the two sets"
+    )
+    assert results.report("float32").warnings == []
+
+
+def test_drawn_pictures_may_be_in_both_sets_too(project: Project) -> None:
+    folder = write_set(project, 'generator = "draw.py"\ncount = 10', "drawn")
+    (folder / "draw.py").write_text("", encoding="utf-8")
+    results = Results(project, evaluation="drawn")
+    results.drawn = {"images/0.png": {"sha256": sha256_bytes(b"0000.jpg")}, "images/1.png": {"sha256": "1"}}
+    [warning] = results.report("int8").warnings
+    assert warning.startswith("1 evaluation picture was also calibrated with: images/0.png. ")
+    results.calibrated = [{"name": "noise 0", "sha256": ""}]
+    assert results.report("int8").warnings == []
+
+
+def test_without_an_evaluation_set_the_calibration_pictures_are_compared_on(project: Project) -> None:
+    results = Results(project, evaluation="")
+    assert results.report("int8").warnings == []
 
 
 def test_noise_is_not_for_use_however_well_it_scores(results: Results) -> None:

@@ -30,7 +30,7 @@ def load(path):
     {failing}
 pictures.load = load
 protocol.input_path = lambda name: "in"
-feed = calibrate._pictures({{"pictures": ["source"]}}, {{}}, calibrate.Summary())
+feed = calibrate._pictures("in", ["source"], {{}}, calibrate.Summary())
 try:
     return {{"made": converted.attempt(lambda: len(list(feed)))}}
 except protocol.Refused:

@@ -7,8 +7,15 @@ import pytest
 IMAGES = [{"id": 1, "width": 100, "height": 80}]
 
 
-def _set(*boxes: list[float], images: list[dict[str, int]] = IMAGES) -> dict[str, object]:
-    return {"images": images, "annotations": [{"id": n, "image_id": 1, "bbox": box} for n, box in enumerate(boxes, 1)]}
+def _set(*boxes: list[float], images: list[dict[str, int]] = IMAGES, kind: int = 0) -> dict[str, object]:
+    notes = [{"id": n, "image_id": 1, "bbox": box, "category_id": kind} for n, box in enumerate(boxes, 1)]
+    return {"images": images, "annotations": notes, "categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]}
+
+
+def test_boxes_of_no_category_are_refused() -> None:
+    what = r"^annotations\.json has boxes of the category 2, which is not among its categories \(0 cat, 1 dog\): export the set again$"
+    with pytest.raises(protocol.Refused, match=what):
+        ground_truth.refuse_other_numbers(_set([10, 20, 30, 40], kind=2))
 
 
 def test_shares_are_refused() -> None:

@@ -1,0 +1,54 @@
+"""Which versions of TFLite's operators the runtimes have that must run a file: a converter may write newer ones.
+
+A file states of each operator the version that it needs. A runtime without it refuses the whole file when it is loaded. tests/
+asks both runtimes for each row of the table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RUNTIMES = ("TensorFlow Lite 2.13 (in which litekiln verifies)", "LiteRT 2.1.6 (on a Pi)")
+# Of each operator the newest version in these runtimes, in this order; 0 where a runtime doesn't have it.
+TABLE = """
+ABS 5 5; ADD 5 6; ADD_N 1 1; ARG_MAX 3 3; ARG_MIN 3 3; ASSIGN_VARIABLE 1 1; ATAN2 1 1; AVERAGE_POOL_2D 3 3; BATCH_MATMUL 4 4;
+BATCH_TO_SPACE_ND 4 4; BIDIRECTIONAL_SEQUENCE_LSTM 3 3; BIDIRECTIONAL_SEQUENCE_RNN 3 3; BITCAST 1 1; BITWISE_XOR 1 1;
+BROADCAST_ARGS 1 1; BROADCAST_TO 3 3; BUCKETIZE 1 1; CALL_ONCE 1 1; CAST 5 8; CEIL 1 1; COMPLEX_ABS 1 1; CONCATENATION 3 6;
+CONV_2D 7 8; CONV_3D 1 1; CONV_3D_TRANSPOSE 1 1; COS 1 2; CUMSUM 1 1; DENSIFY 1 1; DEPTHWISE_CONV_2D 7 7; DEPTH_TO_SPACE 2 2;
+DEQUANTIZE 5 8; DILATE 0 1; DIV 2 2; DYNAMIC_UPDATE_SLICE 1 6; ELU 1 1; EMBEDDING_LOOKUP 3 5; EMBEDDING_LOOKUP_SPARSE 1 1;
+EQUAL 4 5; EXP 2 2; EXPAND_DIMS 1 1; FAKE_QUANT 2 2; FILL 4 4; FLOOR 1 1; FLOOR_DIV 3 3; FLOOR_MOD 2 2; FULLY_CONNECTED 10 14;
+GATHER 6 7; GATHER_ND 4 5; GELU 2 3; GREATER 2 2; GREATER_EQUAL 3 3; HARD_SWISH 1 1; HASHTABLE 1 1; HASHTABLE_FIND 1 1;
+HASHTABLE_IMPORT 1 1; HASHTABLE_LOOKUP 1 1; HASHTABLE_SIZE 1 1; IF 1 1; IMAG 1 1; L2_NORMALIZATION 2 2; L2_POOL_2D 1 1;
+LEAKY_RELU 2 2; LESS 3 3; LESS_EQUAL 2 2; LOCAL_RESPONSE_NORMALIZATION 1 1; LOG 1 2; LOGICAL_AND 1 1; LOGICAL_NOT 1 1;
+LOGICAL_OR 1 1; LOGISTIC 3 3; LOG_SOFTMAX 2 2; LSH_PROJECTION 1 1; LSTM 4 4; MATRIX_DIAG 1 1; MATRIX_SET_DIAG 1 1; MAXIMUM 4 4;
+MAX_POOL_2D 3 3; MEAN 3 3; MINIMUM 4 4; MIRROR_PAD 3 3; MUL 7 8; MULTINOMIAL 1 1; NEG 1 1; NON_MAX_SUPPRESSION_V4 1 1;
+NON_MAX_SUPPRESSION_V5 1 1; NOT_EQUAL 3 4; ONE_HOT 1 1; PACK 3 4; PAD 4 5; PADV2 4 5; POW 1 1; PRELU 1 1; QUANTIZE 3 6;
+RANDOM_STANDARD_NORMAL 1 1; RANDOM_UNIFORM 1 1; RANGE 1 2; RANK 1 1; READ_VARIABLE 1 1; REAL 1 1; REDUCE_ALL 1 1;
+REDUCE_ANY 1 1; REDUCE_MAX 3 3; REDUCE_MIN 3 3; REDUCE_PROD 2 2; REDUCE_WINDOW 0 1; RELU 3 3; RELU6 3 3; RELU_0_TO_1 1 1;
+RELU_N1_TO_1 1 1; RESHAPE 1 1; RESIZE_BILINEAR 4 4; RESIZE_NEAREST_NEIGHBOR 4 4; REVERSE_SEQUENCE 1 1; REVERSE_V2 3 3;
+RFFT2D 1 1; RIGHT_SHIFT 1 1; RNN 3 3; ROUND 1 1; RSQRT 2 3; SCATTER_ND 1 1; SEGMENT_SUM 1 1; SELECT 3 4; SELECT_V2 1 2;
+SHAPE 1 1; SIGN 2 2; SIN 1 2; SKIP_GRAM 1 1; SLICE 5 8; SOFTMAX 3 4; SPACE_TO_BATCH_ND 4 4; SPACE_TO_DEPTH 2 2;
+SPARSE_TO_DENSE 3 3; SPLIT 4 4; SPLIT_V 2 2; SQRT 1 2; SQUARE 1 1; SQUARED_DIFFERENCE 2 2; SQUEEZE 2 2; STABLEHLO_ADD 0 1;
+STABLEHLO_AND 0 1; STABLEHLO_CASE 0 1; STABLEHLO_COMPOSITE 0 1; STABLEHLO_GATHER 0 1; STABLEHLO_MAXIMUM 0 1;
+STABLEHLO_MINIMUM 0 1; STABLEHLO_MULTIPLY 0 1; STABLEHLO_PAD 0 1; STABLEHLO_REDUCE_WINDOW 0 1; STABLEHLO_RNG_BIT_GENERATOR 0 1;
+STABLEHLO_SCATTER 0 1; STABLEHLO_SHIFT_LEFT 0 1; STRIDED_SLICE 6 8; SUB 5 5; SUM 2 2; SVDF 4 4; TANH 3 3; TILE 3 3; TOPK_V2 3 3;
+TRANSPOSE 6 9; TRANSPOSE_CONV 4 5; UNIDIRECTIONAL_SEQUENCE_LSTM 4 4; UNIDIRECTIONAL_SEQUENCE_RNN 3 3; UNIQUE 1 1; UNPACK 4 5;
+UNSORTED_SEGMENT_MAX 1 1; UNSORTED_SEGMENT_MIN 1 1; UNSORTED_SEGMENT_PROD 1 1; UNSORTED_SEGMENT_SUM 1 1; VAR_HANDLE 1 1;
+WHERE 2 2; WHILE 1 1; ZEROS_LIKE 1 1
+"""
+NEWEST = {name: (int(first), int(second)) for name, first, second in (row.split() for row in TABLE.replace("\n", " ").split(";"))}
+
+
+def lacking(needed: Iterable[tuple[str, int]]) -> list[str]:
+    """What no file for these runtimes may need, in words. `needed` are built-in operators by name, with their version."""
+    told = []
+    for name, version in sorted(set(needed)):
+        newest = NEWEST.get(name, (0,) * len(RUNTIMES))
+        for runtime, there in zip(RUNTIMES, newest):
+            if version > there:
+                has = "has it up to version %d" % there if there else "doesn't have it"
+                told.append("%s in version %d, but %s %s" % (name, version, runtime, has))
+    return told
