@@ -1,7 +1,7 @@
 """Settings of a pipeline.config that no training of the API's models has: somebody changed them afterwards, or knew why.
 
 They leave no trace in a checkpoint: boxes or scores are wrong, and nothing fails. All configurations of the model zoo have the
-usual values, and so have nearly all that people publish.
+usual values, and so have nearly all that people publish. Anchors of other sizes are no oddity: small things need smaller ones.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,12 @@ SCALES = ("y_scale", "x_scale", "height_scale", "width_scale")
 USUAL_SCALES = (10.0, 10.0, 5.0, 5.0)  # of faster_rcnn_box_coder; also what an unset one is
 PLAIN_SCALES = (1.0, 1.0, 1.0, 1.0)  # EfficientDet's
 RATIOS = ([1.0, 2.0, 0.5], [1.0, 2.0, 0.5, 3.0, 0.333])
-ANCHOR_SCALE = 4.0
 CONVERTERS = {"weighted_sigmoid": "SIGMOID", "weighted_sigmoid_focal": "SIGMOID", "weighted_softmax": "SOFTMAX"}
 
 
 def oddities(config: TextMessage, model: str) -> list[str]:
     """What is unusual, each with what is usual. `model` is the path to an SSD's settings."""
-    found = [_scales(config, f"{model}.box_coder.faster_rcnn_box_coder"), _anchor_scale(config, f"{model}.anchor_generator")]
+    found = [_scales(config, f"{model}.box_coder.faster_rcnn_box_coder")]
     found += [
         _ratios(config, f"{model}.anchor_generator.{each}") for each in ("ssd_anchor_generator", "multiscale_anchor_generator")
     ]
@@ -37,13 +36,6 @@ def _scales(config: TextMessage, where: str) -> str:
         return ""
     held = ", ".join(f"{name} {value:g}" for name, value in zip(SCALES, scales, strict=True))
     return f"faster_rcnn_box_coder has {held}, where the API's models have 10, 10, 5 and 5, or 1 each"
-
-
-def _anchor_scale(config: TextMessage, where: str) -> str:
-    for value in _numbers(config.all(f"{where}.multiscale_anchor_generator.anchor_scale")[-1:]):
-        if value != ANCHOR_SCALE:
-            return f"multiscale_anchor_generator has anchor_scale {value:g}, where the API's models have {ANCHOR_SCALE:g}"
-    return ""
 
 
 def _ratios(config: TextMessage, where: str) -> str:

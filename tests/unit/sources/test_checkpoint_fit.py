@@ -172,10 +172,9 @@ def test_anchors_of_other_levels_than_the_pyramid_s_are_refused(tmp_path: Path) 
 
 
 def test_settings_that_a_checkpoint_can_t_tell_are_warned_of(tmp_path: Path) -> None:
-    folder = write_model(
-        tmp_path, configured(FPN.replace("scales_per_octave: 2", "scales_per_octave: 2 anchor_scale: 3.0")), fpn_shapes()
-    )
-    odd = "multiscale_anchor_generator has anchor_scale 3, where the API's models have 4"
+    folder = write_model(tmp_path, configured(FPN.replace("[1.0, 2.0, 0.5]", "[0.5, 1.0, 2.0]")), fpn_shapes())
+    usual = "where the API's models have the same in the order 1, 2, 0.5"
+    odd = f"multiscale_anchor_generator has the aspect_ratios 0.5, 1, 2, {usual}"
     unless = "if the training did not have that, its boxes or scores are wrong"
     assert inspect_source(folder).warnings == [f"{folder}/pipeline.config: {odd}: {unless}"]
 
