@@ -25,6 +25,7 @@ def read(args: dict[str, Any]) -> dict[str, Any]:
         data = stream.read()
     model = _parse(data)
     _check_usable(model)
+    _close_batch(model.subgraphs[0])
     packed, warnings = packed_metadata.read(model, data)
     last = flat.postprocess(model)
     contract = {**_size(model), **_pixels(model, args, packed)}
@@ -78,12 +79,21 @@ def _check_usable(model: Any) -> None:
     entry = graph.tensors[graph.inputs[0]]
     shape = [int(size) for size in entry.shape] if entry.shape is not None else []
     signature = [int(size) for size in entry.shapeSignature] if entry.shapeSignature is not None else shape
-    if min(signature + shape + [1]) < 1:
+    if min(signature[1:] + shape + [1]) < 1:  # an open batch becomes 1
         raise protocol.Refused("the input's shape is left open: %s. Convert the model again with a fixed size" % signature)
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
         raise protocol.Refused("the input is %s, expected one RGB picture: [1, height, width, 3]" % shape)
     if flat.TYPES[entry.type] not in INPUT_TYPES:
         raise protocol.Refused("the input is of type %s, expected %s" % (flat.TYPES[entry.type], ", ".join(INPUT_TYPES)))
+
+
+def _close_batch(graph: Any) -> None:
+    """State a batch of 1 wherever only the batch is open: the file's own shapes have a 1 there already."""
+    for tensor in graph.tensors:
+        if tensor.shape is not None and tensor.shapeSignature is not None:
+            shape, stated = ([int(size) for size in sizes] for sizes in (tensor.shape, tensor.shapeSignature))
+            if stated[:1] == [-1] and shape[:1] == [1] and stated[1:] == shape[1:]:
+                tensor.shapeSignature = None
 
 
 def _size(model: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litekiln.new.evaluation_set import EvalSet
+from litekiln.new.drawn_boxes import EvalSet
 from litekiln.new.folders import folders_of
 from litekiln.new.model import Parts, calibrates, make_model
 from litekiln.new.recipe_text import variants
@@ -66,9 +66,7 @@ def _show(request: CheckedRequest, parts: Parts, made: list[str], reporter: Repo
 
 def _warnings(request: CheckedRequest, parts: Parts) -> list[str]:
     found, few = parts.found, len(parts.pictures)
-    warnings = list(parts.evaluation.warnings) if parts.evaluation else []
-    if found.postprocess and not parts.labels and not found.own_labels:
-        warnings.append("it has no label map and none was given: detections have numbers instead of names (--labels FILE)")
+    warnings = [*found.warnings, *(parts.evaluation.warnings if parts.evaluation else [])]
     if not few and calibrates(found):
         text = f"no pictures to calibrate with, so no int8: models/{request.name}/{RECIPE} says how to add them"
         warnings.append(f"{text}; or remove the model and make it again with --calib DIR")

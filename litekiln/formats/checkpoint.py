@@ -6,28 +6,23 @@ A checkpoint is a prefix: `<prefix>.index` is an SSTable (LevelDB's table format
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from litekiln.errors import SourceError
-from litekiln.formats.protowire import DTYPES, cut, read_message, varint
+from litekiln.formats.crc32c import masked_crc
+from litekiln.formats.protowire import DTYPES, Message, cut, read_message, varint
 from litekiln.formats.textproto import TextprotoError, parse
+from litekiln.lfs_pointers import refuse_pointer
 from litekiln.plain_files import plain_file, unreadable
 
 STATE_FILE = "checkpoint"
 TABLE_MAGIC = 0xDB4775248B80FB57
 FOOTER_SIZE = 48
+COPY_AGAIN = "copy or download the checkpoint again: the .index file and all .data files"
 STORED, SNAPPY = 0, 1  # a block's type byte; TensorFlow on Google's own machines wrote the zoo's TF2 indexes with snappy
-
-
-def _crc_row(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    return value
-
-
-CRC_TABLE = [_crc_row(value) for value in range(256)]
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,7 @@ class Variable:
     shard: int
     offset: int
     size: int
+    checksum: int  # of its bytes, masked
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -63,6 +59,10 @@ def find_checkpoint(path: Path) -> Path:
 
 def index_file(prefix: Path) -> Path:
     return prefix.with_name(prefix.name + ".index")
+
+
+def data_file(prefix: Path, shard: int, shards: int) -> Path:
+    return prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}")
 
 
 def named_checkpoint(folder: Path) -> str | None:
@@ -108,11 +108,12 @@ def check_complete(prefix: Path) -> dict[str, Variable]:
     for variable in variables.values():
         needed[variable.shard] = max(needed[variable.shard], variable.offset + variable.size)
     for shard, size in enumerate(needed):
-        data = prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}")
-        remedy = "copy or download the checkpoint again: the .index file and all .data files"
+        data = data_file(prefix, shard, shards)
+        remedy = COPY_AGAIN
         if not data.is_file():
             msg = f"{data} is missing: {size} bytes needed"
             raise SourceError(msg, cause="only some of the checkpoint's files were copied", remedy=remedy)
+        refuse_pointer(data)
         found = data.stat().st_size
         if found < size:
             msg = f"{data} is incomplete: {found} bytes found, {size} bytes needed"
@@ -124,6 +125,42 @@ def check_complete(prefix: Path) -> dict[str, Variable]:
             msg = f"{data} does not belong to {index_file(prefix).name}: {found} bytes found, {size} bytes needed"
             raise SourceError(msg, cause="files of two checkpoints with the same name were mixed", remedy=remedy)
     return variables
+
+
+def read_values(prefix: Path, variables: Mapping[str, Variable]) -> Iterator[tuple[str, bytes, bool]]:
+    """Each variable's name, its bytes, and whether they have the checksum in the index. The files must be complete."""
+    shards = _load(prefix)[0]
+    for shard in range(shards):
+        held = {name: variable for name, variable in variables.items() if variable.shard == shard}
+        path = data_file(prefix, shard, shards)
+        try:
+            with path.open("rb") as stream:
+                for name, variable in sorted(held.items(), key=lambda item: item[1].offset):
+                    stream.seek(variable.offset)
+                    value = stream.read(variable.size)
+                    yield name, value, masked_crc(_checked_part(variable, value)) == variable.checksum
+        except OSError as error:
+            raise unreadable(path, error) from None
+
+
+def read_string(value: bytes) -> bytes:
+    """The text in the bytes of a variable that is a single text."""
+    length, start = varint(value, 0)
+    return cut(value, start + 4, length)  # after the checksum of its length
+
+
+def _checked_part(variable: Variable, value: bytes) -> bytes:
+    """What a checksum covers. The lengths of texts count as numbers of four bytes, or eight if they are that long."""
+    if variable.dtype != "string":
+        return value
+    lengths, position = b"", 0
+    try:
+        for _ in range(prod(variable.shape)):
+            length, position = varint(value, position)
+            lengths += length.to_bytes(4 if length < 1 << 32 else 8, "little")
+    except (IndexError, ValueError, OverflowError):
+        return b""  # no text has the checksum of nothing
+    return lengths + value[position:]
 
 
 def _load(prefix: Path) -> tuple[int, dict[str, Variable]]:
@@ -159,7 +196,12 @@ def _variable(name: str, message: bytes) -> Variable:
     entry = read_message(message)
     dtype, shard, offset, size = (entry.number(number) for number in (1, 3, 4, 5))
     shape = tuple(dimension.number(1) for dimension in entry.child(2).children(2))
-    return Variable(name, DTYPES.get(dtype, f"type {dtype}"), shape, shard, offset, size)
+    return Variable(name, DTYPES.get(dtype, f"type {dtype}"), shape, shard, offset, size, _checksum(entry))
+
+
+def _checksum(entry: Message) -> int:
+    """The stored one. A variable in slices has no bytes of its own, and states none: its slices are entries too."""
+    return masked_crc(b"") if entry.children(7) else int.from_bytes(entry.bytes(6), "little")
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -229,12 +271,3 @@ def _unsnapped(packed: bytes) -> bytes:
     if len(out) != size:
         raise ValueError(f"a compressed block has {len(out)} bytes, and states {size}")
     return bytes(out)
-
-
-def masked_crc(data: bytes) -> int:
-    """CRC-32C as LevelDB stores it: rotated and shifted, so that a checksum of checksums stays sound."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = CRC_TABLE[(crc ^ byte) & 255] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

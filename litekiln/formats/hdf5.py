@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-ATTRIBUTE, CONTINUATION = 0x000C, 0x0010  # messages of an object header
+ATTRIBUTE, CONTINUATION, SYMBOLS = 0x000C, 0x0010, 0x0011  # messages of an object header
 FIXED_TEXT, VARIABLE = 3, 9  # classes of data
 UNDEFINED = (1 << 64) - 1
 MOST_MESSAGES = 4096
@@ -25,6 +25,12 @@ def root_texts(path: Path) -> dict[str, str]:
     """The root's text attributes by name. Damaged bytes raise ValueError."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _File(data).root_texts()
+
+
+def is_empty(path: Path) -> bool:
+    """Whether the root has no group, no data and no attribute."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _File(data).is_empty()
 
 
 class _File:
@@ -45,6 +51,15 @@ class _File:
                 if value is not None:
                     texts[name] = value.decode("utf-8", "backslashreplace")
         return texts
+
+    def is_empty(self) -> bool:
+        (header,) = self._unpack("<Q", self._table + 8)
+        messages = self._messages(header)
+        tables = [self._unpack("<Q", position)[0] for kind, _, position, _ in messages if kind == SYMBOLS]
+        if any(kind == ATTRIBUTE for kind, *_ in messages) or not tables:
+            return False
+        (entries,) = self._unpack("<H", tables[0] + 6)
+        return self._cut(tables[0], 4) == b"TREE" and entries == 0
 
     def _cut(self, start: int, size: int) -> bytes:
         if start + size > len(self._data):

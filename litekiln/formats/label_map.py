@@ -11,8 +11,14 @@ from litekiln.wording import amount, shown
 
 NO_NAME = "???"
 COMMENT = re.compile(r"#(\s|#|$)")  # a name may begin with # too
+TEN = 10  # names of digits are no mistake
 MOST_CLASSES = 1_000_000
 BACKGROUND = (NO_NAME, "background", "__background__")
+COCO_NAMES, COCO_IDS = 80, 90
+COCO_BEGINS = ["person", "bicycle", "car"]
+UNUSED_IDS = "12, 26, 29, 30, 45, 66, 68, 69, 71 and 83"
+NUMBERED = re.compile(r"(\d{1,6})(?:\s*[:=.)]\s*|\s+)(?=\S)")
+SAME_NAME = "give each class a name of its own, in the order of the training"
 EXPECTED = "give a .pbtxt with `item { id: 1 name: 'cat' }` for each class, or a .txt with one name a line: `cat`, next line `dog`"
 
 
@@ -28,6 +34,21 @@ class Labels:
         """One name for each class index."""
         return [self.names.get(index, NO_NAME) for index in range(self.class_count)]
 
+    def refuse_same_names(self, path: Path) -> None:
+        """Refuse two classes of one name: whatever goes by names, as an evaluation does, would mix them up."""
+        numbers: dict[str, list[int]] = {}
+        for index, name in self.names.items():
+            numbers.setdefault(name if len(name) == 1 else name.casefold(), []).append(index)  # letters: A and a
+        for same in numbers.values():
+            if len(same) > 1:
+                spelt = list(dict.fromkeys(self.names[index] for index in same))
+                counted = f"classes {' and '.join(str(index + 1) for index in same)}"
+                problem, cause = f"{counted} have one name, {spelt[0]!r}", "a line was copied and its name not changed"
+                if len(spelt) > 1:
+                    problem = f"{counted} have names that differ only by case: {' and '.join(map(repr, spelt))}"
+                    cause = "one of them was mistyped, or the set was labelled with two spellings of one thing"
+                raise _unusable(path, problem, cause=cause, remedy=SAME_NAME)
+
 
 def read_labels(path: Path) -> Labels:
     if path.suffix.lower() not in (".pbtxt", ".txt"):
@@ -40,8 +61,22 @@ def read_labels(path: Path) -> Labels:
     return _from_lines(path, text)
 
 
-def _unusable(path: Path, problem: str, cause: str = "") -> SourceError:
-    return SourceError(f"{path}: {problem}", cause=cause, remedy=EXPECTED)
+def other_count(labels: Labels, classes: int) -> str:
+    """The likely cause of a label map that has another number of classes than its model."""
+    skipped = sum("stands for the background" in text for text in labels.warnings)
+    listed = labels.as_lines()
+    if skipped and labels.class_count + 1 == classes:
+        cause = "the model counts the background as a class of its own: give it another name"
+        return "; ".join([*labels.warnings, cause])
+    if labels.class_count == classes + 1 and listed[0].lower() in BACKGROUND:
+        return f"its first class is {listed[0]!r}, which is none of the model's: remove it and subtract 1 from each id"
+    if (labels.class_count, classes) == (COCO_NAMES, COCO_IDS) and listed[:3] == COCO_BEGINS:
+        return f"they are COCO's {COCO_NAMES} names without the ids that COCO never used: {UNUSED_IDS} are {NO_NAME!r}"
+    return "; ".join(["it is the label map of another model, or a part is missing", *labels.warnings])
+
+
+def _unusable(path: Path, problem: str, cause: str = "", remedy: str = EXPECTED) -> SourceError:
+    return SourceError(f"{path}: {problem}", cause=cause, remedy=remedy)
 
 
 def _from_items(path: Path, text: str) -> Labels:
@@ -57,6 +92,7 @@ def _from_items(path: Path, text: str) -> Labels:
     names: dict[int, str] = {}
     lines: dict[int, int] = {}
     warnings = []
+    _refuse_from_zero(path, items)
     for item in items:
         number, name = _item(path, item)
         if number == 0:
@@ -67,7 +103,18 @@ def _from_items(path: Path, text: str) -> Labels:
         names[number - 1], lines[number] = name, item.line
     if not names:
         raise _unusable(path, "no class has a name")
-    return Labels(names, max(names) + 1, warnings + _repeated(path, names))
+    return Labels(names, max(names) + 1, warnings + _odd_names(path, names))
+
+
+def _refuse_from_zero(path: Path, items: list[TextMessage]) -> None:
+    """Refuse ids that count from 0: each class would get the name of the next one."""
+    numbers = [item.get("id") for item in items]
+    first = next((item for item in items if item.get("id") == 0), None)
+    if len(items) > 1 and first and sorted(number for number in numbers if isinstance(number, int)) == list(range(len(items))):
+        name = first.get("display_name") or first.get("name")
+        if isinstance(name, str) and name and name.lower() not in BACKGROUND:
+            problem = f"its ids count from 0 to {len(items) - 1} ({name!r} has 0), but ids count from 1"
+            raise _unusable(path, problem, cause="another program wrote it, or it was written by hand", remedy="add 1 to each id")
 
 
 def _item(path: Path, item: TextMessage) -> tuple[int, str]:
@@ -101,7 +148,7 @@ def _from_lines(path: Path, text: str) -> Labels:
     other = _other_format(lines)
     if other:
         raise _unusable(path, f"this looks like {other}", cause="a .txt label map holds nothing but names")
-    warnings = []
+    lines, warnings = _without_numbers(path, lines)
     if comments:
         skipped = amount(len(comments), "line is skipped as a comment", "lines are skipped as comments")
         warnings.append(f"{path}: {skipped}; first: {shown(comments[0])}")
@@ -113,7 +160,7 @@ def _from_lines(path: Path, text: str) -> Labels:
     names = {index: name for index, name in enumerate(lines) if name != NO_NAME}
     if not names:
         raise _unusable(path, "no class has a name")
-    return Labels(names, len(lines), warnings + _repeated(path, names))
+    return Labels(names, len(lines), warnings + _odd_names(path, names))
 
 
 def _other_format(lines: list[str]) -> str:
@@ -128,12 +175,29 @@ def _other_format(lines: list[str]) -> str:
         columns = {line.count(separator) for line in lines}
         if len(columns) == 1 and 0 not in columns:
             return "CSV or another table"
-    numbered = [re.match(r"(\d{1,6})(?:\s*[:=.)]\s*|\s+)\S", line) for line in lines]
-    numbers = [int(found[1]) for found in numbered if found]
-    if numbers in (list(range(len(lines))), list(range(1, len(lines) + 1))):
-        return "a numbered list: if the numbers are part of the names, write a .pbtxt"
     return ""
 
 
-def _repeated(path: Path, names: dict[int, str]) -> list[str]:
-    return [f"{path}: {name!r} names {count} classes" for name, count in Counter(names.values()).items() if count > 1]
+def _without_numbers(path: Path, lines: list[str]) -> tuple[list[str], list[str]]:
+    """The names of a numbered list, such as Teachable Machine writes, and a warning that the numbers are left out."""
+    found = [NUMBERED.match(line) for line in lines]
+    numbers = [int(each[1]) for each in found if each]
+    if numbers not in (list(range(len(lines))), list(range(1, len(lines) + 1))):
+        return lines, []
+    names = [line[each.end() :] for line, each in zip(lines, found, strict=True) if each]
+    if len(set(names)) < len(names):
+        return lines, []  # "1 euro", "2 euro": the numbers are what tells them apart
+    text = f"{path}: its lines are numbered from {numbers[0]}, and the names are what follows: {shown(names[-1])!r} is the last"
+    return names, [text]
+
+
+def _odd_names(path: Path, names: dict[int, str]) -> list[str]:
+    """Warnings about names of several classes, a background that counts as a class, and numbers for names."""
+    odd = [f"{path}: {name!r} names {count} classes" for name, count in Counter(names.values()).items() if count > 1]
+    for index, name in names.items():
+        if name.lower() in BACKGROUND:
+            odd.append(f"{path}: class {index + 1} is called {name!r}: a label map names the classes without the background")
+    held = list(names.values())
+    if len(held) > TEN and held in ([str(number) for number in range(start, start + len(held))] for start in (0, 1)):
+        odd.append(f"{path}: its names are the numbers {held[0]} to {held[-1]}: detections show no more than that")
+    return odd

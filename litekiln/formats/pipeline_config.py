@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litekiln.errors import SourceError
+from litekiln.formats.pipeline_layers import Layers, read_layers
+from litekiln.formats.pipeline_oddities import oddities
 from litekiln.formats.textproto import TextMessage, TextprotoError, Value, parse, read_text
 from litekiln.wording import did_you_mean
 
@@ -28,6 +30,8 @@ class Pipeline:
     quantization_aware: bool
     moving_averages: bool  # TF1's exporter takes the averages of the weights
     keypoints: bool  # CenterNet: also trained to find keypoints
+    layers: Layers
+    oddities: list[str]  # settings that no training of the API's models has
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -54,6 +58,8 @@ def read_pipeline(path: Path) -> Pipeline:
         quantization_aware="graph_rewriter" in config.fields,
         moving_averages=_flag(config, "eval_config.use_moving_averages"),
         keypoints=bool(config.all(f"{model}.keypoint_estimation_task")),
+        layers=read_layers(config, model),
+        oddities=oddities(config, model) if architecture == "ssd" else [],
     )
 
 

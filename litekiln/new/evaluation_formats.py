@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from litekiln.errors import SourceError, UsageError
-from litekiln.new.evaluation_set import EXPORT_AGAIN, IMAGES, Box, EvalSet, Sample, unusable, usable
-from litekiln.plain_files import unreadable
+from litekiln.new.drawn_boxes import EXPORT_AGAIN, Box, EvalSet, Sample, unusable
+from litekiln.new.evaluation_set import IMAGES, usable
+from litekiln.plain_files import plain_file, unreadable
 from litekiln.recipes.other_formats import way_out
 from litekiln.recipes.picture_sets import ANNOTATIONS, SUFFIXES
 from litekiln.wording import amount, list_names, shown
@@ -120,6 +121,7 @@ def _refuse_other_formats(pictures: Iterable[Path]) -> None:
 
 def _tables(path: Path) -> list[list[dict[str, Any]]]:
     """The file's images, annotations and categories."""
+    plain_file(path)
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
@@ -258,6 +260,7 @@ def _voc_box(entry: ET.Element, where: str) -> Box:
 
 def _parsed(path: Path) -> ET.Element:
     """An XML file's root. A file that may define entities is refused unread: these can grow without end."""
+    plain_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:

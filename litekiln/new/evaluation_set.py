@@ -4,80 +4,29 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from litekiln.errors import SourceError
 from litekiln.formats.label_map import Labels
-from litekiln.plain_files import unreadable
+from litekiln.new.box_readings import check_readings
+from litekiln.new.drawn_boxes import TOLERANCE, Box, EvalSet, Sample, unusable
+from litekiln.new.set_doubts import doubts, without_copies
+from litekiln.plain_files import plain_file, unreadable
 from litekiln.recipes.picture_sets import ANNOTATIONS
 from litekiln.wording import amount, list_names
 
 IMAGES = "images"
-TOLERANCE = 1.0  # pixels that a box may lie outside its picture without a note: labelling programs round
 MOST_BAD = 0.01  # of the boxes are skipped with a warning if they can't be used
 MOST_LISTED = 20  # of them are listed
-MOST_SHARE = 1.5  # a share of a picture is at most 1; labelling programs round, and boxes reach out
-MANY = 0.2  # of the boxes leave their pictures if their second corner was taken for their size
-IN_PIXELS = {
-    "coco": "COCO's bbox is [x, y, width, height], in pixels of the picture",
-    "voc": "Pascal VOC's bndbox is xmin, ymin, xmax and ymax, in pixels of the picture",
-}
-EXPORT_AGAIN = "fix it in the labelling program and export the set again"
 WRONG_SIZE = "the file states a wrong picture size, or the boxes were drawn on a resized copy"
 
 
-@dataclass(frozen=True)
-class Box:
-    """A ground truth box, in pixels of its picture."""
-
-    name: str  # of its class
-    x: float
-    y: float
-    width: float
-    height: float
-    crowd: bool
-    where: str  # file and place, for messages
-
-    def __str__(self) -> str:
-        return f"box x {self.x:g}, y {self.y:g}, width {self.width:g}, height {self.height:g}"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A picture with its boxes."""
-
-    name: str  # its path below images/
-    path: Path
-    width: int
-    height: int
-    boxes: list[Box]
-
-
-@dataclass(frozen=True)
-class EvalSet:
-    """An evaluation set, and what its owner should know about it."""
-
-    format: str  # "coco" or "voc"
-    classes: list[str]
-    samples: list[Sample]
-    notes: list[str]
-    bad: list[SourceError] = field(default_factory=list)  # why boxes could not be read; they are in no sample
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def boxes(self) -> int:
-        return sum(len(sample.boxes) for sample in self.samples)
-
-
-def unusable(where: Path | str, problem: str, cause: str = "", remedy: str = EXPORT_AGAIN) -> SourceError:
-    return SourceError(f"{where}: {problem}", cause=cause, remedy=remedy)
-
-
 def check_readable(path: Path) -> None:
-    """Refuse a file that can't be read, before a copy fails half-way."""
+    """Refuse a file that can't be read, or is not what its name promises, before a copy fails half-way."""
+    plain_file(path)
     try:
         path.open("rb").close()
     except OSError as error:
@@ -91,34 +40,12 @@ def check_eval_set(found: EvalSet, folder: Path, labels: Labels, labels_path: Pa
     twice = next((name for name, count in Counter(sample.name for sample in found.samples).items() if count > 1), None)
     if twice:
         raise unusable(folder, f"picture {twice} is listed twice", cause="two exports were joined")
-    refuse_other_numbers(found, folder)
+    likely = check_readings(found, folder)
     cut, bad, note = _cut_to_pictures(found.samples)
     skipped = _few_bad(folder, [*found.bad, *bad], found.boxes + len(found.bad))
-    kept = replace(found, samples=cut, notes=found.notes + note, warnings=found.warnings + skipped)
-    return _only_known(kept, folder, labels, labels_path)
-
-
-def refuse_other_numbers(found: EvalSet, folder: Path) -> None:
-    """Refuse a set whose boxes have a usual mistake in all their numbers: they would be accepted, and measure nothing."""
-    boxes = [(box, sample) for sample in found.samples for box in sample.boxes]
-    form = IN_PIXELS[found.format]
-    if boxes and all(max(box.x, box.y, box.x + box.width, box.y + box.height) <= MOST_SHARE for box, _ in boxes):
-        problem = (
-            f"its {amount(len(boxes), 'box lies', 'boxes lie')} between 0 and 1: they are shares of their pictures, not pixels"
-        )
-        remedy = "multiply x and width by the picture's width, y and height by its height; or export the set again"
-        raise unusable(folder, problem, cause=form, remedy=remedy)
-    outside = sum(_overhang(box, sample) > TOLERANCE for box, sample in boxes)
-    corners = sum(_fits_as_corners(box, sample) for box, sample in boxes)
-    if found.format == "coco" and outside >= max(2, MANY * len(boxes)) and corners >= (1 - MOST_BAD) * len(boxes):
-        problem = f"its boxes are [x1, y1, x2, y2]: read as [x, y, width, height], {outside} of {len(boxes)} leave their pictures"
-        raise unusable(folder, problem, cause=form, remedy="write [x1, y1, x2 - x1, y2 - y1], or export the set again as COCO")
-
-
-def _fits_as_corners(box: Box, sample: Sample) -> bool:
-    """Whether a box's width and height could be the place of its second corner."""
-    right, bottom = box.width, box.height
-    return box.x < right <= sample.width + TOLERANCE and box.y < bottom <= sample.height + TOLERANCE
+    kept = replace(found, samples=cut, notes=found.notes + note, warnings=[*found.warnings, *likely, *skipped])
+    known = _only_known(without_copies(kept, folder), folder, labels, labels_path)
+    return replace(known, warnings=known.warnings + doubts(known, folder))
 
 
 def _few_bad(folder: Path, bad: list[SourceError], count: int) -> list[str]:
@@ -145,7 +72,7 @@ def _cut_to_pictures(samples: list[Sample]) -> tuple[list[Sample], list[SourceEr
         boxes = [good for box in sample.boxes for good in usable(partial(_cut, box, sample), bad)]
         cut.append(replace(sample, boxes=boxes))
         good = {box.where for box in boxes}
-        outside += [box.where for box in sample.boxes if box.where in good and _overhang(box, sample) > TOLERANCE]
+        outside += [box.where for box in sample.boxes if box.where in good and sample.overhang(box) > TOLERANCE]
     if not outside:
         return cut, bad, []
     return cut, bad, [f"cut at their picture's edge: {amount(len(outside), 'box', 'boxes')}; first: {outside[0]}"]
@@ -160,10 +87,6 @@ def usable(make: Callable[[], Box], bad: list[SourceError]) -> list[Box]:
         return []
 
 
-def _overhang(box: Box, sample: Sample) -> float:
-    return max(-box.x, -box.y, box.x + box.width - sample.width, box.y + box.height - sample.height)
-
-
 def _cut(box: Box, sample: Sample) -> Box:
     """The part of a box that is inside its picture."""
     if box.width <= 0 or box.height <= 0:
@@ -173,7 +96,7 @@ def _cut(box: Box, sample: Sample) -> Box:
     if right <= left or bottom <= top:
         size = f"{sample.name}, which is {sample.width}x{sample.height}"
         raise unusable(box.where, f"{box} lies outside its picture {size}", cause=WRONG_SIZE)
-    inside = _overhang(box, sample) <= 0
+    inside = sample.overhang(box) <= 0
     return box if inside else replace(box, x=left, y=top, width=right - left, height=bottom - top)
 
 

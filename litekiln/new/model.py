@@ -2,21 +2,24 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litekiln.errors import SourceError, UsageError
-from litekiln.formats.label_map import Labels, read_labels
+from litekiln.formats.label_map import Labels, other_count, read_labels
+from litekiln.new.drawn_boxes import EvalSet
 from litekiln.new.evaluation_formats import read_eval_set
-from litekiln.new.evaluation_set import EvalSet, check_eval_set, check_readable, write_eval_set
+from litekiln.new.evaluation_set import check_eval_set, check_readable, write_eval_set
+from litekiln.new.finished_file import check_finished
 from litekiln.new.folders import folders_of, new_folders
 from litekiln.new.recipe_text import EVALUATION_TEXT, PICTURES_TEXT, Choices, file_name, one_line, recipe_text, variants
 from litekiln.new.request import CheckedRequest, check_fits
+from litekiln.new.set_doubts import in_both
 from litekiln.paths import Project
 from litekiln.recipes.picture_sets import MOST, SET, choose, load_set
 from litekiln.recipes.recipe import RECIPE, load_recipe
 from litekiln.sources.find import find_source, is_archive
-from litekiln.sources.kinds import BY_NAME
+from litekiln.sources.kinds import BY_NAME, TFLITE
 from litekiln.sources.layout import lay_out
 from litekiln.sources.recognise import Found, Named, recognise
 from litekiln.terminal import Reporter
@@ -56,6 +59,8 @@ def _look(request: CheckedRequest, scratch: Path, reporter: Reporter) -> Parts:
         found = find_source(request.source, scratch, Named(request.signature, request.custom, request.function, request.labels))
         check_fits(request, found.kind)
         labels = _labels(request, found)
+        if found.kind == TFLITE.name:
+            check_finished(found.path, found.classes, labels, pixels=bool(request.pixels))
     if request.calib and not calibrates(found):
         msg = f"--calib has no effect: no variant of {found.what} is calibrated"
         raise UsageError(msg, remedy="leave --calib out")
@@ -65,6 +70,9 @@ def _look(request: CheckedRequest, scratch: Path, reporter: Reporter) -> Parts:
         with reporter.step("look into the evaluation set", request.evaluation.name):
             given = read_eval_set(request.evaluation, request.format)
             evaluation = check_eval_set(given, request.evaluation, labels, request.labels)
+            if request.calib:
+                shared = in_both(evaluation, request.evaluation, request.calib, pictures)
+                evaluation = replace(evaluation, warnings=evaluation.warnings + shared)
     return Parts(found, labels, pictures, evaluation)
 
 
@@ -75,13 +83,12 @@ def calibrates(found: Found) -> bool:
 
 def _labels(request: CheckedRequest, found: Found) -> Labels | None:
     """The label map. It must have as many classes as the model, if that number is known."""
-    if found.checkpoint:
-        return found.checkpoint.labels
-    labels = read_labels(request.labels) if request.labels else None
+    labels = found.checkpoint.labels if found.checkpoint else read_labels(request.labels) if request.labels else None
+    if labels and request.labels:
+        labels.refuse_same_names(request.labels)
     if labels and found.classes and labels.class_count != found.classes:
         msg = f"{request.labels} has {labels.class_count} classes, but {found.what} has {found.classes}"
-        cause = "; ".join(["it is the label map of another model, or a part is missing", *labels.warnings])
-        raise SourceError(msg, cause=cause, remedy="give the label map of the model's training")
+        raise SourceError(msg, cause=other_count(labels, found.classes), remedy="give the label map of the model's training")
     return labels
 
 

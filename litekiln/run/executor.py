@@ -282,4 +282,4 @@ def refuse_if_kept(step: Step, entry: Entry) -> None:
     """Raise a refusal that the store keeps."""
     if is_refusal(step, entry):
         kept = {name: str(value) for name, value in entry.result().items()}
-        raise refusal(step, kept["refused"], kept if "cause" in kept else {}, entry.log)
+        raise refusal(kept["refused"], kept if "cause" in kept else {}, entry.log)

@@ -88,7 +88,7 @@ def lay_out_model(archive: Archive, args: dict[str, Any], out: Path, stopped: St
         lay_out(found.pipeline_path, found.prefix, out)
     if BY_NAME[found.kind].tf1:
         (out / "ready").mkdir(exist_ok=True)  # empty where the archive has no finished graph
-    return found.notes
+    return [*found.notes, *found.warnings]
 
 
 def _refuse_other_file(path: Path, kind: str) -> None:

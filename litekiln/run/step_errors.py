@@ -42,7 +42,7 @@ def step_error(step: Step, outcome: Outcome, log: Path, told: Mapping[str, str] 
     """Translate a step's outcome into an error. The remedy and the details name its log. `told` is what `cause_told` found."""
     refused = next((line.removeprefix("@refused ") for line in outcome.tail if line.startswith("@refused ")), "")
     if refused:
-        return refusal(step, f"{step.id}: {refused}", told, log)
+        return refusal(f"{step.id}: {refused}", told, log)
     error = _error(step, outcome, log)
     error.details = {"log": str(log)}
     return error
@@ -66,13 +66,12 @@ def cause_told(output: Path) -> dict[str, str]:
         return {}
 
 
-def refusal(step: Step, what: str, told: Mapping[str, str], log: Path) -> StepRefused:
-    """The error of a step that refused. One that tells its cause holds in every toolchain."""
+def refusal(what: str, told: Mapping[str, str], log: Path) -> StepRefused:
+    """The error of a step that refused. One that tells its cause holds in every toolchain; which program found it is no cause."""
     details: dict[str, object] = {"log": str(log)}
     if told:
         return RefusedEverywhere(what, cause=told["cause"], remedy=told["remedy"], details=details)
-    cause = f"found by steps/{step.program} in toolchain {step.toolchain}"
-    return StepRefused(what, cause=cause, remedy=f"the log: {log}", details=details)
+    return StepRefused(what, remedy=f"the log: {log}", details=details)
 
 
 def _error(step: Step, outcome: Outcome, log: Path) -> LitekilnError:

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import STATE_FILE, Variable, check_complete, find_checkpoint, named_checkpoint
-from litekiln.formats.label_map import NO_NAME, Labels, read_labels
+from litekiln.formats.label_map import NO_NAME, Labels, other_count, read_labels
 from litekiln.formats.pipeline_config import TRAINED_WITH, Pipeline, read_pipeline
+from litekiln.sources.backbones import KERAS_EXTRACTORS, TF1_EXTRACTORS
+from litekiln.sources.checkpoint_fit import OTHER_TRAINING, SAME_TRAINING, TF2_ROOT, check_fit
 from litekiln.sources.frozen_graph import refuse_actions
 from litekiln.sources.kinds import TF1_DETECTION, TF2_DETECTION
 from litekiln.sources.layout import READY
+from litekiln.wording import nearest
 
 CONFIG = "pipeline.config"
 DEEPEST = 3  # folders between the given one and its pipeline.config
@@ -24,9 +27,6 @@ OTHER_FORMS = {
     "*.h5": "Keras weights",
     "*.keras": "a Keras model",
 }
-OTHER_TRAINING = "the two come from different trainings: often one is from the model zoo and the other is yours"
-SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
-TF2_ROOT = "_CHECKPOINTABLE_OBJECT_GRAPH"
 TF2_BIAS = r"/bias/\.ATTRIBUTES/VARIABLE_VALUE"
 CENTER_BIAS = rf"model/_prediction_head_dict/object_center/(\d+)/layer_with_weights-(\d+){TF2_BIAS}"
 RANGE = r".*(?:act|weights)_quant/(?:.*/)?(?:min|max)"  # what quantization-aware training learns
@@ -66,6 +66,7 @@ class Findings:
     prefix: Path
     labels: Labels | None
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None = None) -> Findings:
@@ -89,11 +90,14 @@ def inspect_source(folder: Path, labels: Path | None = None, prefix: Path | None
     heads = find_heads(variables, pipeline.box_code_size)
     if not heads:
         notes.append(f"{prefix}: its class head has an unknown form, so num_classes {pipeline.num_classes} is not checked")
-    _check_heads(heads, pipeline, pipeline_path, prefix)
     found = read_labels(labels) if labels else None
+    _check_heads(heads, pipeline, pipeline_path, prefix, found)
+    check_fit(variables, pipeline, pipeline_path, prefix, [head.anchors for head in heads])
     if labels and found:
         notes += _check_labels(found, labels, pipeline, pipeline_path)
-    return Findings(kind=kind, pipeline=pipeline, pipeline_path=pipeline_path, prefix=prefix, labels=found, notes=notes)
+    unless = "if the training did not have that, its boxes or scores are wrong"
+    odd = [f"{pipeline_path}: {each}: {unless}" for each in pipeline.oddities]
+    return Findings(kind, pipeline, pipeline_path, prefix, found, notes, odd)
 
 
 def _find_config(folder: Path) -> Path:
@@ -151,10 +155,20 @@ def _kind(variables: Mapping[str, Variable], prefix: Path) -> str:
 
 
 def _check_version(kind: str, pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
-    """Refuse an SSD that TF2 can't build: its feature extractor must be a Keras one."""
+    """Refuse an SSD whose configuration is for the other TensorFlow: TF2's feature extractors are Keras ones."""
     extractor = pipeline.feature_extractor
-    if kind == TF2_DETECTION.name and pipeline.architecture == "ssd" and extractor and "_keras" not in extractor:
-        msg = f"{pipeline_path}: feature extractor {extractor!r} is for TF1, but the checkpoint {prefix} is from TF2"
+    if pipeline.architecture == "ssd" and extractor and extractor not in (*KERAS_EXTRACTORS, *TF1_EXTRACTORS):
+        close = nearest(extractor, KERAS_EXTRACTORS if kind == TF2_DETECTION.name else TF1_EXTRACTORS)
+        msg = f"{pipeline_path}: the Object Detection API has no feature extractor {extractor!r}"
+        cause = "the model was trained with a changed copy of the API" + (
+            f"; or it was mistyped: {close!r} is one" if close else ""
+        )
+        raise SourceError(msg, cause=cause, remedy="give an export of that training, made with its own code: a SavedModel")
+    made_with, named_for = ("TF2" if keras else "TF1" for keras in (kind == TF2_DETECTION.name, "_keras" in extractor))
+    if pipeline.architecture == "ssd" and extractor and made_with != named_for:
+        msg = (
+            f"{pipeline_path}: feature extractor {extractor!r} is for {named_for}, but the checkpoint {prefix} is from {made_with}"
+        )
         raise SourceError(msg, cause=OTHER_TRAINING, remedy=SAME_TRAINING)
 
 
@@ -221,7 +235,7 @@ def _biases(pattern: str, variables: Mapping[str, Variable]) -> dict[int, tuple[
     return {position[0]: (name, length) for position, name, length in sorted(found)}
 
 
-def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, prefix: Path) -> None:
+def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, prefix: Path, labels: Labels | None) -> None:
     background = int(pipeline.background_class)
     wanted = pipeline.num_classes + background
     wrong = next((head for head in heads if head.slots != wanted), None)
@@ -231,20 +245,28 @@ def _check_heads(heads: list[Head], pipeline: Pipeline, pipeline_path: Path, pre
     anchors = f" ({wrong.anchors} anchors x {wrong.slots})" if pipeline.architecture == "ssd" else ""
     has = f"{wrong.name} has {wrong.length} values{anchors}"
     msg = f"{pipeline_path} says num_classes {pipeline.num_classes}, but {trained}: {has}, expected {wrong.anchors * wanted}"
-    cause = OTHER_TRAINING
-    if wrong.slots == pipeline.num_classes + (not background):
-        value = str(pipeline.background_class).lower()
-        cause = f"add_background_class is {value} in {CONFIG}, but the training had the other value"
-    raise SourceError(msg, cause=cause, remedy=SAME_TRAINING)
+    raise SourceError(msg, cause=_count_cause(wrong, pipeline, labels), remedy=SAME_TRAINING)
+
+
+def _count_cause(head: Head, pipeline: Pipeline, labels: Labels | None) -> str:
+    """Why a head has another number of classes. One more or less may be the background; a label map decides."""
+    background = pipeline.background_class
+    if pipeline.architecture != "ssd" or head.slots != pipeline.num_classes + (not background):
+        return OTHER_TRAINING
+    value = str(background).lower()
+    if labels and labels.class_count == head.slots - background:
+        return f"the label map has {labels.class_count} classes too: num_classes in {CONFIG} was changed after the training"
+    if labels and labels.class_count == pipeline.num_classes:
+        return f"add_background_class is {value} in {CONFIG}, but the training had the other value: the label map's classes fit"
+    return f"{OTHER_TRAINING}; or add_background_class, {value} in {CONFIG}, was the other value in the training"
 
 
 def _check_labels(labels: Labels, path: Path, pipeline: Pipeline, pipeline_path: Path) -> list[str]:
     """Notes about a label map that fits the model; another one is refused."""
     if labels.class_count != pipeline.num_classes:
         msg = f"{path} has {labels.class_count} classes, but {pipeline_path} says num_classes {pipeline.num_classes}"
-        cause = "; ".join(["it is the label map of another model, or a part is missing", *labels.warnings])
         remedy = f"give the label map of the model's training; in a .txt a line {NO_NAME!r} counts a class without a name"
-        raise SourceError(msg, cause=cause, remedy=remedy)
+        raise SourceError(msg, cause=other_count(labels, pipeline.num_classes), remedy=remedy)
     holes = labels.class_count - len(labels.names)
     unnamed = [f"{path}: {holes} of {labels.class_count} classes have no name and are shown as {NO_NAME!r}"] if holes else []
     return labels.warnings + unnamed

@@ -8,6 +8,7 @@ from litekiln.formats.protowire import DTYPES, Message, read_message, shape_of
 from litekiln.sources.damage import reading
 from litekiln.sources.graph_operators import forbidden_in_frozen, refuse
 from litekiln.sources.picture_input import Tensor, fixed_picture
+from litekiln.wording import listed
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 RAW = {"raw_outputs/box_encodings", "raw_outputs/class_predictions"}
@@ -54,11 +55,7 @@ def _looked_into(path: Path, nodes: list[Message]) -> Graph:
     if any(node.text(1) == SERVER_INPUT for node in inputs):
         raise _for_servers(path)
     if not finish and not {node.text(1) for node in nodes} >= RAW:
-        raise SourceError(
-            f"{path} is a frozen graph without {POSTPROCESS} and without {' and '.join(sorted(RAW))}",
-            cause="it is not a tflite_graph.pb: a frozen graph does not say what its inputs and outputs are",
-            remedy="save the model as a SavedModel with a signature; for a detector, give checkpoint and pipeline.config",
-        )
+        raise _generic(path, nodes, [_placeholder(node) for node in inputs])
     tensors = [_placeholder(node) for node in inputs]
     takes = f"{path} takes {', '.join(map(str, tensors)) or 'nothing'}"
     if len(tensors) != 1:
@@ -74,6 +71,18 @@ def _placeholder(node: Message) -> Tensor:
     attributes = node.map(5)
     dtype = DTYPES.get(attributes["dtype"].number(6), "unknown") if "dtype" in attributes else "unknown"
     return Tensor(node.text(1), dtype, shape_of(attributes["shape"].child(7)) if "shape" in attributes else None)
+
+
+def _generic(path: Path, nodes: list[Message], inputs: list[Tensor]) -> SourceError:
+    """The error for another frozen graph, with what seems to go in and to come out."""
+    read = {name.removeprefix("^").partition(":")[0] for node in nodes for name in node.texts(3)}
+    last = [node.text(1) for node in nodes if node.text(1) not in read and node.text(2) not in ("Placeholder", "Const", "NoOp")]
+    ends = f"takes {listed([str(each) for each in inputs]) or 'nothing'}, and nothing reads what {listed(last) or 'no node'} gives"
+    return SourceError(
+        f"{path} is a frozen graph of another kind than TF1's for TFLite: it {ends}",
+        cause=f"it has neither {POSTPROCESS} nor {' and '.join(sorted(RAW))}; and a frozen graph does not say what its outputs are",
+        remedy="save the model as a SavedModel with a signature; for a detector, give checkpoint and pipeline.config",
+    )
 
 
 def _for_servers(path: Path) -> SourceError:

@@ -89,6 +89,9 @@ def _weights_only(path: Path) -> SourceError:
 def _from_hdf5(path: Path) -> tuple[str, dict[str, Any]]:
     texts = hdf5.root_texts(path)
     if "model_config" not in texts:
+        if hdf5.is_empty(path):
+            cause = "the saving was interrupted, or a program opened it for writing and closed it"
+            raise SourceError(f"{path} is an empty HDF5 file: it holds no model and no weights", cause=cause, remedy=SAVE_WHOLE)
         raise _weights_only(path)
     return texts.get("keras_version", ""), _as_object(json.loads(texts["model_config"]))
 
@@ -121,12 +124,19 @@ def _layers(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A model, its layers, their layers, and the layers that a layer wraps."""
     yield value
     inner = value.get("config")
+    if isinstance(inner, list):
+        inner = {"layers": inner}
     if isinstance(inner, dict):
-        listed = inner["layers"] if isinstance(inner.get("layers"), list) else []
-        for each in [*listed, *(inner.get(name) for name in ("layer", "backward_layer", "cell", "cells"))]:
+        for each in [*_listed(inner), *(inner.get(name) for name in ("layer", "backward_layer", "cell", "cells"))]:
             for layer in each if isinstance(each, list) else [each]:
                 if isinstance(layer, dict) and isinstance(layer.get("class_name"), str):
                     yield from _layers(layer)
+
+
+def _listed(inner: Any) -> list[Any]:
+    """A model's layers. Before Keras 2.2.3, a Sequential's configuration was their list."""
+    layers = inner.get("layers") if isinstance(inner, dict) else inner
+    return layers if isinstance(layers, list) else []
 
 
 def _custom(config: dict[str, Any], *, named: bool) -> Iterator[str]:
@@ -159,10 +169,9 @@ def _packed(config: Any) -> Iterator[str]:
 
 def _inputs(config: dict[str, Any]) -> list[Tensor]:
     """The outer model's input layers; if it has none, the shape that it was built with."""
-    inner = config.get("config")
-    layers = inner.get("layers", []) if isinstance(inner, dict) else []
+    layers = _listed(config.get("config"))
     found = []
-    for layer in layers if isinstance(layers, list) else []:
+    for layer in layers:
         if isinstance(layer, dict) and layer.get("class_name") == "InputLayer" and isinstance(layer.get("config"), dict):
             settings = layer["config"]
             shape = settings.get("batch_shape", settings.get("batch_input_shape"))
@@ -170,7 +179,9 @@ def _inputs(config: dict[str, Any]) -> list[Tensor]:
             found.append(Tensor(str(settings.get("name", "input")), dtype if isinstance(dtype, str) else "float32", _shape(shape)))
     if found:
         return found
-    first = layers[0].get("config") if isinstance(layers, list) and layers and isinstance(layers[0], dict) else None
+    first = layers[0].get("config") if layers and isinstance(layers[0], dict) else None
+    if _listed(first) and not (isinstance(first, dict) and "batch_input_shape" in first):
+        return _inputs(layers[0])  # a Sequential of models takes what the first of them takes
     shapes = [each.get(key) for each, key in ((first, "batch_input_shape"), (config.get("build_config"), "input_shape")) if each]
     return [Tensor("input", "float32", _shape(shape)) for shape in shapes if _shape(shape) is not None][:1]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from litekiln.errors import SourceError
 from litekiln.formats.checkpoint import check_complete, index_file
-from litekiln.plain_files import unreadable
+from litekiln.plain_files import plain_file, unreadable
 from litekiln.sources.api_checkpoint import CONFIG, DEEPEST, Findings, inspect_source
 from litekiln.sources.frozen_graph import is_graph, read_graph
 from litekiln.sources.keras_file import is_keras, read_keras
 from litekiln.sources.kinds import FUNCTION, KERAS, SAVED_MODEL, TF1_DETECTION, TF1_FROZEN, TFLITE
-from litekiln.sources.saved_model import FILE, choose_signature, newer_than, picture_size, read_saved_model
+from litekiln.sources.saved_model import FILE, VARIABLES, choose_signature, newer_than, picture_size, read_saved_model
 from litekiln.sources.tflite_source import is_tflite, read_tflite
 
 OLD_TENSORFLOW = (2, 13)  # the newest version whose files the usual exporter loads
@@ -40,6 +40,7 @@ class Found:
     height: int = 0  # 0: known only when it runs
     width: int = 0
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     newer: bool = False  # written by a newer TensorFlow or Keras than the usual exporter loads
     quantization_aware: bool = False
     postprocess: bool = False  # has the PostProcess operator, or gets it
@@ -48,7 +49,6 @@ class Found:
     signature: str = ""
     variant: str = ""  # of a finished model
     suffix: str = ""  # of the file's true form, whatever its name
-    own_labels: bool = False  # it carries a label map
     checkpoint: Findings | None = None
 
     @property
@@ -97,6 +97,7 @@ def of_checkpoint(findings: Findings, place: Path | None = None) -> Found:
         height=pipeline.height,
         width=pipeline.width,
         notes=notes,
+        warnings=list(findings.warnings),
         quantization_aware=_aware(findings),
         postprocess=pipeline.architecture == "ssd",
         classes=pipeline.num_classes,
@@ -130,6 +131,7 @@ def _candidates(folder: Path) -> list[Path]:
 
 def _file(path: Path, named: Named) -> Found:
     """What a file is, by its first bytes. If these say nothing, its name decides which reader reports the problem."""
+    plain_file(path)
     if path.name == CONFIG:
         return of_checkpoint(inspect_source(path.parent, named.labels), path.parent)
     if path.name == FILE:
@@ -171,7 +173,7 @@ def _saved_model(folder: Path, named: Named) -> Found:
 
 def _check_variables(folder: Path) -> None:
     """Refuse a SavedModel without weights: they have a folder of their own, which is easily left behind."""
-    prefix = folder / "variables" / "variables"
+    prefix = folder / VARIABLES
     if index_file(prefix).is_file():
         check_complete(prefix)
     elif b"VarHandleOp" in (folder / FILE).read_bytes():
@@ -228,6 +230,7 @@ def _keras(path: Path, named: Named) -> Found:
 
 
 def _check_custom(wanted: list[str], path: Path) -> None:
+    plain_file(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -240,7 +243,6 @@ def _check_custom(wanted: list[str], path: Path) -> None:
 
 def _tflite(path: Path, _: Named) -> Found:
     model = read_tflite(path)
-    labels = [name for name in model.files if name.endswith(".txt")]
     end = " with the PostProcess operator" if model.postprocess else f", {len(model.outputs)} outputs"
     return Found(
         kind=TFLITE.name,
@@ -253,7 +255,6 @@ def _tflite(path: Path, _: Named) -> Found:
         max_detections=model.max_detections,
         variant=model.variant,
         suffix=".tflite",
-        own_labels=bool(labels),
     )
 
 

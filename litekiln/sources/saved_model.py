@@ -13,6 +13,7 @@ from litekiln.sources.operators import Use
 from litekiln.sources.picture_input import Tensor, fixed_picture
 
 FILE = "saved_model.pb"
+VARIABLES = "variables/variables"  # its checkpoint's prefix
 DEFAULT = "serving_default"
 # The output names of exporter_main_v2 of the Object Detection API.
 TRAINING_EXPORT = {"detection_boxes", "detection_classes", "detection_scores", "num_detections"}

@@ -27,7 +27,6 @@ class TfliteModel:
     outputs: list[Tensor]
     postprocess: bool
     variant: str
-    files: list[str]  # packed into it as metadata: label maps
     classes: int  # 0 if no PostProcess operator says it
     max_detections: int  # the same
 
@@ -71,11 +70,12 @@ def describe(path: Path, file: TfliteFile) -> TfliteModel:
     options = next((operator.options for operator in file.postprocess), {})
     stated = (options.get(name, 0) for name in ("num_classes", "max_detections"))
     classes, most = (count if isinstance(count, int) else 0 for count in stated)
-    return TfliteModel(height, width, entry.dtype, outputs, bool(file.postprocess), variant, file.packed.names, classes, most)
+    return TfliteModel(height, width, entry.dtype, outputs, bool(file.postprocess), variant, classes, most)
 
 
 def _as_tensor(tensor: Stored) -> Tensor:
-    return Tensor(tensor.name, tensor.dtype, tensor.shape)
+    """With the shape that the file states: the other one has a 1 where a size is open."""
+    return Tensor(tensor.name, tensor.dtype, tensor.stated)
 
 
 def _variant(path: Path, entry: str, outputs: set[str], types: set[tuple[str, str]]) -> str:

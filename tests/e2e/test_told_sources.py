@@ -439,7 +439,7 @@ def test_a_refused_source_leaves_nothing(work: Path, inv: Inv) -> None:
     run = inv("build", "--model", "mine", "--engine", "venv", "--variant", "float32")
     assert run.returncode == 6, run.stdout
     assert "export: module functions has no 'plian', did you mean 'plain'?" in run.stdout
-    assert "found by steps/export_function.py in toolchain tf2.13" in run.stdout
+    assert "Likely cause" not in run.stdout  # the refusal says it
     assert "Traceback" not in run.stdout
     assert not (work / "out").exists()
     steps = [json.loads(path.read_text())["step"]["id"] for path in (work / ".litekiln" / "store").glob("*/entry.json")]

@@ -1,4 +1,4 @@
-"""Checkpoints for tests, written without TensorFlow: an SSTable index and its data files, full of zeros."""
+"""Checkpoints for tests, written without TensorFlow: an SSTable index and its data files."""
 
 import os
 import struct
@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, Variable, _load, masked_crc
+from litekiln.formats.checkpoint import SNAPPY, STORED, TABLE_MAGIC, Variable, _load
+from litekiln.formats.crc32c import masked_crc
 
 FLOAT, STRING = 1, 7  # numbers of TensorFlow's types
 RESTART_INTERVAL = 16
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-# A string tensor is its strings' lengths, the lengths' checksum, and the strings: here one, of length 0.
-EMPTY_STRING = b"\0" + struct.pack("<I", masked_crc(bytes(4)))
 HEADS = "model/_box_predictor/_prediction_heads"
 
 
@@ -46,8 +45,25 @@ def shared_shapes(slots: int, anchors: int = 6) -> dict[str, tuple[int, ...]]:
     """A TF2 SSD whose feature maps share one predictor (FPNLite, EfficientDet)."""
     classes = f"{HEADS}/class_predictions_with_background/_class_predictor_layers/0/bias{VALUE}"
     boxes = f"model/_box_predictor/_box_prediction_head/_box_encoder_layers/0/bias{VALUE}"
-    shapes: dict[str, tuple[int, ...]] = {classes: (anchors * slots,), boxes: (anchors * 4,)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for bias, length in ((classes, anchors * slots), (boxes, anchors * 4)):
+        shapes |= layer_shapes(bias, length)
     return shapes | training_shapes(shapes)
+
+
+def center_shapes(classes: int) -> dict[str, tuple[int, ...]]:
+    """A CenterNet's class head."""
+    head = "model/_prediction_head_dict/object_center/0/layer_with_weights-{}"
+    return {
+        OBJECT_GRAPH: (),
+        **layer_shapes(head.format(0) + "/bias" + VALUE, 256),
+        **layer_shapes(head.format(1) + "/bias" + VALUE, classes),
+    }
+
+
+def layer_shapes(bias: str, length: int) -> dict[str, tuple[int, ...]]:
+    """A layer by its bias."""
+    return {bias: (length,), bias.replace("/bias/", "/kernel/"): (3, 3, 4, length)}
 
 
 def training_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
@@ -66,21 +82,30 @@ def tf1_shapes(slots: int, anchors: tuple[int, ...] = (3, 6)) -> dict[str, tuple
     for number, count in enumerate(anchors):
         shapes[f"BoxPredictor_{number}/ClassPredictor/biases"] = (count * slots,)
         shapes[f"BoxPredictor_{number}/ClassPredictor/biases/Momentum"] = (count * slots,)
+        shapes[f"BoxPredictor_{number}/ClassPredictor/weights"] = (1, 1, 4, count * slots)
+        shapes[f"BoxPredictor_{number}/BoxEncodingPredictor/weights"] = (1, 1, 4, count * 4)
         shapes[f"BoxPredictor_{number}/BoxEncodingPredictor/biases"] = (count * 4,)
     return shapes
 
 
 def write_checkpoint(
-    prefix: Path, shapes: Mapping[str, tuple[int, ...]], *, shards: int = 1, block_size: int = 4096, packed: bool = False
+    prefix: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    shards: int = 1,
+    block_size: int = 4096,
+    packed: bool = False,
+    values: Mapping[str, float | bytes] | None = None,
 ) -> None:
-    """A checkpoint as TensorFlow writes it. Its variables take turns in the data files."""
+    """A checkpoint as TensorFlow writes it. Its variables take turns in the data files. `values` are 0.5 where not given."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
     contents = [b""] * shards
     entries = {b"": _number(1, shards) + _message(3, _number(1, 1))}
     for position, (name, shape) in enumerate(sorted(shapes.items())):
         shard = position % shards
-        value = EMPTY_STRING if name == OBJECT_GRAPH else bytes(4 * prod(shape))
-        entries[name.encode()] = _entry(STRING if name == OBJECT_GRAPH else FLOAT, shape, shard, len(contents[shard]), value)
+        given = (values or {}).get(name, b"" if name == OBJECT_GRAPH else 0.5)
+        value = stored_text(given) if isinstance(given, bytes) else struct.pack("<f", given) * prod(shape)
+        entries[name.encode()] = _entry(STRING if isinstance(given, bytes) else FLOAT, shape, shard, len(contents[shard]), value)
         contents[shard] += value
     for shard, content in enumerate(contents):
         prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}").write_bytes(content)
@@ -90,7 +115,10 @@ def write_checkpoint(
 def _entry(dtype: int, shape: tuple[int, ...], shard: int, offset: int, value: bytes) -> bytes:
     sizes = b"".join(_message(2, _number(1, size)) for size in shape)
     place = (_number(3, shard) if shard else b"") + (_number(4, offset) if offset else b"") + _number(5, len(value))
-    checksum = masked_crc(bytes(3) + value if dtype == STRING else value)  # over a string's length as four bytes
+    checksum = masked_crc(value)
+    if dtype == STRING:  # over its length as four bytes
+        text = value[value.index(next(byte for byte in value if byte < 128)) + 1 :]
+        checksum = masked_crc(struct.pack("<I", len(text) - 4) + text)
     return _number(1, dtype) + _message(2, sizes) + place + b"\x35" + struct.pack("<I", checksum)
 
 
@@ -171,6 +199,11 @@ def varint(value: int) -> bytes:
     while value > 127:
         out, value = out + bytes([value & 127 | 128]), value >> 7
     return out + bytes([value])
+
+
+def stored_text(text: bytes) -> bytes:
+    """A text as a variable's bytes: its length, the length's checksum, and itself."""
+    return varint(len(text)) + struct.pack("<I", masked_crc(struct.pack("<I", len(text)))) + text
 
 
 def _number(field: int, value: int) -> bytes:

@@ -4,6 +4,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.helpers.tflite_files import CONV, DEQUANTIZE, POSTPROCESS, Model, Ope
 
 FLOAT, UINT8 = 1, 4  # TensorFlow's type numbers
 PICTURE = (1, 48, 64, 3)
+MIDDLE = {"uint8": 128, "int8": 0}  # zero points of inputs for pixels from -1 to 1
 Tensors = Mapping[str, tuple[int, tuple[int, ...] | None]]
 DETECTIONS: Tensors = {
     "detection_boxes": (FLOAT, (1, 100, 4)),
@@ -203,7 +205,8 @@ def write_tflite(
     *,
     sizes: Sequence[int] = PICTURE,
     finish: bool = True,
-    labels: str = "",
+    labels: str = "cat\ndog\nbird\n",
+    scale: float = 2 / 255,
 ) -> Path:
     """A model with an input, a convolution that first unpacks float16 weights, and the PostProcess operator (`finish`)."""
     tensors = [(entry, sizes), (inside, PICTURE), (weights, (8, 3, 3, 3)), (inside, (1, 24, 32, 8)), ("float32", (8, 3, 3, 3))]
@@ -215,5 +218,7 @@ def write_tflite(
     operators += [Operator(POSTPROCESS, [3], last)] if finish else []
     model = Model([Tensor(f"a {kind}", kind, size) for kind, size in tensors], operators, [0], last)
     model.options = {"max_detections": 20, "nms_iou_threshold": 0.6, "num_classes": 3, "x_scale": 10.0}
+    if entry in MIDDLE:
+        model.tensors[0] = replace(model.tensors[0], scales=[scale], zero_point=MIDDLE[entry])
     model.packed = {"labelmap.txt": labels} if labels else {}
     return model.written(path)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from litekiln.errors import SourceError
-from litekiln.formats.label_map import EXPECTED, Labels, read_labels
+from litekiln.formats.label_map import EXPECTED, Labels, other_count, read_labels
 from tests.helpers.checkpoints import zoo
 
 
@@ -110,8 +110,6 @@ def test_numbers_and_commas_may_be_part_of_names(tmp_path: Path) -> None:
         ("labels.txt", "- cat\n- dog\n", "this looks like YAML"),
         ("labels.txt", "id,name\n1,cat\n2,dog\n", "this looks like CSV or another table"),
         ("labels.txt", "1\tcat\n2\tdog\n", "this looks like CSV or another table"),
-        ("labels.txt", "0 cat\n1 dog\n", "this looks like a numbered list: if the numbers are part of the names, write a .pbtxt"),
-        ("labels.txt", "1: cat\n2: dog\n", "this looks like a numbered list"),
         ("labels.txt", "# a\n# b\n", "no class has a name"),
         ("labels.pbtxt", "item { id: 1000001 name: 'a' }", "line 1: id 1000001: more than 1000000 classes"),
         ("labels.pbtxt", f"item {{ id: -0x{'f' * 5000} name: 'a' }}", f"line 1: a number that is too large: '0x{'f' * 38}…'"),
@@ -195,3 +193,106 @@ def test_published_label_maps_are_read(name: str, count: int, named: int) -> Non
     labels = read_labels(zoo().parent / "published" / name)
     assert (labels.class_count, len(labels.names), labels.warnings) == (count, named, [])
     assert len(labels.as_lines()) == count
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    "content", ["0 cat\n1 big dog\n", "1: cat\n2: big dog\n", "0. cat\n1. big dog", "1) cat\r\n2) big dog\r\n"]
+)
+def test_a_numbered_list_as_teachable_machine_writes_it_is_taken(tmp_path: Path, content: str) -> None:
+    labels = _read(tmp_path, "labels.txt", content)
+    assert (labels.names, labels.class_count) == ({0: "cat", 1: "big dog"}, 2)
+    text = f"its lines are numbered from {content[0]}, and the names are what follows: 'big dog' is the last"
+    assert labels.warnings == [f"{tmp_path}/labels.txt: {text}"]
+
+
+def test_the_background_of_a_numbered_list_is_skipped_too(tmp_path: Path) -> None:
+    assert _read(tmp_path, "labels.txt", "0 ???\n1 cat\n2 dog\n").names == {0: "cat", 1: "dog"}
+
+
+@pytest.mark.parametrize("content", ["1 euro\n2 euro\n3 euro", "1 cat\n3 dog", "5 cat\n6 dog"])
+def test_other_numbers_belong_to_their_names(tmp_path: Path, content: str) -> None:
+    labels = _read(tmp_path, "labels.txt", content)
+    assert (list(labels.names.values()), labels.warnings) == (content.split("\n"), [])
+
+
+def test_names_that_are_numbers_only_are_told_and_digits_are_not(tmp_path: Path) -> None:
+    text = "its names are the numbers 1 to 12: detections show no more than that"
+    assert _read(tmp_path, "labels.txt", "\n".join(map(str, range(1, 13)))).warnings == [f"{tmp_path}/labels.txt: {text}"]
+    assert _read(tmp_path, "digits.txt", "\n".join(map(str, range(10)))).warnings == []
+
+
+def test_ids_that_count_from_zero_are_named(tmp_path: Path) -> None:
+    items = "item { id: 1 name: 'dog' } item { id: 0 name: 'cat' } item { id: 2 name: 'bird' }"
+    with pytest.raises(SourceError) as caught:
+        _read(tmp_path, "labels.pbtxt", items)
+    error = caught.value
+    assert error.what == f"{tmp_path}/labels.pbtxt: its ids count from 0 to 2 ('cat' has 0), but ids count from 1"
+    assert (error.cause, error.remedy) == ("another program wrote it, or it was written by hand", "add 1 to each id")
+
+
+def test_a_background_that_counts_as_a_class_is_told(tmp_path: Path) -> None:
+    labels = _read(tmp_path, "labels.pbtxt", "item { id: 1 name: 'background' } item { id: 2 name: 'cat' }")
+    text = "class 1 is called 'background': a label map names the classes without the background"
+    assert labels.warnings == [f"{tmp_path}/labels.pbtxt: {text}"]
+
+
+# Names that can't be told apart
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "cause"),
+    [
+        ("cat\ndog\ncat", "classes 1 and 3 have one name, 'cat'", "a line was copied and its name not changed"),
+        (
+            "cat\nCat",
+            "classes 1 and 2 have names that differ only by case: 'cat' and 'Cat'",
+            "one of them was mistyped, or the set was labelled with two spellings of one thing",
+        ),
+    ],
+)
+def test_classes_of_one_name_are_refused(tmp_path: Path, content: str, problem: str, cause: str) -> None:
+    path = tmp_path / "labels.txt"
+    with pytest.raises(SourceError) as caught:
+        _read(tmp_path, "labels.txt", content).refuse_same_names(path)
+    assert (caught.value.what, caught.value.cause) == (f"{path}: {problem}", cause)
+    assert caught.value.remedy == "give each class a name of its own, in the order of the training"
+
+
+def test_letters_of_both_cases_are_two_classes(tmp_path: Path) -> None:
+    _read(tmp_path, "labels.txt", "a\nA\n?\n").refuse_same_names(tmp_path / "labels.txt")
+
+
+# Another number of classes
+
+
+COCO = ["person", "bicycle", "car", *(f"name {number}" for number in range(77))]
+
+
+@pytest.mark.parametrize(
+    ("content", "classes", "cause"),
+    [
+        (
+            "item { id: 1 name: 'background' } item { id: 2 name: 'cat' }",
+            1,
+            "its first class is 'background', which is none of the",
+        ),
+        (
+            "item { id: 0 name: 'background' } item { id: 1 name: 'cat' }",
+            2,
+            "the model counts the background as a class of its own",
+        ),
+        ("item { id: 1 name: 'cat' }", 2, "it is the label map of another model, or a part is missing"),
+    ],
+)
+def test_the_cause_of_another_count_is_tried(tmp_path: Path, content: str, classes: int, cause: str) -> None:
+    assert cause in other_count(_read(tmp_path, "labels.pbtxt", content), classes)
+
+
+def test_coco_s_80_names_are_recognised_by_their_names(tmp_path: Path) -> None:
+    cause = "they are COCO's 80 names without the ids that COCO never used: 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83 are '???'"
+    assert other_count(_read(tmp_path, "labels.txt", "\n".join(COCO)), 90) == cause
+    other = other_count(_read(tmp_path, "others.txt", "\n".join(COCO[::-1])), 90)
+    assert other == "it is the label map of another model, or a part is missing"

@@ -4,6 +4,7 @@ import pytest
 
 from litekiln.errors import SourceError
 from litekiln.formats.pipeline_config import Pipeline, read_pipeline
+from litekiln.formats.pipeline_layers import Layers
 from tests.helpers.checkpoints import zoo
 
 RESIZER = "fixed_shape_resizer { height: 320 width: 256 }"
@@ -41,6 +42,8 @@ def test_an_ssd_is_read(tmp_path: Path) -> None:
         quantization_aware=False,
         moving_averages=False,
         keypoints=False,
+        layers=Layers(shared_predictor=False),
+        oddities=[],
     )
 
 
@@ -166,3 +169,69 @@ def test_quantized_samples_say_so() -> None:
     assert samples
     for path in samples:
         assert read_pipeline(path).quantization_aware == ("quantized" in path.name), path
+
+
+@pytest.mark.parametrize(
+    ("generator", "anchors"),
+    [
+        ("", None),
+        ("ssd_anchor_generator { }", None),
+        ("ssd_anchor_generator { aspect_ratios: 1.0 aspect_ratios: 2.0 }", (3, 3, 3, 3, 3, 3)),
+        ("ssd_anchor_generator { num_layers: 3 aspect_ratios: [1, 2, 0.5, 3, 0.3] }", (3, 6, 6)),
+        ("ssd_anchor_generator { num_layers: 2 aspect_ratios: [1, 2, 0.5, 3] reduce_boxes_in_lowest_layer: false }", (5, 5)),
+        ("ssd_anchor_generator { num_layers: 2 aspect_ratios: [1, 2] interpolated_scale_aspect_ratio: 0.0 }", (3, 2)),
+        ("multiscale_anchor_generator { aspect_ratios: [1, 2, 0.5] }", (6,)),
+        ("multiscale_anchor_generator { aspect_ratios: [1, 2, 0.5] scales_per_octave: 3 }", (9,)),
+        ("grid_anchor_generator { }", None),
+    ],
+)
+def test_the_anchors_of_a_place_are_counted(tmp_path: Path, generator: str, anchors: tuple[int, ...] | None) -> None:
+    text = SSD.replace("box_predictor", f"anchor_generator {{ {generator} }} box_predictor", 1)
+    assert text != SSD
+    assert _read(tmp_path, text).layers.anchors == anchors
+
+
+MODELS = "where the API's models have"
+CODER = (
+    "faster_rcnn_box_coder has y_scale {}, x_scale {}, height_scale {}, width_scale {}, " + MODELS + " 10, 10, 5 and 5, or 1 each"
+)
+SIGMOID = "loss { classification_loss { weighted_sigmoid_focal { } } }"
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("", None),
+        ("box_coder { faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 } }", None),
+        ("box_coder { faster_rcnn_box_coder { y_scale: 1 x_scale: 1 height_scale: 1 width_scale: 1 } }", None),
+        (
+            "box_coder { faster_rcnn_box_coder { y_scale: 5 x_scale: 5 height_scale: 10 width_scale: 10 } }",
+            CODER.format(5, 5, 10, 10),
+        ),
+        ("box_coder { faster_rcnn_box_coder { height_scale: 10.0 } }", CODER.format(10, 10, 10, 5)),
+        ("anchor_generator { multiscale_anchor_generator { anchor_scale: 4.0 aspect_ratios: [1, 2, 0.5] } }", None),
+        ("anchor_generator { multiscale_anchor_generator { aspect_ratios: [0.83, 1.19] } }", None),
+        ("anchor_generator { multiscale_anchor_generator { anchor_scale: 3.0 } }", None),  # as the demo's
+        (
+            "anchor_generator { multiscale_anchor_generator { aspect_ratios: [0.5, 1.0, 2.0] } }",
+            f"multiscale_anchor_generator has the aspect_ratios 0.5, 1, 2, {MODELS} the same in the order 1, 2, 0.5",
+        ),
+        (
+            "anchor_generator { ssd_anchor_generator { aspect_ratios: [1, 2, 3, 0.5, 0.3333] } }",
+            f"ssd_anchor_generator has the aspect_ratios 1, 2, 3, 0.5, 0.333, {MODELS} the same in the order 1, 2, 0.5, 3, 0.333",
+        ),
+        (f"post_processing {{ score_converter: SIGMOID }} {SIGMOID}", None),
+        (
+            f"post_processing {{ score_converter: SOFTMAX }} {SIGMOID}",
+            "score_converter is SOFTMAX, but a model that was trained with weighted_sigmoid_focal needs SIGMOID",
+        ),
+        ("feature_extractor { conv_hyperparams { activation: RELU_6 } }", None),
+        (
+            "feature_extractor { conv_hyperparams { activation: RELU } }",
+            "model.ssd.feature_extractor.conv_hyperparams.activation is RELU, where the API's models have RELU_6 or SWISH",
+        ),
+    ],
+)
+def test_settings_that_no_training_of_the_api_has_are_found(tmp_path: Path, text: str, odd: str | None) -> None:
+    size = "image_resizer { fixed_shape_resizer { height: 320 width: 320 } }"
+    assert _read(tmp_path, f"model {{ ssd {{ num_classes: 3 {size} {text} }} }}").oddities == ([odd] if odd else [])

@@ -248,6 +248,12 @@ def test_labels_that_do_not_fit_are_refused(home: Project, theirs: Path) -> None
     assert "could not be read" in refusal(SourceError, home, theirs, labels=theirs / "none.txt").what
 
 
+def test_names_that_differ_only_by_case_are_refused(home: Project, theirs: Path) -> None:
+    (theirs / "labels.txt").write_text("cat\nCat\nbird\n", encoding="utf-8")
+    error = refusal(SourceError, home, theirs)
+    assert error.what == f"{theirs}/labels.txt: classes 1 and 2 have names that differ only by case: 'cat' and 'Cat'"
+
+
 def test_what_the_label_map_leaves_out_is_told(home: Project, theirs: Path) -> None:
     (theirs / "labels.txt").write_text("# three\ncat\ndog\nbird\n", encoding="utf-8")
     notes = new(home, theirs)["notes"]

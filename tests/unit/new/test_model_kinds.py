@@ -6,7 +6,6 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.pixels import InputPixels
 from litekiln.recipes.recipe import Qat, load_recipe
-from tests.helpers.checkpoints import OBJECT_GRAPH, VALUE, ssd_shapes, tf1_shapes
+from tests.helpers.checkpoints import VALUE, center_shapes, ssd_shapes, tf1_shapes
 from tests.helpers.source_files import (
     ENTRY,
     FAKE,
@@ -49,8 +48,8 @@ QAT = TF1 + " graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 
 RANGES = {f"FeatureExtractor/MobilenetV2/Conv/{name}_quant/{end}": () for name in ("act", "weights") for end in ("min", "max")}
 CENTER = config(3, "mobilenet_v2_fpn_sep_conv").replace("ssd {", "center_net {")
 NOT_PROMISED = "is not tested: only CenterNets on mobilenet are; it is still converted and checked"
-CENTER_HEAD = "model/_prediction_head_dict/object_center/0/layer_with_weights-{}/bias" + VALUE
-CENTER_SHAPES: dict[str, tuple[int, ...]] = {OBJECT_GRAPH: (), CENTER_HEAD.format(0): (256,), CENTER_HEAD.format(1): (3,)}
+CENTER_SHAPES = center_shapes(3)
+HALF_RANGE = "its input scale 0.00392157 stands for pixels from -0.502 to 0.498"
 SCALE = layer("Scale", None, "mine>Scale", name="scale")
 
 
@@ -217,7 +216,7 @@ def test_a_keras_model_with_classes_of_its_own_needs_their_code(home: Project, t
 
 
 @pytest.mark.parametrize(
-    ("types", "variant"), [(("uint8", "uint8", "uint8"), "uint8-qat"), (("float32", "int8", "int8"), "int8")], ids=["qat", "int8"]
+    ("types", "variant"), [(("uint8", "uint8", "uint8"), "uint8-qat"), (("uint8", "int8", "int8"), "int8-io")], ids=["qat", "int8"]
 )
 def test_a_finished_tflite(steps: Project, theirs: Path, types: tuple[str, ...], variant: str) -> None:
     source = write_tflite(theirs / "net.tflite", *types, labels="cat\ndog\nbird\n")
@@ -229,13 +228,54 @@ def test_a_finished_tflite(steps: Project, theirs: Path, types: tuple[str, ...],
     assert plan_ids(steps) == ["export", *(f"{what} {variant}" for what in ("convert", "annotate", "verify", "measure"))]
 
 
-def test_a_finished_tflite_without_names_is_warned_of(home: Project, theirs: Path) -> None:
+def test_a_finished_tflite_without_names_is_refused(home: Project, theirs: Path) -> None:
+    """A build refuses it."""
+    source = write_tflite(theirs / "net.tflite", labels="")
+    error = refusal(UsageError, home, theirs, source=source, **PIXELS, **NO_LABELS)
+    assert error.what == f"--labels is missing: {source} has no label file packed into it"
+    new(home, theirs, source=source, **PIXELS)
+
+
+def test_a_finished_tflite_is_not_calibrated(home: Project, theirs: Path) -> None:
     source = write_tflite(theirs / "net.tflite")
-    assert new(home, theirs, source=source, **NO_LABELS)["warnings"] == [
-        "it has no label map and none was given: detections have numbers instead of names (--labels FILE)"
-    ]
-    error = refusal(UsageError, home, theirs, name="other", source=source, calib=theirs / "photos")
+    error = refusal(UsageError, home, theirs, source=source, calib=theirs / "photos", **PIXELS)
     assert error.what.startswith("--calib has no effect: no variant of a finished .tflite, float32, input 64x48")
+
+
+@pytest.mark.parametrize(
+    ("labels", "cause"),
+    [
+        ("???\ncat\ndog\nbird\n", "its first line, '???', stands for the background, which is none of the model's classes"),
+        ("cat\ndog\nbird\nfish\n", "it is the label file of another model"),
+    ],
+)
+def test_packed_names_of_another_number_are_refused(home: Project, theirs: Path, labels: str, cause: str) -> None:
+    source = write_tflite(theirs / "net.tflite", labels=labels)
+    error = refusal(SourceError, home, theirs, source=source, **PIXELS, **NO_LABELS)
+    assert (error.what, error.cause) == (f"{source}: labelmap.txt, packed into it, has 4 names for 3 classes", cause)
+    assert error.remedy == "take it out (`unzip net.tflite labelmap.txt`), correct it and give it: --labels labelmap.txt"
+
+
+@pytest.mark.parametrize(
+    ("entry", "scale", "cause"),
+    [
+        ("float32", 0, "it has no metadata about them, and its input is not quantized"),
+        ("uint8", 1 / 255, f"it has no metadata about them, and {HALF_RANGE}"),
+    ],
+)
+def test_pixels_that_nothing_tells_are_asked_for(home: Project, theirs: Path, entry: str, scale: float, cause: str) -> None:
+    source = write_tflite(theirs / "net.tflite", entry, entry, entry, scale=scale)
+    error = refusal(UsageError, home, theirs, source=source)
+    assert error.what == f"--mean and --std are missing: nothing in {source} says what its pixels are"
+    assert error.cause.startswith(cause)
+    new(home, theirs, source=source, **PIXELS)
+
+
+def test_a_classifier_s_file_is_refused_by_its_outputs(home: Project, theirs: Path) -> None:
+    source = write_tflite(theirs / "net.tflite", finish=False)
+    error = refusal(SourceError, home, theirs, source=source, **PIXELS)
+    assert error.what.startswith(f"{source} is no finished detector: it has 1 output (float32 []), and a detector has four")
+    assert error.remedy == "give what it was converted from, a Keras file or a SavedModel; `inv lint` looks at any .tflite"
 
 
 # Functions
@@ -367,7 +407,7 @@ def test_a_center_net_s_head_counts_its_classes(home: Project, theirs: Path) -> 
     error = refusal(SourceError, home, theirs, source=folder)
     assert error.what == (
         f"{folder}/pipeline.config says num_classes 90, but the checkpoint {folder}/checkpoint/ckpt-0 was trained with 3:"
-        f" {CENTER_HEAD.format(1)} has 3 values, expected 90"
+        f" model/_prediction_head_dict/object_center/0/layer_with_weights-1/bias{VALUE} has 3 values, expected 90"
     )
 
 
@@ -589,8 +629,7 @@ def test_the_command_takes_the_new_flags(home: Project, theirs: Path) -> None:
     ids=["saved model", "graph", "keras", "tflite"],
 )
 def test_the_input_size_comes_from_the_source(home: Project, theirs: Path, write: Write, size: str) -> None:
-    given: dict[str, Any] = {} if "tflite" in str(write(theirs / "net")) else PIXELS
-    new(home, theirs, source=write(theirs / "net"), **given)
+    new(home, theirs, source=write(theirs / "net"), **PIXELS)
     recipe = load_recipe(home, "mine")
     assert _input_size(home, recipe) == size
     source = recipe.folder / (recipe.spec.source.file or "source/saved_model.pb")

@@ -132,7 +132,7 @@ def test_one_refusal_is_the_error_itself(project: Project, tally: Path) -> None:
     result = run_to_end(project, _ways(project, float32=[CRASHES, REFUSES]))
     assert isinstance(result.error, StepRefused)
     assert (result.error.what, result.error.exit_code) == ("convert float32 (other): Flex ops in float32", 6)
-    assert result.error.cause == "found by steps/refuses.py in toolchain other"
+    assert (result.error.cause, result.error.remedy.startswith("the log: ")) == ("", True)
 
 
 def _calibrated(project: Project, **programs: str) -> Plan:
@@ -217,7 +217,7 @@ def test_a_cause_that_can_not_be_read_is_none(project: Project, tally: Path, lef
     write_program(project, f"open('out/refusal.json', 'w').write({left!r})\nraise protocol.Refused('no')", "odd.py")
     error = run_to_end(project, _alone(project, "odd.py", keep=True)).error
     assert type(error) is StepRefused
-    assert error.cause == "found by steps/odd.py in toolchain tiny"
+    assert error.cause == ""
 
 
 def test_a_cause_is_never_read_through_a_link(project: Project, tally: Path) -> None:

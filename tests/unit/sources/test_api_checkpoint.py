@@ -11,6 +11,7 @@ from tests.helpers.checkpoints import (
     HEADS,
     OBJECT_GRAPH,
     VALUE,
+    layer_shapes,
     read_index,
     shared_shapes,
     ssd_shapes,
@@ -19,6 +20,7 @@ from tests.helpers.checkpoints import (
     zoo,
 )
 
+OTHER_TRAINING = "the two come from different trainings: often one is from the model zoo and the other is yours"
 NAMES = "cat\ndog\nbird\n"
 HEAD = f"{HEADS}/class_predictions_with_background/0/_class_predictor_layers/0/bias{VALUE}"
 SHARED_HEAD = HEAD.replace("background/0/", "background/")
@@ -104,18 +106,31 @@ def test_the_first_head_that_differs_is_named_in_the_order_of_the_feature_maps(t
     assert "background/9/_class_predictor_layers/0/bias" in error.what
 
 
-def test_a_background_class_of_difference_is_called_by_its_name(tmp_path: Path) -> None:
-    error = refusal(write_model(tmp_path, config(3), shared_shapes(3)))
-    assert error.cause == "add_background_class is true in pipeline.config, but the training had the other value"
+@pytest.mark.parametrize(
+    ("names", "cause"),
+    [
+        (
+            None,
+            f"{OTHER_TRAINING}; or add_background_class, true in pipeline.config, was the other value in the training",
+        ),
+        (
+            NAMES,
+            "add_background_class is true in pipeline.config, but the training had the other value: the label map's classes fit",
+        ),
+        ("cat\ndog\n", "the label map has 2 classes too: num_classes in pipeline.config was changed after the training"),
+    ],
+    ids=["no label map", "of as many", "of one less"],
+)
+def test_one_class_of_difference_may_be_the_background(tmp_path: Path, names: str | None, cause: str) -> None:
+    folder, labels = write_model(tmp_path / "m", config(3), shared_shapes(3)), tmp_path / "labels.txt"
+    labels.write_text(names or "", encoding="utf-8")
+    assert refusal(folder, labels if names else None).cause == cause
 
 
 def test_only_the_last_layer_of_a_head_predicts(tmp_path: Path) -> None:
     """A depthwise layer before it may have a bias of its own."""
     shapes = {name.replace("_layers/0/", "_layers/3/"): shape for name, shape in ssd_shapes(4).items()}
-    shapes |= {
-        HEAD: (576,),
-        BOX_HEAD: (576,),
-    }
+    shapes |= layer_shapes(HEAD, 576) | layer_shapes(BOX_HEAD, 576)
     assert inspect_source(write_model(tmp_path, config(3), shapes)).notes == []
 
 
@@ -126,7 +141,7 @@ def test_only_the_last_layer_of_a_head_predicts(tmp_path: Path) -> None:
         {HEAD: (3, 4)},
         {HEAD: ()},
         {BOX_HEAD: (13,)},
-        {HEAD.replace("background/0", "background/7"): (12,)},
+        layer_shapes(HEAD.replace("background/0", "background/7"), 12),
     ],
     ids=["no multiple", "a matrix", "a scalar", "boxes no multiple", "no boxes"],
 )
@@ -139,7 +154,7 @@ def test_a_head_of_unknown_form_is_noted(tmp_path: Path, change: dict[str, tuple
 
 def test_a_center_net_s_head_of_unknown_form_is_noted(tmp_path: Path) -> None:
     text = config(3, "mobilenet_v2_fpn").replace("ssd {", "center_net {")
-    folder = write_model(tmp_path, text, {OBJECT_GRAPH: (), f"model/head/bias{VALUE}": (3,)})
+    folder = write_model(tmp_path, text, {OBJECT_GRAPH: (), **layer_shapes(f"model/head/bias{VALUE}", 3)})
     found = inspect_source(folder)
     assert found.pipeline.architecture == "center_net"
     unknown = "its class head has an unknown form, so num_classes 3 is not checked"
@@ -150,6 +165,18 @@ def test_a_configuration_of_tf1_for_a_checkpoint_of_tf2_is_refused(tmp_path: Pat
     folder = write_model(tmp_path, config(3, "ssd_mobilenet_v2"), ssd_shapes(4))
     config_says = f"{folder}/pipeline.config: feature extractor 'ssd_mobilenet_v2' is for TF1"
     assert refusal(folder).what == f"{config_says}, but the checkpoint {folder}/checkpoint/ckpt-0 is from TF2"
+
+
+def test_a_feature_extractor_that_the_api_lacks_is_refused(tmp_path: Path) -> None:
+    error = refusal(write_model(tmp_path, config(3, "ssd_efficientnet-custom"), ssd_shapes(4)))
+    assert error.what == f"{tmp_path}/pipeline.config: the Object Detection API has no feature extractor 'ssd_efficientnet-custom'"
+    assert error.cause.startswith("the model was trained with a changed copy of the API")
+
+
+def test_a_configuration_of_tf2_for_a_checkpoint_of_tf1_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, config(3), tf1_shapes(4))
+    config_says = f"{folder}/pipeline.config: feature extractor 'ssd_mobilenet_v2_keras' is for TF2"
+    assert refusal(folder).what == f"{config_says}, but the checkpoint {folder}/checkpoint/ckpt-0 is from TF1"
 
 
 @pytest.mark.parametrize(

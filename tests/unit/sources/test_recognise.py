@@ -2,16 +2,20 @@
 
 import math
 import os
+import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from litekiln.errors import SourceError
+from litekiln.formats.hdf5 import MAGIC
 from litekiln.formats.protowire import read_message, varint
 from litekiln.sources.frozen_graph import Graph, read_graph
 from litekiln.sources.keras_file import KerasModel, is_keras, read_keras
+from litekiln.sources.picture_input import Tensor, fixed_picture
 from litekiln.sources.saved_model import choose_signature, newer_than, picture_size, read_saved_model
 from litekiln.sources.tflite_source import read_tflite
 from tests.helpers import tflite_files
@@ -29,6 +33,7 @@ from tests.helpers.source_files import (
     UINT8,
     keras_config,
     layer,
+    node,
     placeholder,
     signature,
     write_graph,
@@ -147,8 +152,6 @@ def test_a_signature_that_cannot_be_chosen_is_refused(
     ("inputs", "what"),
     [
         ({"x": (UINT8, PICTURE)}, "takes x uint8 [1, 48, 64, 3]: expected float32 [1, HEIGHT, WIDTH, 3]"),
-        ({"x": (FLOAT, (1, 48, 64, 1))}, "takes x float32 [1, 48, 64, 1]: expected float32 [1, HEIGHT, WIDTH, 3]"),
-        ({"x": (FLOAT, (8, 48, 64, 3))}, "takes x float32 [8, 48, 64, 3]: expected float32 [1, HEIGHT, WIDTH, 3]"),
         ({"x": (FLOAT, (1, 10))}, "takes x float32 [1, 10]: expected float32 [1, HEIGHT, WIDTH, 3]"),
         ({"x": (FLOAT, None)}, "takes x float32 of unknown shape: expected float32 [1, HEIGHT, WIDTH, 3]"),
         (
@@ -167,6 +170,54 @@ def test_what_is_no_picture_of_one_size_is_refused(tmp_path: Path, inputs: Any, 
     error = refusal(lambda folder: picture_size(model.signatures["f"], folder), tmp_path)
     assert error.what == f"{tmp_path}: signature 'f' {what}"
     assert error.remedy.startswith("save it with one signature for one picture")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cause", "remedy"),
+    [
+        (
+            (1, 48, 64, 1),
+            "it takes grey pictures: litekiln gives a network the pictures of a camera, in colour",
+            "put a layer in front that makes a colour picture grey",
+        ),
+        (
+            (32, 48, 64, 3),
+            "it takes batches of 32 pictures, but TFLite's programs give one: its batch must be 1 or open",
+            "save it with one signature for one picture",
+        ),
+        (
+            (1, 3, 48, 64),
+            "its channels come first (3 x 48 x 64), as PyTorch has them: they must be last",
+            "save it with one signature",
+        ),
+        ((1, 10), "its input is no picture: one has four sizes, with the channels last", "save it with one signature"),
+        ((1, 48, 64, 4), "its input is not a colour picture with the channels last: it has 4 channels", "save it with one"),
+    ],
+)
+def test_what_an_input_takes_instead_is_named(tmp_path: Path, sizes: tuple[int, ...], cause: str, remedy: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        fixed_picture(Tensor("x", "float32", sizes), "it takes x", "save it with one signature for one picture")
+    assert caught.value.what == "it takes x: expected float32 [1, HEIGHT, WIDTH, 3]"
+    assert caught.value.cause == cause
+    assert caught.value.remedy.startswith(remedy)
+
+
+def test_an_open_batch_is_no_fault() -> None:
+    assert fixed_picture(Tensor("x", "float32", (-1, 48, 64, 3)), "", "") == (48, 64)
+
+
+@pytest.mark.parametrize("stated", [(-1, 48, 64, 3), (1, -1, -1, 3)], ids=["batch", "size"])
+def test_a_tflite_s_stated_shape_counts(tmp_path: Path, stated: tuple[int, ...]) -> None:
+    """The other one has a 1 where a size is open."""
+    model = tflite_files.detector()
+    sizes = [1 if size < 0 else size for size in stated]
+    entry = model.inputs[0]
+    model.tensors[entry] = replace(model.tensors[entry], shape=sizes, stated=stated)
+    path = model.written(tmp_path / "m.tflite")
+    if stated[1] > 0:
+        assert (read_tflite(path).height, read_tflite(path).width) == (48, 64)
+        return
+    assert "its size is open, but a TFLite model needs an input of fixed size" in refusal(read_tflite, path).what
 
 
 def test_a_training_s_export_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -221,7 +272,10 @@ def test_a_graph_for_servers_is_refused_and_what_lies_beside_it_named(tmp_path: 
 @pytest.mark.parametrize(
     ("nodes", "what"),
     [
-        ([ENTRY], "is a frozen graph without TFLite_Detection_PostProcess and without raw_outputs/box_encodings and raw_outputs/"),
+        (
+            [placeholder("x", sizes=(-1, 28, 28, 1)), node("hidden", "Conv2D", "x"), node("prob", "Softmax", "hidden:0")],
+            "is a frozen graph of another kind than TF1's for TFLite: it takes x float32 [?, 28, 28, 1], and nothing reads what p",
+        ),
         ([FINISH], "takes nothing: one picture is expected"),
         ([placeholder("x", sizes=(1, -1, -1, 3)), FINISH], "takes x float32 [1, ?, ?, 3]: its size is open"),
         ([], "is not a frozen graph, or is damaged: it has no nodes"),
@@ -279,6 +333,38 @@ def test_layers_with_code_in_bytes_are_named(tmp_path: Path) -> None:
     config = keras_config(OLD_LAMBDA, layer("ReLU", name="relu"), NEW_LAMBDA, MASK_LAMBDA)
     for path in (write_keras(tmp_path / "m.keras", config), write_h5(tmp_path / "m.h5", config)):
         assert read_keras(path).packed == ["mask", "minus", "plus"]
+
+
+def test_a_sequential_model_of_keras_2_0_is_a_list_of_layers(tmp_path: Path) -> None:
+    first = layer("Conv2D", batch_input_shape=[None, 48, 64, 3])
+    config = {"class_name": "Sequential", "config": [first, layer("Scale", None)]}
+    model = read_keras(write_h5(tmp_path / "m.h5", config, "2.0.4"))
+    assert (model.height, model.width, model.custom) == (48, 64, ["Scale"])
+
+
+def test_a_sequential_of_models_as_teachable_machine_writes_it_takes_what_the_first_takes(tmp_path: Path) -> None:
+    entry = layer("InputLayer", batch_input_shape=[None, 224, 224, 3], name="input_1")
+    features = layer("Sequential", layers=[layer("Model", layers=[entry, layer("Conv2D")]), layer("GlobalAveragePooling2D")])
+    whole = layer("Sequential", layers=[features, layer("Sequential", layers=[layer("Dense"), layer("Dense")])])
+    model = read_keras(write_h5(tmp_path / "keras_model.h5", whole, "2.4.0"))
+    assert (model.height, model.width, model.custom) == (224, 224, [])
+
+
+def empty_hdf5() -> bytes:
+    """What h5py leaves of a file that was opened for writing and closed."""
+    none = b"\xff" * 8
+    start = MAGIC + bytes([0, 0, 0, 0, 0, 8, 8, 0]) + struct.pack("<HHI", 4, 16, 0)
+    addresses = bytes(8) + none + struct.pack("<Q", 800) + none
+    root = struct.pack("<QQIIQQ", 0, 96, 1, 0, 136, 680)
+    header = struct.pack("<BBHIII", 1, 0, 1, 1, 24, 0) + struct.pack("<HHBBBBQQ", 0x0011, 16, 0, 0, 0, 0, 136, 680)
+    return (start + addresses + root + header + b"TREE" + bytes(4) + none + none).ljust(800, b"\0")
+
+
+def test_an_empty_hdf5_file_holds_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "m.h5").write_bytes(empty_hdf5())
+    error = refusal(read_keras, tmp_path / "m.h5")
+    assert error.what == f"{tmp_path}/m.h5 is an empty HDF5 file: it holds no model and no weights"
+    assert error.cause == "the saving was interrupted, or a program opened it for writing and closed it"
 
 
 def test_a_sequential_model_without_an_input_layer_has_the_shape_it_was_built_with(tmp_path: Path) -> None:
@@ -351,11 +437,6 @@ def test_a_tflite_s_variant_is_found(
     model = read_tflite(write_tflite(tmp_path / "m.tflite", entry, inside, weights, out, finish=finish))
     assert (model.variant, model.input_type, model.height, model.width) == (variant, entry, 48, 64)
     assert (model.postprocess, model.classes, model.max_detections) == ((True, 3, 20) if finish else (False, 0, 0))
-    assert model.files == []
-
-
-def test_a_tflite_s_own_label_map_is_found(tmp_path: Path) -> None:
-    assert read_tflite(write_tflite(tmp_path / "m.tflite", labels="cat\ndog\n")).files == ["labelmap.txt"]
 
 
 @pytest.mark.parametrize("count", [2.5, math.inf, math.nan])
