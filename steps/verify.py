@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import protocol
 
+import refusals
 from detection import boxes, pictures
 from judging import edge_tpu, liveness, parity, picture_names, suspicion
 from tflite_file import contract_checks, flat, interpreter, opened, packed_metadata, variants
@@ -26,6 +27,8 @@ ALIKE, SCORE = 0.5, 0.3  # the minimum IoU to count as the same box, and the low
 PIXELS, PIXELS_OF_16_BITS = 128 * 320 * 320, 16 * 320 * 320
 FEWEST, MOST = 8, 128
 LABELS = "labelmap.txt"
+LIKE_ITS_SOURCE = "its source does the same, so every toolchain would make such a file"
+MEND = "mend that and build again; docs/trust.md lists the mistakes that litekiln looks for"
 WHERE = "the weights, the batch normalisation's statistics or the calibration pictures"
 
 
@@ -94,7 +97,7 @@ class _Verification:
         if problem:
             self._object(problem, still or (self._suspect(source) if self._detector.detects else ""))
         elif still:
-            self._object("%s: %s%s" % (self._variant, still[0].lower(), still[1:]), "")
+            self._object("%s: %s%s" % (self._variant, still[0].lower(), still[1:]), "", by_its_source=True)
         elif self._detector.detects and parity.is_silent(told["detections"]):
             if not all("limit" in each for each in told["raw"]):  # with limits for all of them, no detections are needed
                 shown = "the source detects nothing in the %d pictures: it proves little that the file detects nothing either"
@@ -128,7 +131,7 @@ class _Verification:
         self._warnings += verdict.warnings
         self._suspicion = verdict.suspicion
         if verdict.refusal[0]:
-            self._object(*verdict.refusal)
+            self._object(*verdict.refusal, by_its_source=before is None)
         return scores
 
     def _compare_with_reference(self) -> dict[str, Any]:
@@ -158,7 +161,9 @@ class _Verification:
 
     def _open(self) -> Any:
         """An interpreter that shows all tensors."""
-        opened_file = interpreter.Interpreter(os.path.join(self._bundle, "detect.tflite"), full=self._full, keep=True)
+        opened_file = interpreter.Interpreter(
+            os.path.join(self._bundle, "detect.tflite"), full=self._full, keep=True, delegates=False
+        )
         opened_file.allocate_tensors()
         return opened_file
 
@@ -179,11 +184,15 @@ class _Verification:
         self._suspicion = dict(suspicion.investigate(self._contract, self._detect, trial), measure=measure)
         return suspicion.in_words(self._suspicion, measure, WHERE)
 
-    def _object(self, problem: str, why: str) -> None:
-        """Refuse the model, or only warn if it was calibrated with noise, which is for trials."""
+    def _object(self, problem: str, why: str, by_its_source: bool = False) -> None:
+        """Refuse the model, or only warn if it was calibrated with noise, which is for trials.
+
+        `by_its_source`: it gives what its source gives, so no toolchain could make a better one.
+        """
         text = ". ".join(each for each in (problem, why) if each)
         if not self._args.get("noise"):
-            raise protocol.Refused(text)
+            refused = protocol.Refused(text)
+            raise refusals.everywhere(refused, LIKE_ITS_SOURCE, MEND) if by_its_source else refused
         self._warnings.append(text.partition(": ")[2] if text.startswith(self._variant + ": ") else text)
 
 

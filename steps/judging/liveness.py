@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 PICTURES = 3
 NOTHING = 0.01  # the score of no detection
 SAME = "It gives the same for every picture (%d different ones were tried)%s"
+BY_XNNPACK = (
+    ", but not if it runs without XNNPACK, TensorFlow Lite's fast kernels for floats: these compute one of its operators wrongly. "
+    "Change that layer (a convolution with a stride larger than its kernel is one), or take another variant"
+)
 NO_CALIBRATION = (
     ": its integers have scale 1 and zero point 0, as if nothing was calibrated. It was likely converted with default ranges "
     "(default_ranges_stats, or --default_ranges_min and _max), which are for trying speed only. Convert it again with real ranges"
@@ -32,7 +36,7 @@ NO_CALIBRATION = (
 def problem(detector: Detector, folder: str, names: Sequence[str], model: Any, run: Callable[[], Any]) -> str:
     """What is wrong with a model whose outputs are the same for all pictures; '' for any other.
 
-    `run` gives an interpreter of the model whose tensors can all be read.
+    `run` gives an interpreter of the model without delegates, whose tensors can all be read.
     """
     shown = _different(folder, names)
     if len(shown) < 2:
@@ -42,7 +46,10 @@ def problem(detector: Detector, folder: str, names: Sequence[str], model: Any, r
         return ""
     if _is_uncalibrated(model):
         return SAME % (len(shown), NO_CALIBRATION)
-    first = _first_still(detector, shown, model, run())
+    plain = run()
+    if _differ(*(_plainly(plain, model, detector.prepared(picture)) for picture in shown[:2])):
+        return SAME % (len(shown), BY_XNNPACK)
+    first = _first_still(detector, shown, model, plain)
     return SAME % (len(shown), "; the first operator that gives the same whatever it is given makes %s" % first if first else "")
 
 
@@ -96,6 +103,15 @@ def _first_still(detector: Detector, shown: Sequence[Image.Image], model: Any, i
                 if seen[0][index] is not None and not _differ(seen[0][index], seen[1][index]):
                     return "%s (%s)" % (flat.shown(graph.tensors[index]), name.decode())
     return ""
+
+
+def _plainly(interpreter: Any, model: Any, entry: numpy.ndarray) -> numpy.ndarray:
+    """All that an interpreter without delegates gives for a picture, before boxes are made of it."""
+    last = flat.postprocess(model)
+    ends = last.inputs[:2] if last is not None else model.subgraphs[0].outputs
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], entry)
+    interpreter.invoke()
+    return numpy.concatenate([interpreter.get_tensor(int(each)).ravel() for each in ends])
 
 
 def _value(interpreter: Any, index: int) -> numpy.ndarray:
