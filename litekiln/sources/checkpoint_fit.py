@@ -23,6 +23,7 @@ SAME_TRAINING = "give the checkpoint and the pipeline.config of one training"
 NORMAL = ("beta", "moving_mean", "moving_variance")  # what each batch normalisation has; most also have gamma
 # Elsewhere a number may be left out: a layer that two models share is named after one of them.
 NUMBERED = re.compile(r"(model/_feature_extractor/(?:classification_backbone|_efficientnet)/layer_with_weights)-(\d+)/.*")
+SLIM = re.compile(r"FeatureExtractor/(?:Mobilenet|Inception|resnet_v1_).*/BatchNorm")  # lies in its convolution's scope
 BACKBONE = re.compile(
     r"(model/_feature_extractor/(?:classification_backbone|_efficientnet)/layer_with_weights-(\d+))/(depthwise_kernel|kernel)"
 )
@@ -120,7 +121,7 @@ def missing_parts(names: Iterable[str]) -> list[str]:
         elif held == {"biases"}:
             wanted = {"weights"}
         missing += [f"{layer}/{leaf}" for leaf in sorted(wanted - held)]
-        if layer.endswith("/BatchNorm") and not leaves.get(parent := layer.rpartition("/")[0]):
+        if SLIM.fullmatch(layer) and not leaves.get(parent := layer.rpartition("/")[0]):
             missing.append(f"{parent}/weights")
     for parent, held_numbers in numbers.items():
         missing += [f"{parent}-{number}" for number in range(min(held_numbers), max(held_numbers)) if number not in held_numbers]
