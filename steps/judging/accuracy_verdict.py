@@ -32,8 +32,10 @@ ROUGH = 0.05  # an mAP that chance moves further says little
 MOST_NAMES = 5  # so many are shown
 SIX = "RELU_6 instead of RELU as its activations"
 ACTIVATIONS = {SIX: ("RELU", "RELU6"), "RELU instead of RELU_6 as its activations": ("RELU6", "RELU")}
-TWICE = 0.1  # a share of the drawn boxes
+TWICE = 0.1  # a share of the boxes
+HIGH = 0.1  # a score that leaves out what mAP counts
 OTHER_NAMES = "other names for its classes"
+UNNAMED = 0.5  # of the mAP that its boxes have whatever their names are: less is no matter of rounding
 MOSTLY = 0.8  # of the mAP that its boxes have whatever their names are: what right names bring
 OF_A_SOURCE = (
     "the weights, the batch normalisation's statistics, what pipeline.config or the recipe says of the network, or the drawn boxes"
@@ -76,9 +78,12 @@ class Verdict:
             {"map": scores["map"], "drawn_anew": anew, "warnings": self.warnings if before is None else []},
         )
         sized = {name: self._contract[name] for name in ("height", "width", "resize", "max_detections")}
-        lowest = self._contract.get("postprocess", {}).get("score_threshold", 0.0)  # the graph itself leaves out lower scores
-        scores["protocol"] = dict(sized, pictures=len(seen), score_threshold=lowest, tool="pycocotools")
+        scores["protocol"] = dict(sized, pictures=len(seen), score_threshold=self._lowest_score(), tool="pycocotools")
         return scores
+
+    def _lowest_score(self) -> float:
+        """The graph itself leaves out lower ones."""
+        return float(self._contract.get("postprocess", {}).get("score_threshold", 0.0))
 
     def _judge_loss(
         self, variant: str, seen: list[Seen], scores: dict[str, Any], anew: list[float], before: dict[str, Any]
@@ -125,6 +130,7 @@ class Verdict:
         else:
             self.suspicion = {}
         if not self.refusal[0]:
+            self.warnings += self._of_the_names(seen)
             self.warnings += self._of_the_set(beside, scores)
 
     def _beside(self, seen: Sequence[Seen]) -> list[drawn_boxes.Beside]:
@@ -214,7 +220,19 @@ class Verdict:
         return "Likely: with %s it has mAP %.3f instead of %.3f on all %d pictures" % (what, better, now, len(seen))
 
     def _systematic(self, beside: list[drawn_boxes.Beside]) -> Iterator[str]:
-        """What is wrong with all of its boxes, or with all of its scores."""
+        """What is wrong with all of its boxes, with all of its scores, or with how the best of them are chosen."""
+        lowest = self._lowest_score()
+        if lowest > HIGH:
+            shown = (
+                "leaves out what it finds with a score under %g (score_threshold): mAP counts that as not found, and programs too"
+            )
+            yield shown % lowest
+        twice, every = drawn_boxes.found_twice(beside)
+        if twice > TWICE * every:
+            yield (
+                "finds %d of %d things again where it is surer of the same: overlapping boxes are not suppressed (iou_threshold in "
+                "pipeline.config, or the file's own)" % (twice, every)
+            )
         shape = drawn_boxes.shape(beside)
         if shape.is_off:
             yield "%s: likely the anchors or the box coder are not those that it was trained with" % shape.in_words()
@@ -224,6 +242,14 @@ class Verdict:
                 "is sure of %d things where %d are drawn: likely its scores are converted in another way than it was trained with "
                 "(score_converter in pipeline.config)" % (found, drawn)
             )
+
+    def _of_the_names(self, seen: list[Seen]) -> Iterator[str]:
+        """Whether its boxes are far better than its names for them."""
+        few = picture_names.spread(seen, suspicion.PICTURES)
+        named, boxed = self._set.quick_map(few, self._labels), self._set.quick_map(few, self._labels, by_name=False)
+        if boxed > POOR and named < UNNAMED * boxed:
+            shown = "finds things but calls them wrongly: mAP is %.3f, and %.3f if names don't count. Look at the label map, "
+            yield (shown + "at the names in the evaluation set, and at the weights that tell classes apart") % (named, boxed)
 
     def _of_the_set(self, beside: list[drawn_boxes.Beside], scores: dict[str, Any]) -> Iterator[str]:
         """What is doubtful about the boxes, the pictures and the names, if this network knows enough to tell."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SURE, ALIKE = 0.3, 0.5  # the score and the overlap from which a detection counts as the thing that people drew there
 VERY_SURE, FAR, SAME = 0.7, 0.3, 0.9  # a score; overlaps: less is another place, more is the same box
 OFTEN = 3  # detections of a class that are enough to tell its name
+ON_EACH_OTHER = 0.8  # an overlap that no usual suppression leaves
 PAIRS = 20  # fewer say nothing about all
 LARGER, SHIFTED = 1.15, 0.12  # a systematic difference of sizes, and of places as a share of the size
 DOUBTS = 10  # sure detections, fewer of which say nothing
@@ -171,6 +172,19 @@ def doubts(pictures: Sequence[Beside], labels: list[str]) -> dict[str, Doubt]:
     told = {"name": Doubt(len(other), named, other[:3]), "nowhere": Doubt(len(nowhere), every, nowhere[:3])}
     limits: Dict[str, float] = {"name": OTHER_NAME, "nowhere": NOWHERE}
     return {kind: doubt for kind, doubt in told.items() if doubt.share >= limits[kind]}
+
+
+def found_twice(pictures: Sequence[Beside]) -> tuple[int, int]:
+    """How many detections that count lie on a surer one of their own class, and how many count."""
+    count, every = 0, 0
+    for each in pictures:
+        sure = each.found.boxes[each.found.scores >= SURE]
+        kinds = each.found.classes[: len(sure)]  # the surest come first
+        every += len(sure)
+        for place in range(1, len(sure)):
+            same = sure[:place][kinds[:place] == kinds[place]]
+            count += int(bool((boxes.overlap(sure[place], same) > ON_EACH_OTHER).any())) if len(same) else 0
+    return count, every
 
 
 def crowd(pictures: Sequence[Beside]) -> tuple[int, int]:

@@ -41,6 +41,12 @@ def _other_classes(notes: Notes) -> None:
         each["category_id"] = (each["category_id"] + 1) % 3
 
 
+def _names_by_chance(notes: Notes) -> None:
+    draw = Random(1)
+    for each in notes["annotations"]:
+        each["category_id"] = draw.randrange(3)
+
+
 def _swapped_files(notes: Notes) -> None:
     swapped = Random(1).sample(notes["images"], len(notes["images"]) // 4)
     whose = {each["id"]: other["id"] for each, other in zip(swapped, [*swapped[1:], swapped[0]], strict=True)}
@@ -91,6 +97,7 @@ REFUSED: dict[str, tuple[Callable[[Notes], None], str]] = {
 WARNED: dict[str, tuple[Callable[[Notes], None], str]] = {
     "whole pictures": (_boxes(lambda _, w, h: [0, 0, w, h]), "drawn boxes that are whole pictures: that says what is in"),
     "a fifth of the classes": (_other_classes, "is very sure of another name than the drawn one for "),
+    "names by chance": (_names_by_chance, "finds things but calls them wrongly: mAP is 0."),
     "swapped files": (_swapped_files, "that are drawn nowhere"),
     "half of the boxes": (_half_missing, "that are drawn nowhere"),
     "every box twice": (_twice, "things were likely drawn twice, or with two names"),
@@ -106,9 +113,12 @@ FILES = {
     "exchanged_anchors": "times as high as the drawn ones (medians of ",
     "softmax_scores": "things where 119 are drawn: likely its scores are converted in another way than it was trained with",
     "relu": "Likely: with RELU_6 instead of RELU as its activations it has mAP 0.9",
+    "loose_suppression": "again where it is surer of the same: overlapping boxes are not suppressed (iou_threshold in",
+    "high_threshold": "leaves out what it finds with a score under 0.5 (score_threshold): mAP counts that as not found",
     "coder_scales": "Likely: with the box coder's scales 10, 10, 5, 5 (y, x, height, width) it has mAP 0.9",
     "shifted_anchors": "of their width further right",
 }
+STATED = {"high_threshold": {"postprocess": {"score_threshold": 0.5}}}  # what the file's own options say, in the contract
 # What a finished file says of its pixels, and what is said.
 TOLD: dict[str, tuple[dict[str, Any], str]] = {
     "pixels from 0 to 1": (
@@ -132,7 +142,7 @@ def tried(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         cases.verify(name, good, "float32", pictures=_set(built, folder / name.replace(" ", "_"), change))
     pictures = _set(built, folder / "set", lambda _: None)
     for path in _files(built, folder / "files"):
-        _finished(cases, path.name, path, {}, pictures)
+        _finished(cases, path.name, path, STATED.get(path.name, {}), pictures)
     for name, (pixels, _) in TOLD.items():
         _finished(cases, name, stored(built, "convert float32"), pixels, pictures)
     noisy = _set(built, folder / "noisy", _other_classes)

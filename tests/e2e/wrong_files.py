@@ -50,10 +50,21 @@ def shifted_anchors(model):
 
 def coder_scales(model):
     """As of a box coder with the scales 10, 10, 5, 5, which it wasn't trained with."""
+    options = flat.custom_options(flat.postprocess(model))
+    options_of(model, **{name: options[name] * 0.5 for name in ("h_scale", "w_scale")})
+
+
+def options_of(model, **changes):
     last = flat.postprocess(model)
-    options = flat.custom_options(last)
-    scales = {name: options[name] * 0.5 for name in options if name in ("h_scale", "w_scale")}
-    last.customOptions = list(flatbuffers.flexbuffers.Dumps({**options, **scales}))
+    last.customOptions = list(flatbuffers.flexbuffers.Dumps({**flat.custom_options(last), **changes}))
+
+
+def loose_suppression(model):
+    options_of(model, nms_iou_threshold=0.99)
+
+
+def high_threshold(model):
+    options_of(model, nms_score_threshold=0.5)
 
 
 def softmax_scores(model):
@@ -96,7 +107,7 @@ def not_numbers(model):
 
 MISTAKES = (
     larger_anchors, smaller_anchors, exchanged_anchors, shifted_anchors, coder_scales, softmax_scores, relu,
-    zeroed_layer, not_numbers,
+    loose_suppression, high_threshold, zeroed_layer, not_numbers,
 )  # fmt: skip
 for mistake in MISTAKES:
     model = flat.read(bytearray((Path(converted) / "detect.tflite").read_bytes()))

@@ -87,6 +87,15 @@ def test_boxes_that_lie_on_each_other_and_boxes_of_whole_pictures() -> None:
     assert drawn_boxes.crowd(seen) == (6, 6)
 
 
+def test_things_that_are_found_twice() -> None:
+    seen = pictures(3)
+    assert drawn_boxes.found_twice(seen) == (0, 6)
+    again = [each._replace(found=Found(*(numpy.concatenate([part, part]) for part in each.found))) for each in seen]
+    assert drawn_boxes.found_twice(again) == (6, 12)
+    others = [each._replace(found=each.found._replace(classes=numpy.array([0, 1, 1, 0]))) for each in again]
+    assert drawn_boxes.found_twice(others) == (0, 12), "another class may lie in the same place"
+
+
 # A box in a picture of 100 x 60, and what each mistake writes for it.
 WRITTEN = {
     "as [x1, y1, x2, y2]": (10, 20, 40, 50),
