@@ -14,7 +14,7 @@ from tests.helpers.checkpoints import tf1_shapes, write_checkpoint
 
 SHAPES = ROOT / "models" / "shapes"
 TF1_CONFIG = """
-model { ssd { num_classes: 3 feature_extractor { type: "ssd_mobilenet_v1" }
+model { ssd { num_classes: 3 feature_extractor { type: "ssd_mobilenet_v2" }
   image_resizer { fixed_shape_resizer { height: 128 width: 128 } } } }
 graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 } }
 """
