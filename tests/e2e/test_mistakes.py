@@ -210,6 +210,20 @@ def test_a_variant_says_what_is_doubtful_of_float32_and_is_not_blamed(tried: dic
     assert warning.removeprefix("as float32: ") in tried["first"]["result"]["warnings"]
 
 
+def test_weights_that_the_model_lacks_are_refused_by_the_export(built: Built, tmp_path: Path) -> None:
+    """`inv new` sees the towers too; this is for what nobody looked at before."""
+    cases = Cases(built, tmp_path)
+    source, config = built[0] / "models" / "shapes" / "source", tmp_path / "pipeline.config"
+    text = (source / "pipeline.config").read_text()
+    config.write_text(text.replace("num_layers_before_predictor: 3", "num_layers_before_predictor: 2"))
+    given = {"config": config, "checkpoint": source / "checkpoint"}
+    cases.step("export", "export_detection.py", {"prefix": "ckpt-0", "max_detections": 10, "nms": "fast"}, **given)
+    told = cases.ran()["export"]
+    assert told["code"] == 1, told["tail"]
+    assert "of the checkpoint's" in told["refused"]
+    assert "weights are not in the model, the first: model/_box_predictor/" in told["refused"]
+
+
 def test_a_configuration_that_is_not_the_trainings(built: Built, tmp_path: Path) -> None:
     """The whole way from the checkpoint."""
     cases = Cases(built, tmp_path)

@@ -18,7 +18,7 @@ SIZE, FOUND = 32, 5
 ORDER = ("scores", "boxes", "count", "classes")  # as converters like to give them
 
 
-KERNEL = np.random.RandomState(0).normal(0, 0.3, (3, 3, 3, 4)).astype(np.float32)
+KERNEL = np.random.RandomState(0).normal(0, 0.3, (4, 4, 3, 4)).astype(np.float32)
 
 
 def detect(image):
