@@ -94,7 +94,7 @@ class Verdict:
         most, warn = self._limits["max_map_drop"], self._limits["warn_map_drop"]
         scores.update(reference_map=before["map"], drop_points=drop, warn_points=warn, limit_points=most)
         scores.update(drop_error=round(resampling.WIDE * apart, 2), within_limit=drop - resampling.SURE * apart <= most)
-        why = self._suspect(seen, before["map"]) if drop > SUSPICIOUS else ""
+        why = self._suspect(seen, self._beside(seen), before["map"]) if drop > SUSPICIOUS else ""
         lost = "loses %g points of mAP against float32" % drop
         if not scores["within_limit"]:
             doubtful = "; but float32's own figure is doubtful, see its warnings: mend that first" if before["warnings"] else ""
@@ -110,7 +110,7 @@ class Verdict:
 
     def _judge_first(self, variant: str, seen: list[Seen], scores: dict[str, Any], anew: list[float]) -> None:
         beside = self._beside(seen)
-        why = self._suspect(seen, None)
+        why = self._suspect(seen, beside, None)
         found, most = self.suspicion, self._limits["max_map_drop"]
         missed = round((max(each["score"] for each in found["tried"]) - found["now"]) * POINTS, 2)
         certain = "" if found["likely"] else self._a_little_better(seen, scores["map"], anew)
@@ -136,7 +136,7 @@ class Verdict:
     def _beside(self, seen: Sequence[Seen]) -> list[drawn_boxes.Beside]:
         return [drawn_boxes.Beside(each.image["file_name"], each.found, *self._set.drawn(each)) for each in seen]
 
-    def _suspect(self, seen: list[Seen], goal: float | None) -> str:
+    def _suspect(self, seen: list[Seen], beside: list[drawn_boxes.Beside], goal: float | None) -> str:
         """The likely mistake in words, found by trying. The report gets all that was tried."""
         few = picture_names.spread(seen, suspicion.PICTURES)
 
@@ -148,7 +148,7 @@ class Verdict:
 
         trial = suspicion.Trial([each.found for each in few], again, score, goal)
         feed = goal is not None or self._contract.get("pixels") != "measured"
-        others = [*self._other_readings(few, self._beside(seen)), *(self._other_networks(few) if goal is None else ())]
+        others = [*self._other_readings(few, beside), *(self._other_networks(few) if goal is None else ())]
         found = suspicion.investigate(self._contract, self._look, trial, others, feed)
         if found["likely"].startswith((suspicion.NUMBERS, OTHER_NAMES)):
             best = max(each["score"] for each in found["tried"])
@@ -269,10 +269,8 @@ class Verdict:
             yield said[kind] % (doubt.doubtful, doubt.of, ", ".join(doubt.examples))
         twice, every = drawn_boxes.twice_drawn(beside)
         if twice > TWICE * every:
-            yield "has %d of %d drawn boxes at the place of another: things were likely drawn twice, or with two names" % (
-                twice,
-                every,
-            )
+            shown = "has %d of %d drawn boxes at the place of another: things were likely drawn twice, or with two names"
+            yield shown % (twice, every)
         copies = self._set.copies()
         if copies:
             yield "was judged on %d pictures that are copies of others, the first: %s of %s" % (len(copies), *copies[0])

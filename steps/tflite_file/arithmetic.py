@@ -7,16 +7,31 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from tflite_file import flat
+from tflite_file.biases import BIASED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tflite_file.variants import Variant
 
 FLOAT = ("float32", "float32", "float32")  # what operators that are kept in float do
-# The two inputs that an operator multiplies: the index of the data, the index of the weights.
-MULTIPLIES = {b"CONV_2D": (0, 1), b"DEPTHWISE_CONV_2D": (0, 1), b"FULLY_CONNECTED": (0, 1), b"TRANSPOSE_CONV": (2, 1)}
 TINY = 1024  # the converter keeps smaller weights in float
+
+
+def weighted(model: Any) -> Iterator[tuple[bytes, Any, Any]]:
+    """The operators that multiply by weights, each with its name and the tensor in which these are stored."""
+    graph = model.subgraphs[0]
+    stored: dict[int, int] = {}
+    for name, operator in flat.operators(model):
+        if name == b"DEQUANTIZE":
+            stored[int(operator.outputs[0])] = int(operator.inputs[0])
+        if name not in BIASED:
+            continue
+        weights = int(operator.inputs[BIASED[name][1]])
+        kept = graph.tensors[stored.get(weights, weights)]
+        data = model.buffers[kept.buffer].data
+        if data is not None and len(data):
+            yield name, operator, kept
 
 
 def of(model: Any) -> tuple[set[tuple[str, str, str]], int]:
@@ -25,18 +40,9 @@ def of(model: Any) -> tuple[set[tuple[str, str, str]], int]:
     Weights that a DEQUANTIZE unpacks count as the type that they are stored in. An operator that multiplies two results has none.
     """
     graph, largest = model.subgraphs[0], 0
-    stored: dict[int, int] = {}
     found: set[tuple[str, str, str]] = set()
-    for name, operator in flat.operators(model):
-        if name == b"DEQUANTIZE":
-            stored[int(operator.outputs[0])] = int(operator.inputs[0])
-        if name not in MULTIPLIES:
-            continue
-        entry, weights = (int(operator.inputs[place]) for place in MULTIPLIES[name])
-        kept = graph.tensors[stored.get(weights, weights)]
-        data = model.buffers[kept.buffer].data
-        if data is None or not len(data):
-            continue
+    for name, operator, kept in weighted(model):
+        entry = int(operator.inputs[BIASED[name][0]])
         types = [flat.TYPES[graph.tensors[each].type] for each in (entry, int(operator.outputs[0]))]
         found.add((types[0], flat.TYPES[kept.type], types[1]))
         largest = max(largest, int(numpy.prod(kept.shape)))
