@@ -215,7 +215,7 @@ def test_bench_tells_times_and_heat(bundle: Path) -> None:
     assert set(told) == {"model", "board", "timed", "temperature", "throttling"}
 
 
-def test_the_server_answers_and_ends_within_two_seconds(bundle: Path) -> None:
+def test_the_server_answers_and_ends_when_it_is_told(bundle: Path) -> None:
     argv = [*PROGRAM, "serve", "--source", "test", "--threads", "1", "--host", "127.0.0.1", "--port", str(PORT)]
     with subprocess.Popen(argv, env=environment(bundle), stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -226,8 +226,8 @@ def test_the_server_answers_and_ends_within_two_seconds(bundle: Path) -> None:
                 assert answer.readline()
                 started = time.monotonic()
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(10) == 0
-                assert time.monotonic() - started < 2
+                assert process.wait(30) == 0
+                assert time.monotonic() - started < 8  # Docker waits for ten
         finally:
             process.kill()
 

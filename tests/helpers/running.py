@@ -17,6 +17,10 @@ from litekiln.run.schedule import Finished, Run
 from litekiln.terminal import Reporter
 from litekiln.toolchains.toolchain import Toolchain, load_toolchain
 
+# Seconds. What must be stopped while it runs is given the next one until it got as far as its first line: a busy machine may need
+# longer than the first only to start a Python.
+LIMITS = (1, 4, 16, 64)
+
 
 class TallyingBox(ProcessBox):
     """A box whose programs may also write into the project, where tests count what ran."""

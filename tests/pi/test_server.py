@@ -518,8 +518,8 @@ def test_a_signal_ends_it_soon_whoever_is_connected(number: signal.Signals) -> N
         time.sleep(0.2)
         started = time.monotonic()
         program.send_signal(number)
-        out, err = program.communicate(timeout=10)
-        assert time.monotonic() - started < 2
+        out, err = program.communicate(timeout=30)
+        assert time.monotonic() - started < 8  # Docker waits for ten
         assert (program.returncode, out) == (0, "came back\n")
         assert "Traceback" not in err
         for each in [*sockets, upload]:

@@ -283,11 +283,11 @@ def test_a_slow_reader_of_the_stream_skips_frames() -> None:
 
 def test_too_many_requests_at_once() -> None:
     source = FakeSource(count=1)
-    with running(limited(requests=3, poll_seconds=1.5), source) as told:
+    with running(limited(requests=3, poll_seconds=3), source) as told:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
         with ThreadPoolExecutor(3) as many:
             waiting = [many.submit(told.ask, f"/api/frame?after={number}") for _ in range(3)]
-            time.sleep(0.3)
+            wait_for(lambda: told.ask("/api/state").status == 503)
             answer = told.ask("/api/state")
             assert (answer.status, answer.error) == (503, "too many requests at the moment")
             assert answer.headers["retry-after"] == "1"

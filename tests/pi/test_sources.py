@@ -148,11 +148,11 @@ def test_frames_from_a_pipe_come_at_once_and_its_end_is_the_end() -> None:
 
 
 def stopped_while_waiting(source: Source) -> list[Shot]:
-    """The shots that still arrive; the wait must end within a second."""
+    """The shots that still arrive; the wait must end soon."""
     threading.Timer(0.3, source.stop).start()
     started = time.monotonic()
     came = list(source.shots())
-    assert time.monotonic() - started < 1.3
+    assert time.monotonic() - started < 5
     return came
 
 
