@@ -45,14 +45,21 @@ def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "fps", int, "0", "frames per second of a camera (default: the camera's own)")
     _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
     _threshold(command)
+    strict = "end with exit code 4 if the selftest fails, instead of a warning"
+    _setting(command, "strict", _yes, "0", strict, alone=True)
 
 
 def _threshold(command: argparse.ArgumentParser) -> None:
     _setting(command, "threshold", _share, "0.4", "lowest score to report (default: 0.4)")
 
 
-def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str) -> None:
-    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset."""
+def _setting(
+    command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str, *, alone: Any = None
+) -> None:
+    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset.
+
+    `alone` is the value of an option that needs none.
+    """
     variable = f"LITEKILN_{name.upper()}"
     from_env = os.environ.get(variable)
 
@@ -63,7 +70,15 @@ def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], 
             reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} is not a whole number"
             raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == from_env else reason) from None
 
-    command.add_argument(f"--{name}", type=read, default=from_env or default, help=f"{text}; or {variable}", metavar=name.upper())
+    optional = {} if alone is None else {"nargs": "?", "const": alone}
+    said = f"{text}; or {variable}{'' if alone is None else '=1'}"
+    command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=name.upper(), **optional)
+
+
+def _yes(value: str) -> bool:
+    if value in ("0", "1"):
+        return value == "1"
+    raise argparse.ArgumentTypeError(f"{value!r} is neither 1 nor 0")
 
 
 def _threads(value: str) -> int:

@@ -54,29 +54,34 @@ def _serve(options: argparse.Namespace) -> None:
     from litekiln_pi.server import Settings, serve
 
     bundle, pipeline = _pipeline(options)
-    _test_first(bundle)
+    wrong = _test_first(bundle, strict=options.strict)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
-    serve(pipeline, bundle, settings)
+    serve(pipeline, bundle, settings, wrong)
 
 
-def _test_first(bundle: Any) -> None:
-    """Run the selftest, but only warn: a page that shows the problem helps more than none."""
+def _test_first(bundle: Any, *, strict: bool) -> str:
+    """Run the selftest; how it failed. Without --strict that is a warning: a page that shows the problem helps more than none."""
     from litekiln_pi.errors import SelftestFailed
     from litekiln_pi.selftest import selftest
 
     try:
         result = selftest(bundle)
-        to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
     except SelftestFailed as error:
+        if strict:
+            raise
         to_stderr(f"WARNING: the detections on this machine differ from those of the verification: {error}\n  → {error.remedy}")
+        return str(error)
+    to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
+    return ""
 
 
 def _watch(options: argparse.Namespace) -> int:
     """Print lines until the source ends, `--count` is reached or a signal arrives."""
     from litekiln_pi.frames import Newest, Seen
 
-    _, pipeline = _pipeline(options)
+    bundle, pipeline = _pipeline(options)
+    _test_first(bundle, strict=options.strict)
     lines: Newest[Seen] = Newest()
     # A reader that is slower than the network gets a camera's newest frames, but every frame of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)

@@ -110,6 +110,7 @@ def test_boxes_appear_on_the_picture(visit: Open, site: Running) -> None:
 def test_the_slider_hides_boxes(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#warning")).to_be_hidden()
         page.locator("#threshold").fill("0.8")
         expect(page.locator("#found li")).to_have_count(1)
         expect(page.locator("#threshold-value")).to_have_text("0.80")
@@ -211,6 +212,22 @@ def test_a_camera_that_is_missing_is_told_and_found_again(visit: Open) -> None:
         expect(page.locator("#status")).to_have_text("live")
         expect(page.locator("#notice")).to_be_hidden()
         expect(page.locator("#found li")).to_have_count(2)
+
+
+def test_a_failed_selftest_cannot_be_overlooked(visit: Open) -> None:
+    with running(source=_Still(rate=20), wrong="1 of 3 recorded detections are seen here") as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#warning")).to_have_text(
+            "Warning: this machine computes other results than were verified: don't trust what you see "
+            "(1 of 3 recorded detections are seen here)"
+        )
+        expect(page.locator("#status")).to_have_text("wrong results")
+        expect(page).to_have_title("⚠ wrong results · fake int8 · litekiln")
+        assert min(page.evaluate(CONTRAST, "#warning")) >= 4.5
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        expect(page.locator("#warning")).to_be_in_viewport(ratio=1)  # wherever one has scrolled
+        keep(page, "pi-wrong-results")
 
 
 def test_it_finds_the_server_again(visit: Open) -> None:

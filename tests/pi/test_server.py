@@ -244,9 +244,33 @@ def test_the_end_of_a_file_is_no_illness() -> None:
         assert told.ask("/healthz").data == {"status": "ok", "problem": "the source has ended"}
 
 
+WRONG = "1 of 3 recorded detections are seen here, and 0 others"
+NOT_TO_BE_TRUSTED = f"this machine computes other results than were verified: don't trust what you see ({WRONG})"
+
+
+def test_a_failed_selftest_is_told_by_every_answer(tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path), wrong=WRONG) as told:
+        state = told.ask("/api/state").data
+        assert (state["status"], state["warning"], state["wrong_results"]) == ("wrong results", NOT_TO_BE_TRUSTED, True)
+        health = told.ask("/healthz")
+        assert (health.status, health.data) == (503, {"status": "wrong results", "problem": NOT_TO_BE_TRUSTED})
+        metrics = told.ask("/metrics").body.decode()
+        assert "litekiln_wrong_results 1.0" in metrics
+        assert "litekiln_healthy 0.0" in metrics
+        assert told.ask("/api/detections").data["wrong_results"] is True
+        assert told.post("/api/detect", GREEN).data["wrong_results"] is True
+        client = _Events(told)
+        assert client.events(1)[0]["wrong_results"] is True
+        client.close()
+        for answer in (told.ask("/api/frame"), told.ask("/api/snapshot", "POST")):
+            assert json.loads(answer.headers["x-litekiln-frame"])["wrong_results"] is True
+        assert json.loads(next(tmp_path.glob("*.json")).read_text())["wrong_results"] is True
+
+
 def test_state_and_pause(site: Running) -> None:
     wait_for(lambda: site.ask("/api/state").data["fps"] > 1)
     state = site.ask("/api/state").data
+    assert (state["status"], state["warning"], state["wrong_results"]) == ("ok", "", False)
     assert (state["model"], state["labels"], state["kinds"]) == ("fake int8", ["red", "green", "blue"], [0, 1, 2])
     assert (state["source"], state["paused"], state["threshold"], state["threads"]) == ("fake", False, 0.4, 1)
     assert site.post("/api/state", b'{"paused": true}', "application/json").data["paused"] is True
@@ -385,7 +409,8 @@ def test_metrics(site: Running) -> None:
     for name in ("captured", "looked_at", "dropped", "damaged"):
         assert float(values[f"litekiln_frames_{name}_total"]) >= 0
     assert float(values["litekiln_frames_looked_at_total"]) > 0
-    assert values["litekiln_source_up"] == "1.0"
+    assert values["litekiln_source_up"] == values["litekiln_healthy"] == "1.0"
+    assert values["litekiln_wrong_results"] == "0.0"
     assert float(values["litekiln_latency_seconds_count"]) > 0
     assert float(values['litekiln_inference_seconds_bucket{le="5.0"}']) > 0
     assert float(values["process_resident_memory_bytes"]) > 1e6

@@ -12,18 +12,18 @@ from litekiln_pi.frames import Seen
 from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
 from litekiln_pi.server.answers import Refused, answer, as_json, threshold_of
-from litekiln_pi.server.hub import Hub, chosen
+from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
-ENDED = "the source has ended"
 MOST_STATE = 1000  # bytes of a request that changes the state
 
 
 class CameraRoutes:
-    def __init__(self, hub: Hub, bundle: Bundle, settings: Settings) -> None:
-        self._hub, self._bundle, self._settings, self._streams = hub, bundle, settings, 0
+    def __init__(self, hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) -> None:
+        self._hub, self._bundle, self._settings, self._standing, self._streams = hub, bundle, settings, standing, 0
 
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
@@ -31,13 +31,13 @@ class CameraRoutes:
         seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
             return Response(status_code=204)
-        headers = {FRAME_HEADER: as_json(chosen(seen, threshold)).decode()}
+        headers = {FRAME_HEADER: as_json(self._standing.told(seen, threshold)).decode()}
         return Response(await self._hub.jpeg(seen), 200, headers, "image/jpeg")
 
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
         if "text/event-stream" not in request.headers.get("accept", ""):
-            return answer(chosen(self._latest(), threshold))
+            return answer(self._standing.told(self._standing.latest(), threshold))
         if self._streams >= self._settings.limits.streams:
             raise Refused(503, "too many event streams are open already", retry=10)
         self._streams += 1
@@ -52,24 +52,10 @@ class CameraRoutes:
                 yield b": no new frame\n\n"
             else:
                 number = seen.number
-                yield b"id: %d\ndata: %s\n\n" % (number, as_json(chosen(seen, threshold)))
+                yield b"id: %d\ndata: %s\n\n" % (number, as_json(self._standing.told(seen, threshold)))
 
     def _stream_ended(self) -> None:
         self._streams -= 1
-
-    def _latest(self) -> Seen:
-        seen = self._hub.pipeline.latest
-        if seen is None:
-            raise Refused(503, self.problem or "no frame has been looked at yet", retry=1)
-        return seen
-
-    @property
-    def problem(self) -> str:
-        """Why no frames arrive; "" while they do."""
-        pipeline = self._hub.pipeline
-        if pipeline.failure:
-            return f"a part of the program has failed: {pipeline.failure}"
-        return pipeline.problem or ("" if pipeline.alive else ENDED)
 
     async def state(self, _: Request) -> Response:
         return answer(self._state())
@@ -82,7 +68,10 @@ class CameraRoutes:
             "labels": self._bundle.names,
             "kinds": [kind for kind, name in enumerate(self._bundle.labels) if name != HIDDEN],
             "source": pipeline.source.name,
-            "problem": self.problem,
+            "status": self._standing.status,
+            "problem": self._standing.problem,
+            "warning": self._standing.warning,
+            "wrong_results": self._standing.wrong_results,
             "paused": pipeline.paused,
             "threshold": self._settings.threshold,
             "threads": pipeline.model.threads,
@@ -110,27 +99,27 @@ class CameraRoutes:
 
     async def snapshot(self, request: Request) -> Response:
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
-        seen = self._latest()
+        seen = self._standing.latest()
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)
-        jpeg = await self._hub.work(lambda: self._keep(seen))
+        told = self._standing.told(seen)
+        jpeg = await self._hub.work(lambda: self._keep(seen, told))
         headers = {
             "content-disposition": f'attachment; filename="{snapshots.name_of(seen)}.jpg"',
-            FRAME_HEADER: as_json(seen.as_data()).decode(),
+            FRAME_HEADER: as_json(told).decode(),
         }
         return Response(jpeg, 200, headers, "image/jpeg")
 
-    def _keep(self, seen: Seen) -> bytes:
+    def _keep(self, seen: Seen, told: dict[str, Any]) -> bytes:
         jpeg = snapshots.drawn(seen)
         if self._settings.snapshots is not None:
-            snapshots.keep(self._settings.snapshots, seen, jpeg)
+            snapshots.keep(self._settings.snapshots, snapshots.name_of(seen), jpeg, told)
         return jpeg
 
     async def health(self, _: Request) -> Response:
-        """Whether all parts run. A missing camera is not a failure: restarting the container wouldn't bring it back."""
-        pipeline, problem = self._hub.pipeline, self.problem
-        well = pipeline.alive or problem == ENDED
-        return answer({"status": "ok" if well else "failed", "problem": problem}, 200 if well else 503)
+        standing = self._standing
+        told = {"status": standing.status, "problem": standing.problem or standing.warning}
+        return answer(told, 200 if standing.healthy else 503)
 
 
 class _Stream(StreamingResponse):

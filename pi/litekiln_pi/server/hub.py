@@ -88,10 +88,3 @@ class Hub:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def chosen(seen: Seen, threshold: float) -> dict[str, Any]:
-    """A frame's data, with the detections that reach the threshold."""
-    data = seen.as_data()
-    data["detections"] = [each.as_data() for each in seen.detections if each.score >= threshold]
-    return data

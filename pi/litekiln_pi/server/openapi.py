@@ -117,9 +117,9 @@ PATHS: dict[str, Any] = {
     },
     "/healthz": {
         "get": {
-            "summary": "Whether all parts run; a missing camera is reported, but is not a failure. Needs no token",
+            "summary": "Whether all parts run and results are right. A missing camera is told, but fails nothing. Needs no token",
             "security": [],
-            "responses": _answers("all run", _content(json=_schema("Health")), s503="a part has failed"),
+            "responses": _answers("all run", _content(json=_schema("Health")), s503="a part has failed, or the selftest did"),
         }
     },
     "/metrics": {"get": {"summary": "Metrics for Prometheus", "responses": _answers("metrics", _content(text={"type": "string"}))}},
@@ -148,9 +148,11 @@ BOX = {
     "maxItems": 4,
     "description": "left, top, right, bottom in pixels of the original picture",
 }
-PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST)
+WRONG = {"type": "boolean", "description": "the selftest failed: this machine computes other results than were verified"}
+PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST, wrong_results=WRONG)
 STATE = _object(
-    model="string", source="string", problem="string", paused="boolean", threshold="number", threads="integer", fps="number",
+    model="string", source="string", status="string", problem="string", warning="string",
+    paused="boolean", threshold="number", threads="integer", fps="number",
     captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer", keeps_snapshots="boolean",
 )  # fmt: skip
 SCHEMAS = {
@@ -165,6 +167,7 @@ SCHEMAS = {
         labels={"type": "array", "items": {"type": "string"}},
         kinds={"type": "array", "items": {"type": "integer"}},
         frame={"type": ["integer", "null"]},
+        wrong_results=WRONG,
     ),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Health": _object(status="string", problem="string"),

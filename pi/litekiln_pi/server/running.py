@@ -25,10 +25,13 @@ JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
-    """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so."""
+def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "") -> None:
+    """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so.
+
+    `wrong` says how the selftest failed, and all answers then say that the results are wrong.
+    """
     listener = listen(settings)
-    server = Server(create_app(pipeline, bundle, settings), settings)
+    server = Server(create_app(pipeline, bundle, settings, wrong), settings)
     host, port = listener.getsockname()[:2]
     print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
     pipeline.start()

@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from litekiln_pi import stills
 from litekiln_pi.frames import Seen
@@ -25,13 +26,12 @@ def drawn(seen: Seen) -> bytes:
     return stills.as_jpeg(stills.draw(stills.picture_of(seen.shot), seen.detections, seen.width, seen.height))
 
 
-def keep(folder: Path, seen: Seen, jpeg: bytes) -> None:
-    """Write both files. Refused when the disk is nearly full or can't be written; then neither file is left."""
-    name = name_of(seen)
+def keep(folder: Path, name: str, jpeg: bytes, told: dict[str, Any]) -> None:
+    """Write the picture and its data. Refused when the disk is nearly full or can't be written; then neither file is left."""
     written: list[tuple[Path, Path]] = []
     try:
         _leave_room(folder)
-        for ending, data in ((".jpg", jpeg), (".json", as_json(seen.as_data()) + b"\n")):
+        for ending, data in ((".jpg", jpeg), (".json", as_json(told) + b"\n")):
             handle, path = tempfile.mkstemp(prefix=".", suffix=ending, dir=folder)
             written.append((Path(path), folder / f"{name}{ending}"))
             with os.fdopen(handle, "wb") as stream:

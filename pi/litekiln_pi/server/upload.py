@@ -18,6 +18,7 @@ from litekiln_pi.errors import BadPicture, PiError
 from litekiln_pi.model import Bundle, Model
 from litekiln_pi.server.answers import Refused, answer, threshold_of
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.standing import Standing
 
 KINDS = "send the picture itself as the body, with its Content-Type: image/jpeg, image/png, image/webp, image/bmp or image/gif"
 RETRY_SECONDS = 2
@@ -58,8 +59,8 @@ class Examiner:
 class Uploads:
     """POST /api/detect."""
 
-    def __init__(self, bundle: Bundle, settings: Settings) -> None:
-        self._examiner, self._settings, self._inside = Examiner(bundle), settings, 0
+    def __init__(self, bundle: Bundle, settings: Settings, standing: Standing) -> None:
+        self._examiner, self._settings, self._standing, self._inside = Examiner(bundle), settings, standing, 0
 
     async def detect(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
@@ -70,11 +71,21 @@ class Uploads:
         with self._place():
             data = await body(request, MOST_BYTES, self._settings.limits.body_seconds)
             try:
-                return await self._examiner.look(lambda model: _examine(model, data, threshold, drawn))  # type: ignore[no-any-return]
+                return await self._examiner.look(lambda model: self._examine(model, data, threshold, drawn))  # type: ignore[no-any-return]
             except BadPicture as error:
                 raise Refused(error.status, str(error)) from None
             except PiError as error:
                 raise Refused(500, f"{error}. {error.remedy}".rstrip(". ")) from None
+
+    def _examine(self, model: Model, data: bytes, threshold: float, drawn: bool) -> Response:
+        """The answer; it runs in the examiner's thread."""
+        seen, picture = stills.look_at(model, data, threshold)
+        if drawn:
+            jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
+            return Response(jpeg, media_type="image/jpeg")
+        found = self._standing.told(seen)
+        del found["frame"]  # an upload has no number
+        return answer(found)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -92,17 +103,6 @@ def _wants_picture(request: Request) -> bool:
     if wanted not in ("", "json", "jpeg"):
         raise Refused(400, f"as={wanted[:40]} is neither json nor jpeg")
     return wanted == "jpeg" or (not wanted and request.headers.get("accept", "").startswith("image/jpeg"))
-
-
-def _examine(model: Model, data: bytes, threshold: float, drawn: bool) -> Response:
-    """The answer; it runs in the examiner's thread."""
-    seen, picture = stills.look_at(model, data, threshold)
-    found = seen.as_data()
-    del found["frame"]  # an upload has no number
-    if not drawn:
-        return answer(found)
-    jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
-    return Response(jpeg, media_type="image/jpeg")
 
 
 async def body(request: Request, most: int, seconds: float) -> bytes:

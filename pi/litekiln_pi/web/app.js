@@ -136,17 +136,23 @@ function tell() {
     ? ["bad", "not connected"]
     : !state
       ? ["", "connecting"]
-      : state.problem
-        ? ["", "waiting"]
-        : state.paused
-          ? ["", "paused"]
-          : ["live", "live"];
+      : state.wrong_results
+        ? ["bad", "wrong results"]
+        : state.problem
+          ? ["", "waiting"]
+          : state.paused
+            ? ["", "paused"]
+            : ["live", "live"];
   at("status").className = `badge ${kind}`;
   if (at("status").textContent !== word) at("status").textContent = word;
   const notice = trouble || (state?.problem ? `waiting for the camera: ${state.problem}` : own.shown || !state ? "" : state.paused ? "paused" : "waiting for the first frame …");
   at("notice").textContent = notice;
   at("notice").hidden = !notice || still;
   if (!state) return;
+  const warning = state.warning && `Warning: ${state.warning}`;
+  if (at("warning").textContent !== warning) at("warning").textContent = warning;
+  at("warning").hidden = !state.warning;
+  document.title = `${state.warning ? "⚠ wrong results · " : ""}${state.model} · litekiln`;
   at("fps").textContent = trouble ? "–" : state.fps.toFixed(1);
   at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
@@ -157,7 +163,6 @@ function tell() {
 /** Show a new model: its name, its labels, its threshold. */
 function begin(state) {
   at("model").textContent = state.model;
-  document.title = `${state.model} · litekiln`;
   if (!own.state) at("threshold").value = state.threshold;
   level();
   own.hidden.clear();
