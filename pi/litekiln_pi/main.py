@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln_pi.arguments import parser
-from litekiln_pi.errors import BadPicture, BadUse, PiError
+from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
 from litekiln_pi.saying import to_stderr
 
 
@@ -108,8 +108,8 @@ def _watch(options: argparse.Namespace) -> int:
         pipeline.stop()
         lines.close()
     if pipeline.failure:
-        to_stderr(f"error: {pipeline.failure}")
-        return 1
+        msg = f"a part of the program has failed: {pipeline.failure}"
+        raise LoopFailed(msg, "this is a bug: please report it with the lines above")
     return 0
 
 

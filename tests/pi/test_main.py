@@ -1,6 +1,7 @@
 """The commands, with a fake model."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from litekiln_pi.decoding import decode
 from litekiln_pi.errors import SelftestFailed
 from litekiln_pi.main import main
 from litekiln_pi.stills import as_jpeg
-from tests.pi.fakes import FakeBundle, scene
+from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, scene
 
 
 def test_pictures_of_one_name_are_numbered(
@@ -62,3 +63,32 @@ def test_strict_gives_no_wrong_results(
     said = capsys.readouterr()
     assert said.err.endswith("error: 1 of 3 recorded detections are seen here\n  → the image is damaged\n")
     assert (wrong, said.out) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        (FakeSource(count=2, ends=True), 6, "error: fake has ended, so no more frames can come\n"),
+        (FakeSource(), 5, "error: a part of the program has failed: _infer: division by zero\n"),
+    ],
+    ids=["a pipe that ends", "a part that dies"],
+)
+def test_a_loop_that_is_over_ends_the_server_with_its_own_code(
+    source: FakeSource, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bundle(FakeBundle):
+        def open(self, threads: int) -> FakeModel:
+            model = FakeModel()
+            if code == 5:
+                model.run = lambda _: 1 / 0  # type: ignore[method-assign, assignment]
+            return model
+
+    monkeypatch.setattr("litekiln_pi.model.Bundle", Bundle)
+    monkeypatch.setattr("litekiln_pi.sources.open_source", lambda *_, **__: source)
+    monkeypatch.setattr("litekiln_pi.selftest.selftest", lambda _: {"matched": 3, "recorded": 3})
+    monkeypatch.setattr("litekiln_pi.server.running.LAST_WORDS_SECONDS", 0.2)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    assert main(["serve", "--threads", "1", "--host", "127.0.0.1", "--port", port]) == code
+    assert said in capsys.readouterr().err

@@ -214,6 +214,51 @@ def test_a_camera_that_is_missing_is_told_and_found_again(visit: Open) -> None:
         expect(page.locator("#found li")).to_have_count(2)
 
 
+SINCE = r" \(picture of .*\d\d:\d\d.*, \d+ s ago\)"
+
+
+def test_what_is_old_is_not_shown_as_current(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 1.0)
+    source = _Still(rate=20)
+    with running(source=source) as told, visit(told, trouble="status of 503") as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        source.gone = "there is no /dev/video0"
+        expect(page.locator("#view")).to_have_class(re.compile("stale"))
+        expect(page.locator("#notice")).to_have_text(re.compile(f"waiting for the camera: there is no /dev/video0{SINCE}"))
+        expect(page.locator("#status")).to_have_text("waiting")
+        expect(page.locator("#found li")).to_have_count(0)
+        expect(page.locator("#nothing")).to_have_text("unknown: there is no current picture")
+        assert not is_near(page, RED_EDGE, COLOURS[0])
+        keep(page, "pi-stale")
+        page.get_by_role("button", name="Snapshot").click()
+        expect(page.locator("#message")).to_have_text(re.compile("there is no /dev/video0; the newest frame is .* old"))
+        source.gone = ""
+        expect(page.locator("#view")).not_to_have_class(re.compile("stale"))
+        expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_pause_is_no_lost_camera_and_says_since_when(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 1.0)
+    with running(source=_Still(rate=20)) as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#notice")).to_have_text(re.compile(r"^paused \(picture of .*, [2-9] s ago\)$"))
+        expect(page.locator("#view")).not_to_have_class(re.compile("stale"))
+        expect(page.locator("#found li")).to_have_count(2)
+
+
+def test_the_end_of_a_file_is_told(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    class File(_Still):
+        live = False
+
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 1.0)
+    with running(source=File(rate=20, count=40, ends=True)) as told, visit(told) as page:
+        expect(page.locator("#status")).to_have_text("ended", timeout=20_000)
+        expect(page.locator("#notice")).to_have_text(re.compile(f"^the source has ended{SINCE}"))
+        expect(page.locator("#view")).to_have_class(re.compile("stale"))
+
+
 def test_a_failed_selftest_cannot_be_overlooked(visit: Open) -> None:
     with running(source=_Still(rate=20), wrong="1 of 3 recorded detections are seen here") as told, visit(told) as page:
         expect(page.locator("#found li")).to_have_count(2)

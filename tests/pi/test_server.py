@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from litekiln_pi.errors import BadUse
+from litekiln_pi.errors import BadUse, LoopFailed, SourceEnded
 from litekiln_pi.frames import Shot
 from litekiln_pi.machine import temperature
 from litekiln_pi.server import Limits, Settings
 from litekiln_pi.server.openapi import DESCRIPTION
-from litekiln_pi.server.running import listen
+from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
@@ -116,6 +116,14 @@ class _Events:
                 if len(found) == count:
                     break
         return found
+
+    def stale(self) -> Any:
+        """The data of the next event that says why no frames come."""
+        lines = self.lines()
+        for line in lines:
+            if line == "event: stale":
+                return json.loads(next(lines)[len("data: ") :])
+        pytest.fail("the stream ended")
 
     def close(self) -> None:
         self.stream.close()
@@ -216,7 +224,7 @@ def test_it_starts_without_a_camera_and_says_so() -> None:
         assert told.ask("/").status == 200
         assert told.ask("/api/state").data["problem"] == source.gone
         health = told.ask("/healthz")
-        assert (health.status, health.data) == (200, {"status": "ok", "problem": source.gone})
+        assert (health.status, health.data) == (200, {"status": "waiting", "problem": source.gone})
         for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
             answer = told.ask(path, method)
             assert (answer.status, answer.error, answer.headers["retry-after"]) == (503, source.gone, "1")
@@ -225,23 +233,145 @@ def test_it_starts_without_a_camera_and_says_so() -> None:
         assert told.ask("/api/state").data["problem"] == ""
 
 
-def test_a_part_that_died_is_an_illness(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_that_died_is_told_and_ends_the_server(capsys: pytest.CaptureFixture[str]) -> None:
     model = FakeModel()
     with running(model=model) as told:
         assert told.ask("/healthz").data == {"status": "ok", "problem": ""}
         model.run = lambda _: 1 / 0  # type: ignore[method-assign, assignment]
         wait_for(lambda: told.pipeline.failure)
+        why = "a part of the program has failed: _infer: division by zero"
         health = told.ask("/healthz")
-        assert health.status == 503
-        assert health.data == {"status": "failed", "problem": "a part of the program has failed: _infer: division by zero"}
+        assert (health.status, health.data) == (503, {"status": "failed", "problem": why})
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"], state["problem"], state["current"]) == ("failed", "failed", why, False)
+        for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
+            answer = told.ask(path, method)
+            assert (answer.status, answer.error.partition(";")[0]) == (503, why)
+        told.thread.join(10)
+        assert isinstance(told.server.over, LoopFailed)
+        assert str(told.server.over) == why
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_the_end_of_a_file_is_no_illness() -> None:
-    source = FakeSource(count=2)
+def test_a_camera_that_is_missing_for_long_ends_nothing() -> None:
+    source = FakeSource()
+    source.gone = "there is no /dev/video0"
+    with running(source=source, wait=False) as told:
+        told.thread.join(LAST_WORDS_SECONDS + 0.5)
+        assert told.thread.is_alive()
+        assert told.server.over is None
+
+
+class _File(FakeSource):
+    live = False
+
+
+def test_the_end_of_a_file_is_no_failure_and_told_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.5)
+    with running(source=_File(count=2, ends=True)) as told:
+        wait_for(lambda: told.pipeline.ended)
+        told.thread.join(LAST_WORDS_SECONDS + 0.5)
+        assert told.thread.is_alive()  # the page shows what was seen last
+        health = told.ask("/healthz")
+        assert (health.status, health.data) == (200, {"status": "ended", "problem": "the source has ended"})
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"], state["problem"]) == ("ended", "ended", "the source has ended")
+        answer = told.ask("/api/detections")
+        assert (answer.status, re.sub(r"\d+", "N", answer.error)) == (503, "the source has ended; the newest frame is N s old")
+        client = _Events(told)
+        assert client.stale()["frames"] == "ended"
+        client.close()
+
+
+def test_a_pipe_that_ended_is_told_and_ends_the_server() -> None:
+    with running(source=FakeSource(count=2, ends=True)) as told:
+        wait_for(lambda: told.pipeline.ended)
+        why = "fake has ended, so no more frames can come"
+        assert told.ask("/healthz").data == {"status": "ended", "problem": why}
+        state = told.ask("/api/state").data
+        assert (state["frames"], state["problem"]) == ("ended", why)
+        told.thread.join(10)
+        assert isinstance(told.server.over, SourceEnded)
+
+
+def test_no_answer_gives_old_detections_as_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.8)
+    source = FakeSource()
+    with running(_quick(poll_seconds=0.2), source) as told:
+        data = told.ask("/api/detections").data
+        assert 0 <= data["age"] < 0.8
+        assert data["paused"] is False
+        client = _Events(told)
+        assert client.events(1)[0]["age"] < 0.8
+        source.gone = "there is no /dev/video0"
+        event = client.stale()
+        client.close()
+        assert (event["frames"], event["problem"]) == ("waiting", source.gone)
+        wait_for(lambda: not told.ask("/api/state").data["current"])
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"]) == ("waiting", "waiting")
+        assert state["age"] > state["current_for"] == 0.8
+        for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
+            answer = told.ask(path, method)
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert re.fullmatch(r"there is no /dev/video0; the newest frame is \d s old", answer.error)
+        assert told.ask("/api/frame").status == 204
+        client = _Events(told)  # who comes later is told too
+        assert client.stale()["frames"] == "waiting"
+        client.close()
+        metrics = told.ask("/metrics").body.decode()
+        assert "litekiln_source_up 0.0" in metrics
+        assert re.search(r"litekiln_frame_age_seconds [1-9]|litekiln_frame_age_seconds 0\.[89]", metrics)
+        source.gone = ""
+        wait_for(lambda: told.ask("/api/detections").status == 200)
+
+
+def test_a_camera_that_is_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It raises no error: its frames just don't come."""
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.5)
+    with running(source=FakeSource(count=3)) as told:
+        wait_for(lambda: told.ask("/api/detections").status == 503)
+        assert re.fullmatch(r"the newest frame is \d s old", told.ask("/api/detections").error)
+        assert re.fullmatch(r"the newest frame is \d s old", told.ask("/healthz").data["problem"])
+
+
+def test_frames_that_are_all_damaged_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.5)
+    source = FakeSource()
+    whole = source.shots
+
+    def cut() -> Iterator[Shot]:
+        for count, shot in enumerate(whole()):
+            yield shot if count < 3 else Shot(jpeg=shot.jpeg[:100])
+
+    source.shots = cut  # type: ignore[method-assign]
     with running(source=source) as told:
-        wait_for(lambda: not told.pipeline.alive)
-        assert told.ask("/healthz").data == {"status": "ok", "problem": "the source has ended"}
+        wait_for(lambda: told.ask("/api/detections").status == 503)
+        error = told.ask("/api/detections").error
+        assert re.fullmatch(r"the newest frame is \d s old: frames come, but are damaged \(\d+ so far\)", error)
+
+
+def test_what_was_current_when_a_pause_began_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.4)
+    source = FakeSource()
+    with running(source=source) as told:
+        told.post("/api/state", b'{"paused": true}', "application/json")
+        client = _Events(told)
+        assert client.events(1)[0]["paused"] is True
+        assert client.stale()["frames"] == "paused"
+        client.close()
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"], state["problem"], state["current"]) == ("paused", "paused", "", True)
+        data = told.ask("/api/detections").data
+        assert data["paused"] is True
+        assert data["age"] > 0.4
+        assert told.ask("/api/snapshot", "POST").status == 200
+        told.post("/api/state", b'{"paused": false}', "application/json")
+        wait_for(lambda: told.ask("/api/detections").status == 200 and told.ask("/api/detections").data["age"] < 0.4)
+        source.gone = "there is no /dev/video0"
+        wait_for(lambda: told.ask("/api/detections").status == 503)
+        told.post("/api/state", b'{"paused": true}', "application/json")  # a pause makes nothing current again
+        assert told.ask("/api/detections").status == 503
 
 
 WRONG = "1 of 3 recorded detections are seen here, and 0 others"

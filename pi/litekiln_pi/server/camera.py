@@ -18,6 +18,7 @@ from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
+NOTICE_SECONDS = 1.0  # between two looks of an event stream at whether frames still come
 MOST_STATE = 1000  # bytes of a request that changes the state
 
 
@@ -37,22 +38,29 @@ class CameraRoutes:
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
         if "text/event-stream" not in request.headers.get("accept", ""):
-            return answer(self._standing.told(self._standing.latest(), threshold))
+            return answer(self._standing.told(self._standing.newest(), threshold))
         if self._streams >= self._settings.limits.streams:
             raise Refused(503, "too many event streams are open already", retry=10)
         self._streams += 1
         return _Stream(self._events(threshold), self._stream_ended)
 
     async def _events(self, threshold: float) -> AsyncIterator[bytes]:
-        number = -1
+        """Each new frame; once when no current ones come, why; and comments, so that a proxy doesn't take silence for the end."""
+        number, frames, silent = -1, "current", 0.0
+        seconds = min(NOTICE_SECONDS, self._settings.limits.comment_seconds)
         yield b"retry: 1000\n\n"
         while not self._hub.closed:
-            seen = await self._hub.newer(number, self._settings.limits.comment_seconds)
-            if seen is None:
-                yield b": no new frame\n\n"
-            else:
-                number = seen.number
+            seen = await self._hub.newer(number, seconds)
+            silent = 0.0 if seen else silent + seconds
+            if seen:
+                number, frames = seen.number, "current"
                 yield b"id: %d\ndata: %s\n\n" % (number, as_json(self._standing.told(seen, threshold)))
+            elif self._standing.frames != frames:
+                frames = self._standing.frames
+                yield b"event: stale\ndata: %s\n\n" % as_json(self._standing.silence())
+            elif silent >= self._settings.limits.comment_seconds:
+                silent = 0.0
+                yield b": no new frame\n\n"
 
     def _stream_ended(self) -> None:
         self._streams -= 1
@@ -69,6 +77,7 @@ class CameraRoutes:
             "kinds": [kind for kind, name in enumerate(self._bundle.labels) if name != HIDDEN],
             "source": pipeline.source.name,
             "status": self._standing.status,
+            "frames": self._standing.frames,
             "problem": self._standing.problem,
             "warning": self._standing.warning,
             "wrong_results": self._standing.wrong_results,
@@ -82,6 +91,9 @@ class CameraRoutes:
             "dropped": pipeline.dropped,
             "damaged": counters.damaged,
             "frame": latest.number if latest else None,
+            "age": self._standing.age,
+            "current": self._standing.current,
+            "current_for": round(pipeline.current_for, 1),
             "keeps_snapshots": self._settings.snapshots is not None,
         }
 
@@ -99,7 +111,7 @@ class CameraRoutes:
 
     async def snapshot(self, request: Request) -> Response:
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
-        seen = self._standing.latest()
+        seen = self._standing.newest()
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)
         told = self._standing.told(seen)

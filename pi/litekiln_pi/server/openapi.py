@@ -62,9 +62,13 @@ PATHS: dict[str, Any] = {
     "/api/detections": {
         "get": {
             "summary": "The newest frame's detections; with `Accept: text/event-stream` those of each new frame; the newest wins",
+            "description": "An event `stale` has `frames` (waiting, paused, ended or failed), `problem` and `age`. It "
+            "is sent once when no new frames come.",
             "parameters": [THRESHOLD],
             "responses": _answers(
-                "detections", _content(json=_schema("Seen"), events={"type": "string"}), s503="no frame yet, or too many streams"
+                "detections",
+                _content(json=_schema("Seen"), events={"type": "string"}),
+                s503="no current frame, or too many streams",
             ),
         }
     },
@@ -105,7 +109,7 @@ PATHS: dict[str, Any] = {
                 },
             ],
             "responses": _answers(
-                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no frame yet", s507="the disk is full, or nearly"
+                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no current frame", s507="the disk is full, or nearly"
             ),
         }
     },
@@ -149,9 +153,10 @@ BOX = {
     "description": "left, top, right, bottom in pixels of the original picture",
 }
 WRONG = {"type": "boolean", "description": "the selftest failed: this machine computes other results than were verified"}
+AGE = {"type": "number", "description": "seconds since the frame arrived"}
 PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST, wrong_results=WRONG)
 STATE = _object(
-    model="string", source="string", status="string", problem="string", warning="string",
+    model="string", source="string", status="string", frames="string", problem="string", warning="string",
     paused="boolean", threshold="number", threads="integer", fps="number",
     captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer", keeps_snapshots="boolean",
 )  # fmt: skip
@@ -161,13 +166,16 @@ SCHEMAS = {
         {**_object(name="string", score="number"), "additionalProperties": False}, box=BOX, **{"class": {"type": "integer"}}
     ),
     "Picture": PICTURE,
-    "Seen": _with(PICTURE, frame={"type": "integer"}),
+    "Seen": _with(PICTURE, frame={"type": "integer"}, age=AGE, paused={"type": "boolean"}),
     "State": _with(
         STATE,
         labels={"type": "array", "items": {"type": "string"}},
         kinds={"type": "array", "items": {"type": "integer"}},
         frame={"type": ["integer", "null"]},
         wrong_results=WRONG,
+        age={**AGE, "type": ["number", "null"]},
+        current={"type": "boolean", "description": "whether the newest frame shows what is there now"},
+        current_for={"type": "number", "description": "seconds after which a frame no longer shows it"},
     ),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Health": _object(status="string", problem="string"),

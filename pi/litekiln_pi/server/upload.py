@@ -83,9 +83,7 @@ class Uploads:
         if drawn:
             jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
             return Response(jpeg, media_type="image/jpeg")
-        found = self._standing.told(seen)
-        del found["frame"]  # an upload has no number
-        return answer(found)
+        return answer(self._standing.told_without_camera(seen))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
