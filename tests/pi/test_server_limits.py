@@ -111,6 +111,55 @@ def test_memory_does_not_grow_with_bombs(site: Running) -> None:
     site.loop_goes_on()
 
 
+def _of_comments(size: int) -> bytes:
+    """A JPEG of 16 MB that is nothing but comments."""
+    comment = b"\xff\xfe" + struct.pack(">H", size + 2) + bytes(size)
+    return GOOD[:2] + comment * (16_000_000 // len(comment))
+
+
+def _too_long(site: Running) -> int:
+    """The answer to a body in chunks, of which most arrived when it is refused."""
+    with connected(site, head(transfer_encoding="chunked")) as client:
+        chunk = b"%x\r\n%s\r\n" % (1_000_000, bytes(1_000_000))
+        for _ in range(18):
+            client.sendall(chunk)
+        return heard(client)[0]
+
+
+def test_refused_pictures_do_not_stay_in_memory() -> None:
+    with running() as told:
+        told.post("/api/detect", GOOD)
+        before = memory()
+        statuses = [told.post("/api/detect", _of_comments(size)).status for size in (2, 100, 65_000) for _ in range(8)]
+        assert statuses == [400] * 16 + [415] * 8
+        assert [_too_long(told) for _ in range(8)] == [413] * 8
+        assert memory() - before < 45
+        told.loop_goes_on()
+
+
+def test_pictures_together_hold_no_more_than_allowed() -> None:
+    with running(limited(picture_bytes=100_000)) as told:
+        with connected(told, head(content_length=90_000)) as client:
+            wait_for(lambda: told.post("/api/detect", bytes(20_000)).status == 503)
+            answer = told.post("/api/detect", bytes(20_000))
+            assert (answer.error, answer.headers["retry-after"]) == ("too many pictures are being looked at already", "2")
+            assert told.post("/api/detect", GOOD).status == 200  # there is room for a small one
+            with connected(told, head(transfer_encoding="chunked")) as other:  # of unknown length: it may become 16 MB
+                assert heard(other)[0] == 503
+            client.close()
+        wait_for(lambda: told.post("/api/detect", bytes(20_000)).status == 415)
+
+
+def test_a_machine_without_memory_looks_at_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as told:
+        monkeypatch.setattr("litekiln_pi.memory.available", lambda: 30_000_000)
+        answer = told.post("/api/detect", GOOD)
+        words = "this machine has too little free memory for a picture at the moment (30 MB)"
+        assert (answer.status, answer.error, answer.headers["retry-after"]) == (503, words, "2")
+        monkeypatch.setattr("litekiln_pi.memory.available", lambda: None)
+        assert told.post("/api/detect", GOOD).status == 200
+
+
 def _huge_webp(side: int) -> bytes:
     """An empty lossless WebP that claims to be large."""
     bits = (side - 1) | (side - 1) << 14

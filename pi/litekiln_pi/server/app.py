@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
-from litekiln_pi.server.answers import Refused, answer, refusal
+from litekiln_pi.server.answers import Refused, answer, forget, refusal
 from litekiln_pi.server.camera import CameraRoutes
 from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
@@ -117,6 +117,7 @@ def _info(bundle: Bundle) -> dict[str, Any]:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
+    forget(error)
     return refusal(error.status, str(error), error.retry)
 
 
@@ -127,5 +128,6 @@ async def _no_such_thing(_: Request, error: Exception) -> Response:
     return response
 
 
-async def _bug(_request: Request, _error: Exception) -> Response:
+async def _bug(_: Request, error: Exception) -> Response:
+    forget(error)
     return refusal(500, "this is a bug; the program's log has the details")

@@ -13,6 +13,7 @@ from types import FrameType
 
 import uvicorn
 
+from litekiln_pi import memory
 from litekiln_pi.errors import BadUse, PiError
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
@@ -61,6 +62,7 @@ class Server(uvicorn.Server):
     """uvicorn's server, but it cuts off visitors who wait at the end, and returns after a signal, or when the loop is over."""
 
     def __init__(self, app: App, settings: Settings) -> None:
+        memory.keep_small()
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
         self._app = app
         self.over: PiError | None = None  # why it ended by itself

@@ -13,6 +13,8 @@ class Limits:
     requests: int = 32  # answered at a time, waiting ones included
     streams: int = 16  # how many of the requests may be event streams
     pictures: int = 4  # how many of the requests may send pictures: each is up to 16 MB
+    picture_bytes: int = 34_000_000  # that all of these together may hold
+    free_bytes: int = 100_000_000  # of memory that must be free to accept a picture: it may take so much
     header_seconds: float = 10.0  # for a request's head
     body_seconds: float = 30.0  # for its body
     stall_seconds: float = 10.0  # in which a visitor must read at least 16 kB of its answer
