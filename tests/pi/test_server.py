@@ -1,6 +1,7 @@
 """The web server as a program sees it: real uvicorn on this machine."""
 
 import errno
+import http.client
 import io
 import json
 import os
@@ -94,6 +95,16 @@ def test_a_threshold_that_is_none(site: Running, text: str) -> None:
     for path in ("/api/detections", "/api/frame"):
         answer = site.ask(f"{path}?threshold={text}")
         assert (answer.status, answer.error) == (400, f"threshold={text} is not a number from 0 to 1")
+
+
+def test_no_answer_waits_until_its_beginning_is_confirmed(site: Running) -> None:
+    """Otherwise a kept connection gets 23 answers a second."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    accepted = [each.transport.get_extra_info("socket") for each in site.server.server_state.connections]
+    assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in accepted] == [1]
+    connection.close()
 
 
 class _Events:
