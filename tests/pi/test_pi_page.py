@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -17,7 +18,7 @@ from litekiln_pi.frames import Shot
 from litekiln_pi.server import Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.helpers.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
-from tests.pi.fakes import FakeSource, scene, wait_for
+from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
 
 pytestmark = pytest.mark.browser
@@ -122,6 +123,15 @@ def test_the_slider_hides_boxes(visit: Open, site: Running) -> None:
         page.keyboard.press("Home")
         expect(page.locator("#threshold-value")).to_have_text("0.05")
         expect(page.locator("#found li")).to_have_count(2)
+
+
+def test_a_hundred_detections_are_shown(visit: Open) -> None:
+    class Many(FakeModel):
+        def run(self, prepared: Any) -> Any:
+            return numpy.tile([0.1, 0.2, 0.3, 0.4], (100, 1)), numpy.zeros(100, int), numpy.linspace(0.5, 0.99, 100)
+
+    with running(source=_Still(rate=5), model=Many()) as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(100)
 
 
 def test_names_are_shown_and_hidden(visit: Open, site: Running) -> None:

@@ -1,5 +1,6 @@
 """The web server as a program sees it: real uvicorn on this machine."""
 
+import email
 import errno
 import http.client
 import io
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -215,6 +217,32 @@ def _saved(picture: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind)
     return stream.getvalue()
+
+
+class _Many(FakeModel):
+    """A hundred detections, the best ones last."""
+
+    def run(self, prepared: Any) -> Any:
+        boxes = numpy.tile([0.111111, 0.222222, 0.333333, 0.444444], (100, 1))
+        return boxes, numpy.zeros(100, int), numpy.linspace(0.5, 0.99, 100)
+
+
+def test_a_hundred_detections_fit_through_a_proxy() -> None:
+    """nginx takes 4 kB for an answer's head."""
+    with running(model=_Many()) as told:
+        for answer in (told.ask("/api/frame"), told.ask("/api/snapshot", "POST")):
+            assert sum(len(name) + len(text) + 4 for name, text in answer.headers.items()) < 3900
+            data = json.loads(answer.headers["x-litekiln-frame"])
+            assert len(data["detections"]) > 20
+            assert data["left_out"] == 100 - len(data["detections"])
+            assert data["detections"][0]["score"] == 0.99
+        whole = told.ask("/api/frame", accept="multipart/form-data")
+        parts = email.message_from_bytes(b"Content-Type: " + whole.headers["content-type"].encode() + b"\r\n\r\n" + whole.body)
+        frame, picture = parts.get_payload()
+        data = json.loads(frame.get_payload(decode=True))
+        assert (frame.get_param("name", header="content-disposition"), len(data["detections"])) == ("frame", 100)
+        assert "left_out" not in data
+        assert Image.open(io.BytesIO(picture.get_payload(decode=True))).size == (320, 240)
 
 
 def test_who_has_the_newest_frame_waits_and_is_told_that_there_is_none() -> None:

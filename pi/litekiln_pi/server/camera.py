@@ -1,6 +1,7 @@
 """The camera's routes: frames, detections, the loop's state, and snapshots."""
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,9 @@ from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
+MOST_HEADER = 2800  # characters: proxies take about 4000 bytes for all headers together
+FORM = "multipart/form-data"
+BOUNDARY = secrets.token_hex(16)  # in no picture, since nobody can guess it
 NOTICE_SECONDS = 1.0  # between two looks of an event stream at whether frames still come
 MOST_STATE = 1000  # bytes of a request that changes the state
 
@@ -32,8 +36,10 @@ class CameraRoutes:
         seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
             return Response(status_code=204)
-        headers = {FRAME_HEADER: as_json(self._standing.told(seen, threshold)).decode()}
-        return Response(await self._hub.jpeg(seen), 200, headers, "image/jpeg")
+        told, jpeg = self._standing.told(seen, threshold), await self._hub.jpeg(seen)
+        if FORM in request.headers.get("accept", ""):
+            return Response(_form(told, jpeg), media_type=f"{FORM}; boundary={BOUNDARY}")
+        return Response(jpeg, 200, {FRAME_HEADER: _for_header(told)}, "image/jpeg")
 
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
@@ -118,7 +124,7 @@ class CameraRoutes:
         jpeg = await self._hub.work(lambda: self._keep(seen, told))
         headers = {
             "content-disposition": f'attachment; filename="{snapshots.name_of(seen)}.jpg"',
-            FRAME_HEADER: as_json(told).decode(),
+            FRAME_HEADER: _for_header(told),
         }
         return Response(jpeg, 200, headers, "image/jpeg")
 
@@ -146,6 +152,24 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ended()
+
+
+def _form(told: dict[str, Any], jpeg: bytes) -> bytes:
+    """A frame's data and its picture as one body, which browsers and libraries can read."""
+    parts = (("frame", "", "application/json", as_json(told)), ("picture", '; filename="frame.jpg"', "image/jpeg", jpeg))
+    head = '--{}\r\nContent-Disposition: form-data; name="{}"{}\r\nContent-Type: {}\r\n\r\n'
+    body = b"".join(head.format(BOUNDARY, name, more, kind).encode() + data + b"\r\n" for name, more, kind, data in parts)
+    return body + f"--{BOUNDARY}--\r\n".encode()
+
+
+def _for_header(told: dict[str, Any]) -> str:
+    """A frame's data, short enough for a header: the best detections, and how many were left out."""
+    found = sorted(told["detections"], key=lambda each: -each["score"])
+    text, kept = as_json(told).decode(), len(found)
+    while len(text) > MOST_HEADER and kept:
+        kept -= 1
+        text = as_json({**told, "detections": found[:kept], "left_out": len(found) - kept}).decode()
+    return text
 
 
 def _number(text: str) -> int:

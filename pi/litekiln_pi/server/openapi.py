@@ -23,6 +23,7 @@ def _content(**kinds: Schema) -> dict[str, Any]:
         "events": "text/event-stream",
         "text": "text/plain",
         "html": "text/html",
+        "form": "multipart/form-data",
     }
     return {names[kind]: {"schema": schema} for kind, schema in kinds.items()}
 
@@ -37,15 +38,22 @@ def _answers(description: str, content: dict[str, Any] | None = None, **refused:
 
 BINARY = {"type": "string", "contentEncoding": "binary"}
 BUSY = "too many requests at once: Retry-After says when to retry"
-FRAME_HEADER = {"X-Litekiln-Frame": {"description": "the frame's data and detections, as JSON", "schema": {"type": "string"}}}
+FRAME_HEADER = {
+    "X-Litekiln-Frame": {
+        "description": "the frame's data and detections, as JSON; of many detections the best, and `left_out` says how many more",
+        "schema": {"type": "string"},
+    }
+}
+FORM = {"type": "object", "properties": {"frame": {"$ref": "#/components/schemas/Seen"}, "picture": BINARY}}
 
 _frame = {
-    "summary": "The newest frame as JPEG, with its own detections in a header; waits for one that is newer than `after`",
+    "summary": "The newest frame with its own detections; waits for one that is newer than `after`",
+    "description": "A JPEG with the detections in a header; with `Accept: multipart/form-data` all detections and the JPEG.",
     "parameters": [
         {"name": "after", "in": "query", "description": "the number of the frame that you have", "schema": {"type": "integer"}},
         THRESHOLD,
     ],
-    "responses": _answers("a frame", _content(jpeg=BINARY), s204="no newer frame in time", s503=BUSY),
+    "responses": _answers("a frame", _content(jpeg=BINARY, form=FORM), s204="no newer frame in time", s503=BUSY),
 }
 _frame["responses"]["200"]["headers"] = FRAME_HEADER  # type: ignore[index]
 

@@ -94,11 +94,12 @@ async function follow() {
       continue;
     }
     try {
-      const answer = await ask(`api/frame?after=${number}&threshold=0`);
+      const answer = await ask(`api/frame?after=${number}&threshold=0`, { headers: { Accept: "multipart/form-data" } });
       connected();
       if (answer.status === 204) continue;
-      const data = JSON.parse(answer.headers.get("X-Litekiln-Frame"));
-      const bitmap = await createImageBitmap(await answer.blob());
+      const form = await answer.formData();
+      const data = JSON.parse(form.get("frame"));
+      const bitmap = await createImageBitmap(form.get("picture"));
       number = data.frame;
       if (own.still) bitmap.close();
       else show(bitmap, data);
