@@ -514,6 +514,19 @@ def test_snapshots_are_kept_with_their_data(tmp_path: Path) -> None:
         assert told.ask("/api/state").data["keeps_snapshots"] is True
 
 
+def test_snapshots_of_one_frame_are_all_kept(tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path)) as told:
+        told.post("/api/state", b'{"paused": true}', "application/json")
+        time.sleep(0.3)
+        names = []
+        for query in ("", "?hide=red", ""):
+            header = told.ask(f"/api/snapshot{query}", "POST").headers["content-disposition"]
+            names.append(header.partition('filename="')[2].removesuffix('.jpg"'))
+        assert names == [names[0], f"{names[0]}-2", f"{names[0]}-3"]
+        kept = [json.loads((tmp_path / f"{name}.json").read_text())["detections"] for name in names]
+        assert [len(each) for each in kept] == [1, 0, 1]
+
+
 @pytest.mark.parametrize("fails", [1, 2])
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int) -> None:
     calls: list[int] = []
@@ -622,10 +635,31 @@ def test_the_description_is_of_these_answers(site: Running) -> None:
 
 
 def test_what_cannot_be_asked_in_this_way(site: Running) -> None:
-    for path, method, allowed in (("/api/detect", "GET", "POST"), ("/api/frame", "POST", "GET, HEAD"), ("/", "PUT", "GET, HEAD")):
+    for path, method, allowed in (
+        ("/api/detect", "GET", "POST"),
+        ("/api/frame", "POST", "GET, HEAD"),
+        ("/", "PUT", "GET, HEAD"),
+        ("/api/state", "PUT", "GET, HEAD, POST"),
+    ):
         answer = site.ask(path, method)
         assert (answer.status, answer.error) == (405, "this path doesn't allow this method")
         assert sorted(answer.headers["allow"].split(", ")) == sorted(allowed.split(", "))
+
+
+def test_the_description_has_the_refusals() -> None:
+    for path, methods in DESCRIPTION["paths"].items():
+        for operation in methods.values():
+            wanted = {"503"} if path == "/healthz" else {"400", "401", "403", "503"}
+            assert wanted <= set(operation["responses"]), path
+
+
+def test_a_head_of_the_stream_holds_no_place() -> None:
+    with running(_quick(streams=1)) as told:
+        for _ in range(3):
+            answer = told.ask("/api/detections", "HEAD", accept="text/event-stream")
+            assert (answer.status, answer.body) == (200, b"")
+            assert answer.headers["content-type"].startswith("text/event-stream")
+        wait_for(lambda: told.app._guarded.running == 0)  # type: ignore[attr-defined]
 
 
 def test_colours_are_the_same_on_the_page_and_in_pictures() -> None:

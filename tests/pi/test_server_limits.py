@@ -469,3 +469,39 @@ def test_this_machine_itself_comes_through_a_crowd(site: Running) -> None:
         assert told.ask("/healthz").status == 200
         with connected(told), connected(told) as other:
             assert heard(other)[0] == 503
+
+
+CHUNKED = b"POST /api/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_nobody_can_flood_the_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    with running() as told:
+        for origin in ("http://[", "http://[::1", "//[", "http://x]"):
+            answer = told.post("/api/state", b'{"paused": true}', "application/json", origin=origin)
+            assert (answer.status, answer.error) == (403, "this request comes from another site's page")
+        for chunk in (b"zz\r\n", b"5\r\nhello\r\nzz\r\n\r\n"):
+            for path in (b"/api/detect", b"/api/state", b"/api/frame", b"/nothing"):
+                with connected(told, CHUNKED.replace(b"/api/detect", path) + chunk) as client:
+                    assert heard(client)[0] in (400, 404, 405, 415)
+        wait_for(lambda: not told.server.server_state.tasks)
+    assert (caplog.text, capfd.readouterr().err) == ("", "")
+
+
+def test_a_bad_chunk_gives_its_place_back_at_once() -> None:
+    with running(limited(pictures=1)) as told:
+        for _ in range(3):
+            with connected(told, CHUNKED + b"5\r\nhello\r\n") as client:
+                time.sleep(0.1)
+                client.sendall(b"zz\r\n\r\n")
+                assert heard(client)[0] == 400
+                wait_for(lambda: told.post("/api/detect", GOOD).status == 200, 1)
+
+
+def test_a_bug_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as told:
+        monkeypatch.setattr("litekiln_pi.server.camera.CameraRoutes._state", lambda self: {}["secret"])
+        assert [told.ask("/api/state").status for _ in range(20)] == [500] * 20
+        assert caplog.text.count("Traceback") == 1
+        monkeypatch.setattr("litekiln_pi.server.seldom.SECONDS", 0.0)
+        told.ask("/api/state")
+        assert "more since the last such line)" in caplog.text

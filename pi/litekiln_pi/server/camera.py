@@ -20,6 +20,7 @@ from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
 MOST_HEADER = 2800  # characters: proxies take about 4000 bytes for all headers together
+EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 BOUNDARY = secrets.token_hex(16)  # in no picture, since nobody can guess it
 NOTICE_SECONDS = 1.0  # between two looks of an event stream at whether frames still come
@@ -43,8 +44,10 @@ class CameraRoutes:
 
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
-        if "text/event-stream" not in request.headers.get("accept", ""):
+        if EVENTS not in request.headers.get("accept", ""):
             return answer(self._standing.told(self._standing.newest(), threshold))
+        if request.method == "HEAD":  # nobody reads what would be streamed
+            return Response(media_type=EVENTS)
         if self._streams >= self._settings.limits.streams:
             raise Refused(503, "too many event streams are open already", retry=10)
         self._streams += 1
@@ -71,8 +74,8 @@ class CameraRoutes:
     def _stream_ended(self) -> None:
         self._streams -= 1
 
-    async def state(self, _: Request) -> Response:
-        return answer(self._state())
+    async def state(self, request: Request) -> Response:
+        return await self._change(request) if request.method == "POST" else answer(self._state())
 
     def _state(self) -> dict[str, Any]:
         pipeline = self._hub.pipeline
@@ -103,7 +106,7 @@ class CameraRoutes:
             "keeps_snapshots": self._settings.snapshots is not None,
         }
 
-    async def change(self, request: Request) -> Response:
+    async def _change(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(415, 'send JSON with Content-Type: application/json, such as {"paused": true}')
         try:
@@ -121,18 +124,20 @@ class CameraRoutes:
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)
         told = self._standing.told(seen)
-        jpeg = await self._hub.work(lambda: self._keep(seen, told))
+        name, jpeg = await self._hub.work(lambda: self._keep(seen, told))
         headers = {
-            "content-disposition": f'attachment; filename="{snapshots.name_of(seen)}.jpg"',
+            "content-disposition": f'attachment; filename="{name}.jpg"',
             FRAME_HEADER: _for_header(told),
         }
         return Response(jpeg, 200, headers, "image/jpeg")
 
-    def _keep(self, seen: Seen, told: dict[str, Any]) -> bytes:
-        jpeg = snapshots.drawn(seen)
+    def _keep(self, seen: Seen, told: dict[str, Any]) -> tuple[str, bytes]:
+        """Its name and its picture. One at a time runs here."""
+        name, jpeg = snapshots.name_of(seen), snapshots.drawn(seen)
         if self._settings.snapshots is not None:
-            snapshots.keep(self._settings.snapshots, snapshots.name_of(seen), jpeg, told)
-        return jpeg
+            name = snapshots.free_name(self._settings.snapshots, name)
+            snapshots.keep(self._settings.snapshots, name, jpeg, told)
+        return name, jpeg
 
     async def health(self, _: Request) -> Response:
         standing = self._standing
@@ -144,7 +149,7 @@ class _Stream(StreamingResponse):
     """An event stream; `ended` is called at its end in any case."""
 
     def __init__(self, events: AsyncIterator[bytes], ended: Any) -> None:
-        super().__init__(events, headers={"x-accel-buffering": "no"}, media_type="text/event-stream")
+        super().__init__(events, headers={"x-accel-buffering": "no"}, media_type=EVENTS)
         self._ended = ended
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

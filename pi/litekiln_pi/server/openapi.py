@@ -188,6 +188,22 @@ SCHEMAS = {
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Health": _object(status="string", problem="string"),
 }
+# What every path but the health check may answer.
+ANYWHERE = {
+    "400": "this is not an HTTP request, or a value in it is not valid",
+    "401": "the token is missing or wrong",
+    "403": "from another site's page, or for a name that is not this server's",
+    "503": BUSY,
+}
+for _path, _methods in PATHS.items():
+    for _operation in _methods.values():
+        _told = ANYWHERE if _path != "/healthz" else {}
+        _operation["responses"] |= {
+            status: {"description": why, "content": _content(json=ERROR)}
+            for status, why in _told.items()
+            if status not in _operation["responses"]
+        }
+
 DESCRIPTION: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {

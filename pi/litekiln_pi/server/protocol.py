@@ -128,6 +128,9 @@ class BoundedProtocol(H11Protocol):
         type(self).refused(status)
         self._raw.write(raw_refusal(status, message, retry))
         self._linger()
+        if self._busy:  # the application waits for the rest of a body, or would write an answer of its own
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _close(self) -> None:
         """Called by uvicorn when it is done with a connection."""

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ LEFT_FREE, LEFT_FREE_SHARE = 200_000_000, 0.05  # bytes, or this share of a smal
 
 def name_of(seen: Seen) -> str:
     return f"litekiln-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seen.time))}-{seen.number:06d}"
+
+
+def free_name(folder: Path, name: str) -> str:
+    """The name, with a number if it is taken: a paused frame can be kept several times, each with other names hidden."""
+    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    return next(each for each in names if not any((folder / f"{each}{ending}").exists() for ending in (".jpg", ".json")))
 
 
 def drawn(seen: Seen) -> bytes:
