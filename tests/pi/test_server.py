@@ -659,7 +659,7 @@ def test_a_head_of_the_stream_holds_no_place() -> None:
             answer = told.ask("/api/detections", "HEAD", accept="text/event-stream")
             assert (answer.status, answer.body) == (200, b"")
             assert answer.headers["content-type"].startswith("text/event-stream")
-        wait_for(lambda: told.app._guarded.running == 0)  # type: ignore[attr-defined]
+        wait_for(lambda: told.app._guarded.rooms.running == 0)  # type: ignore[attr-defined]
 
 
 def test_colours_are_the_same_on_the_page_and_in_pictures() -> None:

@@ -22,6 +22,7 @@ from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadBundle
 from litekiln_pi.frames import Shot
 from litekiln_pi.server import Limits, Settings
+from litekiln_pi.server.rooms import address_of
 from litekiln_pi.stills import as_jpeg
 from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
@@ -336,11 +337,13 @@ def test_too_many_requests_at_once() -> None:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
         with ThreadPoolExecutor(3) as many:
             waiting = [many.submit(told.ask, f"/api/frame?after={number}") for _ in range(3)]
-            wait_for(lambda: told.ask("/api/state").status == 503)
-            answer = told.ask("/api/state")
+            wait_for(lambda: told.app._guarded.rooms.running == 3)  # type: ignore[attr-defined]
+            answer = told.ask("/api/frame")
             assert (answer.status, answer.error) == (503, "too many requests at the moment")
             assert answer.headers["retry-after"] == "1"
-            assert told.ask("/healthz").status == 200
+            for path in ("/healthz", "/api/state", "/api/detections", "/"):
+                assert told.ask(path).status == 200
+            assert told.post("/api/state", b'{"paused": false}', "application/json").status == 200
             assert [each.result().status for each in waiting] == [204] * 3
         assert told.ask("/api/state").status == 200
 
@@ -350,8 +353,51 @@ def test_who_is_gone_is_not_waited_for() -> None:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
         ask = f"GET /api/frame?after={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         with connected(told, ask), connected(told, ask), connected(told, ask):
-            wait_for(lambda: told.ask("/api/state").status == 503)
-        wait_for(lambda: told.ask("/api/state").status == 200)
+            wait_for(lambda: told.ask("/api/frame").status == 503)
+        wait_for(lambda: told.ask("/api/frame").status == 200)
+
+
+def test_requests_for_the_state_have_their_own_limit() -> None:
+    slow = b"POST /api/state HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    with running(limited(quick=2, header_seconds=1)) as told, connected(told, slow) as one, connected(told, slow) as other:
+        wait_for(lambda: told.app._guarded.rooms.running == 2)  # type: ignore[attr-defined]
+        assert told.ask("/api/state").status == 503
+        assert told.ask("/api/frame").status == told.ask("/healthz").status == 200
+        assert heard(one)[0] == heard(other)[0] == 408
+
+
+def test_one_address_never_fills_a_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("rooms", "protocol"):
+        monkeypatch.setattr(f"litekiln_pi.server.{module}.is_here", lambda client: client[1] in others)
+    others: set[int] = set()
+    with running(limited(requests=4, poll_seconds=60, pictures=2, connections=8), FakeSource(count=1)) as told:
+        number = told.pipeline.latest.number  # type: ignore[union-attr]
+        ask = f"GET /api/frame?after={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        with connected(told, ask), connected(told, ask), connected(told, ask), connected(told, head(content_length=9)):
+            wait_for(lambda: told.app._guarded.rooms.running == 4)  # type: ignore[attr-defined]
+            frame, picture = told.ask("/api/frame"), told.post("/api/detect", GOOD)
+            assert (frame.status, frame.error) == (503, "too many requests at the moment from your address")
+            assert (picture.status, picture.error) == (503, "too many pictures are being looked at already from your address")
+            with connected(told), connected(told), connected(told) as seventh:
+                assert heard(seventh)[2] == {"error": "too many connections from your address at the moment"}
+            with connected(told) as other:
+                others.add(other.getsockname()[1])
+                other.sendall(b"GET /api/frame HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert other.recv(20).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("address", "visitor"),
+    [
+        ("192.168.1.7", "192.168.1.7"),
+        ("::ffff:192.168.1.7", "192.168.1.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_what_counts_as_one_visitor(address: str, visitor: str) -> None:
+    assert address_of((address, 1)) == visitor
 
 
 def test_too_many_streams_at_once() -> None:

@@ -14,13 +14,13 @@ from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
 from litekiln_pi.server.answers import Refused, answer, as_json, threshold_of
 from litekiln_pi.server.hub import Hub
+from litekiln_pi.server.rooms import EVENTS
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
 MOST_HEADER = 2800  # characters: proxies take about 4000 bytes for all headers together
-EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 BOUNDARY = secrets.token_hex(16)  # in no picture, since nobody can guess it
 NOTICE_SECONDS = 1.0  # between two looks of an event stream at whether frames still come
@@ -110,7 +110,7 @@ class CameraRoutes:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(415, 'send JSON with Content-Type: application/json, such as {"paused": true}')
         try:
-            wanted = json.loads(await body(request, MOST_STATE, self._settings.limits.body_seconds))
+            wanted = json.loads(await body(request, MOST_STATE, self._settings.limits.header_seconds))
         except (ValueError, RecursionError):
             raise Refused(400, "the body is not JSON") from None
         if not isinstance(wanted, dict) or set(wanted) != {"paused"} or not isinstance(wanted["paused"], bool):

@@ -14,8 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from litekiln_pi.server.answers import SAFE_HEADERS, refusal
+from litekiln_pi.server.answers import SAFE_HEADERS, Refused, refusal
 from litekiln_pi.server.metrics import Metrics
+from litekiln_pi.server.rooms import Rooms
 from litekiln_pi.server.settings import Settings
 
 COOKIE = "litekiln"
@@ -32,7 +33,7 @@ class Guard:
         self._app, self._limits, self._metrics = app, settings.limits, metrics
         self._token = settings.token.encode()
         self._pass = hmac.new(self._token, b"litekiln cookie", hashlib.sha256).hexdigest() if settings.token else ""
-        self.running = 0
+        self.rooms = Rooms(settings.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,14 +49,16 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._at_the_door(scope)
-        if answer is None and scope["path"] != HEALTH and self.running >= self._limits.requests:
-            answer = refusal(503, "too many requests at the moment", retry=1)
-        self.running += 1
         try:
-            await (answer or self._app)(scope, receive, sending)
+            answer = self._at_the_door(scope)
+            if answer:
+                await answer(scope, receive, sending)
+                return
+            with self.rooms.place(scope):
+                await self._app(scope, receive, sending)
+        except Refused as error:  # by the rooms: the application answers its own
+            await refusal(error.status, str(error), error.retry)(scope, receive, sending)
         finally:
-            self.running -= 1
             self._metrics.answered(scope, code)
 
     def _at_the_door(self, scope: Scope) -> Response | None:

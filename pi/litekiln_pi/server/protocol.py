@@ -5,7 +5,6 @@ data resets the connection, and the reason would be lost.
 """
 
 import asyncio
-import ipaddress
 import socket
 import struct
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from litekiln_pi.server.answers import raw_refusal
+from litekiln_pi.server.rooms import address_of, is_here, share_of
 from litekiln_pi.server.settings import Limits
 
 LINGER_SECONDS = 2.0
@@ -45,6 +45,8 @@ class BoundedProtocol(H11Protocol):
         transport.set_write_buffer_limits(high=0)  # pause_writing is called for all that can't be sent at once
         if len(self.connections) > self._most():
             self._refuse(503, "too many connections at the moment", RETRY_SECONDS)
+        elif self._of_this_address() > share_of(self.limits.connections, self.limits) and not is_here(self.client):
+            self._refuse(503, "too many connections from your address at the moment", RETRY_SECONDS)
         else:
             self._expect_head()
 
@@ -92,8 +94,11 @@ class BoundedProtocol(H11Protocol):
         return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def _most(self) -> int:
-        here = self.client is not None and ipaddress.ip_address(self.client[0]).is_loopback
-        return self.limits.connections + (self.limits.reserved if here else 0)
+        return self.limits.connections + (self.limits.reserved if is_here(self.client) else 0)
+
+    def _of_this_address(self) -> int:
+        own = address_of(self.client)
+        return sum(address_of(getattr(each, "client", None)) == own for each in self.connections)
 
     def _after(self, name: str, seconds: float, do: Callable[[], Any]) -> None:
         self._stop(name)

@@ -61,8 +61,7 @@ class Uploads:
     """POST /api/detect."""
 
     def __init__(self, bundle: Bundle, settings: Settings, standing: Standing) -> None:
-        self._examiner, self._settings, self._standing, self._inside = Examiner(bundle), settings, standing, 0
-        self._held = 0  # bytes
+        self._examiner, self._settings, self._standing, self._held = Examiner(bundle), settings, standing, 0
 
     async def detect(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
@@ -70,7 +69,7 @@ class Uploads:
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("image/"):
             raise Refused(415, f"{kind[:60] or 'a body without Content-Type'} is not a picture: {KINDS}")
-        with self._place(_length(request, MOST_BYTES)):
+        with self._room(_length(request, MOST_BYTES)):
             data = await body(request, MOST_BYTES, self._settings.limits.body_seconds)
             try:
                 return await self._examiner.look(lambda model: self._examine(model, data, threshold, drawn))  # type: ignore[no-any-return]
@@ -88,21 +87,19 @@ class Uploads:
         return answer(self._standing.told_without_camera(seen))
 
     @contextmanager
-    def _place(self, size: int | None) -> Iterator[None]:
-        """A place for a picture of so many bytes; None: unknown."""
+    def _room(self, size: int | None) -> Iterator[None]:
+        """Room for a picture of so many bytes; None: unknown."""
         limits, size = self._settings.limits, MOST_BYTES if size is None else size
-        if self._inside >= limits.pictures or self._held + size > limits.picture_bytes:
+        if self._held + size > limits.picture_bytes:
             raise Refused(503, "too many pictures are being looked at already", RETRY_SECONDS)
         free = memory.available()
         if free is not None and free < limits.free_bytes:
             msg = f"this machine has too little free memory for a picture at the moment ({free / 1e6:.0f} MB)"
             raise Refused(503, msg, RETRY_SECONDS)
-        self._inside += 1
         self._held += size
         try:
             yield
         finally:
-            self._inside -= 1
             self._held -= size
 
 
