@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder")
+    _setting(serve, "hostnames", _names, "", "names of this server beside addresses and local ones, such as cam.example.org")
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="stop after this many frames")
@@ -73,6 +74,15 @@ def _setting(
     optional = {} if alone is None else {"nargs": "?", "const": alone}
     said = f"{text}; or {variable}{'' if alone is None else '=1'}"
     command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=name.upper(), **optional)
+
+
+def _names(value: str) -> frozenset[str]:
+    from litekiln_pi.server.names import parse
+
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _yes(value: str) -> bool:

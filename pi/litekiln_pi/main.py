@@ -56,7 +56,14 @@ def _serve(options: argparse.Namespace) -> None:
     bundle, pipeline = _pipeline(options)
     wrong = _test_first(bundle, strict=options.strict)
     token = os.environ.get("LITEKILN_TOKEN", "")
-    settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
+    settings = Settings(
+        host=options.host,
+        port=options.port,
+        token=token,
+        hostnames=options.hostnames,
+        threshold=options.threshold,
+        snapshots=options.snapshots,
+    )
     serve(pipeline, bundle, settings, wrong)
 
 

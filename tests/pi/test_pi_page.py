@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from litekiln_pi.frames import Shot
-from litekiln_pi.server import Settings
+from litekiln_pi.server import Limits, Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.helpers.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
 from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
@@ -307,6 +307,23 @@ def test_a_token_opens_the_page(visit: Open) -> None:
         expect(page.locator("#status")).to_have_text("live")
         assert page.url == f"{told.address}/"
         assert page.evaluate("document.cookie") == ""
+
+
+def test_a_token_is_typed_once(visit: Open) -> None:
+    limits = Limits(guess_seconds=0)
+    with running(Settings(token="sesame", limits=limits), _Still(rate=20)) as told, visit(told, trouble="status of 401") as page:
+        expect(page.locator("#why")).to_have_text("This page needs a token.")
+        assert min(page.evaluate(CONTRAST, "p, label, button")) >= 4.5
+        page.get_by_label("Token").fill("open")
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#why")).to_have_text("The token is wrong.")
+        keep(page, "pi-token")
+        page.get_by_label("Token").fill("sesame")
+        page.keyboard.press("Enter")
+        expect(page.locator("#status")).to_have_text("live")
+        assert page.url == f"{told.address}/"
+        page.context.clear_cookies()
+        expect(page.locator("#why")).to_have_text("This page needs a token.")  # the open page notices
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Open, site: Running) -> None:

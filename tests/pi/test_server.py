@@ -27,6 +27,7 @@ from litekiln_pi.errors import BadUse, LoopFailed, SourceEnded
 from litekiln_pi.frames import Shot
 from litekiln_pi.machine import temperature
 from litekiln_pi.server import Limits, Settings
+from litekiln_pi.server.names import is_ours, parse
 from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen
 from litekiln_pi.stills import COLOURS, as_jpeg
@@ -649,7 +650,7 @@ def test_what_cannot_be_asked_in_this_way(site: Running) -> None:
 def test_the_description_has_the_refusals() -> None:
     for path, methods in DESCRIPTION["paths"].items():
         for operation in methods.values():
-            wanted = {"503"} if path == "/healthz" else {"400", "401", "403", "503"}
+            wanted = {"503"} if path == "/healthz" else {"400", "401", "403", "429", "503"}
             assert wanted <= set(operation["responses"]), path
 
 
@@ -682,30 +683,103 @@ def test_requests_from_another_sites_page_change_nothing(site: Running) -> None:
         assert site.post("/api/detect", GREEN, kind).status == 415
 
 
+TOKEN = "a-token-of-the-test"
+ASK = "this needs the token: open this address in a browser, or send the header 'Authorization: Bearer …'"
+
+
 def test_a_token(capfd: pytest.CaptureFixture[str]) -> None:
-    token = "a-token-of-the-test"
-    with running(Settings(token=token)) as told:
+    with running(Settings(token=TOKEN, limits=Limits(guess_seconds=0))) as told:
         for path in ("/", "/api/state", "/api/frame", "/metrics", "/static/app.js", "/openapi.json", "/nothing", "/?token=wrong"):
             answer = told.ask(path)
             assert answer.status == 401
-            assert answer.error == "this needs the token: open /?token=… in a browser, or send the header 'Authorization: Bearer …'"
+            assert answer.error == ("the token is wrong" if "wrong" in path else ASK)
             assert answer.headers["www-authenticate"] == "Bearer"
             assert answer.headers["set-cookie"] is None
         assert told.ask("/healthz").status == 200
-        for wrong in ("Bearer wrong", "Bearer", f"Basic {token}", f"Bearer {token}x", "Bearer \xe4"):
+        for wrong in ("Bearer wrong", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"):
             assert told.ask("/api/state", authorization=wrong).status == 401
-        assert told.ask("/api/state", authorization=f"Bearer {token}").status == 200
-        entered = told.ask(f"/?token={token}")
-        assert (entered.status, entered.headers["location"]) == (303, "./")
-        cookie = entered.headers["set-cookie"]
-        assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
-        assert token not in cookie
+        assert told.ask("/api/state", authorization=f"Bearer {TOKEN}").status == 200
+        for entered in (told.ask(f"/?token={TOKEN}"), told.post("/", f"token={TOKEN}".encode(), FORM)):
+            assert (entered.status, entered.headers["location"]) == (303, "./")
+            cookie = entered.headers["set-cookie"]
+            assert {"HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+            assert TOKEN not in cookie
         pair = cookie.partition(";")[0]
         assert told.ask("/", cookie=pair).status == 200
         assert told.ask("/api/state", cookie=f"other=1; {pair}").status == 200
         assert told.ask("/api/state", cookie=f"{pair}x").status == 401
         assert told.ask("/api/state", cookie="litekiln=").status == 401
-    assert token not in "".join(capfd.readouterr())
+    assert TOKEN not in "".join(capfd.readouterr())
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_people_without_the_token_get_a_page_with_a_field() -> None:
+    with running(Settings(token=TOKEN, limits=Limits(guess_seconds=0))) as told:
+        asked, wrong = told.ask("/", accept="text/html,*/*"), told.post("/", b"token=sesame", FORM, accept="text/html")
+        for answer, said in ((asked, "This page needs a token."), (wrong, "The token is wrong.")):
+            assert (answer.status, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+            assert f'role="alert">{said}</p>'.encode() in answer.body
+            assert "form-action 'self'" in answer.headers["content-security-policy"]
+            assert answer.headers["referrer-policy"] == "same-origin"
+            assert b"sesame" not in answer.body
+        for path in re.findall(r'"(static/[^"]+)"', asked.body.decode()):
+            assert told.ask(f"/{path}").status == 200
+        assert told.post("/", b"token=" + b"x" * 2000, FORM).status == 413
+        assert told.post("/", b"&".join([b"a=b"] * 100), FORM).status == 401
+        elsewhere = told.post("/", f"token={TOKEN}".encode(), FORM, origin="http://evil.example")
+        assert (elsewhere.status, elsewhere.headers["set-cookie"]) == (403, None)
+
+
+def test_a_link_from_elsewhere_logs_nobody_out() -> None:
+    with running(Settings(token=TOKEN)) as told:
+        pair = told.ask(f"/?token={TOKEN}").headers["set-cookie"].partition(";")[0]
+        answer = told.ask("/?token=wrong", cookie=pair, sec_fetch_site="cross-site")
+        assert (answer.status, answer.headers["location"], answer.headers["set-cookie"]) == (303, "./", None)
+
+
+def test_tokens_cannot_be_guessed_fast() -> None:
+    with running(Settings(token=TOKEN, limits=Limits(guess_seconds=60, guesses=2))) as told:
+        guess = b"GET /api/state HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n"
+        pair = told.ask(f"/?token={TOKEN}").headers["set-cookie"].partition(";")[0]
+        with socket.create_connection(("127.0.0.1", told.port)) as one, socket.create_connection(("127.0.0.1", told.port)) as other:
+            one.sendall(guess)
+            other.sendall(guess)
+            wait_for(lambda: told.ask("/api/state", authorization=f"Bearer {TOKEN}").status == 429)
+            answer = told.ask("/", authorization=f"Bearer {TOKEN}")  # even the right one isn't looked at
+            said = "too many wrong tokens come from your address: wait a moment"
+            assert told.ask("/api/state", authorization=f"Bearer {TOKEN}").error == said
+            assert told.ask(f"/?token={TOKEN}").status == 429
+            assert told.ask("/api/state", cookie=pair).status == 200  # a cookie can't be guessed
+            assert told.ask("/api/state").status == 401
+            assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "192.168.1.7:8080", "[::1]:8080", "[fe80::1%25eth0]", "localhost", "raspberrypi", "RaspberryPi.local:80",
+     "pi.lan", "pi.home.arpa", "cam.example.org", "CAM.example.org.:8080"],
+)  # fmt: skip
+def test_names_of_this_server(host: str) -> None:
+    assert is_ours(host, parse("cam.example.org pi.fritz.box"))
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "local.evil.example", "x.cam.example.org"]
+)
+def test_another_sites_name_is_not_this_server(host: str) -> None:
+    """DNS rebinding: a page's own name points here, and to the browser this server is that page's site."""
+    assert not is_ours(host, parse("cam.example.org"))
+    with running(Settings(hostnames=parse("cam.example.org"))) as told:
+        for path in ("/api/frame", "/", "/api/state"):
+            answer = told.ask(path, host=host)
+            name = host.partition(":")[0]
+            said = f"this server isn't known by the name {name}: start it with --hostnames {name}, or with a token"
+            assert (answer.status, answer.error) == (403, said)
+        assert told.ask("/api/state", host="cam.example.org").status == 200
+    with running(Settings(token=TOKEN)) as told:  # a token is enough: the page's site has no cookie of it
+        assert told.ask("/api/state", host=host, authorization=f"Bearer {TOKEN}").status == 200
 
 
 def test_a_port_that_is_taken(site: Running) -> None:

@@ -193,6 +193,7 @@ ANYWHERE = {
     "400": "this is not an HTTP request, or a value in it is not valid",
     "401": "the token is missing or wrong",
     "403": "from another site's page, or for a name that is not this server's",
+    "429": "too many wrong tokens from this address",
     "503": BUSY,
 }
 for _path, _methods in PATHS.items():

@@ -17,6 +17,8 @@ class Limits:
     share: float = 0.75  # of each of these that one address may have
     picture_bytes: int = 34_000_000  # that all of these together may hold
     free_bytes: int = 100_000_000  # of memory that must be free to accept a picture: it may take so much
+    guesses: int = 4  # wrong tokens of one address whose answers wait at a time
+    guess_seconds: float = 1.0  # how long they wait
     header_seconds: float = 10.0  # for a request's head
     body_seconds: float = 30.0  # for its body
     stall_seconds: float = 10.0  # in which a visitor must read at least 16 kB of its answer
@@ -30,6 +32,7 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a container's published ports decide who can connect
     port: int = 8080
     token: str = ""  # if set, needed for everything but the health check
+    hostnames: frozenset[str] = frozenset()  # names besides addresses and those of local networks; a token needs none
     threshold: float = 0.4  # lowest score, unless a request gives another
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
     limits: Limits = field(default_factory=Limits)

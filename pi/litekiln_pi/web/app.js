@@ -131,6 +131,7 @@ function connected() {
 }
 
 function lost(error) {
+  if (error.status === 401) location.reload(); // the page with the field for the token
   own.connected = false;
   own.trouble = error instanceof Refusal ? error.message : "no connection to the server: trying again …";
   tell();
