@@ -43,7 +43,8 @@ lint: host-dev ## check style and types
 
 bench: host-dev ## run the benchmarks, which print ratios
 	@.litekiln/host/bin/python bench/up_to_date.py && .litekiln/host/bin/python bench/build.py --quick --pictures 20 $(ARGS) && \
-	$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/runtime.py
+	$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/runtime.py && \
+	.litekiln/host/bin/python bench/served.py
 
 soak: host-dev ## run the Pi's server at full speed for ten minutes: make soak [ARGS="--seconds 60"]
 	@$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/soak.py $(ARGS)
