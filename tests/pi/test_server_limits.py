@@ -551,3 +551,20 @@ def test_a_bug_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monkeyp
         monkeypatch.setattr("litekiln_pi.server.seldom.SECONDS", 0.0)
         told.ask("/api/state")
         wait_for(lambda: "more since the last such line)" in caplog.text)  # the line is written after the answer
+
+
+def test_who_is_gone_before_it_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        running(limited(connections=1, reserved=0)) as told,
+        connected(told, b"GET /api/frame HTTP/1.1\r\nHost: x\r\n\r\n") as kept,
+    ):
+        kept.recv(100)
+        loop = told.app.hub._loop
+        assert loop is not None
+        loop.call_soon_threadsafe(time.sleep, 0.3)  # meanwhile they wait to be accepted
+        for _ in range(20):
+            client = socket.create_connection(("127.0.0.1", told.port))
+            client.close()
+        told.loop_goes_on()
+        wait_for(lambda: len(told.server.server_state.connections) == 1)
+    assert caplog.text == ""

@@ -154,7 +154,11 @@ class BoundedProtocol(H11Protocol):
             self._raw.close()
             return
         self.lingering.add(self)
-        self._raw.write_eof()
+        try:
+            self._raw.write_eof()
+        except OSError:  # the visitor has gone already
+            self._raw.abort()
+            return
         self.flow.resume_reading()
         self._after("end", LINGER_SECONDS, self._raw.abort)
 

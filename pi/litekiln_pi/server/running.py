@@ -19,7 +19,7 @@ from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.app import App, create_app
 from litekiln_pi.server.protocol import BoundedProtocol, protocol
-from litekiln_pi.server.seldom import Seldom
+from litekiln_pi.server.seldom import bound
 from litekiln_pi.server.settings import Settings
 
 BACKLOG = 256
@@ -64,11 +64,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: App, settings: Settings) -> None:
         memory.keep_small()
-        log = logging.getLogger("uvicorn.error")
-        log.setLevel(logging.ERROR)  # not a line for each malformed request
-        for each in list(log.filters):
-            log.removeFilter(each)
-        log.addFilter(Seldom())
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
+        for name in ("uvicorn.error", "asyncio"):
+            bound(logging.getLogger(name))
         self._app = app
         self.over: PiError | None = None  # why it ended by itself
         self._last_words_until = 0.0
