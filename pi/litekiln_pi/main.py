@@ -88,7 +88,7 @@ def _watch(options: argparse.Namespace) -> int:
     from litekiln_pi.frames import Newest, Seen
 
     bundle, pipeline = _pipeline(options)
-    _test_first(bundle, strict=options.strict)
+    wrong = {"wrong_results": True} if _test_first(bundle, strict=options.strict) else {}
     lines: Newest[Seen] = Newest()
     # A reader that is slower than the network gets a camera's newest frames, but every frame of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
@@ -108,7 +108,8 @@ def _watch(options: argparse.Namespace) -> int:
             seen = lines.take()
             if seen is None:
                 break
-            line = {**seen.as_data(), "detections": [each.as_data() for each in seen.detections if each.score >= options.threshold]}
+            found = [each.as_data() for each in seen.detections if each.score >= options.threshold]
+            line = {**seen.as_data(), **wrong, "detections": found}
             print(json.dumps(line), flush=True)
             shown += 1
     finally:
