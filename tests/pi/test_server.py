@@ -293,6 +293,34 @@ def test_a_part_that_died_is_told_and_ends_the_server(capsys: pytest.CaptureFixt
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_a_part_that_stands_still_is_told_and_ends_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that waits for ever raises no error."""
+    model, going_on = FakeModel(), threading.Event()
+    with running(model=model) as told:
+        monkeypatch.setattr("litekiln_pi.pipeline.STUCK_SECONDS", 0.5)
+        monkeypatch.setattr("litekiln_pi.pipeline.STUCK_TIMES", 0)
+        monkeypatch.setattr(model, "run", lambda _: going_on.wait(30))
+        wait_for(lambda: told.pipeline.stuck)
+        health = told.ask("/healthz")
+        assert (health.status, health.data["status"]) == (503, "failed")
+        assert re.fullmatch(r"a part of the program has failed: _infer: a frame has taken \d s", health.data["problem"])
+        assert told.ask("/api/detections").status == 503
+        told.thread.join(10)
+        assert isinstance(told.server.over, LoopFailed)
+        going_on.set()
+
+
+def test_a_part_that_goes_on_after_all_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FakeModel()
+    with running(model=model) as told:
+        monkeypatch.setattr(type(told.pipeline), "stuck", "_infer: a frame has taken 61 s")
+        time.sleep(LAST_WORDS_SECONDS / 2)
+        monkeypatch.setattr(type(told.pipeline), "stuck", "")
+        told.thread.join(LAST_WORDS_SECONDS)
+        assert told.thread.is_alive()
+        assert told.ask("/healthz").data["status"] == "ok"
+
+
 def test_a_camera_that_is_missing_for_long_ends_nothing() -> None:
     source = FakeSource()
     source.gone = "there is no /dev/video0"
