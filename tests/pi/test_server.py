@@ -367,10 +367,10 @@ def test_no_answer_gives_old_detections_as_current(monkeypatch: pytest.MonkeyPat
     source = FakeSource()
     with running(_quick(poll_seconds=0.2), source) as told:
         data = told.ask("/api/detections").data
-        assert 0 <= data["age"] < 0.8
+        assert 0 <= data["age"] <= told.pipeline.current_for
         assert data["paused"] is False
         client = _Events(told)
-        assert client.events(1)[0]["age"] < 0.8
+        assert client.events(1)[0]["age"] <= told.pipeline.current_for
         source.gone = "there is no /dev/video0"
         event = client.stale()
         client.close()
@@ -378,18 +378,20 @@ def test_no_answer_gives_old_detections_as_current(monkeypatch: pytest.MonkeyPat
         wait_for(lambda: not told.ask("/api/state").data["current"])
         state = told.ask("/api/state").data
         assert (state["status"], state["frames"]) == ("waiting", "waiting")
-        assert state["age"] > state["current_for"] == 0.8
+        assert state["age"] > state["current_for"] - 0.1 >= 0.7  # more on a busy machine; both are rounded
         for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
             answer = told.ask(path, method)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-            assert re.fullmatch(r"there is no /dev/video0; the newest frame is \d s old", answer.error)
+            assert re.fullmatch(r"there is no /dev/video0; the newest frame is \d+ s old", answer.error)
         assert told.ask("/api/frame").status == 204
         client = _Events(told)  # who comes later is told too
         assert client.stale()["frames"] == "waiting"
         client.close()
         metrics = told.ask("/metrics").body.decode()
         assert "litekiln_source_up 0.0" in metrics
-        assert re.search(r"litekiln_frame_age_seconds [1-9]|litekiln_frame_age_seconds 0\.[89]", metrics)
+        age = re.search(r"^litekiln_frame_age_seconds (.+)$", metrics, re.MULTILINE)
+        assert age
+        assert float(age[1]) >= 0.7
         source.gone = ""
         wait_for(lambda: told.ask("/api/detections").status == 200)
 
@@ -435,7 +437,7 @@ def test_what_was_current_when_a_pause_began_stays_so(monkeypatch: pytest.Monkey
         assert data["age"] > 0.4
         assert told.ask("/api/snapshot", "POST").status == 200
         told.post("/api/state", b'{"paused": false}', "application/json")
-        wait_for(lambda: told.ask("/api/detections").status == 200 and told.ask("/api/detections").data["age"] < 0.4)
+        wait_for(lambda: told.ask("/api/detections").status == 200 and not told.ask("/api/detections").data["paused"])
         source.gone = "there is no /dev/video0"
         wait_for(lambda: told.ask("/api/detections").status == 503)
         told.post("/api/state", b'{"paused": true}', "application/json")  # a pause makes nothing current again
