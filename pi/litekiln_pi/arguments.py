@@ -8,8 +8,9 @@ from typing import Any
 
 ABOUT = "Detect objects on a Raspberry Pi: camera to detections to web page. Without a command: serve."
 SOURCE = (
-    "/dev/video0 (a USB camera; the container needs --device /dev/video0), rtsp://… or http://… (a camera that sends MJPEG), "
-    "a file or a folder, - (MJPEG on standard input, as rpicam-vid writes it), or test (a moving test picture)"
+    "/dev/video0 (a USB camera; the container needs --device /dev/video0), rtsp://… or http://… (a camera that sends MJPEG, or "
+    "a JPEG for each request), tcp://HOST:PORT (MJPEG, as rpicam-vid sends it), a file or a folder, - (MJPEG on standard input), "
+    "or test (a moving test picture)"
 )
 
 
@@ -42,7 +43,7 @@ def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "source", str, "/dev/video0", f"{SOURCE} (default: /dev/video0)")
     _setting(command, "width", int, "640", "width of a camera's picture (default: 640)")
     _setting(command, "height", int, "480", "height of a camera's picture (default: 480)")
-    _setting(command, "fps", int, "0", "frames per second of a camera (default: the camera's own)")
+    _setting(command, "fps", _rate, "0", "frames per second of a camera: more are dropped (default: the camera's own)")
     _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
     _threshold(command)
 
@@ -72,6 +73,13 @@ def _threads(value: str) -> int:
     if value.isdigit() and 1 <= int(value) <= 64:
         return int(value)
     raise argparse.ArgumentTypeError(f"{value!r} is neither auto nor a number from 1 to 64")
+
+
+def _rate(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
 
 
 def _share(value: str) -> float:
