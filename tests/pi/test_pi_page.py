@@ -163,6 +163,19 @@ def test_a_snapshot_is_saved(visit: Open, tmp_path: Path) -> None:
         assert [each["name"] for each in data["detections"]] == ["red"]
 
 
+def test_a_frame_is_kept_for_training(visit: Open, site: Running, tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path), _Still(rate=20)) as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        page.locator("#threshold").fill("0.8")
+        page.get_by_role("button", name="Keep for training").click()
+        expect(page.locator("#message")).to_contain_text("is kept on the Pi for training, with 1 box to check (1 of at most 1000)")
+        (boxes,) = (tmp_path / "training").glob("*.xml")
+        assert boxes.read_text().count("<name>red</name>") == 1
+    with visit(site) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#keep")).to_be_hidden()
+
+
 @pytest.mark.parametrize("way", ["button", "drop"])
 def test_a_picture_of_ones_own(visit: Open, site: Running, way: str) -> None:
     with visit(site) as page:

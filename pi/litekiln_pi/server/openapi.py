@@ -94,18 +94,26 @@ PATHS: dict[str, Any] = {
     },
     "/api/snapshot": {
         "post": {
-            "summary": "The newest frame with boxes and names, to download; also kept on disk if the server has a folder for it",
+            "summary": "The newest frame with boxes and names, to download; also kept on disk if the server has a folder for it. "
+            "With `for=training` the frame as it came and its boxes as Pascal VOC are only kept on disk",
             "parameters": [
                 THRESHOLD,
+                {"name": "for", "in": "query", "schema": {"enum": ["training"]}},
                 {
                     "name": "hide",
                     "in": "query",
-                    "description": "names to leave out",
+                    "description": "names to leave out; not for training",
                     "schema": {"type": "array", "items": {"type": "string"}},
                 },
             ],
             "responses": _answers(
-                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no frame yet", s507="the disk is full, or nearly"
+                "a picture, or what was kept for training",
+                _content(jpeg=BINARY, json=_schema("Kept")),
+                s400="a parameter is wrong",
+                s409="for training, and the server has no folder",
+                s500="not writable",
+                s503="no frame yet",
+                s507="the disk is full, or nearly; or there are enough pictures for training",
             ),
         }
     },
@@ -166,6 +174,7 @@ SCHEMAS = {
         kinds={"type": "array", "items": {"type": "integer"}},
         frame={"type": ["integer", "null"]},
     ),
+    "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Health": _object(status="string", problem="string"),
 }

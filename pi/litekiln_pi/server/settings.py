@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from litekiln_pi.collecting import Rule
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -28,4 +30,6 @@ class Settings:
     token: str = ""  # if set, needed for everything but the health check
     threshold: float = 0.4  # lowest score, unless a request gives another
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
+    collect: Rule | None = None  # which frames are kept there for training, besides those that visitors choose
+    most_for_training: int = 1000  # pictures
     limits: Limits = field(default_factory=Limits)

@@ -1,5 +1,6 @@
 import { colourOf, paint, percent, plot } from "./draw.js";
 import { ask, pause, post, Refusal } from "./talk.js";
+import { keepForTraining } from "./training.js";
 
 const LAST = 120; // frames in the plot
 const RETRY = 1000; // milliseconds
@@ -150,6 +151,7 @@ function tell() {
   at("fps").textContent = trouble ? "–" : state.fps.toFixed(1);
   at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
+  at("keep").hidden = !state.keeps_snapshots;
   at("pause").textContent = state.paused ? "Resume" : "Pause";
   at("pause").setAttribute("aria-pressed", String(state.paused));
 }
@@ -256,6 +258,7 @@ at("all").addEventListener("click", () => choose(true));
 at("none").addEventListener("click", () => choose(false));
 at("pause").addEventListener("click", () => doing(at("pause"), togglePause));
 at("snapshot").addEventListener("click", () => doing(at("snapshot"), snapshot));
+at("keep").addEventListener("click", () => doing(at("keep"), async () => message(await keepForTraining(least()))));
 at("back").addEventListener("click", back);
 at("file").addEventListener("change", () => {
   const [file] = at("file").files;
