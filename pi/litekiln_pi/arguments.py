@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     _watching(serve)
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
+    _setting(serve, "name", _name, "", "this Pi's name, for the page's title")
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder; pictures for training in its folder `training`")
     _setting(serve, "collect", _band, None, "keep frames for training automatically, if a score is within this band: 0.3-0.6")
     _setting(serve, "collect-seconds", _seconds, "30", "at least so long from one of them to the next (default: 30)")
@@ -84,6 +85,13 @@ def _rate(value: str) -> float:
         return float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
+
+
+def _name(value: str) -> str:
+    name = " ".join(value.split())
+    if len(name) <= 60 and name.isprintable():
+        return name
+    raise argparse.ArgumentTypeError("a name has up to 60 letters")
 
 
 def _band(value: str) -> tuple[float, float]:

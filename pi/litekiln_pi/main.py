@@ -58,7 +58,7 @@ def _serve(options: argparse.Namespace) -> None:
     _test_first(bundle)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
-    settings = replace(settings, collect=_collects(options), most_for_training=options.collect_most)
+    settings = replace(settings, name=options.name, collect=_collects(options), most_for_training=options.collect_most)
     serve(pipeline, bundle, settings)
 
 

@@ -10,10 +10,12 @@ from litekiln_pi.arguments import parser
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
     "host": "0.0.0.0", "port": 8080, "snapshots": None, "collect": None, "collect_seconds": 30.0, "collect_most": 1000,
+    "name": "",
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
     "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "collect": (0.3, 0.6), "collect_seconds": 5.0, "collect_most": 9,
+    "name": "Bird table 2",
 }  # fmt: skip
 
 
@@ -52,6 +54,7 @@ WRONG = [
     ("collect", "0.6-0.3", "argument --collect: '0.6-0.3' is not a band of scores, such as 0.3-0.6"),
     ("collect-seconds", "0", "argument --collect-seconds: '0' is not a number of seconds from 1 to 86400"),
     ("collect-most", "0", "argument --collect-most: '0' is not a number from 1 to 100000"),
+    ("name", "x" * 61, "argument --name: a name has up to 60 letters"),
     ("fps", "fast", "argument --fps: 'fast' is not a number"),
 ]
 

@@ -87,6 +87,7 @@ class CameraRoutes:
         pipeline = self._hub.pipeline
         counters, latest = pipeline.counters, pipeline.latest
         return {
+            "name": self._settings.name,
             "model": self._bundle.name,
             "labels": self._bundle.names,
             "kinds": [kind for kind, name in enumerate(self._bundle.labels) if name != HIDDEN],

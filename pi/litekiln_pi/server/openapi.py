@@ -123,6 +123,18 @@ PATHS: dict[str, Any] = {
             "responses": _answers("the model", _content(json={"type": "object"})),
         }
     },
+    "/api/machine": {
+        "get": {
+            "summary": "The machine, its temperature in °C, and what slows it down; null where the kernel doesn't say",
+            "responses": _answers("the machine", _content(json=_schema("Machine"))),
+        }
+    },
+    "/report": {
+        "get": {
+            "summary": "The model's own report",
+            "responses": _answers("the report", _content(html={"type": "string"}), s404="the bundle has none"),
+        }
+    },
     "/healthz": {
         "get": {
             "summary": "Whether all parts run; a missing camera is reported, but is not a failure. Needs no token",
@@ -158,8 +170,9 @@ BOX = {
 }
 PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST)
 STATE = _object(
-    model="string", source="string", problem="string", paused="boolean", threshold="number", threads="integer", fps="number",
-    captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer", keeps_snapshots="boolean",
+    name="string", model="string", source="string", problem="string", paused="boolean", threshold="number", threads="integer",
+    fps="number", captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer",
+    keeps_snapshots="boolean",
 )  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),
@@ -173,6 +186,11 @@ SCHEMAS = {
         labels={"type": "array", "items": {"type": "string"}},
         kinds={"type": "array", "items": {"type": "integer"}},
         frame={"type": ["integer", "null"]},
+    ),
+    "Machine": _with(
+        _object(board="string", cores="integer"),
+        temperature={"type": ["number", "null"]},
+        throttling={"type": ["array", "null"], "items": {"type": "string"}},
     ),
     "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},

@@ -27,6 +27,7 @@ class Limits:
 class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a container's published ports decide who can connect
     port: int = 8080
+    name: str = ""  # of this Pi, among others
     token: str = ""  # if set, needed for everything but the health check
     threshold: float = 0.4  # lowest score, unless a request gives another
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
