@@ -69,6 +69,11 @@ def test_a_camera_that_closes_its_connections_is_asked_on_new_ones(each: int, mo
     assert camera.connections == -(-4 // each)
 
 
+def test_a_wrong_but_usual_name_of_the_format() -> None:
+    camera = Camera(lambda place, request: in_turn(place, request).replace(b"image/jpeg", b"image/jpg"))
+    assert polled(camera, 2, fps=50) == JPEGS[:2]
+
+
 def test_a_jpeg_without_tables_gets_the_standard_ones() -> None:
     frames = polled(Camera(lambda _place, _request: picture(without_tables(JPEGS[0]))), 1)
     assert b"\xff\xc4" in frames[0]

@@ -20,7 +20,8 @@ from litekiln_pi.sources.login import BYTES, Login
 PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
 REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
 CHUNK = 1 << 16
-PICTURE, POLLED_A_SECOND = "image/jpeg", 2.0  # how often a single picture is asked for, unless --fps says
+PICTURES = ("image/jpeg", "image/jpg")  # some cameras write the second, which is no registered name
+POLLED_A_SECOND = 2.0  # how often a single picture is asked for, unless --fps says
 OTHER_VIDEO = re.compile(r"video/(mp4|h26|mp2t|webm|quicktime|x-flv)|mpegurl|dash")
 USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
 
@@ -41,7 +42,7 @@ class HttpCamera:
     def shots(self) -> Iterator[Shot]:
         try:
             exchange = self._opened()
-            if exchange.kind == PICTURE:
+            if exchange.kind in PICTURES:
                 yield from self._pictures(exchange)
             else:
                 with closing(exchange):
@@ -78,7 +79,7 @@ class HttpCamera:
                 if not exchange.again():
                     exchange.close()
                     exchange = self._opened()
-                if exchange.kind != PICTURE:
+                if exchange.kind not in PICTURES:
                     raise exchange.connection.lost(f"it sent pictures, and now sends {exchange.kind}")
         finally:
             exchange.close()
