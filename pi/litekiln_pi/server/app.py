@@ -19,7 +19,9 @@ from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
 from litekiln_pi.server.openapi import DESCRIPTION
+from litekiln_pi.server.report import Report
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.this_machine import ThisMachine
 from litekiln_pi.server.upload import Uploads
 
 WEB = Path(__file__).resolve().parent.parent / "web"
@@ -73,6 +75,8 @@ def _routes(hub: Hub, bundle: Bundle, settings: Settings) -> list[Route]:
         Route("/api/state", camera.change, methods=["POST"]),
         Route("/api/snapshot", camera.snapshot, methods=["POST"]),
         Route("/api/info", info),
+        Route("/api/machine", ThisMachine().answer),
+        Route("/report", Report(bundle).answer),
         Route("/healthz", camera.health),
         Route("/openapi.json", openapi),
     ]

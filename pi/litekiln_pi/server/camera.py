@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from litekiln_pi.collecting import Collector
 from litekiln_pi.frames import Seen
 from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
@@ -15,6 +16,7 @@ from litekiln_pi.server.answers import Refused, answer, as_json, threshold_of
 from litekiln_pi.server.hub import Hub, chosen
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.upload import body
+from litekiln_pi.training import FOLDER, Training
 
 FRAME_HEADER = "x-litekiln-frame"
 ENDED = "the source has ended"
@@ -24,6 +26,13 @@ MOST_STATE = 1000  # bytes of a request that changes the state
 class CameraRoutes:
     def __init__(self, hub: Hub, bundle: Bundle, settings: Settings) -> None:
         self._hub, self._bundle, self._settings, self._streams = hub, bundle, settings, 0
+        self._training: Training | None = None
+        if settings.snapshots is not None:
+            self._training = Training(settings.snapshots / FOLDER, bundle.name, settings.most_for_training)
+            if settings.collect:
+                collector = Collector(self._training, settings.collect, settings.threshold, snapshots.name_of)
+                collector.start(lambda: hub.closed)
+                hub.pipeline.listen(collector.heard)
 
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
@@ -78,6 +87,7 @@ class CameraRoutes:
         pipeline = self._hub.pipeline
         counters, latest = pipeline.counters, pipeline.latest
         return {
+            "name": self._settings.name,
             "model": self._bundle.name,
             "labels": self._bundle.names,
             "kinds": [kind for kind, name in enumerate(self._bundle.labels) if name != HIDDEN],
@@ -111,20 +121,32 @@ class CameraRoutes:
     async def snapshot(self, request: Request) -> Response:
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
         seen = self._latest()
+        if _for_training(request):
+            return answer(await self._keep_for_training(seen, threshold))
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)
-        jpeg = await self._hub.work(lambda: self._keep(seen))
+        jpeg, name = await self._hub.work(lambda: self._keep(seen))
         headers = {
-            "content-disposition": f'attachment; filename="{snapshots.name_of(seen)}.jpg"',
+            "content-disposition": f'attachment; filename="{name}.jpg"',
             FRAME_HEADER: as_json(seen.as_data()).decode(),
         }
         return Response(jpeg, 200, headers, "image/jpeg")
 
-    def _keep(self, seen: Seen) -> bytes:
+    def _keep(self, seen: Seen) -> tuple[bytes, str]:
+        """The picture and its name."""
         jpeg = snapshots.drawn(seen)
-        if self._settings.snapshots is not None:
-            snapshots.keep(self._settings.snapshots, seen, jpeg)
-        return jpeg
+        if self._settings.snapshots is None:
+            return jpeg, snapshots.name_of(seen)
+        return jpeg, snapshots.keep(self._settings.snapshots, seen, jpeg)
+
+    async def _keep_for_training(self, seen: Seen, threshold: float) -> dict[str, Any]:
+        """What was kept. Names that the visitor hides are kept too: a thing without its box would teach that it is none."""
+        training = self._training
+        if training is None:
+            raise Refused(409, "there is no folder for pictures: start the server with --snapshots DIR")
+        seen = replace(seen, detections=tuple(each for each in seen.detections if each.score >= threshold))
+        name, pictures = await self._hub.work(lambda: (snapshots.keep_for_training(training, seen), training.count))
+        return {"kept": name, "detections": len(seen.detections), "pictures": pictures, "most": training.most}
 
     async def health(self, _: Request) -> Response:
         """Whether all parts run. A missing camera is not a failure: restarting the container wouldn't bring it back."""
@@ -145,6 +167,13 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ended()
+
+
+def _for_training(request: Request) -> bool:
+    purpose = request.query_params.get("for", "")
+    if purpose not in ("", "training"):
+        raise Refused(400, f"for={purpose[:40]} is not training")
+    return purpose == "training"
 
 
 def _number(text: str) -> int:
