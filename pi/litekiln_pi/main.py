@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,21 @@ def _serve(options: argparse.Namespace) -> None:
     bundle, pipeline = _pipeline(options)
     wrong = _test_first(bundle, strict=options.strict)
     token = os.environ.get("LITEKILN_TOKEN", "")
-    settings = Settings(
-        host=options.host,
-        port=options.port,
-        token=token,
-        hostnames=options.hostnames,
-        threshold=options.threshold,
-        snapshots=options.snapshots,
-    )
-    serve(pipeline, bundle, settings, wrong)
+    settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
+    settings = replace(settings, name=options.name, collect=_collects(options), most_for_training=options.collect_most)
+    serve(pipeline, bundle, replace(settings, hostnames=options.hostnames), wrong)
+
+
+def _collects(options: argparse.Namespace) -> Any:
+    """Which frames are kept for training without being asked; None for none."""
+    from litekiln_pi.collecting import Rule
+
+    if options.collect is None:
+        return None
+    if options.snapshots is None:
+        raise BadUse("--collect has no folder to keep pictures in", "add --snapshots DIR: they go to DIR/training")
+    low, high = options.collect
+    return Rule(low, high, options.collect_seconds)
 
 
 def _test_first(bundle: Any, *, strict: bool) -> str:

@@ -116,7 +116,7 @@ def test_watching_a_folder_gives_a_line_for_each_picture(bundle: Path, tmp_path:
 
 
 def test_watching_frames_on_standard_input(bundle: Path) -> None:
-    """As `rpicam-vid --codec mjpeg -o - | docker run -i IMAGE watch --source -` does."""
+    """As `rpicam-vid --codec mjpeg --flush -o - | docker run -i IMAGE watch --source -` does."""
     data = b"".join(path.read_bytes() for path in sorted((bundle / "examples").iterdir()))
     done = run(bundle, "watch", "--source", "-", "--threads", "1", given=data)
     assert done.returncode == 0, done.stderr

@@ -174,7 +174,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
     ),
     "it needs a camera": (
         r"docker run --rm -p 8080:8080 (--device|-v) /dev.*",
-        r"docker run --rm -p 8080:8080 IMAGE serve --source (http|rtsp)://.*",
+        r"docker run --rm -p 8080:8080 IMAGE serve --source (http|rtsp|tcp)://.*",
         r"podman run --rm -p 8080:8080 --device /dev/video0 .*",
         r"rpicam-vid .*",
     ),
@@ -184,6 +184,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r"gunzip -c pi\.tar\.gz \| (sudo )?podman load",
         r"docker[ -]compose up -d",
         r"uname -m",
+        r"sudo (cp|systemctl) .*ribbon.*",
         r"curl .* http://raspberrypi:8080/.*",
     ),
     "it is a part of a command": (

@@ -9,12 +9,13 @@ from litekiln_pi.arguments import parser
 
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
-    "host": "0.0.0.0", "port": 8080, "snapshots": None, "strict": False, "hostnames": frozenset(),
+    "host": "0.0.0.0", "port": 8080, "snapshots": None, "collect": None, "collect_seconds": 30.0, "collect_most": 1000,
+    "name": "", "strict": False, "hostnames": frozenset(),
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
-    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "strict": True,
-    "hostnames": frozenset({"cam.example.org"}),
+    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "collect": (0.3, 0.6), "collect_seconds": 5.0, "collect_most": 9,
+    "name": "Bird table 2", "strict": True, "hostnames": frozenset({"cam.example.org"}),
 }  # fmt: skip
 
 
@@ -29,11 +30,14 @@ def test_by_itself() -> None:
 
 def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TOLD.items():
-        monkeypatch.setenv(
-            f"LITEKILN_{name.upper()}", "1" if value is True else ",".join(value) if isinstance(value, frozenset) else str(value)
-        )
+        text = {"collect": "0.3-0.6", "strict": "1", "hostnames": "cam.example.org"}.get(name, str(value))
+        monkeypatch.setenv(f"LITEKILN_{name.upper()}", text)
     assert _of_serve() == TOLD
     assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
+
+
+def test_a_rate_can_be_less_than_one_a_second() -> None:
+    assert _of_serve("--fps", "0.2")["fps"] == 0.2
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +54,11 @@ WRONG = [
     ("width", "wide", "argument --width: 'wide' is not a whole number"),
     ("hostnames", "http://x", "'http://x' is not a host name: give only the name, such as cam.example.org"),
     ("strict", "yes", "argument --strict: 'yes' is neither 1 nor 0"),
-    ("fps", "2.5", "argument --fps: '2.5' is not a whole number"),
+    ("collect", "0.6-0.3", "argument --collect: '0.6-0.3' is not a band of scores, such as 0.3-0.6"),
+    ("collect-seconds", "0", "argument --collect-seconds: '0' is not a number of seconds from 1 to 86400"),
+    ("collect-most", "0", "argument --collect-most: '0' is not a number from 1 to 100000"),
+    ("name", "x" * 61, "argument --name: a name has up to 60 letters"),
+    ("fps", "fast", "argument --fps: 'fast' is not a number"),
 ]
 
 
@@ -65,8 +73,9 @@ def test_a_wrong_option(name: str, value: str, message: str, capsys: pytest.Capt
 def test_a_wrong_variable_is_named(
     name: str, value: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"LITEKILN_{name.upper()}", value)
+    variable = f"LITEKILN_{name.upper().replace('-', '_')}"
+    monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit, match="2"):
         _of_serve()
-    assert capsys.readouterr().err.strip().endswith(f"{message} (from LITEKILN_{name.upper()})")
+    assert capsys.readouterr().err.strip().endswith(f"{message} (from {variable})")
     parser().parse_args(["info"])  # other commands ignore the variable

@@ -2,11 +2,16 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
+from litekiln_pi.sources import ribbon
 from litekiln_pi.sources import v4l2_abi as abi
 
-CSI = "for a camera on the ribbon cable use: rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
+CSI = f"for a camera on the ribbon cable use: {ribbon.PIPED}"
+SENSORS = ("unicam", "rp1-cfe")  # drivers of the ribbon cable's socket: their pictures come as the sensor sends them
+RAW = re.compile(r"RGGB|GRBG|GBRG|BA81|BYR2|(BG|GB|GR|RG|BA)1[0246]|p[BGgR](AA|CC|EE)")  # one colour a pixel, plain or packed
+VIDEO = {"H264": "h264", "HEVC": "hevc", "VP80": "vp8", "VP90": "vp9", "MPG2": "mpeg2video", "MPG4": "mpeg4"}
 NO_CAMERAS = ("bcm2835-isp", "pispbe")  # the Pi's picture processors: they look like cameras, but give no pictures by themselves
 
 
@@ -65,9 +70,21 @@ def no_camera(device: str, capability: abi.Capability) -> str:
     return ""
 
 
-def no_format(device: str, offered: list[str]) -> str:
+def no_format(device: str, driver: str, offered: list[str], known: list[str]) -> str:
+    """Why a camera's formats can't be used; "" when one of them, in `known`, is a finished picture's."""
     given = f"{device} gives {', '.join(offered)}" if offered else f"{device} gives no format at all"
-    return f"{given}; MJPG or YUYV is needed. Raw formats come from a bare sensor: {CSI}"
+    raw = any(RAW.fullmatch(each) for each in offered)
+    if driver in SENSORS and (raw or set(known) <= {"GREY"}):  # a grey sensor's GREY is as raw as the others' RGGB
+        return f"{given}, as its sensor sends it: nothing sets exposure and colours. {CSI}"
+    if known:
+        return ""
+    if raw:
+        return f"{given}: raw formats of a bare sensor. {CSI}"
+    video = [each for each in offered if each in VIDEO]
+    if video:
+        ffmpeg = f"ffmpeg -f v4l2 -input_format {VIDEO[video[0]]} -i {device} -f mjpeg - | docker run -i IMAGE watch --source -"
+        return f"{given}, which needs a video decoder. It may give MJPG under another number ({others(device)}), or: {ffmpeg}"
+    return f"{given}; MJPG, YUYV, UYVY, NV12, YU12 or GREY is needed"
 
 
 def text_of(letters: object) -> str:
