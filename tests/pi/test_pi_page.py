@@ -296,6 +296,13 @@ def test_a_failed_selftest_cannot_be_overlooked(visit: Open) -> None:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         expect(page.locator("#warning")).to_be_in_viewport(ratio=1)  # wherever one has scrolled
         keep(page, "pi-wrong-results")
+        page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
+        page.goto(f"{told.address}/#class")
+        page.reload()
+        expect(page.locator("body")).to_have_class(re.compile("classroom"))
+        expect(page.locator("#warning")).to_be_in_viewport(ratio=1)
+        expect(page.locator("#status")).to_be_in_viewport()
+        keep(page, "pi-wrong-results-class")
 
 
 def test_it_finds_the_server_again(visit: Open) -> None:
