@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
     _setting(serve, "name", _name, "", "this Pi's name, for the page's title")
+    _setting(serve, "hostnames", _names, "", "names of this server beside addresses and local ones, such as cam.example.org")
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder; pictures for training in its folder `training`")
     _setting(serve, "collect", _band, None, "keep frames for training automatically, if a score is within this band: 0.3-0.6")
     _setting(serve, "collect-seconds", _seconds, "30", "at least so long from one of them to the next (default: 30)")
@@ -50,14 +51,21 @@ def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "fps", _rate, "0", "frames per second of a camera: more are dropped (default: the camera's own)")
     _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
     _threshold(command)
+    strict = "end with exit code 4 if the selftest fails, instead of a warning"
+    _setting(command, "strict", _yes, "0", strict, alone=True)
 
 
 def _threshold(command: argparse.ArgumentParser) -> None:
     _setting(command, "threshold", _share, "0.4", "lowest score to report (default: 0.4)")
 
 
-def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str) -> None:
-    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset."""
+def _setting(
+    command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str, *, alone: Any = None
+) -> None:
+    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset.
+
+    `alone` is the value of an option that needs none.
+    """
     variable = f"LITEKILN_{name.upper().replace('-', '_')}"
     from_env = os.environ.get(variable)
 
@@ -68,8 +76,24 @@ def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], 
             reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} is not a whole number"
             raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == from_env else reason) from None
 
-    metavar, help_ = name.rpartition("-")[2].upper(), f"{text}; or {variable}"
-    command.add_argument(f"--{name}", type=read, default=from_env or default, help=help_, metavar=metavar)
+    optional = {} if alone is None else {"nargs": "?", "const": alone}
+    metavar, said = name.rpartition("-")[2].upper(), f"{text}; or {variable}{'' if alone is None else '=1'}"
+    command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=metavar, **optional)
+
+
+def _names(value: str) -> frozenset[str]:
+    from litekiln_pi.server.names import parse
+
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _yes(value: str) -> bool:
+    if value in ("0", "1"):
+        return value == "1"
+    raise argparse.ArgumentTypeError(f"{value!r} is neither 1 nor 0")
 
 
 def _threads(value: str) -> int:

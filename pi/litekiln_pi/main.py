@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln_pi.arguments import parser
-from litekiln_pi.errors import BadPicture, BadUse, PiError
+from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
 from litekiln_pi.saying import to_stderr
 
 
@@ -55,11 +55,11 @@ def _serve(options: argparse.Namespace) -> None:
     from litekiln_pi.server import Settings, serve
 
     bundle, pipeline = _pipeline(options)
-    _test_first(bundle)
+    wrong = _test_first(bundle, strict=options.strict)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
     settings = replace(settings, name=options.name, collect=_collects(options), most_for_training=options.collect_most)
-    serve(pipeline, bundle, settings)
+    serve(pipeline, bundle, replace(settings, hostnames=options.hostnames), wrong)
 
 
 def _collects(options: argparse.Namespace) -> Any:
@@ -74,23 +74,28 @@ def _collects(options: argparse.Namespace) -> Any:
     return Rule(low, high, options.collect_seconds)
 
 
-def _test_first(bundle: Any) -> None:
-    """Run the selftest, but only warn: a page that shows the problem helps more than none."""
+def _test_first(bundle: Any, *, strict: bool) -> str:
+    """Run the selftest; how it failed. Without --strict that is a warning: a page that shows the problem helps more than none."""
     from litekiln_pi.errors import SelftestFailed
     from litekiln_pi.selftest import selftest
 
     try:
         result = selftest(bundle)
-        to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
     except SelftestFailed as error:
+        if strict:
+            raise
         to_stderr(f"WARNING: the detections on this machine differ from those of the verification: {error}\n  → {error.remedy}")
+        return str(error)
+    to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
+    return ""
 
 
 def _watch(options: argparse.Namespace) -> int:
     """Print lines until the source ends, `--count` is reached or a signal arrives."""
     from litekiln_pi.frames import Newest, Seen
 
-    _, pipeline = _pipeline(options)
+    bundle, pipeline = _pipeline(options)
+    wrong = {"wrong_results": True} if _test_first(bundle, strict=options.strict) else {}
     lines: Newest[Seen] = Newest()
     # A reader that is slower than the network gets a camera's newest frames, but every frame of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
@@ -110,15 +115,16 @@ def _watch(options: argparse.Namespace) -> int:
             seen = lines.take()
             if seen is None:
                 break
-            line = {**seen.as_data(), "detections": [each.as_data() for each in seen.detections if each.score >= options.threshold]}
+            found = [each.as_data() for each in seen.detections if each.score >= options.threshold]
+            line = {**seen.as_data(), **wrong, "detections": found}
             print(json.dumps(line), flush=True)
             shown += 1
     finally:
         pipeline.stop()
         lines.close()
     if pipeline.failure:
-        to_stderr(f"error: {pipeline.failure}")
-        return 1
+        msg = f"a part of the program has failed: {pipeline.failure}"
+        raise LoopFailed(msg, "this is a bug: please report it with the lines above")
     return 0
 
 

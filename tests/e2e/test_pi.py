@@ -48,6 +48,10 @@ def test_a_model_that_sees_something_else_fails_the_selftest(built: Built, bundl
     assert done.returncode == 4
     assert re.search(r"error: \d+ of \d+ recorded detections are seen here", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
+    watch = ("watch", "--source", "test", "--count", "1", "--threads", "1")
+    assert lines(run(other, *watch))[0]["wrong_results"] is True
+    for command in (watch, ("serve", "--source", "test", "--threads", "1", "--port", str(PORT))):
+        assert run(other, *command, "--strict").returncode == 4
     (other / "selftest.json").unlink()
     done = run(other, "selftest")
     assert done.returncode == 3

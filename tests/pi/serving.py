@@ -75,12 +75,13 @@ def running(
     model: FakeModel | None = None,
     wait: bool = True,
     port: int = 0,
+    wrong: str = "",
 ) -> Iterator[Running]:
     """A server with its loop. It ends with the test, and must end in time."""
     given = source or FakeSource()
     settings = settings or Settings()
     pipeline = Pipeline(model or FakeModel(), given, say=lambda _: None)
-    app = create_app(pipeline, bundle or FakeBundle(), settings)
+    app = create_app(pipeline, bundle or FakeBundle(), settings, wrong)
     listener = listen(Settings(host="127.0.0.1", port=port))
     server = Server(app, settings)
     thread = threading.Thread(target=server.run, args=([listener],))

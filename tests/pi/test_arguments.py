@@ -10,12 +10,12 @@ from litekiln_pi.arguments import parser
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
     "host": "0.0.0.0", "port": 8080, "snapshots": None, "collect": None, "collect_seconds": 30.0, "collect_most": 1000,
-    "name": "",
+    "name": "", "strict": False, "hostnames": frozenset(),
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
     "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "collect": (0.3, 0.6), "collect_seconds": 5.0, "collect_most": 9,
-    "name": "Bird table 2",
+    "name": "Bird table 2", "strict": True, "hostnames": frozenset({"cam.example.org"}),
 }  # fmt: skip
 
 
@@ -30,7 +30,8 @@ def test_by_itself() -> None:
 
 def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TOLD.items():
-        monkeypatch.setenv(f"LITEKILN_{name.upper()}", "0.3-0.6" if name == "collect" else str(value))
+        text = {"collect": "0.3-0.6", "strict": "1", "hostnames": "cam.example.org"}.get(name, str(value))
+        monkeypatch.setenv(f"LITEKILN_{name.upper()}", text)
     assert _of_serve() == TOLD
     assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
 
@@ -51,6 +52,8 @@ WRONG = [
     ("threshold", "2", "argument --threshold: '2' is not a number from 0 to 1"),
     ("port", "0", "argument --port: '0' is not a port from 1 to 65535"),
     ("width", "wide", "argument --width: 'wide' is not a whole number"),
+    ("hostnames", "http://x", "'http://x' is not a host name: give only the name, such as cam.example.org"),
+    ("strict", "yes", "argument --strict: 'yes' is neither 1 nor 0"),
     ("collect", "0.6-0.3", "argument --collect: '0.6-0.3' is not a band of scores, such as 0.3-0.6"),
     ("collect-seconds", "0", "argument --collect-seconds: '0' is not a number of seconds from 1 to 86400"),
     ("collect-most", "0", "argument --collect-most: '0' is not a number from 1 to 100000"),

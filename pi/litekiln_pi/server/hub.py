@@ -48,12 +48,15 @@ class Hub:
             self._news = asyncio.Event()
 
     async def newer(self, after: int, timeout: float) -> Seen | None:
-        """The newest frame, as soon as its number is not `after`: a restarted server counts anew, so any other number is newer."""
+        """The newest frame, as soon as it is current and its number is not `after`; None when there is none in time.
+
+        A restarted server counts anew, so any other number is newer.
+        """
         self._loop = asyncio.get_running_loop()
         end = self._loop.time() + timeout
         while not self.closed:
             news, seen = self._news, self.pipeline.latest
-            if seen is not None and seen.number != after:
+            if seen is not None and seen.number != after and self.pipeline.is_current(seen):
                 return seen
             try:
                 await asyncio.wait_for(news.wait(), end - self._loop.time())
@@ -88,10 +91,3 @@ class Hub:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def chosen(seen: Seen, threshold: float) -> dict[str, Any]:
-    """A frame's data, with the detections that reach the threshold."""
-    data = seen.as_data()
-    data["detections"] = [each.as_data() for each in seen.detections if each.score >= threshold]
-    return data

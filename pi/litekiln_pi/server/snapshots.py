@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from litekiln_pi import stills
 from litekiln_pi.frames import Seen
@@ -19,10 +20,10 @@ def drawn(seen: Seen) -> bytes:
     return stills.as_jpeg(stills.draw(stills.picture_of(seen.shot), seen.detections, seen.width, seen.height))
 
 
-def keep(folder: Path, seen: Seen, jpeg: bytes) -> str:
+def keep(folder: Path, name: str, jpeg: bytes, told: dict[str, Any]) -> str:
     """The name of both files: two of one frame have two. Refused when they can't be written; then neither is left."""
     try:
-        return keep_together(folder, name_of(seen), {".jpg": jpeg, ".json": as_json(seen.as_data()) + b"\n"})
+        return keep_together(folder, name, {".jpg": jpeg, ".json": as_json(told) + b"\n"})
     except OSError as error:
         raise _refused(folder, error) from None
 
