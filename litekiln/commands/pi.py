@@ -7,12 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from litekiln import __version__
-from litekiln.bundles.layout import MANIFEST, SELFTEST
-from litekiln.bundles.manifest import plain_command
-from litekiln.bundles.read import Built, read_bundle
-from litekiln.commands.build import build_model
-from litekiln.commands.prepare import BuildRequest
-from litekiln.commands.standing import OUT_OF_DATE, Standings, say_standings
+from litekiln.commands.ready_bundle import ready_bundle, refuse_unknown
 from litekiln.engines.buildx import building
 from litekiln.engines.daemon import connect
 from litekiln.engines.debian_bases import refuse_unknown_kind
@@ -20,16 +15,14 @@ from litekiln.engines.names import AUTO
 from litekiln.engines.pi_image import build_pi_image, make_pi_bases
 from litekiln.engines.pi_image import push as push_image
 from litekiln.engines.pi_image import save as save_image
-from litekiln.errors import BundleError, UsageError
+from litekiln.errors import UsageError
 from litekiln.named_files import IMAGE, check_target
 from litekiln.paths import Project
 from litekiln.pi.context import labels, lay_out_context
 from litekiln.pi.packages import pi_packages
-from litekiln.recipes.selection import select_models, select_variants
 from litekiln.terminal import Reporter
 from litekiln.wording import size_text
 
-NOT_FOR_USE = ("not for use", "over its limit")
 TAG = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
 
 
@@ -55,7 +48,7 @@ def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, An
     if save:
         check_target("--save", Path(save).absolute(), IMAGE, reads=[project.out / model / variant])
     with connect() as client:
-        built = _bundle(reporter, project, model, variant, request.engine)
+        built = ready_bundle(reporter, project, model, variant, request.engine)
         with reporter.step("packages", "wheels for arm64, by hash; kept for the next image"):
             packages = pi_packages(project)
         if base == "debian":
@@ -77,7 +70,7 @@ def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, An
 
 
 def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: str) -> None:
-    select_variants(project, select_models(project, [model]), [variant])
+    refuse_unknown(project, model, variant)
     refuse_unknown_kind(base)
     if not TAG.fullmatch(tag):
         msg = f"{tag!r} can't be the name of an image"
@@ -87,38 +80,6 @@ def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: 
 def _whole(tag: str) -> str:
     """The tag with a version: for a bare name Docker would save every version that is here."""
     return tag if ":" in tag else f"{tag}:latest"
-
-
-def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:
-    """The bundle, built first if it is missing or out of date. Refuses one that is unfit for use, or not as it was built."""
-    folder = project.out / model / variant
-    if why := _why_to_build(reporter, project, folder):
-        reporter.note(f"{project.relative(folder)} is {why}: building it")
-        build_model(reporter, project, BuildRequest(model=model, variants=[variant], engine=engine))
-    built = read_bundle(folder)
-    if built.report.verdict in NOT_FOR_USE:
-        msg = f"{built.name} is {built.report.verdict}"
-        raise BundleError(msg, cause="its report says why", remedy=f"inv report --model {model}")
-    if not (folder / SELFTEST).is_file():
-        msg = f"{built.name} has no {SELFTEST}, which a Pi needs to test itself"
-        cause = "it was built by an older litekiln, without pictures, or gives no detections"
-        raise BundleError(msg, cause=cause, remedy=f"build it again: {plain_command(model, variant)}")
-    return built
-
-
-def _why_to_build(reporter: Reporter, project: Project, folder: Path) -> str:
-    """Why the bundle must be built first; "" if it is there. One with its own options is never replaced by the recipe's."""
-    if not (folder / MANIFEST).is_file():
-        return "not built yet"
-    standing = Standings(project).of(read_bundle(folder), folder)
-    if not standing.out_of_date:
-        say_standings(reporter, [standing])
-        return ""
-    if standing.has_own_options:
-        cause = "it was built with other options than its recipe's, and its files have changed since"
-        remedy = f"build it again: {standing.command}; or as its recipe says: {plain_command(folder.parent.name, folder.name)}"
-        raise BundleError(f"{standing.folder} is {OUT_OF_DATE}: {standing.reason}", cause=cause, remedy=remedy)
-    return f"{OUT_OF_DATE} ({standing.reason})"
 
 
 def _show(reporter: Reporter, made: dict[str, Any]) -> None:

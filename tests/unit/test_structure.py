@@ -240,7 +240,7 @@ PLACES = {
     ),
     # float32, float16 and int8 are types of numbers as well, and stand where these are meant
     "a variant": (set(names()) - {"float32", "float16", "int8"}, {"litekiln/variants.py"}),
-    "an engine": ({VENV, HERE}, {"litekiln/engines/names.py", "pi/lay_out.py"}),
+    "an engine": ({VENV, HERE}, {"litekiln/engines/names.py", "litekiln/pi/desk.py", "pi/lay_out.py"}),  # `uv venv`, a folder
     "a role of a toolchain": ({EXPORT_NEW}, {"litekiln/toolchains/toolchain.py"}),
 }
 OTHERS = [*HOST, *STEPS, *RUNTIME, ROOT / "pi" / "lay_out.py", ROOT / "tasks.py"]

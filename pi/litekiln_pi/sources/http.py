@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 from litekiln_pi.errors import BadUse, SourceLost
 from litekiln_pi.frames import Shot
+from litekiln_pi.place import READS_A_PIPE
 from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.connection import Address, Connection, Stopped, address_of
 from litekiln_pi.sources.huffman import with_tables
@@ -20,7 +21,7 @@ PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
 REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
 CHUNK = 1 << 16
 OTHER_VIDEO = re.compile(r"video/(mp4|h26|mp2t|webm|quicktime|x-flv)|mpegurl|dash")
-USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
+USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | " + READS_A_PIPE
 
 
 class HttpCamera:

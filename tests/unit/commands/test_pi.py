@@ -15,36 +15,23 @@ from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 
 from litekiln.bundles.read import read_bundle
-from litekiln.commands.pi import _bundle, _refuse_unclear, _whole
+from litekiln.commands.pi import _refuse_unclear, _whole
+from litekiln.commands.ready_bundle import ready_bundle
 from litekiln.engines import pi_image as engine
 from litekiln.engines.pi_image import PiImage
-from litekiln.errors import BundleError, LitekilnError, NetworkError, ToolchainError, UsageError
+from litekiln.errors import BundleError, DiskFull, LitekilnError, NetworkError, ToolchainError, UsageError, WheelMissing
 from litekiln.paths import Project
 from litekiln.pi import packages as pi_packages
 from litekiln.pi.context import SHARED, labels, lay_out_context, source_hash
 from litekiln.pi.packages import Package, _license, listed_packages
 from litekiln.pi.sbom import sbom
-from litekiln.plan.build_plan import plan_build
-from litekiln.recipes.recipe import load_recipe
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import pi_lock
-from tests.helpers.reports import sample, seal, write_bundle
+from tests.helpers.reports import seal
 
 ROOT = Path(__file__).resolve().parents[3]
 LAY_OUT = run_path(str(ROOT / "pi" / "lay_out.py"))
 IMAGE = PiImage("litekiln/shapes:int8", "sha256:1", 1, 1.0, "")
-
-
-@pytest.fixture
-def bundle(project: Project) -> Path:
-    """A bundle that can be used."""
-    folder = project.out / "demo" / "float32"
-    write_bundle(folder, sample("float32", model="demo"))
-    (folder / "selftest.json").write_text("{}", encoding="utf-8")
-    (folder / "labelmap.txt").write_text("cat\n", encoding="utf-8")
-    plan = plan_build(project, load_recipe(project, "demo"))
-    steps = [{"id": step.id, "key": step.key} for step in plan.leading_to(*plan.variants["float32"][0].ends)]
-    return seal(folder, steps=steps)
 
 
 # --- what can't be meant --------------------------------------------------------------------------------------------------
@@ -80,7 +67,7 @@ def test_a_name_without_a_version_is_the_latest() -> None:
 
 
 def _read(project: Project) -> Any:
-    return _bundle(Reporter(json=True), project, "demo", "float32", "venv")
+    return ready_bundle(Reporter(json=True), project, "demo", "float32", "venv")
 
 
 def test_a_bundle_that_can_be_used(project: Project, bundle: Path) -> None:
@@ -222,6 +209,8 @@ def test_licences_by_the_packages_own_words() -> None:
     [
         ("error: Hash mismatch for numpy", ToolchainError, "a package for the Pi is not the one that pi/requirements.lock names"),
         ("error: dns error", NetworkError, "the Pi's packages could not be fetched"),
+        ("error: ai-edge-litert has no wheels with a matching tag", WheelMissing, "the Pi's runtime has no build for this machine"),
+        ("error: No space left on device", DiskFull, "no space left for the Pi's packages"),
     ],
 )
 def test_packages_that_can_not_be_had(
@@ -232,7 +221,7 @@ def test_packages_that_can_not_be_had(
     stand_in.chmod(0o755)
     monkeypatch.setattr(pi_packages, "uv_binary", lambda: stand_in)
     with (tmp_path / "held").open("w") as held, pytest.raises(kind, match=re.escape(f"{message}\n{said}")):
-        pi_packages._install(tmp_path / "lock", tmp_path / "files", tmp_path / "logs" / "log", held.fileno())
+        pi_packages.install(tmp_path / "lock", [], tmp_path / "logs" / "log", held.fileno())
 
 
 def test_packages_whose_lock_changed_while_they_were_unpacked_are_not_kept(
@@ -241,7 +230,7 @@ def test_packages_whose_lock_changed_while_they_were_unpacked_are_not_kept(
     (project.code / "pi").mkdir()
     lock = project.code / "pi" / "requirements.lock"
     lock.write_text("numpy==1\n")
-    monkeypatch.setattr(pi_packages, "_install", lambda *_: lock.write_text("numpy==2\n"))
+    monkeypatch.setattr(pi_packages, "install", lambda *_: lock.write_text("numpy==2\n"))
     with pytest.raises(ToolchainError, match=r"pi/requirements\.lock changed while they were being unpacked"):
         pi_packages.pi_packages(project)
     assert list(project.state.rglob(pi_packages.DONE)) == []
