@@ -29,9 +29,14 @@ UNUSED_PYTHON = [
     "__pycache__",
     "config-*",
     "dist-packages",
+    "distutils",
+    "doctest.py",
     "ensurepip",
     "idlelib",
     "lib2to3",
+    "mailbox.py",
+    "pdb.py",
+    "pydoc.py",
     "pydoc_data",
     "site-packages",
     "sqlite3",
@@ -40,7 +45,10 @@ UNUSED_PYTHON = [
     "tkinter",
     "turtle.py",
     "turtledemo",
+    "unittest",
     "venv",
+    "xmlrpc",
+    "_pydecimal.py",
     "curses",
     "dbm",
     "_sqlite3.*.so",
@@ -58,8 +66,8 @@ UNUSED_PYTHON = [
 ]
 # Parts of the packages that nothing here imports, or that only compilers and editors read
 UNUSED_PACKAGES = {
-    "": ["*.pyi", "*.pxd", "*.a", "*.h", "tests", "__pycache__", "py.typed", "bin"],
-    "numpy": ["f2py", "distutils", "typing", "random", "testing", "_pyinstaller", "include"],
+    "": ["*.pyi", "*.pxd", "*.a", "*.h", "tests", "_*_tests.*.so", "_simd.*.so", "__pycache__", "py.typed", "bin"],
+    "numpy": ["f2py", "distutils", "fft", "polynomial", "typing", "random", "testing", "_pyinstaller", "include"],
     "PIL": ["_avif.*.so", "_imagingcms.*.so", "_imagingtk.*.so", "_tkinter_finder.py", "ImageQt.py", "ImageTk.py"],
     "ai_edge_litert": ["*"],
 }
