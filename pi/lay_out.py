@@ -1,8 +1,9 @@
 """Lay out the files of the Pi's image:   python3 lay_out.py BASE CONTEXT OUT
 
-Runs on the build machine, in a stage of Dockerfile.pi, and runs no arm64 code. BASE is a Debian with Python for the Pi; the image
-gets the part of it that the runtime loads. CONTEXT comes from `inv pi`: the packages unpacked for the Pi, the runtime, the bundle.
-OUT gets root/ (the system), packages/ and app/ (compiled), bundle/ and sbom/; all files have the same date.
+Runs on the build machine, in a stage of Dockerfile.pi, and runs no code of the image's processor. BASE is a Debian with Python for
+that processor; the image gets the part of it that the runtime loads. CONTEXT comes from `inv pi`: the packages unpacked for that
+processor, the runtime, the bundle. OUT gets root/ (the system), packages/ and app/ (compiled), bundle/ and sbom/; all files have
+the same date.
 """
 
 import compileall
@@ -84,6 +85,7 @@ KEPT_PACKAGES = {
 }
 LOADED_LATER = ("libgcc_s.so.1",)  # no list of needed libraries names it: threads load it when they end
 FILES = ("etc/nsswitch.conf", "etc/debian_version", "etc/ssl/certs/ca-certificates.crt", "etc/ssl/openssl.cnf")
+LOADERS = {"ld-linux-x86-64.so.2": "usr/lib64"}  # where programs look for it; for arm64 it is usr/lib
 NEEDED, RPATH, RUNPATH = 1, 15, 29  # entries for the loader, in an ELF file's section of this type:
 DYNAMIC = 6
 
@@ -178,7 +180,8 @@ class Libraries:
             sys.exit(f"the base image has no {name}, which the runtime needs")
         self.sources.add(source.resolve())
         # The loader itself has a fixed place
-        target = self._root / "usr/lib" / name if name.startswith("ld-linux") else self._target / name
+        target = self._root / LOADERS.get(name, "usr/lib") / name if name.startswith("ld-linux") else self._target / name
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
         self.take_needed_by(target)
 
@@ -249,7 +252,7 @@ def record_debian_packages(base: Path, root: Path, taken: set[Path]) -> list[Com
         if fields.get("Package") in owners:
             (root / "var/lib/dpkg/status.d" / fields["Package"]).write_text(stanza.strip() + "\n", encoding="utf-8")
             name, version = fields["Package"], fields["Version"]
-            address = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch=arm64"
+            address = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch={fields['Architecture']}"
             components.append({"type": "library", "bom-ref": address, "purl": address, "name": name, "version": version})
     return components
 

@@ -106,6 +106,7 @@ def camera(
         "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
         "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
         "push": "send it to a registry: registry.example.org/me",
+        "platform": "linux/arm64 (a Pi, the default), linux/amd64 (most computers), or both with a comma between",
         "save": "write it to FILE.tar.gz for Pis without a network; `docker load -i` reads it there",
         **{name: COMMON[name] for name in ("engine", "json", "debug")},
     },
@@ -118,13 +119,14 @@ def pi(
     base: str = "auto",
     push: str = "",
     save: str = "",
+    platform: str = "linux/arm64",
     engine: str = AUTO,
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Make the arm64 image of a bundle: runtime, model and web page, for a Raspberry Pi."""
+    """Make the image of a bundle: runtime, model and web page, for a Raspberry Pi (arm64) or a computer (amd64)."""
     from litekiln.commands.pi import PiRequest
     from litekiln.commands.pi import pi as make_image
 
-    request = PiRequest(model=model, variant=variant, tag=tag, base=base, push=push, save=save, engine=engine)
+    request = PiRequest(model=model, variant=variant, tag=tag, base=base, push=push, save=save, platform=platform, engine=engine)
     run_command(make_image, request, as_json=json, debug=debug)

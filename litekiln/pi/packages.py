@@ -1,4 +1,4 @@
-"""The Pi's packages: wheels for arm64 by hash, unpacked on this machine. No arm64 program has to run."""
+"""The Pi's packages: wheels for an image's processor by hash, unpacked on this machine. No program of that processor has to run."""
 
 import re
 import shutil
@@ -17,7 +17,8 @@ from litekiln.paths import Project
 from litekiln.toolchains.lock import PI_PYTHON
 from litekiln.toolchains.pythons import uv_binary
 
-PLATFORM = "aarch64-manylinux_2_36"  # Debian 12's C library, which is in the image
+# By Docker's names for processors; with Debian 12's C library, which is in the image
+WHEELS = {"arm64": "aarch64-manylinux_2_36", "amd64": "x86_64-manylinux_2_36"}
 HASH_SIGN, NO_SPACE = "Hash mismatch", "No space left"
 DONE = "complete"
 
@@ -49,19 +50,20 @@ def refuse_change(lock: Path, wanted: str) -> None:
         raise ToolchainError(msg, cause="it was edited, or git switched versions", remedy="run the same command again")
 
 
-def pi_packages(project: Project) -> Path:
-    """The folder of the lock's packages for the Pi, unpacked once for each lock."""
+def pi_packages(project: Project, processor: str) -> Path:
+    """The folder of the lock's packages for images of a processor, unpacked once for each lock."""
     lock, wanted = packages_lock(project)
-    folder = project.state / "pi" / f"packages-{wanted[:12]}"
+    current = {each: f"packages-{each}-{wanted[:12]}" for each in WHEELS}
+    folder = project.state / "pi" / current[processor]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with waiting_lock(folder.with_name(f"{folder.name}.lock")) as held:
         if (folder / DONE).exists():
             return folder / "files"
         shutil.rmtree(folder, ignore_errors=True)
         for old in folder.parent.glob("packages-*"):
-            if old.is_dir():
+            if old.is_dir() and old.name not in current.values():
                 shutil.rmtree(old)
-        where = ["--target", str(folder / "files"), "--python-platform", PLATFORM, "--python-version", PI_PYTHON]
+        where = ["--target", str(folder / "files"), "--python-platform", WHEELS[processor], "--python-version", PI_PYTHON]
         install(lock, [*where, "--link-mode", "copy"], project.state / "logs" / "pi-packages.log", held)
         refuse_change(lock, wanted)
         (folder / DONE).touch()

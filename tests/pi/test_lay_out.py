@@ -76,3 +76,22 @@ def test_bytecode_replaces_sources_and_runs(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "app")}
     run = subprocess.run([sys.executable, "-m", "tool"], env=environment, capture_output=True, text=True, check=False)
     assert 'File "/opt/litekiln/app/tool/inner.py", line 2, in fail\nValueError: no\n' in run.stderr
+
+
+@pytest.mark.parametrize(("name", "place"), [("ld-linux-aarch64.so.1", "usr/lib"), ("ld-linux-x86-64.so.2", "usr/lib64")])
+def test_the_loader_is_where_programs_look_for_it(tmp_path: Path, name: str, place: str) -> None:
+    (tmp_path / "base/usr/lib/some-linux-gnu").mkdir(parents=True)
+    (tmp_path / "base/usr/lib/some-linux-gnu" / name).write_text("no ELF file")
+    lay_out.Libraries(tmp_path / "base", tmp_path / "root").take(name)
+    assert (tmp_path / "root" / place / name).is_file()
+
+
+def test_a_debian_package_is_listed_with_its_processor(tmp_path: Path) -> None:
+    info, status = tmp_path / "var/lib/dpkg/info", tmp_path / "root/var/lib/dpkg/status.d"
+    info.mkdir(parents=True)
+    status.mkdir(parents=True)
+    (info / "libc6:amd64.list").write_text("/lib/libc.so.6\n")
+    stanza = "Package: libc6\nArchitecture: amd64\nVersion: 2.36\n"
+    (tmp_path / "var/lib/dpkg/status").write_text(f"{stanza}\nPackage: other\nArchitecture: amd64\nVersion: 1\n")
+    (listed,) = lay_out.record_debian_packages(tmp_path, tmp_path / "root", {tmp_path / "usr/lib/libc.so.6"})
+    assert listed["purl"] == "pkg:deb/debian/libc6@2.36?arch=amd64"

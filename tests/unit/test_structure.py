@@ -297,7 +297,9 @@ def test_the_pis_runtime_takes_of_the_steps_what_was_verified_and_nothing_else(p
 
 @pytest.mark.parametrize("path", [*RUNTIME, *SHARED], ids=lambda path: path.stem)
 def test_the_pis_runtime_uses_nothing_that_is_left_out_of_its_image(path: Path) -> None:
-    assert not re.findall(r"numpy\.(?:random|testing|typing|f2py|distutils|fft|polynomial)\b|import sqlite3|ImageCms|ImageTk", path.read_text())
+    assert not re.findall(
+        r"numpy\.(?:random|testing|typing|f2py|distutils|fft|polynomial)\b|import sqlite3|ImageCms|ImageTk", path.read_text()
+    )
 
 
 @pytest.mark.parametrize("path", SHARED, ids=lambda path: path.stem)
