@@ -4,7 +4,10 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from litekiln_pi.errors import BadUse
+from litekiln_pi.place import DESK
 
 ABOUT = "Detect objects on a Raspberry Pi: camera to detections to web page. Without a command: serve."
 SOURCE = (
@@ -14,8 +17,17 @@ SOURCE = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """On a desk its errors leave out how the image's commands are used, which nobody typed there."""
+
+    def error(self, message: str) -> NoReturn:
+        if DESK:
+            raise BadUse(message, f"`inv --help {DESK.split()[1]}` explains each option")
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="litekiln", description=ABOUT)
+    top = _Parser(prog="litekiln", description=ABOUT)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser("serve", help="camera to web page, on port 8080")
     _watching(serve)

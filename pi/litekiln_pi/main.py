@@ -12,6 +12,7 @@ from typing import Any
 
 from litekiln_pi.arguments import parser
 from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
+from litekiln_pi.place import here
 from litekiln_pi.saying import to_stderr
 
 
@@ -161,8 +162,8 @@ def _pictures(paths: list[Path]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            msg = f"{path}: no such file in the container"
-            raise BadUse(msg, 'mount its folder: docker run --rm -v "$PWD:/data" IMAGE detect FILE')
+            msg = f"{path}: no such file{here(' in the container', '')}"
+            raise BadUse(msg, here('mount its folder: docker run --rm -v "$PWD:/data" IMAGE detect FILE', "check its name"))
     return found
 
 
@@ -182,7 +183,8 @@ def _write(target: Path, data: bytes) -> None:
         target.write_bytes(data)
     except OSError as error:
         msg = f"{target} can't be written: {error.strerror}"
-        raise BadUse(msg, "the container's user is 10001: make the folder writable, or run with --user $(id -u)") from None
+        whose = here("the container's user is 10001: make the folder writable, or run with --user $(id -u)", "name another folder")
+        raise BadUse(msg, whose) from None
 
 
 def _bench(options: argparse.Namespace) -> None:

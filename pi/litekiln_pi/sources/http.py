@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 from litekiln_pi.errors import BadUse, SourceLost
 from litekiln_pi.frames import Shot
+from litekiln_pi.place import READS_A_PIPE
 from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.connection import Address, Connection, Stopped, address_of
 from litekiln_pi.sources.huffman import with_tables
@@ -23,7 +24,7 @@ CHUNK = 1 << 16
 PICTURES = ("image/jpeg", "image/jpg")  # some cameras write the second, which is no registered name
 POLLED_A_SECOND = 2.0  # how often a single picture is asked for, unless --fps says
 OTHER_VIDEO = re.compile(r"video/(mp4|h26|mp2t|webm|quicktime|x-flv)|mpegurl|dash")
-USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
+USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | " + READS_A_PIPE
 
 
 class HttpCamera:
