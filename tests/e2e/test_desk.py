@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,14 @@ class Watched:
         with urllib.request.urlopen(f"{self._url}{path}", timeout=10) as answer:
             return answer.read()
 
+    def detected(self) -> set[str]:
+        try:
+            return {each["name"] for each in json.loads(self.get("/api/detections"))["detections"]}
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            return set()  # no frame has been looked at yet
+
     def is_up(self) -> bool:
         try:
             return bool(self.get("/healthz"))
@@ -112,8 +121,7 @@ def _within(seconds: float, holds: Any) -> bool:
 
 def test_the_page_shows_what_is_detected_and_ctrl_c_ends_it(watched: Watched) -> None:
     assert "<title>" in watched.get("/").decode()
-    seen = lambda: {each["name"] for each in json.loads(watched.get("/api/detections"))["detections"]}  # noqa: E731
-    assert _within(30, lambda: seen() == {"circle", "square", "triangle"})
+    assert _within(30, lambda: watched.detected() == {"circle", "square", "triangle"})
     assert "selftest: 3 of 3 recorded detections seen" in watched.said
     os.killpg(watched.process.pid, signal.SIGINT)
     assert watched.process.wait(30) == 0
