@@ -128,6 +128,11 @@ def write_whole(target: Path, content: bytes) -> None:
             raise
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; none if it isn't there. Before Python 3.11 the pattern "*/" gives files as well."""
+    return sorted(each for each in folder.glob("*") if each.is_dir())
+
+
 def sweep_new(folder: Path) -> None:
     """Remove what killed processes left of `write_whole` in a folder. Only when no other process is running."""
     for left in folder.glob(f".*{NEW}"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litekiln.disk import free_lock, saying_disk_full
+from litekiln.disk import folders_in, free_lock, saying_disk_full
 from litekiln.engines.cleaning import Removal, clean_docker
 from litekiln.engines.venv import VenvEngine
 from litekiln.hashing import files_below
@@ -105,7 +105,7 @@ def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_
     current = set() if everything else {engine.folder(each) for each in select_toolchains(project, [])}
     if not everything and pi_lock(project):
         current.add(desk_environment(project))
-    for folder in sorted((project.state / "envs").glob("*/")):
+    for folder in folders_in(project.state / "envs"):
         if others_work_since(project.state, lease) is not None:
             return  # another process may be running a step in one
         if folder not in current:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from litekiln.disk import saying_disk_full, sweep_new
+from litekiln.disk import folders_in, saying_disk_full, sweep_new
 from litekiln.engines.names import CHOICES
 from litekiln.errors import UsageError
 from litekiln.leases import Lease, others_work_since, sweep_staging
@@ -37,7 +37,7 @@ def _sweep(project: Project, lease: Lease) -> None:
     if others_work_since(project.state, lease) is None:
         Store(project.state).sweep()
         state = project.state
-        for folder in (state, state / "last", *project.out.glob("*/"), *project.models.glob("*/")):
+        for folder in (state, state / "last", *folders_in(project.out), *folders_in(project.models)):
             sweep_new(folder)
 
 

@@ -16,6 +16,7 @@ from litekiln.commands.camera import CameraRequest, _check, camera
 from litekiln.commands.clean import clean_environments
 from litekiln.commands.command_line import spelled_out
 from litekiln.commands.detect import DetectRequest, detect
+from litekiln.disk import folders_in
 from litekiln.errors import InterpreterMissing, ToolchainError, UsageError
 from litekiln.leases import Lease
 from litekiln.paths import Project
@@ -240,7 +241,7 @@ def test_an_environment_whose_lock_changed_meanwhile_is_not_kept(
     monkeypatch.setattr(desk, "install", lambda *_: lock.write_text("numpy==2\n"))
     with pytest.raises(ToolchainError, match=r"pi/requirements\.lock changed"):
         make_environment(project, lambda _: None)
-    assert not list((project.state / "envs").glob("*/"))
+    assert folders_in(project.state / "envs") == []
 
 
 def test_without_its_python_an_image_is_named(project: Project, uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
