@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,18 @@ def _serve(options: argparse.Namespace) -> None:
     bundle, pipeline = _pipeline(options)
     wrong = _test_first(bundle, strict=options.strict)
     token = os.environ.get("LITEKILN_TOKEN", "")
-    settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
-    settings = replace(settings, name=options.name, collect=_collects(options), most_for_training=options.collect_most)
-    serve(pipeline, bundle, replace(settings, hostnames=options.hostnames), wrong)
+    settings = Settings(
+        name=options.name,
+        host=options.host,
+        port=options.port,
+        token=token,
+        hostnames=options.hostnames,
+        threshold=options.threshold,
+        snapshots=options.snapshots,
+        collect=_collects(options),
+        most_for_training=options.collect_most,
+    )
+    serve(pipeline, bundle, settings, wrong)
 
 
 def _collects(options: argparse.Namespace) -> Any:

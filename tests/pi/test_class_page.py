@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln_pi.frames import Detection, Shot
 from litekiln_pi.server import Settings, this_machine
 from litekiln_pi.stills import as_jpeg
-from tests.helpers.browsing import DESK, PHONE, chromium, keep, visited
+from tests.helpers.browsing import DESK, PHONE, keep, visited
 from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, counted, scene, wait_for
 from tests.pi.serving import Running, running
 
@@ -60,12 +60,6 @@ class Grey(FakeSource):
         jpeg = as_jpeg(scene(640, 480))
         for _ in super().shots():
             yield Shot(jpeg=jpeg)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln_pi.frames import Shot
 from litekiln_pi.server import Limits, Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
-from tests.helpers.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
+from tests.helpers.browsing import CONTRAST, DESK, PHONE, keep, visited
 from tests.pi.fakes import FakeModel, FakeSource, counted, scene, wait_for
 from tests.pi.serving import Running, running
 
@@ -49,12 +49,6 @@ class _Still(FakeSource):
         jpeg = as_jpeg(scene(640, 480, red=(80, 120, 240, 360), blue=(400, 120, 560, 360)))
         for _ in super().shots():
             yield Shot(jpeg=jpeg)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

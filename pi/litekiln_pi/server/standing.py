@@ -128,7 +128,7 @@ class Standing:
 
 def in_words(seconds: float) -> str:
     """A time span: `12 s`, `3 min`, `5 h`."""
-    for size, unit in ((7200, "h"), (120, "min")):
-        if seconds >= size:
-            return f"{seconds / (size / 2):.0f} {unit}"
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,8 +158,9 @@ def test_sources_that_may_appear_later_are_left_to_the_runtime(source: str) -> N
 # --- its end --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_runtime_ends_with_the_command_that_started_it(project: Project, bundle: Path, environment: Path) -> None:
-    """Only `inv` is sent the signal, as by `kill`."""
+@contextmanager
+def _waiting(project: Project) -> Iterator["subprocess.Popen[str]"]:
+    """`inv camera`, once its runtime waits."""
     (project.code / "pi" / "litekiln_pi" / "__main__.py").write_text(WAITING)
     argv = [sys.executable, "-m", "invoke", "--search-root", str(Path(desk.__file__).parents[2])]
     argv += ["camera", "--model", "demo", "--variant", "float32", "--source", "test"]
@@ -165,19 +168,20 @@ def test_the_runtime_ends_with_the_command_that_started_it(project: Project, bun
         assert process.stdout
         while "waiting" not in (line := process.stdout.readline()):
             assert line
+        yield process
+
+
+def test_the_runtime_ends_with_the_command_that_started_it(project: Project, bundle: Path, environment: Path) -> None:
+    """Only `inv` is sent the signal, as by `kill`."""
+    with _waiting(project) as process:
         process.terminate()
         assert process.wait(60) == 143
+        assert process.stdout
         assert process.stdout.read() == "ended\n"
 
 
 def test_while_it_runs_nobody_removes_its_environment(project: Project, bundle: Path, environment: Path) -> None:
-    (project.code / "pi" / "litekiln_pi" / "__main__.py").write_text(WAITING)
-    argv = [sys.executable, "-m", "invoke", "--search-root", str(Path(desk.__file__).parents[2])]
-    argv += ["camera", "--model", "demo", "--variant", "float32", "--source", "test"]
-    with subprocess.Popen(argv, cwd=project.work, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        while "waiting" not in (line := process.stdout.readline()):
-            assert line
+    with _waiting(project) as process:
         with Lease(project.state) as lease:
             assert list(clean_environments(project, lease, everything=True, dry_run=False)) == []
         process.terminate()
