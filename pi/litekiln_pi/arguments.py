@@ -44,6 +44,9 @@ def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "height", int, "480", "height of a camera's picture (default: 480)")
     _setting(command, "fps", int, "0", "frames per second of a camera (default: the camera's own)")
     _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
+    _setting(command, "rate", _rate, "0", "look at no more frames a second than this (default: as many as possible)")
+    motion = "look only at frames in which something changed, by so many levels of 255: 8 is usual (default: 0, at all)"
+    _setting(command, "motion", _levels, "0", motion)
     _threshold(command)
 
 
@@ -53,7 +56,7 @@ def _threshold(command: argparse.ArgumentParser) -> None:
 
 def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str) -> None:
     """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset."""
-    variable = f"LITEKILN_{name.upper()}"
+    variable = f"LITEKILN_{name.upper().replace('-', '_')}"
     from_env = os.environ.get(variable)
 
     def read(value: str) -> Any:
@@ -75,13 +78,25 @@ def _threads(value: str) -> int:
 
 
 def _share(value: str) -> float:
+    return _from(value, 0.0, 1.0, "a number from 0 to 1")
+
+
+def _rate(value: str) -> float:
+    return _from(value, 0.0, 1000.0, "a number from 0 to 1000")
+
+
+def _levels(value: str) -> float:
+    return _from(value, 0.0, 255.0, "a number from 0 to 255")
+
+
+def _from(value: str, least: float, most: float, what: str) -> float:
     try:
-        share = float(value)
+        number = float(value)
     except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 0 to 1")
-    return share
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{value!r} is not {what}")
+    return number
 
 
 def _port(value: str) -> int:

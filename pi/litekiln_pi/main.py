@@ -40,6 +40,8 @@ def _forget_output() -> None:
 def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     from litekiln_pi.machine import best_threads
     from litekiln_pi.model import Bundle
+    from litekiln_pi.motion import Motion
+    from litekiln_pi.pace import Pace
     from litekiln_pi.pipeline import Pipeline
     from litekiln_pi.sources import open_source
 
@@ -47,7 +49,8 @@ def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
     to_stderr(f"model: {bundle.name}")
     threads = options.threads or best_threads(bundle, to_stderr)
-    return bundle, Pipeline(bundle.open(threads), source, say=to_stderr)
+    pace = Pace(options.rate, rests=options.command == "serve")
+    return bundle, Pipeline(bundle.open(threads), source, say=to_stderr, pace=pace, motion=Motion(options.motion))
 
 
 def _serve(options: argparse.Namespace) -> None:

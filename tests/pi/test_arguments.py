@@ -9,11 +9,11 @@ from litekiln_pi.arguments import parser
 
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
-    "host": "0.0.0.0", "port": 8080, "snapshots": None,
+    "host": "0.0.0.0", "port": 8080, "snapshots": None, "rate": 0, "motion": 0,
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
-    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"),
+    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "rate": 2.5, "motion": 8,
 }  # fmt: skip
 
 
@@ -45,6 +45,9 @@ WRONG = [
     ("threshold", "2", "argument --threshold: '2' is not a number from 0 to 1"),
     ("port", "0", "argument --port: '0' is not a port from 1 to 65535"),
     ("width", "wide", "argument --width: 'wide' is not a whole number"),
+    ("rate", "-1", "argument --rate: '-1' is not a number from 0 to 1000"),
+    ("rate", "nan", "argument --rate: 'nan' is not a number from 0 to 1000"),
+    ("motion", "256", "argument --motion: '256' is not a number from 0 to 255"),
     ("fps", "2.5", "argument --fps: '2.5' is not a whole number"),
 ]
 

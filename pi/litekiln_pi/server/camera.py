@@ -37,6 +37,7 @@ class CameraRoutes:
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
         if "text/event-stream" not in request.headers.get("accept", ""):
+            await self._hub.awake()
             return answer(chosen(self._latest(), threshold))
         if self._streams >= self._settings.limits.streams:
             raise Refused(503, "too many event streams are open already", retry=10)
@@ -84,6 +85,7 @@ class CameraRoutes:
             "source": pipeline.source.name,
             "problem": self.problem,
             "paused": pipeline.paused,
+            "resting": pipeline.resting,
             "threshold": self._settings.threshold,
             "threads": pipeline.model.threads,
             "fps": round(pipeline.rate.value, 2),
@@ -110,6 +112,7 @@ class CameraRoutes:
 
     async def snapshot(self, request: Request) -> Response:
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
+        await self._hub.awake()
         seen = self._latest()
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)

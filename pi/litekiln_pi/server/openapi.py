@@ -150,8 +150,9 @@ BOX = {
 }
 PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST)
 STATE = _object(
-    model="string", source="string", problem="string", paused="boolean", threshold="number", threads="integer", fps="number",
-    captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer", keeps_snapshots="boolean",
+    model="string", source="string", problem="string", paused="boolean", resting="boolean", threshold="number",
+    threads="integer", fps="number", captured_fps="number", captured="integer", looked_at="integer",
+    dropped="integer", damaged="integer", keeps_snapshots="boolean",
 )  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),
