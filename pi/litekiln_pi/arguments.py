@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder")
+    _setting(serve, "events", Path, None, "a JSON file with lines, zones and thresholds for events; the page can change it")
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="stop after this many frames")

@@ -49,18 +49,21 @@ def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
     to_stderr(f"model: {bundle.name}")
     threads = options.threads or best_threads(bundle, to_stderr)
-    pace = Pace(options.rate, rests=options.command == "serve")
+    pace = Pace(options.rate, rests=options.command == "serve" and not options.events)
     return bundle, Pipeline(bundle.open(threads), source, say=to_stderr, pace=pace, motion=Motion(options.motion))
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from litekiln_pi.events.events import Watch
+    from litekiln_pi.events.settings import SettingsFile
     from litekiln_pi.server import Settings, serve
 
     bundle, pipeline = _pipeline(options)
+    watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold)
     _test_first(bundle)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
-    serve(pipeline, bundle, settings)
+    serve(pipeline, bundle, settings, watch=watch)
 
 
 def _test_first(bundle: Any) -> None:

@@ -11,10 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from litekiln_pi.events.events import Watch
+from litekiln_pi.events.settings import SettingsFile
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.answers import Refused, answer, refusal
 from litekiln_pi.server.camera import CameraRoutes
+from litekiln_pi.server.event_metrics import EventMetrics
+from litekiln_pi.server.event_routes import EventRoutes
 from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
@@ -32,11 +36,15 @@ WORDS = {404: "there is nothing here", 405: "this path doesn't allow this method
 class App:
     """The application that uvicorn calls, with the parts that the server needs."""
 
-    def __init__(self, pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watch | None = None) -> None:
+        self.watch = watch or Watch(SettingsFile(None, bundle.names), bundle.names, settings.threshold)
+        pipeline.listen(self.watch.see)  # before the hub, which wakes those who ask for events
         self.hub = Hub(pipeline)
         self.routes = _routes(self.hub, bundle, settings)
+        self.routes += EventRoutes(self.hub, self.watch, settings).routes()
         self.routes.append(Route("/metrics", self._metrics))
         self.metrics = Metrics(pipeline, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
+        self.metrics.registry.register(EventMetrics(self.watch))
         handlers: Any = {Refused: _refused, HTTPException: _no_such_thing, Exception: _bug}
         starlette = Starlette(routes=self.routes, exception_handlers=handlers)
         starlette.router.redirect_slashes = False  # redirects would go to the address in the visitor's Host header
@@ -49,9 +57,9 @@ class App:
         return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> App:
+def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watch | None = None) -> App:
     """The application. The pipeline may run already: `serve` starts and stops it."""
-    return App(pipeline, bundle, settings)
+    return App(pipeline, bundle, settings, watch=watch)
 
 
 def _routes(hub: Hub, bundle: Bundle, settings: Settings) -> list[Route]:

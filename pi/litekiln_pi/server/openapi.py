@@ -126,6 +126,37 @@ PATHS: dict[str, Any] = {
     "/openapi.json": {"get": {"summary": "This description", "responses": _answers("OpenAPI", _content(json={"type": "object"}))}},
 }
 
+AFTER = {"name": "after", "in": "query", "description": "the number of the last event that you have", "schema": {"type": "integer"}}
+PATHS["/api/events"] = {
+    "get": {
+        "summary": "What happened: the latest events, and counts; with `Accept: text/event-stream` each event when it happens",
+        "parameters": [AFTER],
+        "responses": _answers(
+            "events and counts",
+            _content(json=_schema("Events"), events={"type": "string"}),
+            s400="no number",
+            s503="too many streams",
+        ),
+    }
+}
+PATHS["/api/events/settings"] = {
+    "get": {
+        "summary": "Lines, zones, thresholds and hold times",
+        "responses": _answers("the settings", _content(json=_schema("EventSettings"))),
+    },
+    "post": {
+        "summary": "Change them; they are kept in the server's file, if it has one that can be written",
+        "requestBody": {"required": True, "content": _content(json={"type": "object"})},
+        "responses": _answers(
+            "the settings, and whether they are kept",
+            _content(json=_schema("EventSettings")),
+            s400="not valid settings: the reason says where",
+            s413="too large",
+            s415="not JSON",
+        ),
+    },
+}
+
 
 def _object(**properties: str) -> dict[str, Any]:
     return {
@@ -168,6 +199,13 @@ SCHEMAS = {
         frame={"type": ["integer", "null"]},
     ),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
+    "Events": _with(
+        _object(latest="integer", counts="object", resting="boolean"), events={"type": "array", "items": _schema("Event")}
+    ),
+    "Event": _object(
+        id="integer", time="number", event="string", name="string", track="integer", score="number", box="array", point="array"
+    ),
+    "EventSettings": _object(settings="object", has_file="boolean"),
     "Health": _object(status="string", problem="string"),
 }
 DESCRIPTION: dict[str, Any] = {

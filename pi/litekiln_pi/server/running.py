@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from litekiln_pi.errors import BadUse
+from litekiln_pi.events.events import Watch
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.app import App, create_app
@@ -25,10 +26,10 @@ JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings) -> None:
+def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watch | None = None) -> None:
     """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so."""
     listener = listen(settings)
-    server = Server(create_app(pipeline, bundle, settings), settings)
+    server = Server(create_app(pipeline, bundle, settings, watch=watch), settings)
     host, port = listener.getsockname()[:2]
     print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
     pipeline.start()

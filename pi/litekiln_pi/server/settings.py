@@ -12,6 +12,7 @@ class Limits:
     reserved: int = 4  # more of them for this machine itself, so that the health check always gets through
     requests: int = 32  # answered at a time, waiting ones included
     streams: int = 16  # how many of the requests may be event streams
+    event_streams: int = 8  # how many of the requests may be streams of events that happened
     pictures: int = 4  # how many of the requests may send pictures: each is up to 16 MB
     header_seconds: float = 10.0  # for a request's head
     body_seconds: float = 30.0  # for its body
