@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder")
+    _setting(serve, "counts-only", _yes, "0", "give no pictures to anybody, only detections, events and counts", alone=True)
     _setting(serve, "events", Path, None, "a JSON file with lines, zones and thresholds for events; the page can change it")
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
@@ -55,8 +56,13 @@ def _threshold(command: argparse.ArgumentParser) -> None:
     _setting(command, "threshold", _share, "0.4", "lowest score to report (default: 0.4)")
 
 
-def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str) -> None:
-    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset."""
+def _setting(
+    command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str, *, alone: Any = None
+) -> None:
+    """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset.
+
+    `alone` is the value of an option that needs none.
+    """
     variable = f"LITEKILN_{name.upper().replace('-', '_')}"
     from_env = os.environ.get(variable)
 
@@ -67,7 +73,15 @@ def _setting(command: argparse.ArgumentParser, name: str, kind: Callable[[str], 
             reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else f"{value!r} is not a whole number"
             raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == from_env else reason) from None
 
-    command.add_argument(f"--{name}", type=read, default=from_env or default, help=f"{text}; or {variable}", metavar=name.upper())
+    optional = {} if alone is None else {"nargs": "?", "const": alone}
+    said = f"{text}; or {variable}{'' if alone is None else '=1'}"
+    command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=name.upper(), **optional)
+
+
+def _yes(value: str) -> bool:
+    if value in ("0", "1"):
+        return value == "1"
+    raise argparse.ArgumentTypeError(f"{value!r} is neither 1 nor 0")
 
 
 def _threads(value: str) -> int:

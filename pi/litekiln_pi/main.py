@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def _serve(options: argparse.Namespace) -> None:
     _test_first(bundle)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
+    settings = replace(settings, counts_only=options.counts_only)
     serve(pipeline, bundle, settings, watch=watch)
 
 

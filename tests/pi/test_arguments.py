@@ -9,11 +9,12 @@ from litekiln_pi.arguments import parser
 
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
-    "host": "0.0.0.0", "port": 8080, "snapshots": None, "events": None, "rate": 0, "motion": 0,
+    "host": "0.0.0.0", "port": 8080, "snapshots": None, "counts_only": False, "events": None, "rate": 0, "motion": 0,
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
-    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "events": Path("/kept/events.json"), "rate": 2.5, "motion": 8,
+    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "counts_only": True,
+    "events": Path("/kept/events.json"), "rate": 2.5, "motion": 8,
 }  # fmt: skip
 
 
@@ -28,7 +29,7 @@ def test_by_itself() -> None:
 
 def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TOLD.items():
-        monkeypatch.setenv(f"LITEKILN_{name.upper()}", str(value))
+        monkeypatch.setenv(f"LITEKILN_{name.upper()}", "1" if value is True else str(value))
     assert _of_serve() == TOLD
     assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
 
@@ -45,6 +46,7 @@ WRONG = [
     ("threshold", "2", "argument --threshold: '2' is not a number from 0 to 1"),
     ("port", "0", "argument --port: '0' is not a port from 1 to 65535"),
     ("width", "wide", "argument --width: 'wide' is not a whole number"),
+    ("counts-only", "yes", "argument --counts-only: 'yes' is neither 1 nor 0"),
     ("rate", "-1", "argument --rate: '-1' is not a number from 0 to 1000"),
     ("rate", "nan", "argument --rate: 'nan' is not a number from 0 to 1000"),
     ("motion", "256", "argument --motion: '256' is not a number from 0 to 255"),
@@ -63,8 +65,9 @@ def test_a_wrong_option(name: str, value: str, message: str, capsys: pytest.Capt
 def test_a_wrong_variable_is_named(
     name: str, value: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"LITEKILN_{name.upper()}", value)
+    variable = f"LITEKILN_{name.upper().replace('-', '_')}"
+    monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit, match="2"):
         _of_serve()
-    assert capsys.readouterr().err.strip().endswith(f"{message} (from LITEKILN_{name.upper()})")
+    assert capsys.readouterr().err.strip().endswith(f"{message} (from {variable})")
     parser().parse_args(["info"])  # other commands ignore the variable

@@ -22,6 +22,7 @@ from litekiln_pi.server.event_routes import EventRoutes
 from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
+from litekiln_pi.server.moving import MovingPictures
 from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.upload import Uploads
@@ -42,6 +43,7 @@ class App:
         self.hub = Hub(pipeline)
         self.routes = _routes(self.hub, bundle, settings)
         self.routes += EventRoutes(self.hub, self.watch, settings).routes()
+        self.routes += MovingPictures(self.hub, settings).routes()
         self.routes.append(Route("/metrics", self._metrics))
         self.metrics = Metrics(pipeline, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
         self.metrics.registry.register(EventMetrics(self.watch))

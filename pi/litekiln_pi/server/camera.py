@@ -12,6 +12,7 @@ from litekiln_pi.frames import Seen
 from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
 from litekiln_pi.server.answers import Refused, answer, as_json, threshold_of
+from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.hub import Hub, chosen
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.upload import body
@@ -27,6 +28,7 @@ class CameraRoutes:
 
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
+        refuse_pictures(self._settings)
         after, threshold = _number(request.query_params.get("after", "")), threshold_of(request, self._settings.threshold)
         seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
@@ -95,6 +97,7 @@ class CameraRoutes:
             "dropped": pipeline.dropped,
             "damaged": counters.damaged,
             "frame": latest.number if latest else None,
+            "counts_only": self._settings.counts_only,
             "keeps_snapshots": self._settings.snapshots is not None,
         }
 
@@ -111,6 +114,7 @@ class CameraRoutes:
         return answer(self._state())
 
     async def snapshot(self, request: Request) -> Response:
+        refuse_pictures(self._settings)
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
         await self._hub.awake()
         seen = self._latest()

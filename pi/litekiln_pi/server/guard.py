@@ -5,6 +5,7 @@ them would be incomplete. So another site's page whose name is made to point her
 where visitors aren't trusted, a token keeps them out.
 """
 
+import base64
 import hashlib
 import hmac
 from http.cookies import CookieError, SimpleCookie
@@ -19,7 +20,7 @@ from litekiln_pi.server.metrics import Metrics
 from litekiln_pi.server.settings import Settings
 
 COOKIE = "litekiln"
-HEALTH = "/healthz"
+HEALTH, MOVING = "/healthz", "/stream.mjpg"
 ASK = "this needs the token: open /?token=… in a browser, or send the header 'Authorization: Bearer …'"
 FOREIGN = "this request comes from another site's page"
 DAYS = 30 * 24 * 3600
@@ -68,11 +69,13 @@ class Guard:
             given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
             if given:
                 return self._cookie_for(given)
-        return None if self._known(headers) else self._unknown()
+        if scope["path"] == MOVING and self._knows_password(headers):
+            return None
+        return None if self._known(headers) else self._unknown(scope["path"])
 
     def _cookie_for(self, given: str) -> Response:
         if not hmac.compare_digest(given.encode(), self._token):
-            return self._unknown()
+            return self._unknown("/")
         response = RedirectResponse("./", 303)
         response.set_cookie(COOKIE, self._pass, max_age=DAYS, httponly=True, samesite="strict")
         return response
@@ -87,9 +90,18 @@ class Guard:
             return False
         return cookie is not None and hmac.compare_digest(cookie.value.encode(), self._pass.encode())
 
-    def _unknown(self) -> Response:
+    def _knows_password(self, headers: Headers) -> bool:
+        """Whether the token is the password, as in http://any:TOKEN@PI/: all that programs that show a camera can send."""
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        try:
+            password = base64.b64decode(given.strip(), validate=True).partition(b":")[2]
+        except ValueError:
+            return False
+        return kind.lower() == "basic" and hmac.compare_digest(password, self._token)
+
+    def _unknown(self, path: str) -> Response:
         response = refusal(401, ASK)
-        response.headers["www-authenticate"] = "Bearer"
+        response.headers["www-authenticate"] = 'Basic realm="litekiln"' if path == MOVING else "Bearer"
         return response
 
 

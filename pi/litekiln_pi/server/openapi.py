@@ -47,6 +47,9 @@ _frame = {
     ],
     "responses": _answers("a frame", _content(jpeg=BINARY), s204="no newer frame in time", s503=BUSY),
 }
+NO_PICTURES = "this Pi gives no pictures, only what it counts (--counts-only)"
+REFUSED = {"description": NO_PICTURES, "content": _content(json=ERROR)}
+_frame["responses"]["403"] = REFUSED  # type: ignore[index]
 _frame["responses"]["200"]["headers"] = FRAME_HEADER  # type: ignore[index]
 
 PATHS: dict[str, Any] = {
@@ -126,6 +129,15 @@ PATHS: dict[str, Any] = {
     "/openapi.json": {"get": {"summary": "This description", "responses": _answers("OpenAPI", _content(json={"type": "object"}))}},
 }
 
+for _path, _method in (("/api/detect", "post"), ("/api/snapshot", "post")):
+    PATHS[_path][_method]["responses"]["403"] = REFUSED
+PATHS["/stream.mjpg"] = {
+    "get": {
+        "summary": "The camera's picture with boxes, as multipart/x-mixed-replace of JPEGs: for programs that show a camera",
+        "parameters": [{"name": "rate", "in": "query", "description": "frames a second", "schema": {"type": "number"}}],
+        "responses": _answers("pictures without end", s400="not a rate", s403=NO_PICTURES, s503="too many streams"),
+    }
+}
 AFTER = {"name": "after", "in": "query", "description": "the number of the last event that you have", "schema": {"type": "integer"}}
 PATHS["/api/events"] = {
     "get": {
@@ -183,7 +195,7 @@ PICTURE = _with(_object(time="number", width="integer", height="integer"), milli
 STATE = _object(
     model="string", source="string", problem="string", paused="boolean", resting="boolean", threshold="number",
     threads="integer", fps="number", captured_fps="number", captured="integer", looked_at="integer",
-    dropped="integer", damaged="integer", keeps_snapshots="boolean",
+    dropped="integer", damaged="integer", keeps_snapshots="boolean", counts_only="boolean",
 )  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),

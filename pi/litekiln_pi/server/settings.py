@@ -13,6 +13,8 @@ class Limits:
     requests: int = 32  # answered at a time, waiting ones included
     streams: int = 16  # how many of the requests may be event streams
     event_streams: int = 8  # how many of the requests may be streams of events that happened
+    moving_pictures: int = 4  # how many of the requests may be streams of pictures
+    moving_rate: float = 10.0  # frames a second in each of them, at most
     pictures: int = 4  # how many of the requests may send pictures: each is up to 16 MB
     header_seconds: float = 10.0  # for a request's head
     body_seconds: float = 30.0  # for its body
@@ -29,4 +31,5 @@ class Settings:
     token: str = ""  # if set, needed for everything but the health check
     threshold: float = 0.4  # lowest score, unless a request gives another
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
+    counts_only: bool = False  # no picture leaves this machine
     limits: Limits = field(default_factory=Limits)

@@ -17,6 +17,7 @@ from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadPicture, PiError
 from litekiln_pi.model import Bundle, Model
 from litekiln_pi.server.answers import Refused, answer, threshold_of
+from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.settings import Settings
 
 KINDS = "send the picture itself as the body, with its Content-Type: image/jpeg, image/png, image/webp, image/bmp or image/gif"
@@ -64,6 +65,8 @@ class Uploads:
     async def detect(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
         drawn = _wants_picture(request)
+        if drawn:
+            refuse_pictures(self._settings)
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("image/"):
             raise Refused(415, f"{kind[:60] or 'a body without Content-Type'} is not a picture: {KINDS}")
