@@ -23,6 +23,8 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder")
     _setting(serve, "counts-only", _yes, "0", "give no pictures to anybody, only detections, events and counts", alone=True)
     _setting(serve, "events", Path, None, "a JSON file with lines, zones and thresholds for events; the page can change it")
+    _setting(serve, "webhook", str, "", "send each event as JSON to this address; a variable keeps it out of the list of processes")
+    _setting(serve, "mqtt", str, "", "send events and counts to this broker: mqtt://HOST, or mqtts://HOST with TLS")
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="stop after this many frames")

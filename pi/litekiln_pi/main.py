@@ -50,12 +50,13 @@ def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
     to_stderr(f"model: {bundle.name}")
     threads = options.threads or best_threads(bundle, to_stderr)
-    pace = Pace(options.rate, rests=options.command == "serve" and not options.events)
+    pace = Pace(options.rate, rests=options.command == "serve" and not (options.events or options.webhook or options.mqtt))
     return bundle, Pipeline(bundle.open(threads), source, say=to_stderr, pace=pace, motion=Motion(options.motion))
 
 
 def _serve(options: argparse.Namespace) -> None:
     from litekiln_pi.events.events import Watch
+    from litekiln_pi.events.senders import sending
     from litekiln_pi.events.settings import SettingsFile
     from litekiln_pi.server import Settings, serve
 
@@ -65,7 +66,9 @@ def _serve(options: argparse.Namespace) -> None:
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
     settings = replace(settings, counts_only=options.counts_only)
-    serve(pipeline, bundle, settings, watch=watch)
+    addresses = {"webhook": options.webhook, "mqtt": options.mqtt}
+    with sending(watch, bundle, lambda: pipeline.alive and not (pipeline.problem or pipeline.paused), to_stderr, **addresses):
+        serve(pipeline, bundle, settings, watch=watch)
 
 
 def _test_first(bundle: Any) -> None:

@@ -9,12 +9,14 @@ from litekiln_pi.arguments import parser
 
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
-    "host": "0.0.0.0", "port": 8080, "snapshots": None, "counts_only": False, "events": None, "rate": 0, "motion": 0,
+    "host": "0.0.0.0", "port": 8080, "snapshots": None, "counts_only": False, "events": None,
+    "webhook": "", "mqtt": "", "rate": 0, "motion": 0,
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
     "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "counts_only": True,
-    "events": Path("/kept/events.json"), "rate": 2.5, "motion": 8,
+    "events": Path("/kept/events.json"),
+    "webhook": "http://x/", "mqtt": "mqtt://x", "rate": 2.5, "motion": 8,
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from litekiln_pi.events.areas import IN, OUT, Line, Point, Zone
 from litekiln_pi.events.settings import BOTTOM, EventSettings, SettingsFile
@@ -58,6 +58,19 @@ class _Path:
     crossings: list[Crossing] = field(default_factory=list)  # before the track counted
 
 
+class Sender(Protocol):
+    """Tells others of events."""
+
+    name: str
+    counts: Counter[str]  # messages that were sent, that failed, that were dropped
+
+    def start(self) -> None: ...
+
+    def put(self, event: Event) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Watch:
     """Turns frames into events and counts. Frames come from one thread; any thread may ask."""
 
@@ -65,6 +78,7 @@ class Watch:
         self._file, self._labels, self._threshold = file, labels, threshold
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
+        self.senders: list[Sender] = []
         self._tracker = Tracker()
         self._paths: dict[int, _Path] = {}
         self._events: deque[Event] = deque(maxlen=MOST_KEPT)
@@ -98,6 +112,11 @@ class Watch:
     def listen(self, listener: Listener) -> None:
         """`listener` is called with each event, in the loop's thread: it must not wait."""
         self._listeners.append(listener)
+
+    def add(self, sender: Sender) -> None:
+        """Give each event to a sender, whose counts are among the metrics."""
+        self.senders.append(sender)
+        self.listen(sender.put)
 
     def see(self, seen: Seen, clock: float | None = None) -> None:
         """Take a frame. `clock` is when it arrived, by a clock that is never set."""

@@ -32,4 +32,8 @@ class EventMetrics(Collector):
         for zone, names in counts["zones"].items():
             for name, count in names.items():
                 inside.add_metric([zone, name], count)
-        yield from (now, appeared, crossed, inside)
+        sent = CounterMetricFamily("litekiln_event_messages", "Messages to others", labels=["by", "result"])
+        for sender in self._watch.senders:
+            for result, count in sender.counts.items():
+                sent.add_metric([sender.name, result], count)
+        yield from (sent, now, appeared, crossed, inside)
