@@ -1,6 +1,7 @@
 """From frames to events and counts."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,21 @@ def test_the_time_of_a_frame_is_when_it_arrived(tmp_path: Path, monkeypatch: pyt
         frame.milliseconds["latency"] = latency * 1000
         watch.see(frame)
         assert watch.latest == (clock > 10.8)  # the frame of 10.7 arrived at 10.4
+
+
+def test_a_slow_disk_holds_up_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, writing, written = a_watch(tmp_path), threading.Event(), threading.Event()
+
+    def slow(_: object) -> str:
+        writing.set()
+        assert written.wait(30)
+        return ""
+
+    monkeypatch.setattr(SettingsFile, "keep", slow)
+    thread = threading.Thread(target=watch.change, args=(b'{"seen_seconds": 0, "names": ["cat"]}',))
+    thread.start()
+    assert writing.wait(30)
+    told = run(watch, (1.0, ("cat", 0.5), ("person", 0.2)))  # it would wait for the disk, which waits for the end of this test
+    written.set()
+    thread.join(30)
+    assert told == [(1.0, "appeared", 1)]

@@ -114,7 +114,8 @@ def test_changes_are_kept_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "events.json"
     file = SettingsFile(path, LABELS)
     assert file.current == EventSettings()
-    assert file.change(json.dumps(WHOLE).encode()) == ""
+    file.use(json.dumps(WHOLE).encode())
+    assert file.keep() == ""
     assert json.loads(path.read_text(encoding="utf-8")) == WHOLE
     assert SettingsFile(path, LABELS).current == file.current
     assert [each.name for each in tmp_path.iterdir()] == ["events.json"]
@@ -124,20 +125,22 @@ def test_wrong_changes_change_nothing(tmp_path: Path) -> None:
     path = tmp_path / "events.json"
     file = SettingsFile(path, LABELS)
     with pytest.raises(Unusable, match="point is"):
-        file.change(b'{"point": "top"}')
+        file.use(b'{"point": "top"}')
     assert (file.current, path.exists()) == (EventSettings(), False)
 
 
 def test_without_a_file_changes_are_in_memory() -> None:
     file = SettingsFile(None, LABELS)
-    assert file.change(json.dumps(WHOLE).encode()) == "there is no file for them: start with --events FILE"
+    file.use(json.dumps(WHOLE).encode())
+    assert file.keep() == "there is no file for them: start with --events FILE"
     assert file.current.as_data() == WHOLE
 
 
 def test_where_nothing_can_be_written_changes_are_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "events.json"
     file = SettingsFile(path, LABELS)
-    assert file.change(json.dumps(WHOLE).encode()) == f"{path} can't be written: {os.strerror(2)}"
+    file.use(json.dumps(WHOLE).encode())
+    assert file.keep() == f"{path} can't be written: {os.strerror(2)}"
     assert file.current.as_data() == WHOLE
 
 
@@ -150,7 +153,8 @@ def test_a_file_that_is_mounted_alone_is_overwritten(tmp_path: Path, monkeypatch
 
     file = SettingsFile(path, LABELS)
     monkeypatch.setattr(Path, "replace", busy)
-    assert file.change(b"{}") == ""
+    file.use(b"{}")
+    assert file.keep() == ""
     assert read(json.loads(path.read_text()), LABELS) == EventSettings()
 
 

@@ -268,10 +268,11 @@ def test_everything_is_reached_by_keyboard(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#labels label")).to_have_count(3)
         reached = []
-        for _ in range(13):
+        for _ in range(15):
             page.keyboard.press("Tab")
             reached.append(
                 page.evaluate("document.activeElement.id || document.activeElement.value || document.activeElement.textContent")
             )
-        wanted = ["pause", "snapshot", "file", "threshold", "all", "none", "red", "green", "blue", "model", "interface", "metrics"]
+        wanted = ["pause", "snapshot", "file", "threshold", "all", "none", "red", "green", "blue", "draw-line", "draw-zone"]
+        wanted += ["model", "interface", "metrics"]
         assert [each for each in reached if each in wanted] == wanted

@@ -98,11 +98,11 @@ class Watch:
         return self._file.path is not None
 
     def change(self, text: bytes) -> str:
-        """Use other settings: see SettingsFile.change. Tracks and the counts of unchanged lines are kept."""
+        """Use other settings, and keep them: see SettingsFile. Tracks and the counts of unchanged lines go on."""
         with self._lock:
-            told = self._file.change(text)
+            self._file.use(text)
             self._use(self._file.current)
-            return told
+        return self._file.keep()  # a slow disk doesn't hold up the loop
 
     def _use(self, settings: EventSettings) -> None:
         self._tracker.seen_seconds, self._tracker.gone_seconds = settings.seen_seconds, settings.gone_seconds

@@ -170,9 +170,12 @@ class SettingsFile:
             msg = f"--events {self.path} can't be read: {error.strerror}"
             raise BadUse(msg, f'mount its folder into the container: -v "$PWD:/data"; {DOCS}') from None
 
-    def change(self, text: bytes) -> str:
-        """Use other settings, and keep them. "" when they are kept, else the reason why they are in memory alone."""
+    def use(self, text: bytes) -> None:
+        """Use other settings. Unusable when something in them is wrong; then nothing changes."""
         self.current = parse(text, self._labels)
+
+    def keep(self) -> str:
+        """Write them to the file. "" when they are kept, else the reason why they are in memory alone."""
         if self.path is None:
             return "there is no file for them: start with --events FILE"
         return _written(self.path, json.dumps(self.current.as_data(), indent=1, ensure_ascii=False) + "\n")

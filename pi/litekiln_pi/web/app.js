@@ -1,9 +1,11 @@
+import { place } from "./areas.js";
 import { colourOf, paint, percent, plot } from "./draw.js";
 import { ask, pause, post, Refusal } from "./talk.js";
 
 const LAST = 120; // frames in the plot
 const RETRY = 1000; // milliseconds
 const STATE_EVERY = 1000;
+const BOXES_EVERY = 100;
 const at = (id) => document.getElementById(id);
 const view = at("view"), canvas = at("canvas");
 const parts = { line: at("latency-line"), area: at("latency-area"), inference: at("inference-line") };
@@ -30,6 +32,7 @@ function render() {
   const { bitmap, data } = own.shown;
   view.style.aspectRatio = `${data.width} / ${data.height}`;
   const visible = data.detections.filter(wanted);
+  place(data.width, data.height);
   paint(canvas, bitmap, data.width, data.height, visible);
   const items = visible.map((each) => {
     const item = document.createElement("li");
@@ -57,7 +60,10 @@ function dot(kind) {
 function show(bitmap, data) {
   own.shown?.bitmap.close();
   own.shown = { bitmap, data };
-  view.classList.remove("empty");
+  if (view.classList.contains("empty")) {
+    view.classList.remove("empty");
+    tell();
+  }
   redraw();
 }
 
@@ -66,11 +72,15 @@ function show(bitmap, data) {
 async function follow() {
   let number = -1;
   for (;;) {
-    if (document.hidden || own.still) {
-      await pause(200);
+    if (document.hidden || own.still || !own.state) {
+      await pause(own.state ? 200 : 20);
       continue;
     }
     try {
+      if (own.state.counts_only) {
+        number = await boxes(number);
+        continue;
+      }
       const answer = await ask(`api/frame?after=${number}&threshold=0`);
       connected();
       if (answer.status === 204) continue;
@@ -86,6 +96,21 @@ async function follow() {
       number = -1;
     }
   }
+}
+
+/** The newest detections on grey, of a Pi that gives no pictures; their frame's number. */
+async function boxes(number) {
+  const data = await (await ask("api/detections?threshold=0")).json();
+  connected();
+  if (data.frame !== number && !own.still) {
+    const grey = new OffscreenCanvas(1, 1);
+    grey.getContext("2d").fillStyle = "#808080";
+    grey.getContext("2d").fillRect(0, 0, 1, 1);
+    show(await createImageBitmap(grey), data);
+    count(data.milliseconds);
+  }
+  await pause(BOXES_EVERY);
+  return data.frame;
 }
 
 function count(milliseconds) {
@@ -150,6 +175,8 @@ function tell() {
   at("fps").textContent = trouble ? "–" : state.fps.toFixed(1);
   at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
+  at("private").hidden = !state.counts_only;
+  at("snapshot").hidden = state.counts_only;
   at("pause").textContent = state.paused ? "Resume" : "Pause";
   at("pause").setAttribute("aria-pressed", String(state.paused));
 }
