@@ -102,6 +102,13 @@ def test_streams_of_events_have_so_many_places(tmp_path: Path) -> None:
         wait_for(lambda: next(_stream(site), None))
 
 
+def test_a_head_of_the_stream_takes_no_place(tmp_path: Path) -> None:
+    with running(Settings(limits=Limits(event_streams=1)), watch=a_watch(tmp_path / "e.json", GIVEN)) as site:
+        for _ in range(3):
+            answer = site.ask("/api/events", "HEAD", accept="text/event-stream")
+            assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 def test_settings_are_changed_and_kept(site: Running, tmp_path: Path) -> None:
     assert site.ask("/api/events/settings").data == {"settings": {**GIVEN, "thresholds": {}, "point": "middle"}, "has_file": True}
     wanted = {**GIVEN, "thresholds": {"red": 0.95}}

@@ -33,6 +33,8 @@ class EventRoutes:
         if "text/event-stream" in request.headers.get("accept", ""):
             after = request.query_params.get("after") or request.headers.get("last-event-id") or str(self._watch.latest)
             number = _number(after)
+            if request.method == "HEAD":  # it would wait without sending anything
+                return Response(media_type="text/event-stream")
             return self._places.stream(self._stream(number), "text/event-stream")
         number = _number(request.query_params.get("after") or "0")
         latest = self._watch.latest
