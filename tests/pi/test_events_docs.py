@@ -6,7 +6,6 @@ import sys
 import threading
 import types
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -30,14 +29,15 @@ def test_the_settings() -> None:
     assert f"--events events.json: {told.value}`" in " ".join(PAGE.split())
 
 
+LAMPS: "list[Lamp]" = []
+
+
 class Lamp:
     """gpiozero's LED, which notes when it is switched."""
 
-    made: "ClassVar[list[Lamp]]" = []
-
     def __init__(self, pin: int) -> None:
         self.pin, self.values = pin, list[bool]()
-        self.made.append(self)
+        LAMPS.append(self)
 
     @property
     def value(self) -> bool:
@@ -67,7 +67,7 @@ def test_the_program_for_a_lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        wait_for(lambda: Lamp.made and {True, False} <= set(Lamp.made[0].values), 30)
-        assert Lamp.made[0].pin == 17
+        wait_for(lambda: LAMPS and {True, False} <= set(LAMPS[0].values), 30)
+        assert LAMPS[0].pin == 17
     thread.join(30)
     assert not thread.is_alive()

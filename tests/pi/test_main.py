@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from litekiln_pi.arguments import parser
 from litekiln_pi.decoding import decode
-from litekiln_pi.main import main
+from litekiln_pi.main import _pipeline, main
 from litekiln_pi.stills import as_jpeg
 from tests.pi.fakes import FakeBundle, scene
 
@@ -28,3 +29,20 @@ def test_pictures_of_one_name_are_numbered(
     ]
     widths = {path.name: decode(path.read_bytes()).width for path in (tmp_path / "out").iterdir()}
     assert widths == {"x.detected.jpg": 40, "x.2.detected.jpg": 80, "x.2.2.detected.jpg": 120, "y.detected.jpg": 160}
+
+
+@pytest.mark.parametrize(
+    ("given", "rests"),
+    [
+        (["serve"], True),
+        (["serve", "--events", "events.json"], False),
+        (["serve", "--webhook", "http://x/"], False),
+        (["serve", "--mqtt", "mqtt://x"], False),
+        (["watch"], False),
+    ],
+)
+def test_the_loop_rests_where_nobody_waits_for_events(given: list[str], rests: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.model.Bundle", FakeBundle)
+    options = parser().parse_args([*given, "--source", "test", "--threads", "1", "--rate", "2", "--motion", "8"])
+    _, pipeline = _pipeline(options)
+    assert (pipeline.resting, pipeline.pace.rate, pipeline.motion.least) == (rests, 2, 8)

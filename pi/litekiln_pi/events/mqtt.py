@@ -6,6 +6,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,7 +72,8 @@ class Mqtt:
             self._changed.notify_all()
         self._thread.join(2)
         if self._up:
-            self._client.publish(self._device.availability, OFFLINE, qos=1, retain=True).wait_for_publish(1)
+            with suppress(RuntimeError, ValueError):  # the broker has just gone: it says the same for this Pi
+                self._client.publish(self._device.availability, OFFLINE, qos=1, retain=True).wait_for_publish(1)
         self._client.disconnect()
         self._client.loop_stop()
 
