@@ -9,7 +9,7 @@ ZOO ?= --zoo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help host host-dev demo build pi test test-all fuzz lint bench soak images doctor clean
+.PHONY: help host host-dev demo build pi test test-all fuzz attack lint bench soak images doctor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,16 @@ test-all: host-dev ## run every test: all toolchains under every engine; needs a
 fuzz: host-dev ## fuzz the code that reads untrusted files: make fuzz [ARGS="picture --inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)
 
+attack: host-dev ## attack the Pi's server: make attack [ARGS="--requests 10000 --seed 2"] (Linux)
+	@.litekiln/host/bin/python -m tests.pi.attack $(ARGS)
+
 lint: host-dev ## check style and types
 	@.litekiln/host/bin/ruff check . && .litekiln/host/bin/ruff check steps && .litekiln/host/bin/ruff format --check . && .litekiln/host/bin/mypy
 
 bench: host-dev ## run the benchmarks, which print ratios
 	@.litekiln/host/bin/python bench/up_to_date.py && .litekiln/host/bin/python bench/build.py --quick --pictures 20 $(ARGS) && \
-	$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/runtime.py
+	$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/runtime.py && \
+	.litekiln/host/bin/python bench/served.py
 
 soak: host-dev ## run the Pi's server at full speed for ten minutes: make soak [ARGS="--seconds 60"]
 	@$(INV) build --model shapes --variant int8 --engine venv && .litekiln/host/bin/python bench/soak.py $(ARGS)

@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "events", Path, None, "a JSON file with lines, zones and thresholds for events; the page can change it")
     _setting(serve, "webhook", str, "", "send each event as JSON to this address; a variable keeps it out of the list of processes")
     _setting(serve, "mqtt", str, "", "send events and counts to this broker: mqtt://HOST, or mqtts://HOST with TLS")
+    _setting(serve, "hostnames", _names, "", "names of this server beside addresses and local ones, such as cam.example.org")
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="stop after this many frames")
@@ -52,6 +53,8 @@ def _watching(command: argparse.ArgumentParser) -> None:
     motion = "look only at frames in which something changed, by so many levels of 255: 8 is usual (default: 0, at all)"
     _setting(command, "motion", _levels, "0", motion)
     _threshold(command)
+    strict = "end with exit code 4 if the selftest fails, instead of a warning"
+    _setting(command, "strict", _yes, "0", strict, alone=True)
 
 
 def _threshold(command: argparse.ArgumentParser) -> None:
@@ -78,6 +81,15 @@ def _setting(
     optional = {} if alone is None else {"nargs": "?", "const": alone}
     said = f"{text}; or {variable}{'' if alone is None else '=1'}"
     command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=name.upper(), **optional)
+
+
+def _names(value: str) -> frozenset[str]:
+    from litekiln_pi.server.names import parse
+
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _yes(value: str) -> bool:

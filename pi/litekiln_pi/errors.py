@@ -29,6 +29,18 @@ class SelftestFailed(PiError):
     exit_code = 4
 
 
+class LoopFailed(PiError):
+    """A part of the loop has died, which is a bug: only a new start can help."""
+
+    exit_code = 5
+
+
+class SourceEnded(PiError):
+    """A live source has ended for good, so no more frames can come."""
+
+    exit_code = 6
+
+
 class SourceLost(Exception):
     """A source is missing or gives no more frames. The text says what is missing; a live source is retried."""
 

@@ -1,9 +1,9 @@
 """Frames on their way from a source to the page, and `Newest`, where only the newest one waits."""
 
 import threading
-import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from PIL import Image
@@ -44,6 +44,13 @@ class Seen:
     height: int
     detections: tuple[Detection, ...]
     milliseconds: dict[str, float]  # decode, inference, latency (from the frame's arrival to its detections)
+    # When it arrived, by a clock that never jumps: a Pi has no battery, and sets its time when it finds a network.
+    clock: float = field(default_factory=monotonic)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the frame arrived."""
+        return monotonic() - self.clock
 
     def as_data(self) -> dict[str, Any]:
         data: dict[str, Any] = {"frame": self.number, "time": round(self.time, 3), "width": self.width, "height": self.height}
@@ -111,7 +118,7 @@ class Rate:
 
     def count(self) -> None:
         with self._lock:
-            self._times.append(time.monotonic())
+            self._times.append(monotonic())
             self._forget()
 
     @property
@@ -124,6 +131,6 @@ class Rate:
             return (len(self._times) - 1) / span if span else 0.0
 
     def _forget(self) -> None:
-        oldest = time.monotonic() - self.SPAN
+        oldest = monotonic() - self.SPAN
         while self._times and self._times[0] < oldest:
             self._times.popleft()

@@ -5,13 +5,12 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from litekiln_pi.arguments import parser
-from litekiln_pi.errors import BadPicture, BadUse, PiError
+from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
 from litekiln_pi.saying import to_stderr
 
 
@@ -61,33 +60,50 @@ def _serve(options: argparse.Namespace) -> None:
     from litekiln_pi.server import Settings, serve
 
     bundle, pipeline = _pipeline(options)
+    wrong = _test_first(bundle, strict=options.strict)
     watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold)
-    _test_first(bundle)
     token = os.environ.get("LITEKILN_TOKEN", "")
-    settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
-    settings = replace(settings, counts_only=options.counts_only)
-    addresses = {"webhook": options.webhook, "mqtt": options.mqtt}
-    with sending(watch, bundle, lambda: pipeline.alive and not (pipeline.problem or pipeline.paused), to_stderr, **addresses):
-        serve(pipeline, bundle, settings, watch=watch)
+    settings = Settings(
+        host=options.host,
+        port=options.port,
+        token=token,
+        hostnames=options.hostnames,
+        threshold=options.threshold,
+        snapshots=options.snapshots,
+        counts_only=options.counts_only,
+    )
+    with sending(watch, bundle, lambda: _counts(pipeline), to_stderr, webhook=options.webhook, mqtt=options.mqtt):
+        serve(pipeline, bundle, settings, wrong, watch=watch)
 
 
-def _test_first(bundle: Any) -> None:
-    """Run the selftest, but only warn: a page that shows the problem helps more than none."""
+def _counts(pipeline: Any) -> bool:
+    """Whether the counts are of now."""
+    seen = pipeline.latest
+    return bool(seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
+
+
+def _test_first(bundle: Any, *, strict: bool) -> str:
+    """Run the selftest; how it failed. Without --strict that is a warning: a page that shows the problem helps more than none."""
     from litekiln_pi.errors import SelftestFailed
     from litekiln_pi.selftest import selftest
 
     try:
         result = selftest(bundle)
-        to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
     except SelftestFailed as error:
+        if strict:
+            raise
         to_stderr(f"WARNING: the detections on this machine differ from those of the verification: {error}\n  → {error.remedy}")
+        return str(error)
+    to_stderr(f"selftest: {result['matched']} of {result['recorded']} recorded detections seen")
+    return ""
 
 
 def _watch(options: argparse.Namespace) -> int:
     """Print lines until the source ends, `--count` is reached or a signal arrives."""
     from litekiln_pi.frames import Newest, Seen
 
-    _, pipeline = _pipeline(options)
+    bundle, pipeline = _pipeline(options)
+    _test_first(bundle, strict=options.strict)
     lines: Newest[Seen] = Newest()
     # A reader that is slower than the network gets a camera's newest frames, but every frame of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
@@ -114,8 +130,8 @@ def _watch(options: argparse.Namespace) -> int:
         pipeline.stop()
         lines.close()
     if pipeline.failure:
-        to_stderr(f"error: {pipeline.failure}")
-        return 1
+        msg = f"a part of the program has failed: {pipeline.failure}"
+        raise LoopFailed(msg, "this is a bug: please report it with the lines above")
     return 0
 
 

@@ -4,9 +4,11 @@ A live source's newest frame wins: while the network is busy, each new frame rep
 decoded just before the network is free. Every picture of a file source is looked at, in order; a pause makes them wait.
 """
 
+import statistics
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ PAUSE_SECONDS = 0.1  # between two checks whether a pause is over
 # How long before the network is free the next frame is taken, in times of decoding and of inference. Too early, and the frame is
 # old; too late, and the network waits. Times vary, so it is more than decoding takes.
 AHEAD_OF_DECODING, AHEAD_OF_INFERENCE = 2.0, 0.1
+# A frame is current for so many seconds, or for so many times as long as frames usually take to come and to be looked at.
+CURRENT_SECONDS, CURRENT_TIMES, USUAL_OF = 5.0, 3, 5
 LOWEST = 0.05  # detections with lower scores are dropped
 Listener = Callable[[Seen], object]
 
@@ -86,6 +90,7 @@ class Pipeline:
         self.counters, self.captured_rate, self.rate = Counters(), Rate(), Rate()
         self.problem = ""  # why there are no frames, while there are none
         self.latest: Seen | None = None
+        self.ended = False  # the source gave its last frame
         self._say = say
         self._came: Newest[_Came] = Newest()
         self._asked: Newest[float] = Newest()  # when the network will need the next prepared frame
@@ -93,6 +98,8 @@ class Pipeline:
         self._done: Newest[_Done] = Newest()
         self._listeners: list[Listener] = []
         self._stopping, self._paused = threading.Event(), threading.Event()
+        self._paused_at = 0.0
+        self._gaps: deque[float] = deque(maxlen=USUAL_OF)  # seconds between the last frames
         self._threads = [
             threading.Thread(target=self._guarded, args=(part,), name=part.__name__, daemon=True) for part in self._parts()
         ]
@@ -130,7 +137,21 @@ class Pipeline:
 
     @paused.setter
     def paused(self, value: bool) -> None:
+        if value and not self.paused:
+            self._paused_at = time.monotonic()
         (self._paused.set if value else self._paused.clear)()
+
+    @property
+    def current_for(self) -> float:
+        """How many seconds a frame shows what is there now. An odd gap, such as a pause, doesn't change it."""
+        usual = statistics.median(self._gaps) if self._gaps else 0.0
+        latency = self.latest.milliseconds["latency"] / 1000 if self.latest else 0.0
+        return max(CURRENT_SECONDS, CURRENT_TIMES * max(usual, latency))
+
+    def is_current(self, seen: Seen) -> bool:
+        """Whether a frame shows what is there now. What was current when a pause began stays so until the pause ends."""
+        now = self._paused_at if self.paused else time.monotonic()
+        return not self.failure and now - seen.clock <= self.current_for
 
     @property
     def alive(self) -> bool:
@@ -149,7 +170,7 @@ class Pipeline:
     def _guarded(self, part: Callable[[], None]) -> None:
         try:
             part()
-        except Exception as error:
+        except BaseException as error:
             traceback.print_exc()
             self.failure = f"{part.__name__}: {error}"
         finally:
@@ -163,7 +184,8 @@ class Pipeline:
                     self._take(shot)
                     if self._stopping.is_set():
                         return
-                return  # a file's end
+                self.ended = not self._stopping.is_set()
+                return
             except SourceLost as error:
                 if not self.source.live:
                     raise
@@ -265,6 +287,8 @@ class Pipeline:
             seen = self._seen(done)
             self.counters.looked_at += 1
             self.rate.count()
+            if self.latest:
+                self._gaps.append(seen.clock - self.latest.clock)
             self.latest = seen
             for listener in list(self._listeners):
                 listener(seen)
@@ -274,4 +298,4 @@ class Pipeline:
         took = {"decode": ready.decoding, "inference": done.ended - done.started, "latency": done.ended - came.clock}
         detections = self.model.detections(done.found, ready.width, ready.height, self.threshold)
         milliseconds = {name: value * 1000 for name, value in took.items()}
-        return Seen(came.number, came.time, came.shot, ready.width, ready.height, detections, milliseconds)
+        return Seen(came.number, came.time, came.shot, ready.width, ready.height, detections, milliseconds, came.clock)

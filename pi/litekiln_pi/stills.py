@@ -26,7 +26,7 @@ def look_at(model: Model, data: bytes, threshold: float, name: str = "") -> tupl
     took = {"decode": ready - started, "inference": ended - ready, "latency": ended - started}
     detections = model.detections(found, decoded.width, decoded.height, threshold)
     milliseconds = {part: value * 1000 for part, value in took.items()}
-    return Seen(1, came, Shot(name=name), decoded.width, decoded.height, detections, milliseconds), decoded.picture
+    return Seen(1, came, Shot(name=name), decoded.width, decoded.height, detections, milliseconds, started), decoded.picture
 
 
 def picture_of(shot: Shot) -> Image.Image:

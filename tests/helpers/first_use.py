@@ -148,7 +148,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
     "it needs all toolchains: tests/engine/test_toolchains.py": (r"inv smoke",),
     "it is what CI runs": (
         r"\.ci/run( quick)?",
-        r"make (test|test-all|lint|fuzz|bench)",
+        r"make (test|test-all|lint|fuzz|attack|bench)",
         r"sudo \.ci/engine (start|stop) /tmp/engine",
         r"sudo \.litekiln/host/bin/inv images --base debian",
         r"\.litekiln/host/bin/python -m pytest tests/e2e/test_page\.py --browser",

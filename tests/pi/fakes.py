@@ -79,12 +79,15 @@ class FakeModel(Model):
 
 
 class FakeSource:
-    """Live frames with a red rectangle that moves, `rate` per second. `gone` makes the source disappear."""
+    """Live frames with a red rectangle that moves, `rate` per second. `gone` makes the source disappear.
+
+    After `count` frames it is silent, or ends.
+    """
 
     name, live = "fake", True
 
-    def __init__(self, rate: float = 50.0, count: int = 0) -> None:
-        self.rate, self.count, self.gone, self._stopped = rate, count, "", False
+    def __init__(self, rate: float = 50.0, count: int = 0, *, ends: bool = False) -> None:
+        self.rate, self.count, self.ends, self.gone, self._stopped = rate, count, ends, "", False
 
     def shots(self) -> Iterator[Shot]:
         place = 0
@@ -95,6 +98,8 @@ class FakeSource:
             yield Shot(jpeg=as_jpeg(scene(red=(left, 40, left + 80, 140))))
             place += 1
             time.sleep(1 / self.rate)
+        while not (self._stopped or self.ends):
+            time.sleep(0.01)
 
     def stop(self) -> None:
         self._stopped = True

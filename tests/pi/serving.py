@@ -77,6 +77,7 @@ def running(
     model: FakeModel | None = None,
     wait: bool = True,
     port: int = 0,
+    wrong: str = "",
     pace: Pace | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Running]:
@@ -84,7 +85,7 @@ def running(
     given = source or FakeSource()
     settings = settings or Settings()
     pipeline = Pipeline(model or FakeModel(), given, say=lambda _: None, pace=pace)
-    app = create_app(pipeline, bundle or FakeBundle(), settings, watch=watch)
+    app = create_app(pipeline, bundle or FakeBundle(), settings, wrong, watch=watch)
     listener = listen(Settings(host="127.0.0.1", port=port))
     server = Server(app, settings)
     thread = threading.Thread(target=server.run, args=([listener],))

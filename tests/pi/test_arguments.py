@@ -9,13 +9,13 @@ from litekiln_pi.arguments import parser
 
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
-    "host": "0.0.0.0", "port": 8080, "snapshots": None, "counts_only": False, "events": None,
-    "webhook": "", "mqtt": "", "rate": 0, "motion": 0,
+    "host": "0.0.0.0", "port": 8080, "snapshots": None, "strict": False, "hostnames": frozenset(),
+    "counts_only": False, "events": None, "webhook": "", "mqtt": "", "rate": 0, "motion": 0,
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
-    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "counts_only": True,
-    "events": Path("/kept/events.json"),
+    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "strict": True,
+    "hostnames": frozenset({"cam.example.org"}), "counts_only": True, "events": Path("/kept/events.json"),
     "webhook": "http://x/", "mqtt": "mqtt://x", "rate": 2.5, "motion": 8,
 }  # fmt: skip
 
@@ -31,7 +31,9 @@ def test_by_itself() -> None:
 
 def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TOLD.items():
-        monkeypatch.setenv(f"LITEKILN_{name.upper()}", "1" if value is True else str(value))
+        monkeypatch.setenv(
+            f"LITEKILN_{name.upper()}", "1" if value is True else ",".join(value) if isinstance(value, frozenset) else str(value)
+        )
     assert _of_serve() == TOLD
     assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
 
@@ -48,6 +50,8 @@ WRONG = [
     ("threshold", "2", "argument --threshold: '2' is not a number from 0 to 1"),
     ("port", "0", "argument --port: '0' is not a port from 1 to 65535"),
     ("width", "wide", "argument --width: 'wide' is not a whole number"),
+    ("hostnames", "http://x", "'http://x' is not a host name: give only the name, such as cam.example.org"),
+    ("strict", "yes", "argument --strict: 'yes' is neither 1 nor 0"),
     ("counts-only", "yes", "argument --counts-only: 'yes' is neither 1 nor 0"),
     ("rate", "-1", "argument --rate: '-1' is not a number from 0 to 1000"),
     ("rate", "nan", "argument --rate: 'nan' is not a number from 0 to 1000"),

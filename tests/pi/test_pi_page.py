@@ -9,15 +9,16 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from litekiln_pi.frames import Shot
-from litekiln_pi.server import Settings
+from litekiln_pi.server import Limits, Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.helpers.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
-from tests.pi.fakes import FakeSource, scene, wait_for
+from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
 
 pytestmark = pytest.mark.browser
@@ -110,6 +111,7 @@ def test_boxes_appear_on_the_picture(visit: Open, site: Running) -> None:
 def test_the_slider_hides_boxes(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#warning")).to_be_hidden()
         page.locator("#threshold").fill("0.8")
         expect(page.locator("#found li")).to_have_count(1)
         expect(page.locator("#threshold-value")).to_have_text("0.80")
@@ -121,6 +123,15 @@ def test_the_slider_hides_boxes(visit: Open, site: Running) -> None:
         page.keyboard.press("Home")
         expect(page.locator("#threshold-value")).to_have_text("0.05")
         expect(page.locator("#found li")).to_have_count(2)
+
+
+def test_a_hundred_detections_are_shown(visit: Open) -> None:
+    class Many(FakeModel):
+        def run(self, prepared: Any) -> Any:
+            return numpy.tile([0.1, 0.2, 0.3, 0.4], (100, 1)), numpy.zeros(100, int), numpy.linspace(0.5, 0.99, 100)
+
+    with running(source=_Still(rate=5), model=Many()) as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(100)
 
 
 def test_names_are_shown_and_hidden(visit: Open, site: Running) -> None:
@@ -213,6 +224,67 @@ def test_a_camera_that_is_missing_is_told_and_found_again(visit: Open) -> None:
         expect(page.locator("#found li")).to_have_count(2)
 
 
+SINCE = r" \(picture of .*\d\d:\d\d.*, \d+ s ago\)"
+
+
+def test_what_is_old_is_not_shown_as_current(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 1.0)
+    source = _Still(rate=20)
+    with running(source=source) as told, visit(told, trouble="status of 503") as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        source.gone = "there is no /dev/video0"
+        expect(page.locator("#view")).to_have_class(re.compile("stale"))
+        expect(page.locator("#notice")).to_have_text(re.compile(f"waiting for the camera: there is no /dev/video0{SINCE}"))
+        expect(page.locator("#status")).to_have_text("waiting")
+        expect(page.locator("#found li")).to_have_count(0)
+        expect(page.locator("#nothing")).to_have_text("unknown: there is no current picture")
+        assert not is_near(page, RED_EDGE, COLOURS[0])
+        keep(page, "pi-stale")
+        page.get_by_role("button", name="Snapshot").click()
+        expect(page.locator("#message")).to_have_text(re.compile("there is no /dev/video0; the newest frame is .* old"))
+        source.gone = ""
+        expect(page.locator("#view")).not_to_have_class(re.compile("stale"))
+        expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_pause_is_no_lost_camera_and_says_since_when(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 1.0)
+    with running(source=_Still(rate=20)) as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#notice")).to_have_text(re.compile(r"^paused \(picture of .*, [2-9] s ago\)$"))
+        expect(page.locator("#view")).not_to_have_class(re.compile("stale"))
+        expect(page.locator("#found li")).to_have_count(2)
+
+
+def test_the_end_of_a_file_is_told(visit: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    class File(_Still):
+        live = False
+
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 1.0)
+    with running(source=File(rate=20, count=40, ends=True)) as told, visit(told) as page:
+        expect(page.locator("#status")).to_have_text("ended", timeout=20_000)
+        expect(page.locator("#notice")).to_have_text(re.compile(f"^the source has ended{SINCE}"))
+        expect(page.locator("#view")).to_have_class(re.compile("stale"))
+
+
+def test_a_failed_selftest_cannot_be_overlooked(visit: Open) -> None:
+    with running(source=_Still(rate=20), wrong="1 of 3 recorded detections are seen here") as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#warning")).to_have_text(
+            "Warning: this machine computes other results than were verified: don't trust what you see "
+            "(1 of 3 recorded detections are seen here)"
+        )
+        expect(page.locator("#status")).to_have_text("wrong results")
+        expect(page).to_have_title("⚠ wrong results · fake int8 · litekiln")
+        assert min(page.evaluate(CONTRAST, "#warning")) >= 4.5
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        expect(page.locator("#warning")).to_be_in_viewport(ratio=1)  # wherever one has scrolled
+        keep(page, "pi-wrong-results")
+
+
 def test_it_finds_the_server_again(visit: Open) -> None:
     with running(source=_Still(rate=20)) as told:
         port = told.port
@@ -235,6 +307,23 @@ def test_a_token_opens_the_page(visit: Open) -> None:
         expect(page.locator("#status")).to_have_text("live")
         assert page.url == f"{told.address}/"
         assert page.evaluate("document.cookie") == ""
+
+
+def test_a_token_is_typed_once(visit: Open) -> None:
+    limits = Limits(guess_seconds=0)
+    with running(Settings(token="sesame", limits=limits), _Still(rate=20)) as told, visit(told, trouble="status of 401") as page:
+        expect(page.locator("#why")).to_have_text("This page needs a token.")
+        assert min(page.evaluate(CONTRAST, "p, label, button")) >= 4.5
+        page.get_by_label("Token").fill("open")
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#why")).to_have_text("The token is wrong.")
+        keep(page, "pi-token")
+        page.get_by_label("Token").fill("sesame")
+        page.keyboard.press("Enter")
+        expect(page.locator("#status")).to_have_text("live")
+        assert page.url == f"{told.address}/"
+        page.context.clear_cookies()
+        expect(page.locator("#why")).to_have_text("This page needs a token.")  # the open page notices
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Open, site: Running) -> None:

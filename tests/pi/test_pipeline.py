@@ -128,6 +128,28 @@ def test_a_bug_in_a_part_is_told_and_fails_the_health_check(capsys: pytest.Captu
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_how_long_a_frame_is_current_follows_the_camera() -> None:
+    """A camera of a frame a minute is no broken one, and one long gap makes nothing slow."""
+    pipeline = Pipeline(FakeModel(), FakeSource())
+    assert pipeline.current_for == 5
+    pipeline._gaps.extend((20.0, 20.0, 600.0, 20.0))
+    assert pipeline.current_for == 60
+    pipeline.latest = Seen(1, 0.0, Shot(), 1, 1, (), {"latency": 30_000.0})
+    assert pipeline.current_for == 90
+
+
+def test_a_file_that_ended_is_told() -> None:
+    pipeline = Pipeline(FakeModel(), _Files(Shot(picture=scene())))
+    pipeline.start()
+    pipeline.join(10)
+    assert (pipeline.ended, pipeline.failure) == (True, "")
+    stopped = Pipeline(FakeModel(), FakeSource())
+    stopped.start()
+    stopped.stop()
+    stopped.join(10)
+    assert not stopped.ended
+
+
 def test_while_paused_frames_are_dropped_and_the_source_is_kept() -> None:
     pipeline = Pipeline(FakeModel(), FakeSource())
     pipeline.start()

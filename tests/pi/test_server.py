@@ -1,6 +1,8 @@
 """The web server as a program sees it: real uvicorn on this machine."""
 
+import email
 import errno
+import http.client
 import io
 import json
 import os
@@ -17,15 +19,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from PIL import Image
 
-from litekiln_pi.errors import BadUse
+from litekiln_pi.errors import BadUse, LoopFailed, SourceEnded
 from litekiln_pi.frames import Shot
 from litekiln_pi.machine import temperature
 from litekiln_pi.server import Limits, Settings
+from litekiln_pi.server.names import is_ours, parse
 from litekiln_pi.server.openapi import DESCRIPTION
-from litekiln_pi.server.running import listen
+from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
@@ -96,6 +100,16 @@ def test_a_threshold_that_is_none(site: Running, text: str) -> None:
         assert (answer.status, answer.error) == (400, f"threshold={text} is not a number from 0 to 1")
 
 
+def test_no_answer_waits_until_its_beginning_is_confirmed(site: Running) -> None:
+    """Otherwise a kept connection gets 23 answers a second."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    accepted = [each.transport.get_extra_info("socket") for each in site.server.server_state.connections]
+    assert [each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in accepted] == [1]
+    connection.close()
+
+
 class _Events:
     """A client of the event stream."""
 
@@ -116,6 +130,14 @@ class _Events:
                 if len(found) == count:
                     break
         return found
+
+    def stale(self) -> Any:
+        """The data of the next event that says why no frames come."""
+        lines = self.lines()
+        for line in lines:
+            if line == "event: stale":
+                return json.loads(next(lines)[len("data: ") :])
+        pytest.fail("the stream ended")
 
     def close(self) -> None:
         self.stream.close()
@@ -198,6 +220,32 @@ def _saved(picture: Image.Image, kind: str) -> bytes:
     return stream.getvalue()
 
 
+class _Many(FakeModel):
+    """A hundred detections, the best ones last."""
+
+    def run(self, prepared: Any) -> Any:
+        boxes = numpy.tile([0.111111, 0.222222, 0.333333, 0.444444], (100, 1))
+        return boxes, numpy.zeros(100, int), numpy.linspace(0.5, 0.99, 100)
+
+
+def test_a_hundred_detections_fit_through_a_proxy() -> None:
+    """nginx takes 4 kB for an answer's head."""
+    with running(model=_Many()) as told:
+        for answer in (told.ask("/api/frame"), told.ask("/api/snapshot", "POST")):
+            assert sum(len(name) + len(text) + 4 for name, text in answer.headers.items()) < 3900
+            data = json.loads(answer.headers["x-litekiln-frame"])
+            assert len(data["detections"]) > 20
+            assert data["left_out"] == 100 - len(data["detections"])
+            assert data["detections"][0]["score"] == 0.99
+        whole = told.ask("/api/frame", accept="multipart/form-data")
+        parts = email.message_from_bytes(b"Content-Type: " + whole.headers["content-type"].encode() + b"\r\n\r\n" + whole.body)
+        frame, picture = parts.get_payload()
+        data = json.loads(frame.get_payload(decode=True))
+        assert (frame.get_param("name", header="content-disposition"), len(data["detections"])) == ("frame", 100)
+        assert "left_out" not in data
+        assert Image.open(io.BytesIO(picture.get_payload(decode=True))).size == (320, 240)
+
+
 def test_who_has_the_newest_frame_waits_and_is_told_that_there_is_none() -> None:
     with running(_quick(poll_seconds=0.2), _One(Shot(jpeg=GREEN))) as told:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
@@ -216,7 +264,7 @@ def test_it_starts_without_a_camera_and_says_so() -> None:
         assert told.ask("/").status == 200
         assert told.ask("/api/state").data["problem"] == source.gone
         health = told.ask("/healthz")
-        assert (health.status, health.data) == (200, {"status": "ok", "problem": source.gone})
+        assert (health.status, health.data) == (200, {"status": "waiting", "problem": source.gone})
         for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
             answer = told.ask(path, method)
             assert (answer.status, answer.error, answer.headers["retry-after"]) == (503, source.gone, "1")
@@ -225,28 +273,174 @@ def test_it_starts_without_a_camera_and_says_so() -> None:
         assert told.ask("/api/state").data["problem"] == ""
 
 
-def test_a_part_that_died_is_an_illness(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_that_died_is_told_and_ends_the_server(capsys: pytest.CaptureFixture[str]) -> None:
     model = FakeModel()
     with running(model=model) as told:
         assert told.ask("/healthz").data == {"status": "ok", "problem": ""}
         model.run = lambda _: 1 / 0  # type: ignore[method-assign, assignment]
         wait_for(lambda: told.pipeline.failure)
+        why = "a part of the program has failed: _infer: division by zero"
         health = told.ask("/healthz")
-        assert health.status == 503
-        assert health.data == {"status": "failed", "problem": "a part of the program has failed: _infer: division by zero"}
+        assert (health.status, health.data) == (503, {"status": "failed", "problem": why})
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"], state["problem"], state["current"]) == ("failed", "failed", why, False)
+        for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
+            answer = told.ask(path, method)
+            assert (answer.status, answer.error.partition(";")[0]) == (503, why)
+        told.thread.join(10)
+        assert isinstance(told.server.over, LoopFailed)
+        assert str(told.server.over) == why
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_the_end_of_a_file_is_no_illness() -> None:
-    source = FakeSource(count=2)
+def test_a_camera_that_is_missing_for_long_ends_nothing() -> None:
+    source = FakeSource()
+    source.gone = "there is no /dev/video0"
+    with running(source=source, wait=False) as told:
+        told.thread.join(LAST_WORDS_SECONDS + 0.5)
+        assert told.thread.is_alive()
+        assert told.server.over is None
+
+
+class _File(FakeSource):
+    live = False
+
+
+def test_the_end_of_a_file_is_no_failure_and_told_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.5)
+    with running(source=_File(count=2, ends=True)) as told:
+        wait_for(lambda: told.pipeline.ended)
+        told.thread.join(LAST_WORDS_SECONDS + 0.5)
+        assert told.thread.is_alive()  # the page shows what was seen last
+        health = told.ask("/healthz")
+        assert (health.status, health.data) == (200, {"status": "ended", "problem": "the source has ended"})
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"], state["problem"]) == ("ended", "ended", "the source has ended")
+        answer = told.ask("/api/detections")
+        assert (answer.status, re.sub(r"\d+", "N", answer.error)) == (503, "the source has ended; the newest frame is N s old")
+        client = _Events(told)
+        assert client.stale()["frames"] == "ended"
+        client.close()
+
+
+def test_a_pipe_that_ended_is_told_and_ends_the_server() -> None:
+    with running(source=FakeSource(count=2, ends=True)) as told:
+        wait_for(lambda: told.pipeline.ended)
+        why = "fake has ended, so no more frames can come"
+        assert told.ask("/healthz").data == {"status": "ended", "problem": why}
+        state = told.ask("/api/state").data
+        assert (state["frames"], state["problem"]) == ("ended", why)
+        told.thread.join(10)
+        assert isinstance(told.server.over, SourceEnded)
+
+
+def test_no_answer_gives_old_detections_as_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.8)
+    source = FakeSource()
+    with running(_quick(poll_seconds=0.2), source) as told:
+        data = told.ask("/api/detections").data
+        assert 0 <= data["age"] < 0.8
+        assert data["paused"] is False
+        client = _Events(told)
+        assert client.events(1)[0]["age"] < 0.8
+        source.gone = "there is no /dev/video0"
+        event = client.stale()
+        client.close()
+        assert (event["frames"], event["problem"]) == ("waiting", source.gone)
+        wait_for(lambda: not told.ask("/api/state").data["current"])
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"]) == ("waiting", "waiting")
+        assert state["age"] > state["current_for"] == 0.8
+        for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
+            answer = told.ask(path, method)
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert re.fullmatch(r"there is no /dev/video0; the newest frame is \d s old", answer.error)
+        assert told.ask("/api/frame").status == 204
+        client = _Events(told)  # who comes later is told too
+        assert client.stale()["frames"] == "waiting"
+        client.close()
+        metrics = told.ask("/metrics").body.decode()
+        assert "litekiln_source_up 0.0" in metrics
+        assert re.search(r"litekiln_frame_age_seconds [1-9]|litekiln_frame_age_seconds 0\.[89]", metrics)
+        source.gone = ""
+        wait_for(lambda: told.ask("/api/detections").status == 200)
+
+
+def test_a_camera_that_is_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It raises no error: its frames just don't come."""
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.5)
+    with running(source=FakeSource(count=3)) as told:
+        wait_for(lambda: told.ask("/api/detections").status == 503)
+        assert re.fullmatch(r"the newest frame is \d s old", told.ask("/api/detections").error)
+        assert re.fullmatch(r"the newest frame is \d s old", told.ask("/healthz").data["problem"])
+
+
+def test_frames_that_are_all_damaged_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.5)
+    source = FakeSource()
+    whole = source.shots
+
+    def cut() -> Iterator[Shot]:
+        for count, shot in enumerate(whole()):
+            yield shot if count < 3 else Shot(jpeg=shot.jpeg[:100])
+
+    source.shots = cut  # type: ignore[method-assign]
     with running(source=source) as told:
-        wait_for(lambda: not told.pipeline.alive)
-        assert told.ask("/healthz").data == {"status": "ok", "problem": "the source has ended"}
+        wait_for(lambda: told.ask("/api/detections").status == 503)
+        error = told.ask("/api/detections").error
+        assert re.fullmatch(r"the newest frame is \d s old: frames come, but are damaged \(\d+ so far\)", error)
+
+
+def test_what_was_current_when_a_pause_began_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.pipeline.CURRENT_SECONDS", 0.4)
+    source = FakeSource()
+    with running(source=source) as told:
+        told.post("/api/state", b'{"paused": true}', "application/json")
+        client = _Events(told)
+        assert client.events(1)[0]["paused"] is True
+        assert client.stale()["frames"] == "paused"
+        client.close()
+        state = told.ask("/api/state").data
+        assert (state["status"], state["frames"], state["problem"], state["current"]) == ("paused", "paused", "", True)
+        data = told.ask("/api/detections").data
+        assert data["paused"] is True
+        assert data["age"] > 0.4
+        assert told.ask("/api/snapshot", "POST").status == 200
+        told.post("/api/state", b'{"paused": false}', "application/json")
+        wait_for(lambda: told.ask("/api/detections").status == 200 and told.ask("/api/detections").data["age"] < 0.4)
+        source.gone = "there is no /dev/video0"
+        wait_for(lambda: told.ask("/api/detections").status == 503)
+        told.post("/api/state", b'{"paused": true}', "application/json")  # a pause makes nothing current again
+        assert told.ask("/api/detections").status == 503
+
+
+WRONG = "1 of 3 recorded detections are seen here, and 0 others"
+NOT_TO_BE_TRUSTED = f"this machine computes other results than were verified: don't trust what you see ({WRONG})"
+
+
+def test_a_failed_selftest_is_told_by_every_answer(tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path), wrong=WRONG) as told:
+        state = told.ask("/api/state").data
+        assert (state["status"], state["warning"], state["wrong_results"]) == ("wrong results", NOT_TO_BE_TRUSTED, True)
+        health = told.ask("/healthz")
+        assert (health.status, health.data) == (503, {"status": "wrong results", "problem": NOT_TO_BE_TRUSTED})
+        metrics = told.ask("/metrics").body.decode()
+        assert "litekiln_wrong_results 1.0" in metrics
+        assert "litekiln_healthy 0.0" in metrics
+        assert told.ask("/api/detections").data["wrong_results"] is True
+        assert told.post("/api/detect", GREEN).data["wrong_results"] is True
+        client = _Events(told)
+        assert client.events(1)[0]["wrong_results"] is True
+        client.close()
+        for answer in (told.ask("/api/frame"), told.ask("/api/snapshot", "POST")):
+            assert json.loads(answer.headers["x-litekiln-frame"])["wrong_results"] is True
+        assert json.loads(next(tmp_path.glob("*.json")).read_text())["wrong_results"] is True
 
 
 def test_state_and_pause(site: Running) -> None:
     wait_for(lambda: site.ask("/api/state").data["fps"] > 1)
     state = site.ask("/api/state").data
+    assert (state["status"], state["warning"], state["wrong_results"]) == ("ok", "", False)
     assert (state["model"], state["labels"], state["kinds"]) == ("fake int8", ["red", "green", "blue"], [0, 1, 2])
     assert (state["source"], state["paused"], state["threshold"], state["threads"]) == ("fake", False, 0.4, 1)
     assert site.post("/api/state", b'{"paused": true}', "application/json").data["paused"] is True
@@ -321,6 +515,19 @@ def test_snapshots_are_kept_with_their_data(tmp_path: Path) -> None:
         assert told.ask("/api/state").data["keeps_snapshots"] is True
 
 
+def test_snapshots_of_one_frame_are_all_kept(tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path)) as told:
+        told.post("/api/state", b'{"paused": true}', "application/json")
+        time.sleep(0.3)
+        names = []
+        for query in ("", "?hide=red", ""):
+            header = told.ask(f"/api/snapshot{query}", "POST").headers["content-disposition"]
+            names.append(header.partition('filename="')[2].removesuffix('.jpg"'))
+        assert names == [names[0], f"{names[0]}-2", f"{names[0]}-3"]
+        kept = [json.loads((tmp_path / f"{name}.json").read_text())["detections"] for name in names]
+        assert [len(each) for each in kept] == [1, 0, 1]
+
+
 @pytest.mark.parametrize("fails", [1, 2])
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int) -> None:
     calls: list[int] = []
@@ -385,7 +592,8 @@ def test_metrics(site: Running) -> None:
     for name in ("captured", "looked_at", "dropped", "damaged"):
         assert float(values[f"litekiln_frames_{name}_total"]) >= 0
     assert float(values["litekiln_frames_looked_at_total"]) > 0
-    assert values["litekiln_source_up"] == "1.0"
+    assert values["litekiln_source_up"] == values["litekiln_healthy"] == "1.0"
+    assert values["litekiln_wrong_results"] == "0.0"
     assert float(values["litekiln_latency_seconds_count"]) > 0
     assert float(values['litekiln_inference_seconds_bucket{le="5.0"}']) > 0
     assert float(values["process_resident_memory_bytes"]) > 1e6
@@ -428,10 +636,31 @@ def test_the_description_is_of_these_answers(site: Running) -> None:
 
 
 def test_what_cannot_be_asked_in_this_way(site: Running) -> None:
-    for path, method, allowed in (("/api/detect", "GET", "POST"), ("/api/frame", "POST", "GET, HEAD"), ("/", "PUT", "GET, HEAD")):
+    for path, method, allowed in (
+        ("/api/detect", "GET", "POST"),
+        ("/api/frame", "POST", "GET, HEAD"),
+        ("/", "PUT", "GET, HEAD"),
+        ("/api/state", "PUT", "GET, HEAD, POST"),
+    ):
         answer = site.ask(path, method)
         assert (answer.status, answer.error) == (405, "this path doesn't allow this method")
         assert sorted(answer.headers["allow"].split(", ")) == sorted(allowed.split(", "))
+
+
+def test_the_description_has_the_refusals() -> None:
+    for path, methods in DESCRIPTION["paths"].items():
+        for operation in methods.values():
+            wanted = {"503"} if path == "/healthz" else {"400", "401", "403", "429", "503"}
+            assert wanted <= set(operation["responses"]), path
+
+
+def test_a_head_of_the_stream_holds_no_place() -> None:
+    with running(_quick(streams=1)) as told:
+        for _ in range(3):
+            answer = told.ask("/api/detections", "HEAD", accept="text/event-stream")
+            assert (answer.status, answer.body) == (200, b"")
+            assert answer.headers["content-type"].startswith("text/event-stream")
+        wait_for(lambda: told.app._guarded.rooms.running == 0)  # type: ignore[attr-defined]
 
 
 def test_colours_are_the_same_on_the_page_and_in_pictures() -> None:
@@ -454,30 +683,103 @@ def test_requests_from_another_sites_page_change_nothing(site: Running) -> None:
         assert site.post("/api/detect", GREEN, kind).status == 415
 
 
+TOKEN = "a-token-of-the-test"
+ASK = "this needs the token: open this address in a browser, or send the header 'Authorization: Bearer …'"
+
+
 def test_a_token(capfd: pytest.CaptureFixture[str]) -> None:
-    token = "a-token-of-the-test"
-    with running(Settings(token=token)) as told:
+    with running(Settings(token=TOKEN, limits=Limits(guess_seconds=0))) as told:
         for path in ("/", "/api/state", "/api/frame", "/metrics", "/static/app.js", "/openapi.json", "/nothing", "/?token=wrong"):
             answer = told.ask(path)
             assert answer.status == 401
-            assert answer.error == "this needs the token: open /?token=… in a browser, or send the header 'Authorization: Bearer …'"
+            assert answer.error == ("the token is wrong" if "wrong" in path else ASK)
             assert answer.headers["www-authenticate"] == "Bearer"
             assert answer.headers["set-cookie"] is None
         assert told.ask("/healthz").status == 200
-        for wrong in ("Bearer wrong", "Bearer", f"Basic {token}", f"Bearer {token}x", "Bearer \xe4"):
+        for wrong in ("Bearer wrong", "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xe4"):
             assert told.ask("/api/state", authorization=wrong).status == 401
-        assert told.ask("/api/state", authorization=f"Bearer {token}").status == 200
-        entered = told.ask(f"/?token={token}")
-        assert (entered.status, entered.headers["location"]) == (303, "./")
-        cookie = entered.headers["set-cookie"]
-        assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
-        assert token not in cookie
+        assert told.ask("/api/state", authorization=f"Bearer {TOKEN}").status == 200
+        for entered in (told.ask(f"/?token={TOKEN}"), told.post("/", f"token={TOKEN}".encode(), FORM)):
+            assert (entered.status, entered.headers["location"]) == (303, "./")
+            cookie = entered.headers["set-cookie"]
+            assert {"HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+            assert TOKEN not in cookie
         pair = cookie.partition(";")[0]
         assert told.ask("/", cookie=pair).status == 200
         assert told.ask("/api/state", cookie=f"other=1; {pair}").status == 200
         assert told.ask("/api/state", cookie=f"{pair}x").status == 401
         assert told.ask("/api/state", cookie="litekiln=").status == 401
-    assert token not in "".join(capfd.readouterr())
+    assert TOKEN not in "".join(capfd.readouterr())
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_people_without_the_token_get_a_page_with_a_field() -> None:
+    with running(Settings(token=TOKEN, limits=Limits(guess_seconds=0))) as told:
+        asked, wrong = told.ask("/", accept="text/html,*/*"), told.post("/", b"token=sesame", FORM, accept="text/html")
+        for answer, said in ((asked, "This page needs a token."), (wrong, "The token is wrong.")):
+            assert (answer.status, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+            assert f'role="alert">{said}</p>'.encode() in answer.body
+            assert "form-action 'self'" in answer.headers["content-security-policy"]
+            assert answer.headers["referrer-policy"] == "same-origin"
+            assert b"sesame" not in answer.body
+        for path in re.findall(r'"(static/[^"]+)"', asked.body.decode()):
+            assert told.ask(f"/{path}").status == 200
+        assert told.post("/", b"token=" + b"x" * 2000, FORM).status == 413
+        assert told.post("/", b"&".join([b"a=b"] * 100), FORM).status == 401
+        elsewhere = told.post("/", f"token={TOKEN}".encode(), FORM, origin="http://evil.example")
+        assert (elsewhere.status, elsewhere.headers["set-cookie"]) == (403, None)
+
+
+def test_a_link_from_elsewhere_logs_nobody_out() -> None:
+    with running(Settings(token=TOKEN)) as told:
+        pair = told.ask(f"/?token={TOKEN}").headers["set-cookie"].partition(";")[0]
+        answer = told.ask("/?token=wrong", cookie=pair, sec_fetch_site="cross-site")
+        assert (answer.status, answer.headers["location"], answer.headers["set-cookie"]) == (303, "./", None)
+
+
+def test_tokens_cannot_be_guessed_fast() -> None:
+    with running(Settings(token=TOKEN, limits=Limits(guess_seconds=60, guesses=2))) as told:
+        guess = b"GET /api/state HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n"
+        pair = told.ask(f"/?token={TOKEN}").headers["set-cookie"].partition(";")[0]
+        with socket.create_connection(("127.0.0.1", told.port)) as one, socket.create_connection(("127.0.0.1", told.port)) as other:
+            one.sendall(guess)
+            other.sendall(guess)
+            wait_for(lambda: told.ask("/api/state", authorization=f"Bearer {TOKEN}").status == 429)
+            answer = told.ask("/", authorization=f"Bearer {TOKEN}")  # even the right one isn't looked at
+            said = "too many wrong tokens come from your address: wait a moment"
+            assert told.ask("/api/state", authorization=f"Bearer {TOKEN}").error == said
+            assert told.ask(f"/?token={TOKEN}").status == 429
+            assert told.ask("/api/state", cookie=pair).status == 200  # a cookie can't be guessed
+            assert told.ask("/api/state").status == 401
+            assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "192.168.1.7:8080", "[::1]:8080", "[fe80::1%25eth0]", "localhost", "raspberrypi", "RaspberryPi.local:80",
+     "pi.lan", "pi.home.arpa", "cam.example.org", "CAM.example.org.:8080"],
+)  # fmt: skip
+def test_names_of_this_server(host: str) -> None:
+    assert is_ours(host, parse("cam.example.org pi.fritz.box"))
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "local.evil.example", "x.cam.example.org"]
+)
+def test_another_sites_name_is_not_this_server(host: str) -> None:
+    """DNS rebinding: a page's own name points here, and to the browser this server is that page's site."""
+    assert not is_ours(host, parse("cam.example.org"))
+    with running(Settings(hostnames=parse("cam.example.org"))) as told:
+        for path in ("/api/frame", "/", "/api/state"):
+            answer = told.ask(path, host=host)
+            name = host.partition(":")[0]
+            said = f"this server isn't known by the name {name}: start it with --hostnames {name}, or with a token"
+            assert (answer.status, answer.error) == (403, said)
+        assert told.ask("/api/state", host="cam.example.org").status == 200
+    with running(Settings(token=TOKEN)) as told:  # a token is enough: the page's site has no cookie of it
+        assert told.ask("/api/state", host=host, authorization=f"Bearer {TOKEN}").status == 200
 
 
 def test_a_port_that_is_taken(site: Running) -> None:

@@ -22,6 +22,7 @@ from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadBundle
 from litekiln_pi.frames import Shot
 from litekiln_pi.server import Limits, Settings
+from litekiln_pi.server.rooms import address_of
 from litekiln_pi.stills import as_jpeg
 from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
@@ -109,6 +110,55 @@ def test_memory_does_not_grow_with_bombs(site: Running) -> None:
             site.post("/api/detect", each, "image/png")
     assert memory() - before < 40
     site.loop_goes_on()
+
+
+def _of_comments(size: int) -> bytes:
+    """A JPEG of 16 MB that is nothing but comments."""
+    comment = b"\xff\xfe" + struct.pack(">H", size + 2) + bytes(size)
+    return GOOD[:2] + comment * (16_000_000 // len(comment))
+
+
+def _too_long(site: Running) -> int:
+    """The answer to a body in chunks, of which most arrived when it is refused."""
+    with connected(site, head(transfer_encoding="chunked")) as client:
+        chunk = b"%x\r\n%s\r\n" % (1_000_000, bytes(1_000_000))
+        for _ in range(18):
+            client.sendall(chunk)
+        return heard(client)[0]
+
+
+def test_refused_pictures_do_not_stay_in_memory() -> None:
+    with running() as told:
+        told.post("/api/detect", GOOD)
+        before = memory()
+        statuses = [told.post("/api/detect", _of_comments(size)).status for size in (2, 100, 65_000) for _ in range(8)]
+        assert statuses == [400] * 16 + [415] * 8
+        assert [_too_long(told) for _ in range(8)] == [413] * 8
+        assert memory() - before < 45
+        told.loop_goes_on()
+
+
+def test_pictures_together_hold_no_more_than_allowed() -> None:
+    with running(limited(picture_bytes=100_000)) as told:
+        with connected(told, head(content_length=90_000)) as client:
+            wait_for(lambda: told.post("/api/detect", bytes(20_000)).status == 503)
+            answer = told.post("/api/detect", bytes(20_000))
+            assert (answer.error, answer.headers["retry-after"]) == ("too many pictures are being looked at already", "2")
+            assert told.post("/api/detect", GOOD).status == 200  # there is room for a small one
+            with connected(told, head(transfer_encoding="chunked")) as other:  # of unknown length: it may become 16 MB
+                assert heard(other)[0] == 503
+            client.close()
+        wait_for(lambda: told.post("/api/detect", bytes(20_000)).status == 415)
+
+
+def test_a_machine_without_memory_looks_at_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as told:
+        monkeypatch.setattr("litekiln_pi.memory.available", lambda: 30_000_000)
+        answer = told.post("/api/detect", GOOD)
+        words = "this machine has too little free memory for a picture at the moment (30 MB)"
+        assert (answer.status, answer.error, answer.headers["retry-after"]) == (503, words, "2")
+        monkeypatch.setattr("litekiln_pi.memory.available", lambda: None)
+        assert told.post("/api/detect", GOOD).status == 200
 
 
 def _huge_webp(side: int) -> bytes:
@@ -287,11 +337,13 @@ def test_too_many_requests_at_once() -> None:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
         with ThreadPoolExecutor(3) as many:
             waiting = [many.submit(told.ask, f"/api/frame?after={number}") for _ in range(3)]
-            wait_for(lambda: told.ask("/api/state").status == 503)
-            answer = told.ask("/api/state")
+            wait_for(lambda: told.app._guarded.rooms.running == 3)  # type: ignore[attr-defined]
+            answer = told.ask("/api/frame")
             assert (answer.status, answer.error) == (503, "too many requests at the moment")
             assert answer.headers["retry-after"] == "1"
-            assert told.ask("/healthz").status == 200
+            for path in ("/healthz", "/api/state", "/api/detections", "/"):
+                assert told.ask(path).status == 200
+            assert told.post("/api/state", b'{"paused": false}', "application/json").status == 200
             assert [each.result().status for each in waiting] == [204] * 3
         assert told.ask("/api/state").status == 200
 
@@ -301,8 +353,51 @@ def test_who_is_gone_is_not_waited_for() -> None:
         number = told.pipeline.latest.number  # type: ignore[union-attr]
         ask = f"GET /api/frame?after={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         with connected(told, ask), connected(told, ask), connected(told, ask):
-            wait_for(lambda: told.ask("/api/state").status == 503)
-        wait_for(lambda: told.ask("/api/state").status == 200)
+            wait_for(lambda: told.ask("/api/frame").status == 503)
+        wait_for(lambda: told.ask("/api/frame").status == 200)
+
+
+def test_requests_for_the_state_have_their_own_limit() -> None:
+    slow = b"POST /api/state HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    with running(limited(quick=2, header_seconds=1)) as told, connected(told, slow) as one, connected(told, slow) as other:
+        wait_for(lambda: told.app._guarded.rooms.running == 2)  # type: ignore[attr-defined]
+        assert told.ask("/api/state").status == 503
+        assert told.ask("/api/frame").status == told.ask("/healthz").status == 200
+        assert heard(one)[0] == heard(other)[0] == 408
+
+
+def test_one_address_never_fills_a_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("rooms", "protocol"):
+        monkeypatch.setattr(f"litekiln_pi.server.{module}.is_here", lambda client: client[1] in others)
+    others: set[int] = set()
+    with running(limited(requests=4, poll_seconds=60, pictures=2, connections=8), FakeSource(count=1)) as told:
+        number = told.pipeline.latest.number  # type: ignore[union-attr]
+        ask = f"GET /api/frame?after={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        with connected(told, ask), connected(told, ask), connected(told, ask), connected(told, head(content_length=9)):
+            wait_for(lambda: told.app._guarded.rooms.running == 4)  # type: ignore[attr-defined]
+            frame, picture = told.ask("/api/frame"), told.post("/api/detect", GOOD)
+            assert (frame.status, frame.error) == (503, "too many requests at the moment from your address")
+            assert (picture.status, picture.error) == (503, "too many pictures are being looked at already from your address")
+            with connected(told), connected(told), connected(told) as seventh:
+                assert heard(seventh)[2] == {"error": "too many connections from your address at the moment"}
+            with connected(told) as other:
+                others.add(other.getsockname()[1])
+                other.sendall(b"GET /api/frame HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert other.recv(20).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("address", "visitor"),
+    [
+        ("192.168.1.7", "192.168.1.7"),
+        ("::ffff:192.168.1.7", "192.168.1.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_what_counts_as_one_visitor(address: str, visitor: str) -> None:
+    assert address_of((address, 1)) == visitor
 
 
 def test_too_many_streams_at_once() -> None:
@@ -420,3 +515,56 @@ def test_this_machine_itself_comes_through_a_crowd(site: Running) -> None:
         assert told.ask("/healthz").status == 200
         with connected(told), connected(told) as other:
             assert heard(other)[0] == 503
+
+
+CHUNKED = b"POST /api/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_nobody_can_flood_the_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    with running() as told:
+        for origin in ("http://[", "http://[::1", "//[", "http://x]"):
+            answer = told.post("/api/state", b'{"paused": true}', "application/json", origin=origin)
+            assert (answer.status, answer.error) == (403, "this request comes from another site's page")
+        for chunk in (b"zz\r\n", b"5\r\nhello\r\nzz\r\n\r\n"):
+            for path in (b"/api/detect", b"/api/state", b"/api/frame", b"/nothing"):
+                with connected(told, CHUNKED.replace(b"/api/detect", path) + chunk) as client:
+                    assert heard(client)[0] in (400, 404, 405, 415)
+        wait_for(lambda: not told.server.server_state.tasks)
+    assert (caplog.text, capfd.readouterr().err) == ("", "")
+
+
+def test_a_bad_chunk_gives_its_place_back_at_once() -> None:
+    with running(limited(pictures=1)) as told:
+        for _ in range(3):
+            with connected(told, CHUNKED + b"5\r\nhello\r\n") as client:
+                time.sleep(0.1)
+                client.sendall(b"zz\r\n\r\n")
+                assert heard(client)[0] == 400
+                wait_for(lambda: told.post("/api/detect", GOOD).status == 200, 1)
+
+
+def test_a_bug_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as told:
+        monkeypatch.setattr("litekiln_pi.server.camera.CameraRoutes._state", lambda self: {}["secret"])
+        assert [told.ask("/api/state").status for _ in range(20)] == [500] * 20
+        assert caplog.text.count("Traceback") == 1
+        monkeypatch.setattr("litekiln_pi.server.seldom.SECONDS", 0.0)
+        told.ask("/api/state")
+        wait_for(lambda: "more since the last such line)" in caplog.text)  # the line is written after the answer
+
+
+def test_who_is_gone_before_it_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        running(limited(connections=1, reserved=0)) as told,
+        connected(told, b"GET /api/frame HTTP/1.1\r\nHost: x\r\n\r\n") as kept,
+    ):
+        kept.recv(100)
+        loop = told.app.hub._loop
+        assert loop is not None
+        loop.call_soon_threadsafe(time.sleep, 0.3)  # meanwhile they wait to be accepted
+        for _ in range(20):
+            client = socket.create_connection(("127.0.0.1", told.port))
+            client.close()
+        told.loop_goes_on()
+        wait_for(lambda: len(told.server.server_state.connections) == 1)
+    assert caplog.text == ""

@@ -105,7 +105,7 @@ def test_a_token_as_the_password_of_the_stream() -> None:
     def basic(password: str) -> str:
         return "Basic " + base64.b64encode(f"any:{password}".encode()).decode()
 
-    with running(Settings(token="a-token")) as site:
+    with running(Settings(token="a-token", limits=Limits(guess_seconds=0.01))) as site:
         refused = site.ask("/stream.mjpg")
         assert (refused.status, refused.headers["www-authenticate"]) == (401, 'Basic realm="litekiln"')
         for wrong in (

@@ -1,7 +1,6 @@
 """Events: a thing has appeared or is gone, has crossed a line, has entered or left a zone; and how many things there are."""
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -119,9 +118,8 @@ class Watch:
         self.listen(sender.put)
 
     def see(self, seen: Seen, clock: float | None = None) -> None:
-        """Take a frame. `clock` is when it arrived, by a clock that is never set."""
-        if clock is None:
-            clock = time.monotonic() - seen.milliseconds["latency"] / 1000
+        """Take a frame. `clock` is when it arrived, by a clock that is never set: the frame's own."""
+        clock = seen.clock if clock is None else clock
         with self._lock:
             self._clock = clock = max(clock, self._clock)
             self._follow(seen, clock)

@@ -15,7 +15,7 @@ from litekiln_pi.events.events import Watch
 from litekiln_pi.events.settings import SettingsFile
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
-from litekiln_pi.server.answers import Refused, answer, refusal
+from litekiln_pi.server.answers import Refused, answer, forget, refusal
 from litekiln_pi.server.camera import CameraRoutes
 from litekiln_pi.server.event_metrics import EventMetrics
 from litekiln_pi.server.event_routes import EventRoutes
@@ -25,6 +25,7 @@ from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
 from litekiln_pi.server.moving import MovingPictures
 from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import Uploads
 
 WEB = Path(__file__).resolve().parent.parent / "web"
@@ -37,15 +38,17 @@ WORDS = {404: "there is nothing here", 405: "this path doesn't allow this method
 class App:
     """The application that uvicorn calls, with the parts that the server needs."""
 
-    def __init__(self, pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watch | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None
+    ) -> None:
         self.watch = watch or Watch(SettingsFile(None, bundle.names), bundle.names, settings.threshold)
         pipeline.listen(self.watch.see)  # before the hub, which wakes those who ask for events
-        self.hub = Hub(pipeline)
-        self.routes = _routes(self.hub, bundle, settings)
+        self.hub, self.standing = Hub(pipeline), Standing(pipeline, wrong)
+        self.routes = _routes(self.hub, bundle, settings, self.standing)
         self.routes += EventRoutes(self.hub, self.watch, settings).routes()
         self.routes += MovingPictures(self.hub, settings).routes()
         self.routes.append(Route("/metrics", self._metrics))
-        self.metrics = Metrics(pipeline, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
+        self.metrics = Metrics(pipeline, self.standing, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
         self.metrics.registry.register(EventMetrics(self.watch))
         handlers: Any = {Refused: _refused, HTTPException: _no_such_thing, Exception: _bug}
         starlette = Starlette(routes=self.routes, exception_handlers=handlers)
@@ -59,13 +62,14 @@ class App:
         return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watch | None = None) -> App:
-    """The application. The pipeline may run already: `serve` starts and stops it."""
-    return App(pipeline, bundle, settings, watch=watch)
+def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None) -> App:
+    """The application. The pipeline may run already: `serve` starts and stops it. `wrong`: how the selftest failed."""
+    return App(pipeline, bundle, settings, wrong, watch=watch)
 
 
-def _routes(hub: Hub, bundle: Bundle, settings: Settings) -> list[Route]:
-    camera, uploads, page = CameraRoutes(hub, bundle, settings), Uploads(bundle, settings), _Page(WEB)
+def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) -> list[Route]:
+    camera = CameraRoutes(hub, bundle, settings, standing)
+    uploads, page = Uploads(bundle, settings, standing), _Page(WEB)
 
     async def info(_: Request) -> Response:
         return answer(_info(bundle))
@@ -79,8 +83,7 @@ def _routes(hub: Hub, bundle: Bundle, settings: Settings) -> list[Route]:
         Route("/api/frame", camera.frame),
         Route("/api/detections", camera.detections),
         Route("/api/detect", uploads.detect, methods=["POST"]),
-        Route("/api/state", camera.state),
-        Route("/api/state", camera.change, methods=["POST"]),
+        Route("/api/state", camera.state, methods=["GET", "POST"]),
         Route("/api/snapshot", camera.snapshot, methods=["POST"]),
         Route("/api/info", info),
         Route("/healthz", camera.health),
@@ -125,6 +128,7 @@ def _info(bundle: Bundle) -> dict[str, Any]:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
+    forget(error)
     return refusal(error.status, str(error), error.retry)
 
 
@@ -135,5 +139,6 @@ async def _no_such_thing(_: Request, error: Exception) -> Response:
     return response
 
 
-async def _bug(_request: Request, _error: Exception) -> Response:
+async def _bug(_: Request, error: Exception) -> Response:
+    forget(error)
     return refusal(500, "this is a bug; the program's log has the details")

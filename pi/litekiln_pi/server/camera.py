@@ -1,6 +1,7 @@
 """The camera's routes: frames, detections, the loop's state, and snapshots."""
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -13,18 +14,23 @@ from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
 from litekiln_pi.server.answers import Refused, answer, as_json, threshold_of
 from litekiln_pi.server.counts_only import refuse_pictures
-from litekiln_pi.server.hub import Hub, chosen
+from litekiln_pi.server.hub import Hub
+from litekiln_pi.server.rooms import EVENTS
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import body
 
 FRAME_HEADER = "x-litekiln-frame"
-ENDED = "the source has ended"
+MOST_HEADER = 2800  # characters: proxies take about 4000 bytes for all headers together
+FORM = "multipart/form-data"
+BOUNDARY = secrets.token_hex(16)  # in no picture, since nobody can guess it
+NOTICE_SECONDS = 1.0  # between two looks of an event stream at whether frames still come
 MOST_STATE = 1000  # bytes of a request that changes the state
 
 
 class CameraRoutes:
-    def __init__(self, hub: Hub, bundle: Bundle, settings: Settings) -> None:
-        self._hub, self._bundle, self._settings, self._streams = hub, bundle, settings, 0
+    def __init__(self, hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) -> None:
+        self._hub, self._bundle, self._settings, self._standing, self._streams = hub, bundle, settings, standing, 0
 
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
@@ -33,49 +39,46 @@ class CameraRoutes:
         seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
             return Response(status_code=204)
-        headers = {FRAME_HEADER: as_json(chosen(seen, threshold)).decode()}
-        return Response(await self._hub.jpeg(seen), 200, headers, "image/jpeg")
+        told, jpeg = self._standing.told(seen, threshold), await self._hub.jpeg(seen)
+        if FORM in request.headers.get("accept", ""):
+            return Response(_form(told, jpeg), media_type=f"{FORM}; boundary={BOUNDARY}")
+        return Response(jpeg, 200, {FRAME_HEADER: _for_header(told)}, "image/jpeg")
 
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
-        if "text/event-stream" not in request.headers.get("accept", ""):
+        if EVENTS not in request.headers.get("accept", ""):
             await self._hub.awake()
-            return answer(chosen(self._latest(), threshold))
+            return answer(self._standing.told(self._standing.newest(), threshold))
+        if request.method == "HEAD":  # nobody reads what would be streamed
+            return Response(media_type=EVENTS)
         if self._streams >= self._settings.limits.streams:
             raise Refused(503, "too many event streams are open already", retry=10)
         self._streams += 1
         return _Stream(self._events(threshold), self._stream_ended)
 
     async def _events(self, threshold: float) -> AsyncIterator[bytes]:
-        number = -1
+        """Each new frame; once when no current ones come, why; and comments, so that a proxy doesn't take silence for the end."""
+        number, frames, silent = -1, "current", 0.0
+        seconds = min(NOTICE_SECONDS, self._settings.limits.comment_seconds)
         yield b"retry: 1000\n\n"
         while not self._hub.closed:
-            seen = await self._hub.newer(number, self._settings.limits.comment_seconds)
-            if seen is None:
+            seen = await self._hub.newer(number, seconds)
+            silent = 0.0 if seen else silent + seconds
+            if seen:
+                number, frames = seen.number, "current"
+                yield b"id: %d\ndata: %s\n\n" % (number, as_json(self._standing.told(seen, threshold)))
+            elif self._standing.frames != frames:
+                frames = self._standing.frames
+                yield b"event: stale\ndata: %s\n\n" % as_json(self._standing.silence())
+            elif silent >= self._settings.limits.comment_seconds:
+                silent = 0.0
                 yield b": no new frame\n\n"
-            else:
-                number = seen.number
-                yield b"id: %d\ndata: %s\n\n" % (number, as_json(chosen(seen, threshold)))
 
     def _stream_ended(self) -> None:
         self._streams -= 1
 
-    def _latest(self) -> Seen:
-        seen = self._hub.pipeline.latest
-        if seen is None:
-            raise Refused(503, self.problem or "no frame has been looked at yet", retry=1)
-        return seen
-
-    @property
-    def problem(self) -> str:
-        """Why no frames arrive; "" while they do."""
-        pipeline = self._hub.pipeline
-        if pipeline.failure:
-            return f"a part of the program has failed: {pipeline.failure}"
-        return pipeline.problem or ("" if pipeline.alive else ENDED)
-
-    async def state(self, _: Request) -> Response:
-        return answer(self._state())
+    async def state(self, request: Request) -> Response:
+        return await self._change(request) if request.method == "POST" else answer(self._state())
 
     def _state(self) -> dict[str, Any]:
         pipeline = self._hub.pipeline
@@ -85,7 +88,11 @@ class CameraRoutes:
             "labels": self._bundle.names,
             "kinds": [kind for kind, name in enumerate(self._bundle.labels) if name != HIDDEN],
             "source": pipeline.source.name,
-            "problem": self.problem,
+            "status": self._standing.status,
+            "frames": self._standing.frames,
+            "problem": self._standing.problem,
+            "warning": self._standing.warning,
+            "wrong_results": self._standing.wrong_results,
             "paused": pipeline.paused,
             "resting": pipeline.resting,
             "threshold": self._settings.threshold,
@@ -97,15 +104,18 @@ class CameraRoutes:
             "dropped": pipeline.dropped,
             "damaged": counters.damaged,
             "frame": latest.number if latest else None,
+            "age": self._standing.age,
+            "current": self._standing.current,
+            "current_for": round(pipeline.current_for, 1),
             "counts_only": self._settings.counts_only,
             "keeps_snapshots": self._settings.snapshots is not None,
         }
 
-    async def change(self, request: Request) -> Response:
+    async def _change(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(415, 'send JSON with Content-Type: application/json, such as {"paused": true}')
         try:
-            wanted = json.loads(await body(request, MOST_STATE, self._settings.limits.body_seconds))
+            wanted = json.loads(await body(request, MOST_STATE, self._settings.limits.header_seconds))
         except (ValueError, RecursionError):
             raise Refused(400, "the body is not JSON") from None
         if not isinstance(wanted, dict) or set(wanted) != {"paused"} or not isinstance(wanted["paused"], bool):
@@ -117,34 +127,36 @@ class CameraRoutes:
         refuse_pictures(self._settings)
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
         await self._hub.awake()
-        seen = self._latest()
+        seen = self._standing.newest()
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)
-        jpeg = await self._hub.work(lambda: self._keep(seen))
+        told = self._standing.told(seen)
+        name, jpeg = await self._hub.work(lambda: self._keep(seen, told))
         headers = {
-            "content-disposition": f'attachment; filename="{snapshots.name_of(seen)}.jpg"',
-            FRAME_HEADER: as_json(seen.as_data()).decode(),
+            "content-disposition": f'attachment; filename="{name}.jpg"',
+            FRAME_HEADER: _for_header(told),
         }
         return Response(jpeg, 200, headers, "image/jpeg")
 
-    def _keep(self, seen: Seen) -> bytes:
-        jpeg = snapshots.drawn(seen)
+    def _keep(self, seen: Seen, told: dict[str, Any]) -> tuple[str, bytes]:
+        """Its name and its picture. One at a time runs here."""
+        name, jpeg = snapshots.name_of(seen), snapshots.drawn(seen)
         if self._settings.snapshots is not None:
-            snapshots.keep(self._settings.snapshots, seen, jpeg)
-        return jpeg
+            name = snapshots.free_name(self._settings.snapshots, name)
+            snapshots.keep(self._settings.snapshots, name, jpeg, told)
+        return name, jpeg
 
     async def health(self, _: Request) -> Response:
-        """Whether all parts run. A missing camera is not a failure: restarting the container wouldn't bring it back."""
-        pipeline, problem = self._hub.pipeline, self.problem
-        well = pipeline.alive or problem == ENDED
-        return answer({"status": "ok" if well else "failed", "problem": problem}, 200 if well else 503)
+        standing = self._standing
+        told = {"status": standing.status, "problem": standing.problem or standing.warning}
+        return answer(told, 200 if standing.healthy else 503)
 
 
 class _Stream(StreamingResponse):
     """An event stream; `ended` is called at its end in any case."""
 
     def __init__(self, events: AsyncIterator[bytes], ended: Any) -> None:
-        super().__init__(events, headers={"x-accel-buffering": "no"}, media_type="text/event-stream")
+        super().__init__(events, headers={"x-accel-buffering": "no"}, media_type=EVENTS)
         self._ended = ended
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -152,6 +164,24 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ended()
+
+
+def _form(told: dict[str, Any], jpeg: bytes) -> bytes:
+    """A frame's data and its picture as one body, which browsers and libraries can read."""
+    parts = (("frame", "", "application/json", as_json(told)), ("picture", '; filename="frame.jpg"', "image/jpeg", jpeg))
+    head = '--{}\r\nContent-Disposition: form-data; name="{}"{}\r\nContent-Type: {}\r\n\r\n'
+    body = b"".join(head.format(BOUNDARY, name, more, kind).encode() + data + b"\r\n" for name, more, kind, data in parts)
+    return body + f"--{BOUNDARY}--\r\n".encode()
+
+
+def _for_header(told: dict[str, Any]) -> str:
+    """A frame's data, short enough for a header: the best detections, and how many were left out."""
+    found = sorted(told["detections"], key=lambda each: -each["score"])
+    text, kept = as_json(told).decode(), len(found)
+    while len(text) > MOST_HEADER and kept:
+        kept -= 1
+        text = as_json({**told, "detections": found[:kept], "left_out": len(found) - kept}).decode()
+    return text
 
 
 def _number(text: str) -> int:

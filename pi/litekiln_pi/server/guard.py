@@ -1,39 +1,30 @@
-"""Checks around every request: who may ask, how many at a time, and which headers an answer gets.
+"""Checks around every request: who may ask, how many at a time, and which headers an answer gets."""
 
-The Host header is not checked: a Pi has many names (an address, raspberrypi.local, whatever the router calls it), and any list of
-them would be incomplete. So another site's page whose name is made to point here (DNS rebinding) counts as an ordinary visitor;
-where visitors aren't trusted, a token keeps them out.
-"""
-
-import base64
-import hashlib
-import hmac
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from litekiln_pi.server.answers import SAFE_HEADERS, refusal
+from litekiln_pi.server.answers import SAFE_HEADERS, Refused, refusal
+from litekiln_pi.server.entry import Entry
 from litekiln_pi.server.metrics import Metrics
+from litekiln_pi.server.names import is_ours, name_in
+from litekiln_pi.server.rooms import Rooms
 from litekiln_pi.server.settings import Settings
 
-COOKIE = "litekiln"
-HEALTH, MOVING = "/healthz", "/stream.mjpg"
-ASK = "this needs the token: open /?token=… in a browser, or send the header 'Authorization: Bearer …'"
 FOREIGN = "this request comes from another site's page"
-DAYS = 30 * 24 * 3600
 
 
 class Guard:
     """Wraps the whole application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self._app, self._limits, self._metrics = app, settings.limits, metrics
-        self._token = settings.token.encode()
-        self._pass = hmac.new(self._token, b"litekiln cookie", hashlib.sha256).hexdigest() if settings.token else ""
-        self.running = 0
+        self._app, self._metrics = app, metrics
+        self._entry = Entry(settings) if settings.token else None
+        self._names = settings.hostnames
+        self.rooms = Rooms(settings.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,60 +40,29 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._at_the_door(scope)
-        if answer is None and scope["path"] != HEALTH and self.running >= self._limits.requests:
-            answer = refusal(503, "too many requests at the moment", retry=1)
-        self.running += 1
         try:
-            await (answer or self._app)(scope, receive, sending)
+            answer = await self._at_the_door(scope, receive)
+            if answer:
+                await answer(scope, receive, sending)
+                return
+            with self.rooms.place(scope):
+                await self._app(scope, receive, sending)
+        except Refused as error:  # by the rooms: the application answers its own
+            await refusal(error.status, str(error), error.retry)(scope, receive, sending)
         finally:
-            self.running -= 1
             self._metrics.answered(scope, code)
 
-    def _at_the_door(self, scope: Scope) -> Response | None:
+    async def _at_the_door(self, scope: Scope, receive: Receive) -> Response | None:
         headers = Headers(scope=scope)
         if scope["method"] not in ("GET", "HEAD") and _from_elsewhere(headers):
             return refusal(403, FOREIGN)
-        if not self._token or scope["path"] == HEALTH:
-            return None
-        if scope["path"] == "/":
-            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-            if given:
-                return self._cookie_for(given)
-        if scope["path"] == MOVING and self._knows_password(headers):
-            return None
-        return None if self._known(headers) else self._unknown(scope["path"])
-
-    def _cookie_for(self, given: str) -> Response:
-        if not hmac.compare_digest(given.encode(), self._token):
-            return self._unknown("/")
-        response = RedirectResponse("./", 303)
-        response.set_cookie(COOKIE, self._pass, max_age=DAYS, httponly=True, samesite="strict")
-        return response
-
-    def _known(self, headers: Headers) -> bool:
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
-            return True
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and hmac.compare_digest(cookie.value.encode(), self._pass.encode())
-
-    def _knows_password(self, headers: Headers) -> bool:
-        """Whether the token is the password, as in http://any:TOKEN@PI/: all that programs that show a camera can send."""
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        try:
-            password = base64.b64decode(given.strip(), validate=True).partition(b":")[2]
-        except ValueError:
-            return False
-        return kind.lower() == "basic" and hmac.compare_digest(password, self._token)
-
-    def _unknown(self, path: str) -> Response:
-        response = refusal(401, ASK)
-        response.headers["www-authenticate"] = 'Basic realm="litekiln"' if path == MOVING else "Bearer"
-        return response
+        if self._entry:
+            return await self._entry.refuse(Request(scope, receive))
+        host = headers.get("host", "")
+        if not is_ours(host, self._names):
+            name = name_in(host)[:60]
+            return refusal(403, f"this server isn't known by the name {name}: start it with --hostnames {name}, or with a token")
+        return None
 
 
 def _from_elsewhere(headers: Headers) -> bool:
@@ -111,4 +71,9 @@ def _from_elsewhere(headers: Headers) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    except ValueError:  # such as http://[
+        return True

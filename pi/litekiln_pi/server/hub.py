@@ -49,7 +49,10 @@ class Hub:
             self._news = asyncio.Event()
 
     async def newer(self, after: int, timeout: float) -> Seen | None:
-        """The newest frame, as soon as its number is not `after`: a restarted server counts anew, so any other number is newer."""
+        """The newest frame, as soon as it is current and its number is not `after`; None when there is none in time.
+
+        A restarted server counts anew, so any other number is newer.
+        """
         self._loop = asyncio.get_running_loop()
         with self.pipeline.pace.watching() as rested:
             old = self.pipeline.latest
@@ -59,7 +62,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         while not self.closed:
             news, seen = self._news, self.pipeline.latest
-            if seen is not None and seen.number != after:
+            if seen is not None and seen.number != after and self.pipeline.is_current(seen):
                 return seen
             try:
                 await asyncio.wait_for(news.wait(), end - loop.time())
@@ -102,10 +105,3 @@ class Hub:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def chosen(seen: Seen, threshold: float) -> dict[str, Any]:
-    """A frame's data, with the detections that reach the threshold."""
-    data = seen.as_data()
-    data["detections"] = [each.as_data() for each in seen.detections if each.score >= threshold]
-    return data

@@ -14,10 +14,10 @@ from litekiln_pi.server import snapshots
 from litekiln_pi.server.answers import Refused
 from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.hub import Hub
+from litekiln_pi.server.rooms import MOVING
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.streaming import Places
 
-PATH = "/stream.mjpg"
 BOUNDARY = "litekiln-frame"
 
 
@@ -31,7 +31,7 @@ class MovingPictures:
         self._drawn: tuple[Seen, bytes] | None = None
 
     def routes(self) -> list[Route]:
-        return [Route(PATH, self.stream)]
+        return [Route(MOVING, self.stream)]
 
     async def stream(self, request: Request) -> Response:
         refuse_pictures(self._settings)

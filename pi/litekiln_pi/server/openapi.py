@@ -23,6 +23,7 @@ def _content(**kinds: Schema) -> dict[str, Any]:
         "events": "text/event-stream",
         "text": "text/plain",
         "html": "text/html",
+        "form": "multipart/form-data",
     }
     return {names[kind]: {"schema": schema} for kind, schema in kinds.items()}
 
@@ -37,15 +38,22 @@ def _answers(description: str, content: dict[str, Any] | None = None, **refused:
 
 BINARY = {"type": "string", "contentEncoding": "binary"}
 BUSY = "too many requests at once: Retry-After says when to retry"
-FRAME_HEADER = {"X-Litekiln-Frame": {"description": "the frame's data and detections, as JSON", "schema": {"type": "string"}}}
+FRAME_HEADER = {
+    "X-Litekiln-Frame": {
+        "description": "the frame's data and detections, as JSON; of many detections the best, and `left_out` says how many more",
+        "schema": {"type": "string"},
+    }
+}
+FORM = {"type": "object", "properties": {"frame": {"$ref": "#/components/schemas/Seen"}, "picture": BINARY}}
 
 _frame = {
-    "summary": "The newest frame as JPEG, with its own detections in a header; waits for one that is newer than `after`",
+    "summary": "The newest frame with its own detections; waits for one that is newer than `after`",
+    "description": "A JPEG with the detections in a header; with `Accept: multipart/form-data` all detections and the JPEG.",
     "parameters": [
         {"name": "after", "in": "query", "description": "the number of the frame that you have", "schema": {"type": "integer"}},
         THRESHOLD,
     ],
-    "responses": _answers("a frame", _content(jpeg=BINARY), s204="no newer frame in time", s503=BUSY),
+    "responses": _answers("a frame", _content(jpeg=BINARY, form=FORM), s204="no newer frame in time", s503=BUSY),
 }
 NO_PICTURES = "this Pi gives no pictures, only what it counts (--counts-only)"
 REFUSED = {"description": NO_PICTURES, "content": _content(json=ERROR)}
@@ -65,9 +73,13 @@ PATHS: dict[str, Any] = {
     "/api/detections": {
         "get": {
             "summary": "The newest frame's detections; with `Accept: text/event-stream` those of each new frame; the newest wins",
+            "description": "An event `stale` has `frames` (waiting, paused, ended or failed), `problem` and `age`. It "
+            "is sent once when no new frames come.",
             "parameters": [THRESHOLD],
             "responses": _answers(
-                "detections", _content(json=_schema("Seen"), events={"type": "string"}), s503="no frame yet, or too many streams"
+                "detections",
+                _content(json=_schema("Seen"), events={"type": "string"}),
+                s503="no current frame, or too many streams",
             ),
         }
     },
@@ -108,7 +120,7 @@ PATHS: dict[str, Any] = {
                 },
             ],
             "responses": _answers(
-                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no frame yet", s507="the disk is full, or nearly"
+                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no current frame", s507="the disk is full, or nearly"
             ),
         }
     },
@@ -120,9 +132,9 @@ PATHS: dict[str, Any] = {
     },
     "/healthz": {
         "get": {
-            "summary": "Whether all parts run; a missing camera is reported, but is not a failure. Needs no token",
+            "summary": "Whether all parts run and results are right. A missing camera is told, but fails nothing. Needs no token",
             "security": [],
-            "responses": _answers("all run", _content(json=_schema("Health")), s503="a part has failed"),
+            "responses": _answers("all run", _content(json=_schema("Health")), s503="a part has failed, or the selftest did"),
         }
     },
     "/metrics": {"get": {"summary": "Metrics for Prometheus", "responses": _answers("metrics", _content(text={"type": "string"}))}},
@@ -191,11 +203,14 @@ BOX = {
     "maxItems": 4,
     "description": "left, top, right, bottom in pixels of the original picture",
 }
-PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST)
+WRONG = {"type": "boolean", "description": "the selftest failed: this machine computes other results than were verified"}
+AGE = {"type": "number", "description": "seconds since the frame arrived"}
+PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST, wrong_results=WRONG)
 STATE = _object(
-    model="string", source="string", problem="string", paused="boolean", resting="boolean", threshold="number",
-    threads="integer", fps="number", captured_fps="number", captured="integer", looked_at="integer",
-    dropped="integer", damaged="integer", keeps_snapshots="boolean", counts_only="boolean",
+    model="string", source="string", status="string", frames="string", problem="string", warning="string",
+    paused="boolean", resting="boolean", threshold="number", threads="integer", fps="number",
+    captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer",
+    keeps_snapshots="boolean", counts_only="boolean",
 )  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),
@@ -203,12 +218,16 @@ SCHEMAS = {
         {**_object(name="string", score="number"), "additionalProperties": False}, box=BOX, **{"class": {"type": "integer"}}
     ),
     "Picture": PICTURE,
-    "Seen": _with(PICTURE, frame={"type": "integer"}),
+    "Seen": _with(PICTURE, frame={"type": "integer"}, age=AGE, paused={"type": "boolean"}),
     "State": _with(
         STATE,
         labels={"type": "array", "items": {"type": "string"}},
         kinds={"type": "array", "items": {"type": "integer"}},
         frame={"type": ["integer", "null"]},
+        wrong_results=WRONG,
+        age={**AGE, "type": ["number", "null"]},
+        current={"type": "boolean", "description": "whether the newest frame shows what is there now"},
+        current_for={"type": "number", "description": "seconds after which a frame no longer shows it"},
     ),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Events": _with(
@@ -220,6 +239,23 @@ SCHEMAS = {
     "EventSettings": _object(settings="object", has_file="boolean"),
     "Health": _object(status="string", problem="string"),
 }
+# What every path but the health check may answer.
+ANYWHERE = {
+    "400": "this is not an HTTP request, or a value in it is not valid",
+    "401": "the token is missing or wrong",
+    "403": "from another site's page, or for a name that is not this server's",
+    "429": "too many wrong tokens from this address",
+    "503": BUSY,
+}
+for _path, _methods in PATHS.items():
+    for _operation in _methods.values():
+        _told = ANYWHERE if _path != "/healthz" else {}
+        _operation["responses"] |= {
+            status: {"description": why, "content": _content(json=ERROR)}
+            for status, why in _told.items()
+            if status not in _operation["responses"]
+        }
+
 DESCRIPTION: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {

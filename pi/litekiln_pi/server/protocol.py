@@ -5,7 +5,6 @@ data resets the connection, and the reason would be lost.
 """
 
 import asyncio
-import ipaddress
 import socket
 import struct
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from litekiln_pi.server.answers import raw_refusal
+from litekiln_pi.server.rooms import address_of, is_here, share_of
 from litekiln_pi.server.settings import Limits
 
 LINGER_SECONDS = 2.0
@@ -37,10 +37,16 @@ class BoundedProtocol(H11Protocol):
         self._raw, self._ending, self._unsent = transport, False, 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.transport = _GentleTransport(transport, self._close)  # type: ignore[assignment]
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        accepted = transport.get_extra_info("socket")
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        # asyncio does this only for sockets that name their protocol. Without it, an answer's body waits for the other side to
+        # confirm its head, which takes 40 ms.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=0)  # pause_writing is called for all that can't be sent at once
         if len(self.connections) > self._most():
             self._refuse(503, "too many connections at the moment", RETRY_SECONDS)
+        elif self._of_this_address() > share_of(self.limits.connections, self.limits) and not is_here(self.client):
+            self._refuse(503, "too many connections from your address at the moment", RETRY_SECONDS)
         else:
             self._expect_head()
 
@@ -88,8 +94,11 @@ class BoundedProtocol(H11Protocol):
         return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def _most(self) -> int:
-        here = self.client is not None and ipaddress.ip_address(self.client[0]).is_loopback
-        return self.limits.connections + (self.limits.reserved if here else 0)
+        return self.limits.connections + (self.limits.reserved if is_here(self.client) else 0)
+
+    def _of_this_address(self) -> int:
+        own = address_of(self.client)
+        return sum(address_of(getattr(each, "client", None)) == own for each in self.connections)
 
     def _after(self, name: str, seconds: float, do: Callable[[], Any]) -> None:
         self._stop(name)
@@ -124,6 +133,9 @@ class BoundedProtocol(H11Protocol):
         type(self).refused(status)
         self._raw.write(raw_refusal(status, message, retry))
         self._linger()
+        if self._busy:  # the application waits for the rest of a body, or would write an answer of its own
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _close(self) -> None:
         """Called by uvicorn when it is done with a connection."""
@@ -142,7 +154,11 @@ class BoundedProtocol(H11Protocol):
             self._raw.close()
             return
         self.lingering.add(self)
-        self._raw.write_eof()
+        try:
+            self._raw.write_eof()
+        except OSError:  # the visitor has gone already
+            self._raw.abort()
+            return
         self.flow.resume_reading()
         self._after("end", LINGER_SECONDS, self._raw.abort)
 

@@ -6,30 +6,39 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
 
-from litekiln_pi.errors import BadUse
+from litekiln_pi import memory
+from litekiln_pi.errors import BadUse, PiError
 from litekiln_pi.events.events import Watch
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.app import App, create_app
 from litekiln_pi.server.protocol import BoundedProtocol, protocol
+from litekiln_pi.server.seldom import bound
 from litekiln_pi.server.settings import Settings
 
 BACKLOG = 256
 GRACE_SECONDS = 1  # for answers that are being sent at the end
+LAST_WORDS_SECONDS = 2  # in which a server whose loop is over says so
 JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watch | None = None) -> None:
-    """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so."""
+def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None) -> None:
+    """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so.
+
+    When the loop will never go on, that is an error: Docker and systemd start again what ends, not what is unhealthy.
+
+    `wrong` says how the selftest failed, and all answers then say that the results are wrong.
+    """
     listener = listen(settings)
-    server = Server(create_app(pipeline, bundle, settings, watch=watch), settings)
+    server = Server(create_app(pipeline, bundle, settings, wrong, watch=watch), settings)
     host, port = listener.getsockname()[:2]
     print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
     pipeline.start()
@@ -38,6 +47,8 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, *, watch: Watc
     finally:
         pipeline.stop()
         pipeline.join(JOIN_SECONDS)
+    if server.over:
+        raise server.over
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -50,11 +61,16 @@ def listen(settings: Settings) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but it cuts off visitors who wait at the end, and returns after a signal."""
+    """uvicorn's server, but it cuts off visitors who wait at the end, and returns after a signal, or when the loop is over."""
 
     def __init__(self, app: App, settings: Settings) -> None:
+        memory.keep_small()
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
+        for name in ("uvicorn.error", "asyncio"):
+            bound(logging.getLogger(name))
         self._app = app
+        self.over: PiError | None = None  # why it ended by itself
+        self._last_words_until = 0.0
         self.protocol: type[BoundedProtocol] = protocol(settings.limits, app.metrics.refused)
         config = uvicorn.Config(
             app,
@@ -71,6 +87,17 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         super().__init__(config)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second: whether to end."""
+        if await super().on_tick(counter):
+            return True
+        over, now = self._app.standing.over, time.monotonic()
+        if over and not self._last_words_until:
+            self._last_words_until = now + LAST_WORDS_SECONDS
+        if over and now >= self._last_words_until:
+            self.over = over
+        return self.over is not None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.hub.close()

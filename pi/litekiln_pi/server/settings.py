@@ -10,12 +10,18 @@ class Limits:
 
     connections: int = 64
     reserved: int = 4  # more of them for this machine itself, so that the health check always gets through
-    requests: int = 32  # answered at a time, waiting ones included
-    streams: int = 16  # how many of the requests may be event streams
-    event_streams: int = 8  # how many of the requests may be streams of events that happened
-    moving_pictures: int = 4  # how many of the requests may be streams of pictures
-    moving_rate: float = 10.0  # frames a second in each of them, at most
-    pictures: int = 4  # how many of the requests may send pictures: each is up to 16 MB
+    requests: int = 32  # for frames and events that wait at a time
+    quick: int = 16  # other requests at a time: a room of their own
+    streams: int = 16  # how many of those that wait may be event streams
+    event_streams: int = 8  # how many of them may be streams of events that happened
+    moving_pictures: int = 4  # how many of them may be streams of pictures
+    moving_rate: float = 10.0  # frames a second in each of these, at most
+    pictures: int = 4  # that are sent at a time: each is up to 16 MB
+    share: float = 0.75  # of each of these that one address may have
+    picture_bytes: int = 34_000_000  # that all of these together may hold
+    free_bytes: int = 100_000_000  # of memory that must be free to accept a picture: it may take so much
+    guesses: int = 4  # wrong tokens of one address whose answers wait at a time
+    guess_seconds: float = 1.0  # how long they wait
     header_seconds: float = 10.0  # for a request's head
     body_seconds: float = 30.0  # for its body
     stall_seconds: float = 10.0  # in which a visitor must read at least 16 kB of its answer
@@ -29,6 +35,7 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a container's published ports decide who can connect
     port: int = 8080
     token: str = ""  # if set, needed for everything but the health check
+    hostnames: frozenset[str] = frozenset()  # names besides addresses and those of local networks; a token needs none
     threshold: float = 0.4  # lowest score, unless a request gives another
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
     counts_only: bool = False  # no picture leaves this machine

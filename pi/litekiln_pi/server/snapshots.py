@@ -6,7 +6,9 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from litekiln_pi import stills
 from litekiln_pi.frames import Seen
@@ -21,17 +23,22 @@ def name_of(seen: Seen) -> str:
     return f"litekiln-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seen.time))}-{seen.number:06d}"
 
 
+def free_name(folder: Path, name: str) -> str:
+    """The name, with a number if it is taken: a paused frame can be kept several times, each with other names hidden."""
+    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    return next(each for each in names if not any((folder / f"{each}{ending}").exists() for ending in (".jpg", ".json")))
+
+
 def drawn(seen: Seen) -> bytes:
     return stills.as_jpeg(stills.draw(stills.picture_of(seen.shot), seen.detections, seen.width, seen.height))
 
 
-def keep(folder: Path, seen: Seen, jpeg: bytes) -> None:
-    """Write both files. Refused when the disk is nearly full or can't be written; then neither file is left."""
-    name = name_of(seen)
+def keep(folder: Path, name: str, jpeg: bytes, told: dict[str, Any]) -> None:
+    """Write the picture and its data. Refused when the disk is nearly full or can't be written; then neither file is left."""
     written: list[tuple[Path, Path]] = []
     try:
         _leave_room(folder)
-        for ending, data in ((".jpg", jpeg), (".json", as_json(seen.as_data()) + b"\n")):
+        for ending, data in ((".jpg", jpeg), (".json", as_json(told) + b"\n")):
             handle, path = tempfile.mkstemp(prefix=".", suffix=ending, dir=folder)
             written.append((Path(path), folder / f"{name}{ending}"))
             with os.fdopen(handle, "wb") as stream:

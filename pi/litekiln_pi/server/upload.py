@@ -12,13 +12,14 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from litekiln_pi import stills
+from litekiln_pi import memory, stills
 from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadPicture, PiError
 from litekiln_pi.model import Bundle, Model
 from litekiln_pi.server.answers import Refused, answer, threshold_of
 from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.standing import Standing
 
 KINDS = "send the picture itself as the body, with its Content-Type: image/jpeg, image/png, image/webp, image/bmp or image/gif"
 RETRY_SECONDS = 2
@@ -54,13 +55,14 @@ class Examiner:
             except BaseException as error:
                 result.set_exception(error)
             del result, job  # frees the picture before the wait for the next
+            memory.give_back()
 
 
 class Uploads:
     """POST /api/detect."""
 
-    def __init__(self, bundle: Bundle, settings: Settings) -> None:
-        self._examiner, self._settings, self._inside = Examiner(bundle), settings, 0
+    def __init__(self, bundle: Bundle, settings: Settings, standing: Standing) -> None:
+        self._examiner, self._settings, self._standing, self._held = Examiner(bundle), settings, standing, 0
 
     async def detect(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
@@ -70,24 +72,38 @@ class Uploads:
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("image/"):
             raise Refused(415, f"{kind[:60] or 'a body without Content-Type'} is not a picture: {KINDS}")
-        with self._place():
+        with self._room(_length(request, MOST_BYTES)):
             data = await body(request, MOST_BYTES, self._settings.limits.body_seconds)
             try:
-                return await self._examiner.look(lambda model: _examine(model, data, threshold, drawn))  # type: ignore[no-any-return]
+                return await self._examiner.look(lambda model: self._examine(model, data, threshold, drawn))  # type: ignore[no-any-return]
             except BadPicture as error:
                 raise Refused(error.status, str(error)) from None
             except PiError as error:
                 raise Refused(500, f"{error}. {error.remedy}".rstrip(". ")) from None
 
+    def _examine(self, model: Model, data: bytes, threshold: float, drawn: bool) -> Response:
+        """The answer; it runs in the examiner's thread."""
+        seen, picture = stills.look_at(model, data, threshold)
+        if drawn:
+            jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
+            return Response(jpeg, media_type="image/jpeg")
+        return answer(self._standing.told_without_camera(seen))
+
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._inside >= self._settings.limits.pictures:
+    def _room(self, size: int | None) -> Iterator[None]:
+        """Room for a picture of so many bytes; None: unknown."""
+        limits, size = self._settings.limits, MOST_BYTES if size is None else size
+        if self._held + size > limits.picture_bytes:
             raise Refused(503, "too many pictures are being looked at already", RETRY_SECONDS)
-        self._inside += 1
+        free = memory.available()
+        if free is not None and free < limits.free_bytes:
+            msg = f"this machine has too little free memory for a picture at the moment ({free / 1e6:.0f} MB)"
+            raise Refused(503, msg, RETRY_SECONDS)
+        self._held += size
         try:
             yield
         finally:
-            self._inside -= 1
+            self._held -= size
 
 
 def _wants_picture(request: Request) -> bool:
@@ -97,33 +113,34 @@ def _wants_picture(request: Request) -> bool:
     return wanted == "jpeg" or (not wanted and request.headers.get("accept", "").startswith("image/jpeg"))
 
 
-def _examine(model: Model, data: bytes, threshold: float, drawn: bool) -> Response:
-    """The answer; it runs in the examiner's thread."""
-    seen, picture = stills.look_at(model, data, threshold)
-    found = seen.as_data()
-    del found["frame"]  # an upload has no number
-    if not drawn:
-        return answer(found)
-    jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
-    return Response(jpeg, media_type="image/jpeg")
-
-
 async def body(request: Request, most: int, seconds: float) -> bytes:
     """A request's body. Refused when it is too large or too slow."""
-    limit = f"{most / 1e6:.0f} MB" if most >= 1_000_000 else f"{most} bytes"
-    length = request.headers.get("content-length", "0")
+    _length(request, most)
+    return await _within(_read(request, most), seconds)
+
+
+def _length(request: Request, most: int) -> int | None:
+    """How long the body says that it is; None when it comes in chunks. Refused when it is too large."""
+    length = request.headers.get("content-length")
+    if length is None:
+        return None
     if len(length) > 15 or int(length) > most:  # h11 lets only digits through
-        raise Refused(413, f"the body is larger than {limit}")
-    return await _within(_read(request, most, limit), seconds)
+        raise _too_large(most)
+    return int(length)
 
 
-async def _read(request: Request, most: int, limit: str) -> bytes:
+def _too_large(most: int) -> Refused:
+    limit = f"{most / 1e6:.0f} MB" if most >= 1_000_000 else f"{most} bytes"
+    return Refused(413, f"the body is larger than {limit}")
+
+
+async def _read(request: Request, most: int) -> bytes:
     taken = bytearray()
     try:
         async for part in request.stream():
             taken += part
             if len(taken) > most:
-                raise Refused(413, f"the body is larger than {limit}")
+                raise _too_large(most)
     except ClientDisconnect:
         raise Refused(400, "the body ended early") from None
     return bytes(taken)

@@ -11,10 +11,30 @@ const view = at("view"), canvas = at("canvas");
 const parts = { line: at("latency-line"), area: at("latency-area"), inference: at("inference-line") };
 
 const own = { shown: null, state: null, frames: [], hidden: new Set(), still: false, connected: false, trouble: "connecting …" };
-// `shown` is what is on the canvas: { bitmap, data }; `still` while it is the visitor's own picture
+// `shown` is what is on the canvas: { bitmap, data, since }; `still` while it is the visitor's own picture
 
+const CURRENT_FOR = 5; // seconds, until the server says how long
 const least = () => Number(at("threshold").value);
 const wanted = (each) => each.score >= least() - 1e-9 && !own.hidden.has(each.name);
+
+/** The age of what is on the canvas, in seconds. */
+const age = () => (Date.now() - own.shown.since) / 1000;
+
+/** Whether what is on the canvas no longer shows what is there now. */
+function stale() {
+  const { state, shown, still, trouble } = own;
+  if (!shown || still) return false;
+  if (trouble || !state) return age() > CURRENT_FOR;
+  if (state.paused) return false;
+  return (!state.current && !state.resting) || age() > state.current_for + CURRENT_FOR;
+}
+
+/** `12:03:04, 25 s ago`, by this computer's clock. */
+function ago() {
+  const seconds = age();
+  const span = seconds < 120 ? `${Math.round(seconds)} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+  return `${new Date(own.shown.since).toLocaleTimeString()}, ${span} ago`;
+}
 
 // Drawing
 
@@ -31,7 +51,9 @@ function redraw() {
 function render() {
   const { bitmap, data } = own.shown;
   view.style.aspectRatio = `${data.width} / ${data.height}`;
-  const visible = data.detections.filter(wanted);
+  const old = stale();
+  view.classList.toggle("stale", old);
+  const visible = old ? [] : data.detections.filter(wanted);
   place(data.width, data.height);
   paint(canvas, bitmap, data.width, data.height, visible);
   const items = visible.map((each) => {
@@ -41,7 +63,8 @@ function render() {
   });
   at("found").replaceChildren(...items);
   at("nothing").hidden = items.length > 0;
-  canvas.setAttribute("aria-label", `${own.still ? "your picture" : "the camera's picture"}: ${visible.map((each) => each.name).join(", ") || "nothing found"}`);
+  at("nothing").textContent = old ? "unknown: there is no current picture" : "nothing";
+  canvas.setAttribute("aria-label", old ? "an old picture" : `${own.still ? "your picture" : "the camera's picture"}: ${visible.map((each) => each.name).join(", ") || "nothing found"}`);
 }
 
 function text(tag, words, kind = "") {
@@ -59,7 +82,7 @@ function dot(kind) {
 
 function show(bitmap, data) {
   own.shown?.bitmap.close();
-  own.shown = { bitmap, data };
+  own.shown = { bitmap, data, since: Date.now() - (data.age ?? 0) * 1000 };
   if (view.classList.contains("empty")) {
     view.classList.remove("empty");
     tell();
@@ -81,11 +104,12 @@ async function follow() {
         number = await boxes(number);
         continue;
       }
-      const answer = await ask(`api/frame?after=${number}&threshold=0`);
+      const answer = await ask(`api/frame?after=${number}&threshold=0`, { headers: { Accept: "multipart/form-data" } });
       connected();
       if (answer.status === 204) continue;
-      const data = JSON.parse(answer.headers.get("X-Litekiln-Frame"));
-      const bitmap = await createImageBitmap(await answer.blob());
+      const form = await answer.formData();
+      const data = JSON.parse(form.get("frame"));
+      const bitmap = await createImageBitmap(form.get("picture"));
       number = data.frame;
       if (own.still) bitmap.close();
       else show(bitmap, data);
@@ -132,6 +156,7 @@ function connected() {
 }
 
 function lost(error) {
+  if (error.status === 401) location.reload(); // the page with the field for the token
   own.connected = false;
   own.trouble = error instanceof Refusal ? error.message : "no connection to the server: trying again …";
   tell();
@@ -154,6 +179,11 @@ async function watch() {
   }
 }
 
+// What the badge says of a status: [class, word]
+const WORDS = {
+  failed: ["bad", "failed"], "wrong results": ["bad", "wrong results"], ended: ["", "ended"], paused: ["", "paused"], resting: ["", "resting"], waiting: ["", "waiting"],
+};
+
 /** Show the state in words. */
 function tell() {
   const { state, trouble, still } = own;
@@ -161,18 +191,21 @@ function tell() {
     ? ["bad", "not connected"]
     : !state
       ? ["", "connecting"]
-      : state.problem
-        ? ["", "waiting"]
-        : state.paused
-          ? ["", "paused"]
-          : ["live", "live"];
+      : WORDS[state.status] || ["live", "live"];
   at("status").className = `badge ${kind}`;
   if (at("status").textContent !== word) at("status").textContent = word;
-  const notice = trouble || (state?.problem ? `waiting for the camera: ${state.problem}` : own.shown || !state ? "" : state.paused ? "paused" : "waiting for the first frame …");
+  const since = own.shown && !still && (stale() || state?.paused) ? ` (picture of ${ago()})` : "";
+  const why = trouble || !state ? trouble : state.problem ? `${state.frames === "waiting" ? "waiting for the camera: " : ""}${state.problem}` : state.paused ? "paused" : "";
+  const notice = why || since ? `${why || "no new picture"}${since}` : "";
+  if (stale() !== view.classList.contains("stale")) redraw();
   at("notice").textContent = notice;
   at("notice").hidden = !notice || still;
   if (!state) return;
-  at("fps").textContent = trouble ? "–" : state.fps.toFixed(1);
+  const warning = state.warning && `Warning: ${state.warning}`;
+  if (at("warning").textContent !== warning) at("warning").textContent = warning;
+  at("warning").hidden = !state.warning;
+  document.title = `${state.warning ? "⚠ wrong results · " : ""}${state.model} · litekiln`;
+  at("fps").textContent = trouble || stale() ? "–" : state.fps.toFixed(1);
   at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
   at("private").hidden = !state.counts_only;
@@ -184,7 +217,6 @@ function tell() {
 /** Show a new model: its name, its labels, its threshold. */
 function begin(state) {
   at("model").textContent = state.model;
-  document.title = `${state.model} · litekiln`;
   if (!own.state) at("threshold").value = state.threshold;
   level();
   own.hidden.clear();
