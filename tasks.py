@@ -17,6 +17,9 @@ from litekiln.commands.file_tasks import compare as compare
 from litekiln.commands.file_tasks import graph as graph
 from litekiln.commands.file_tasks import lint as lint
 from litekiln.commands.file_tasks import report as report
+from litekiln.commands.pi_tasks import camera as camera
+from litekiln.commands.pi_tasks import detect as detect
+from litekiln.commands.pi_tasks import pi as pi
 from litekiln.commands.runner import COMMON, run_command
 from litekiln.engines.names import AUTO
 
@@ -207,37 +210,6 @@ def verify(
 
     request = VerifyRequest(model=model, variants=variant, engine=engine, force=force)
     run_command(verify_model, request, as_json=json, debug=debug)
-
-
-@task(
-    help={
-        "model": "a folder below models/",
-        "variant": "which of its variants; built first if it is missing or out of date",
-        "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
-        "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
-        "push": "send it to a registry: registry.example.org/me",
-        "save": "write it to FILE.tar.gz for Pis without a network; `docker load -i` reads it there",
-        **{name: COMMON[name] for name in ("engine", "json", "debug")},
-    },
-)
-def pi(
-    _: Context,
-    model: str,
-    variant: str,
-    tag: str = "",
-    base: str = "auto",
-    push: str = "",
-    save: str = "",
-    engine: str = AUTO,
-    json: bool = False,
-    debug: bool = False,
-) -> None:
-    """Make the arm64 image of a bundle: runtime, model and web page, for a Raspberry Pi."""
-    from litekiln.commands.pi import PiRequest
-    from litekiln.commands.pi import pi as make_image
-
-    request = PiRequest(model=model, variant=variant, tag=tag, base=base, push=push, save=save, engine=engine)
-    run_command(make_image, request, as_json=json, debug=debug)
 
 
 @task(iterable=["toolchain"], help={name: COMMON[name] for name in ("toolchain", "engine", "force", "json", "debug")})

@@ -1,8 +1,9 @@
 """Lay out the files of the Pi's image:   python3 lay_out.py BASE CONTEXT OUT
 
-Runs on the build machine, in a stage of Dockerfile.pi, and runs no arm64 code. BASE is a Debian with Python for the Pi; the image
-gets the part of it that the runtime loads. CONTEXT comes from `inv pi`: the packages unpacked for the Pi, the runtime, the bundle.
-OUT gets root/ (the system), packages/ and app/ (compiled), bundle/ and sbom/; all files have the same date.
+Runs on the build machine, in a stage of Dockerfile.pi, and runs no code of the image's processor. BASE is a Debian with Python for
+that processor; the image gets the part of it that the runtime loads. CONTEXT comes from `inv pi`: the packages unpacked for that
+processor, the runtime, the bundle. OUT gets root/ (the system), packages/ and app/ (compiled), bundle/ and sbom/; all files have
+the same date.
 """
 
 import compileall
@@ -29,9 +30,14 @@ UNUSED_PYTHON = [
     "__pycache__",
     "config-*",
     "dist-packages",
+    "distutils",
+    "doctest.py",
     "ensurepip",
     "idlelib",
     "lib2to3",
+    "mailbox.py",
+    "pdb.py",
+    "pydoc.py",
     "pydoc_data",
     "site-packages",
     "sqlite3",
@@ -40,7 +46,10 @@ UNUSED_PYTHON = [
     "tkinter",
     "turtle.py",
     "turtledemo",
+    "unittest",
     "venv",
+    "xmlrpc",
+    "_pydecimal.py",
     "curses",
     "dbm",
     "_sqlite3.*.so",
@@ -58,8 +67,8 @@ UNUSED_PYTHON = [
 ]
 # Parts of the packages that nothing here imports, or that only compilers and editors read
 UNUSED_PACKAGES = {
-    "": ["*.pyi", "*.pxd", "*.a", "*.h", "tests", "__pycache__", "py.typed", "bin"],
-    "numpy": ["f2py", "distutils", "typing", "random", "testing", "_pyinstaller", "include"],
+    "": ["*.pyi", "*.pxd", "*.a", "*.h", "tests", "_*_tests.*.so", "_simd.*.so", "__pycache__", "py.typed", "bin"],
+    "numpy": ["f2py", "distutils", "fft", "polynomial", "typing", "random", "testing", "_pyinstaller", "include"],
     "PIL": ["_avif.*.so", "_imagingcms.*.so", "_imagingtk.*.so", "_tkinter_finder.py", "ImageQt.py", "ImageTk.py"],
     "ai_edge_litert": ["*"],
 }
@@ -76,6 +85,7 @@ KEPT_PACKAGES = {
 }
 LOADED_LATER = ("libgcc_s.so.1",)  # no list of needed libraries names it: threads load it when they end
 FILES = ("etc/nsswitch.conf", "etc/debian_version", "etc/ssl/certs/ca-certificates.crt", "etc/ssl/openssl.cnf")
+LOADERS = {"ld-linux-x86-64.so.2": "usr/lib64"}  # where programs look for it; for arm64 it is usr/lib
 NEEDED, RPATH, RUNPATH = 1, 15, 29  # entries for the loader, in an ELF file's section of this type:
 DYNAMIC = 6
 
@@ -170,7 +180,8 @@ class Libraries:
             sys.exit(f"the base image has no {name}, which the runtime needs")
         self.sources.add(source.resolve())
         # The loader itself has a fixed place
-        target = self._root / "usr/lib" / name if name.startswith("ld-linux") else self._target / name
+        target = self._root / LOADERS.get(name, "usr/lib") / name if name.startswith("ld-linux") else self._target / name
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
         self.take_needed_by(target)
 
@@ -241,7 +252,7 @@ def record_debian_packages(base: Path, root: Path, taken: set[Path]) -> list[Com
         if fields.get("Package") in owners:
             (root / "var/lib/dpkg/status.d" / fields["Package"]).write_text(stanza.strip() + "\n", encoding="utf-8")
             name, version = fields["Package"], fields["Version"]
-            address = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch=arm64"
+            address = f"pkg:deb/debian/{name}@{version.replace('+', '%2B').replace(':', '%3A')}?arch={fields['Architecture']}"
             components.append({"type": "library", "bom-ref": address, "purl": address, "name": name, "version": version})
     return components
 
@@ -282,12 +293,21 @@ def owners_of(base: Path, taken: set[Path]) -> set[str]:
 
 
 def compile_all(out: Path) -> None:
-    """Compile all Python files, since the running image is read-only."""
-    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # compiled files that are checked by time would be stale after same_date
-    for folder, place in ((out / "packages", f"{HOME}/packages"), (out / "app", f"{HOME}/app")):
-        compileall.compile_dir(folder, quiet=2, stripdir=str(folder), prependdir=place, invalidation_mode=mode)
+    """Replace all Python files by their bytecode: the running image is read-only, and sources beside it are 16 MB more.
+
+    So a traceback names file, line and function, but doesn't quote the line.
+    """
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # bytecode of which the source is gone is checked against nothing
     library = next((out / "root/usr").rglob(PYTHON + "/os.py")).parent
-    compileall.compile_dir(library, quiet=2, stripdir=str(out / "root"), prependdir="/", invalidation_mode=mode)
+    for folder, strip, place in (
+        (out / "packages", out / "packages", f"{HOME}/packages"),
+        (out / "app", out / "app", f"{HOME}/app"),
+        (library, out / "root", "/"),
+    ):
+        compileall.compile_dir(folder, quiet=2, legacy=True, stripdir=str(strip), prependdir=place, invalidation_mode=mode)
+        for source in folder.rglob("*.py"):
+            if source.with_suffix(".pyc").is_file():
+                source.unlink()
 
 
 def same_date(out: Path) -> None:

@@ -14,8 +14,10 @@ from litekiln.hashing import files_below
 from litekiln.leases import Lease, others_work_since, sweep_staging
 from litekiln.new.folders import sweep_unfinished
 from litekiln.paths import Project
+from litekiln.pi.desk import desk_environment
 from litekiln.run.store import Store
 from litekiln.terminal import Reporter
+from litekiln.toolchains.lock import pi_lock
 from litekiln.toolchains.toolchain import select_toolchains
 from litekiln.wording import size_text
 
@@ -98,9 +100,11 @@ def _remove_entry(project: Project, lease: Lease, store: Store, key: str, *, dry
 
 
 def clean_environments(project: Project, lease: Lease, *, everything: bool, dry_run: bool) -> Iterator[Removal]:
-    """Environments that no toolchain's lock asks for; with `everything` the current ones too."""
+    """Environments that no lock asks for: no toolchain's, nor the Pi's runtime's. With `everything` the current ones too."""
     engine = VenvEngine(project, lease)
     current = set() if everything else {engine.folder(each) for each in select_toolchains(project, [])}
+    if not everything and pi_lock(project):
+        current.add(desk_environment(project))
     for folder in sorted((project.state / "envs").glob("*/")):
         if others_work_since(project.state, lease) is not None:
             return  # another process may be running a step in one

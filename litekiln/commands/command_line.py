@@ -12,6 +12,7 @@ from typing import Any
 
 import invoke.main
 from invoke.exceptions import Exit, ParseError
+from invoke.parser import Parser
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 from invoke.terminals import pty_size
@@ -24,6 +25,8 @@ from litekiln.wording import did_you_mean, nearest
 UNKNOWN = re.compile(r"No idea what (.+) is!", re.DOTALL)
 NO_VALUE = re.compile(r"Flag <Argument: (\S+).*> needed value and was not given one!", re.DOTALL)
 MISSING = re.compile(r"'.+' did not receive required positional arguments: (.+)", re.DOTALL)
+# The option that a command's bare words are values of: `inv detect a.jpg b.jpg`. invoke takes only a fixed number of them.
+BARE_WORDS = {"detect": "--picture"}
 # What a command takes by a flag, and people type without it.
 SUBJECTS = ("--model", "--file", "--name")
 NARROWEST = 30  # columns of a terminal that help needs beside the options
@@ -39,7 +42,15 @@ def explain_mistakes() -> None:
 class _Program(Program):
     """invoke's program; its parser's errors become litekiln's."""
 
+    _made: Parser | None = None
+
+    def _make_parser(self) -> Parser:
+        """The commands' parser, made once: to make one, invoke takes the options' help out of the tasks."""
+        self._made = self._made or super()._make_parser()
+        return self._made
+
     def parse_tasks(self) -> None:
+        self.core.unparsed = spelled_out(self.core.unparsed, self._make_parser().contexts)
         try:
             super().parse_tasks()
         except (ParseError, ValueError) as error:
@@ -71,6 +82,25 @@ class _Program(Program):
         explained = explain(error, typed, self._make_parser().contexts)
         show_error(explained, "error:", Reporter(json=as_json), as_json=as_json)
         raise Exit(code=explained.exit_code) from None
+
+
+def spelled_out(typed: Sequence[str], commands: Mapping[str, ParserContext]) -> list[str]:
+    """The command line with an option before each bare word of a command that takes any number of them."""
+    spelled: list[str] = []
+    context: Any = None
+    takes_value = False
+    for word in typed:
+        option = BARE_WORDS.get(context.name) if context is not None else None
+        if takes_value:
+            takes_value = False
+        elif word.startswith("-"):
+            takes_value = context is not None and word in context.flags and context.flags[word].takes_value
+        elif option:
+            spelled.append(option)
+        else:
+            context = commands.get(word, context)
+        spelled.append(word)
+    return spelled
 
 
 def explain(error: ParseError | ValueError, typed: list[str], commands: Mapping[str, ParserContext]) -> UsageError:

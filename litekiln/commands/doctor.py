@@ -19,6 +19,7 @@ from litekiln.network_settings import CA_VARIABLES, index_url
 from litekiln.paths import Project
 from litekiln.run.store import Store
 from litekiln.terminal import Check, Reporter, Status
+from litekiln.toolchains.lock import pi_lock
 from litekiln.toolchains.pythons import find_python, uv_binary
 from litekiln.toolchains.toolchain import select_toolchains
 
@@ -114,17 +115,19 @@ def _interpreters(project: Project) -> Iterator[Check]:
     by_version: dict[str, list[str]] = {}
     for toolchain in select_toolchains(project, [], locked=False):
         by_version.setdefault(toolchain.spec.python, []).append(toolchain.name)
-    for version, names in sorted(by_version.items()):
+    runtime = pi_lock(project)
+    for version in sorted({*by_version, *([runtime.python] if runtime else [])}):
         try:
             found = find_python(version)
         except LitekilnError:
             return
-        who = ", ".join(names)
+        users = [f"engine venv ({', '.join(by_version[version])})"] if version in by_version else []
+        users += ["`inv detect` and `inv camera`"] if runtime and runtime.python == version else []
         if found:
-            yield Check(f"python {version}", Status.OK, f"{found} for engine venv: {who}")
+            yield Check(f"python {version}", Status.OK, f"{found}, for {', '.join(users)}")
         else:
-            remedy = f"uv will try to download one; or `pyenv install {version}`; or use --engine docker"
-            yield Check(f"python {version}", Status.WARN, f"not found, engine venv needs it for {who}", remedy)
+            remedy = f"uv will try to download one; or `pyenv install {version}`; or use Docker"
+            yield Check(f"python {version}", Status.WARN, f"not found, and needed by {', '.join(users)}", remedy)
 
 
 def _store(project: Project) -> Iterator[Check]:

@@ -1,11 +1,12 @@
 """`inv models`: the recipes, and which of their variants are built."""
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litekiln.bundles.layout import REPORT
+from litekiln.bundles.read import read_bundle
 from litekiln.errors import LitekilnError
 from litekiln.formats.pipeline_config import read_pipeline
 from litekiln.paths import Project
@@ -82,10 +83,10 @@ def _input_size_of_file(recipe: Recipe) -> str:
 
 def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
     """The input size of a built bundle, for sources that must be run or fetched first. '' if nothing is built."""
-    for path in sorted((project.out / recipe.name).glob("*/report.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # `inv report` says what is wrong with a report
-            contract = json.loads(path.read_text(encoding="utf-8"))["contract"]
-            return f"{contract['width']}x{contract['height']}"
+    for path in sorted((project.out / recipe.name).glob(f"*/{REPORT}")):
+        with suppress(OSError, LitekilnError):  # `inv report` says what is wrong with a bundle
+            contract = read_bundle(path.parent).report.contract
+            return f"{contract.width}x{contract.height}"
     return ""
 
 

@@ -1,35 +1,30 @@
-"""`inv pi`: a bundle and the runtime as an arm64 image for a Raspberry Pi."""
+"""`inv pi`: a bundle and the runtime as an image for a Raspberry Pi, and for computers if wanted."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from litekiln import __version__
-from litekiln.bundles.layout import MANIFEST, SELFTEST
-from litekiln.bundles.manifest import plain_command
-from litekiln.bundles.read import Built, read_bundle
-from litekiln.commands.build import build_model
-from litekiln.commands.prepare import BuildRequest
-from litekiln.commands.standing import OUT_OF_DATE, Standings, say_standings
-from litekiln.engines.buildx import building
+from litekiln.bundles.read import Built
+from litekiln.commands.ready_bundle import ready_bundle, refuse_unknown
+from litekiln.engines.buildx import build_platform, building
 from litekiln.engines.daemon import connect
 from litekiln.engines.debian_bases import refuse_unknown_kind
 from litekiln.engines.names import AUTO
-from litekiln.engines.pi_image import build_pi_image, make_pi_bases
-from litekiln.engines.pi_image import push as push_image
-from litekiln.engines.pi_image import save as save_image
-from litekiln.errors import BundleError, UsageError
+from litekiln.engines.pi_image import PI, PLATFORMS, PiImage, build_pi_image, chosen_platforms, make_pi_bases, name_native, tags_of
+from litekiln.engines.pi_image import push as push_images
+from litekiln.engines.pi_image import save as save_images
+from litekiln.errors import UsageError
 from litekiln.named_files import IMAGE, check_target
 from litekiln.paths import Project
 from litekiln.pi.context import labels, lay_out_context
 from litekiln.pi.packages import pi_packages
-from litekiln.recipes.selection import select_models, select_variants
 from litekiln.terminal import Reporter
 from litekiln.wording import size_text
 
-NOT_FOR_USE = ("not for use", "over its limit")
 TAG = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
 
 
@@ -43,41 +38,59 @@ class PiRequest:
     base: str = "auto"
     push: str = ""
     save: str = ""
+    platform: str = PI
     engine: str = AUTO
 
 
 def pi(reporter: Reporter, project: Project, request: PiRequest) -> dict[str, Any]:
-    """Facts about the image. Checks the bundle, builds the image, and pushes or saves it if requested."""
-    model, variant, base, push, save = request.model, request.variant, request.base, request.push, request.save
+    """Facts about the image. Checks the bundle, builds an image for each platform, and pushes or saves them if requested."""
+    model, variant, push, save = request.model, request.variant, request.push, request.save
     tag = request.tag or f"litekiln/{model}:{variant}"
-    _refuse_unclear(project, model, variant, tag, base)
-    tag = _whole(tag)
+    _refuse_unclear(project, model, variant, tag, request.base)
+    tag, platforms = _whole(tag), chosen_platforms(request.platform)
     if save:
         check_target("--save", Path(save).absolute(), IMAGE, reads=[project.out / model / variant])
     with connect() as client:
-        built = _bundle(reporter, project, model, variant, request.engine)
-        with reporter.step("packages", "wheels for arm64, by hash; kept for the next image"):
-            packages = pi_packages(project)
-        if base == "debian":
-            make_pi_bases(client, project, reporter.note)
-        context, words = project.state / "pi" / "context", labels(built, __version__)
+        built = ready_bundle(reporter, project, model, variant, request.engine)
+        if request.base == "debian":
+            make_pi_bases(client, project, platforms, reporter.note)
+        build = partial(build_pi_image, client, project, base_kind=request.base)
         with building(project, "pi"):
-            with reporter.step("image", tag):
-                lay_out_context(project, built, packages, context)
-                say = partial(reporter.live, "image")
-                image = build_pi_image(client, project, context, tag, words, base_kind=base, say=say)
-            reporter.done("image", image.seconds, "buildx")
-        made: dict[str, Any] = {**vars(image), "model": model, "variant": variant, "labels": words}
+            images = [_build(reporter, project, built, name, each, build) for each, name in tags_of(tag, platforms).items()]
+            name_native(client, tag, images)
+        made: dict[str, Any] = {
+            **vars(images[0]),
+            "tag": tag,
+            "model": model,
+            "variant": variant,
+            "labels": labels(built, __version__),
+        }
+        if len(images) > 1:
+            made["images"] = [vars(each) for each in images]
         if push:
-            made["pushed"] = push_image(client, image, push, reporter.note)
+            made["pushed"] = push_images(client, tag, images, push, reporter.note)
         if save:
-            made["saved"], made["saved_size"] = save, save_image(image, Path(save), reporter.note)
-    _show(reporter, made)
+            made["saved"], made["saved_size"] = save, save_images(images, Path(save), reporter.note)
+    _show(reporter, made, images)
     return made
 
 
+def _build(reporter: Reporter, project: Project, built: Built, tag: str, platform: str, build: Callable[..., PiImage]) -> PiImage:
+    """The image for one platform."""
+    processor = PLATFORMS[platform]
+    with reporter.step("packages", f"wheels for {processor}, by hash; kept for the next image"):
+        packages = pi_packages(project, processor)
+    context = project.state / "pi" / "context" / processor
+    with reporter.step("image", tag):
+        lay_out_context(project, built, packages, context)
+        say = partial(reporter.live, "image")
+        image = build(context, tag, labels(built, __version__), platform, say=say)
+    reporter.done("image", image.seconds, "buildx")
+    return image
+
+
 def _refuse_unclear(project: Project, model: str, variant: str, tag: str, base: str) -> None:
-    select_variants(project, select_models(project, [model]), [variant])
+    refuse_unknown(project, model, variant)
     refuse_unknown_kind(base)
     if not TAG.fullmatch(tag):
         msg = f"{tag!r} can't be the name of an image"
@@ -89,43 +102,17 @@ def _whole(tag: str) -> str:
     return tag if ":" in tag else f"{tag}:latest"
 
 
-def _bundle(reporter: Reporter, project: Project, model: str, variant: str, engine: str) -> Built:
-    """The bundle, built first if it is missing or out of date. Refuses one that is unfit for use, or not as it was built."""
-    folder = project.out / model / variant
-    if why := _why_to_build(reporter, project, folder):
-        reporter.note(f"{project.relative(folder)} is {why}: building it")
-        build_model(reporter, project, BuildRequest(model=model, variants=[variant], engine=engine))
-    built = read_bundle(folder)
-    if built.report.verdict in NOT_FOR_USE:
-        msg = f"{built.name} is {built.report.verdict}"
-        raise BundleError(msg, cause="its report says why", remedy=f"inv report --model {model}")
-    if not (folder / SELFTEST).is_file():
-        msg = f"{built.name} has no {SELFTEST}, which a Pi needs to test itself"
-        cause = "it was built by an older litekiln, without pictures, or gives no detections"
-        raise BundleError(msg, cause=cause, remedy=f"build it again: {plain_command(model, variant)}")
-    return built
-
-
-def _why_to_build(reporter: Reporter, project: Project, folder: Path) -> str:
-    """Why the bundle must be built first; "" if it is there. One with its own options is never replaced by the recipe's."""
-    if not (folder / MANIFEST).is_file():
-        return "not built yet"
-    standing = Standings(project).of(read_bundle(folder), folder)
-    if not standing.out_of_date:
-        say_standings(reporter, [standing])
-        return ""
-    if standing.has_own_options:
-        cause = "it was built with other options than its recipe's, and its files have changed since"
-        remedy = f"build it again: {standing.command}; or as its recipe says: {plain_command(folder.parent.name, folder.name)}"
-        raise BundleError(f"{standing.folder} is {OUT_OF_DATE}: {standing.reason}", cause=cause, remedy=remedy)
-    return f"{OUT_OF_DATE} ({standing.reason})"
-
-
-def _show(reporter: Reporter, made: dict[str, Any]) -> None:
-    reporter.note(f"{made['tag']}: {size_text(made['size'])}, base {made['base']}")
+def _show(reporter: Reporter, made: dict[str, Any], images: Sequence[PiImage]) -> None:
+    for each in images:
+        reporter.note(f"{each.tag}: {size_text(each.size)}, base {each.base}")
+    native = next((each for each in images if each.tag != made["tag"] and each.platform == build_platform()), None)
+    if native:
+        reporter.note(f"{made['tag']} is {native.tag}, for this computer's processor")
+    for_a_pi = next((each.tag for each in images if each.platform == PI), "")
+    where = "on the Pi: " if for_a_pi else "there: "
     if "saved" in made:
-        reporter.note(f"{made['saved']}: {size_text(made['saved_size'])}; on the Pi: docker load -i {Path(made['saved']).name}")
-    name = made.get("pushed", made["tag"])
-    if "pushed" not in made and "saved" not in made:
-        reporter.note(f"to the Pi: docker save {made['tag']} | ssh PI docker load")
-    reporter.note(f"on the Pi: docker run --rm -p 8080:8080 --device /dev/video0 {name}")
+        reporter.note(f"{made['saved']}: {size_text(made['saved_size'])}; {where}docker load -i {Path(made['saved']).name}")
+    if for_a_pi and "pushed" not in made and "saved" not in made:
+        reporter.note(f"to the Pi: docker save {for_a_pi} | ssh PI docker load")
+    name = made.get("pushed", for_a_pi or made["tag"])
+    reporter.note(f"{where}docker run --rm -p 8080:8080 --device /dev/video0 {name}")

@@ -39,12 +39,16 @@ def run_command(
     as_json: bool = False,
     debug: bool = False,
     one_line: bool = False,
+    prints_data: bool = False,
 ) -> None:
-    """Run a command, print its result, and exit with the code of its error or result."""
+    """Run a command, print its result, and exit with the code of its error or result.
+
+    `prints_data`: what the command itself prints on stdout is for programs, so all else goes to stderr.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     gc.set_threshold(50_000, 20, 20)  # a command ends before much is to be collected: the usual 700 costs a tenth of its start
     _spell_out_what_cannot_be_printed()
-    reporter = Reporter(json=as_json)
+    reporter = Reporter(json=as_json or prints_data)
     try:
         result = _naming_the_disk(lambda: command(reporter, find_project(), request))
     except LitekilnError as error:

@@ -100,7 +100,8 @@ class Served:
         while not self._has_ended():
             self._hear(QUIET)
         if self._status is None:
-            sink.feed(GONE)
+            if not self._ending:  # else it was litekiln itself that ended the watcher
+                sink.feed(GONE)
             return KILLED
         return -os.WTERMSIG(self._status) if os.WIFSIGNALED(self._status) else os.WEXITSTATUS(self._status)
 

@@ -193,7 +193,8 @@ class _Serving:
             self.declines = "declined" in told
             if not ("started" in told or timed_out or stopped):
                 return None
-            sink.feed(GONE)
+            if not (timed_out or stopped):  # else it was litekiln itself that ended the watcher
+                sink.feed(GONE)
             return Outcome(-SIGKILL, sink.tail, SIGKILL, timed_out)
         status = told["ended"]
         signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0

@@ -64,7 +64,7 @@ class VenvEngine:
 
     def _make(self, toolchain: Toolchain, folder: Path, say: OnLine, lock: int) -> None:
         """Make the environment. Its maker holds the lock too: if litekiln is killed, the next one waits until that has ended."""
-        python = require_python(toolchain.spec.python, say)
+        python = require_python(toolchain.spec.python, say, "use Docker: --engine docker")
         say(f"making the {toolchain.name} environment from its lock, once: this downloads some hundred megabytes")
         log = self._project.state / "logs" / f"env-{toolchain.name}.log"
         argv = [sys.executable, str(self._project.toolchains / "install.py"), "--toolchain", str(toolchain.folder)]

@@ -23,6 +23,7 @@ FORMATS = ("coco", "voc")
 LARGEST = 1_000_000  # pixels of a picture's side
 MOST_XML = 16 << 20  # bytes; one picture's boxes are a few thousand
 LAYOUT = f"give a folder with {IMAGES}/ and {ANNOTATIONS} (COCO), or pictures with an .xml for each (Pascal VOC)"
+UNCHECKED = "litekiln: drawn by a model, not checked"  # the Pi writes it as a set's <source><annotation>
 NOT_COCO = "it is another kind of file, or was edited by hand"
 
 
@@ -227,21 +228,33 @@ def _read_voc(folder: Path) -> EvalSet:
         by_stem[picture.stem].append(picture)
     pictures = _Pictures(folder, by_stem)
     bad: list[SourceError] = []
-    samples = [_voc_sample(path, pictures, bad) for path in files]
+    unchecked: list[str] = []
+    samples = [_voc_sample(path, pictures, bad, unchecked) for path in files]
     rest = sum(map(len, by_stem.values())) - len({sample.path for sample in samples})
     some = amount(rest, "picture", "pictures")
     notes = [f"{folder}: left out {some} without an .xml; a picture of nothing needs an .xml without objects"] if rest else []
     classes = sorted({box.name for sample in samples for box in sample.boxes})
-    return EvalSet("voc", classes, samples, notes, bad)
+    return EvalSet("voc", classes, samples, notes, bad, _proves_nothing(folder, unchecked, len(samples)))
 
 
-def _voc_sample(path: Path, pictures: _Pictures, bad: list[SourceError]) -> Sample:
-    """The picture of an .xml with its boxes. Why boxes can't be read is added to `bad`."""
+def _proves_nothing(folder: Path, unchecked: list[str], count: int) -> list[str]:
+    """A warning about boxes that a model drew by itself."""
+    if not unchecked:
+        return []
+    some = f"the boxes of {len(unchecked)} of its {amount(count, 'picture', 'pictures')}, and nobody checked them"
+    end = "measured against its own boxes, a model always looks right. Correct and save them in a labelling program"
+    return [f"{folder}: a model drew {some}: {list_names(unchecked)}; {end}"]
+
+
+def _voc_sample(path: Path, pictures: _Pictures, bad: list[SourceError], unchecked: list[str]) -> Sample:
+    """The picture of an .xml with its boxes. Why boxes can't be read is added to `bad`, and to `unchecked` if nobody saw them."""
     root = _parsed(path)
     if root.tag != "annotation":
         problem = f"not a Pascal VOC annotation: it begins with <{root.tag}>"
         raise unusable(path, problem, remedy="keep other .xml files out of the set")
     picture = pictures.of(path, Path(_text(root.findtext("filename")).replace("\\", "/")).name)
+    if _text(root.findtext("source/annotation")) == UNCHECKED and root.get("verified") != "yes":
+        unchecked.append(path.name)
     width, height = _size(root.findtext("size/width"), root.findtext("size/height"), str(path))
     entries = enumerate(root.findall("object"), 1)
     boxes = [box for place, entry in entries for box in usable(partial(_voc_box, entry, f"{path}: object {place}"), bad)]

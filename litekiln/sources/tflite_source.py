@@ -88,9 +88,9 @@ def _variant(path: Path, entry: str, outputs: set[str], types: set[tuple[str, st
     loose = [row for row in inside if outputs == {row.result}] or inside[-1:]
     if found := [*exact, *floats, *loose]:
         return found[0].name
-    shown = ", ".join(sorted("/".join(each) for each in types)) or "no convolution"
+    shown = ", ".join(sorted("/".join(each) for each in types))
     ends = f"{entry} in, {' and '.join(sorted(outputs)) or 'nothing'} out"
-    cause = f"it has {ends}; its convolutions compute with {shown}"
+    cause = f"it has {ends}; {f'its convolutions compute with {shown}' if shown else 'nothing in it is a convolution'}"
     raise SourceError(f"{path} is of an unknown variant", cause=cause, remedy=CONVERT_AGAIN)
 
 

@@ -31,8 +31,8 @@ def find_python(version: str) -> Path | None:
     return None
 
 
-def require_python(version: str, say: Callable[[str], None] = lambda _: None) -> Path:
-    """An interpreter of this minor version; uv may download one."""
+def require_python(version: str, say: Callable[[str], None] = lambda _: None, otherwise: str = "") -> Path:
+    """An interpreter of this minor version; uv may download one. `otherwise` is what works without it."""
     found = find_python(version)
     if found:
         return found
@@ -41,7 +41,7 @@ def require_python(version: str, say: Callable[[str], None] = lambda _: None) ->
     found = find_python(version) if run.returncode == 0 else None
     if not found:
         msg = f"Python {version} is not on this machine"
-        remedy = f"`pyenv install {version}`, or your system's package python{version}; or use Docker: --engine docker"
+        remedy = f"`pyenv install {version}`, or your system's package python{version}{f'; or {otherwise}' if otherwise else ''}"
         raise InterpreterMissing(msg, cause=f"uv could not download one: {_reason(run.stderr)}", remedy=remedy)
     return found
 

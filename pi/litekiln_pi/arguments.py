@@ -4,28 +4,45 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from litekiln_pi.errors import BadUse
+from litekiln_pi.place import DESK
 
 ABOUT = "Detect objects on a Raspberry Pi: camera to detections to web page. Without a command: serve."
 SOURCE = (
-    "/dev/video0 (a USB camera; the container needs --device /dev/video0), rtsp://… or http://… (a camera that sends MJPEG), "
-    "a file or a folder, - (MJPEG on standard input, as rpicam-vid writes it), or test (a moving test picture)"
+    "/dev/video0 (a USB camera; the container needs --device /dev/video0), rtsp://… or http://… (a camera that sends MJPEG, or "
+    "a JPEG for each request), tcp://HOST:PORT (MJPEG, as rpicam-vid sends it), a file or a folder, - (MJPEG on standard input), "
+    "or test (a moving test picture)"
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """On a desk its errors leave out how the image's commands are used, which nobody typed there."""
+
+    def error(self, message: str) -> NoReturn:
+        if DESK:
+            raise BadUse(message, f"`inv --help {DESK.split()[1]}` explains each option")
+        super().error(message)
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="litekiln", description=ABOUT)
+    top = _Parser(prog="litekiln", description=ABOUT)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser("serve", help="camera to web page, on port 8080")
     _watching(serve)
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
-    _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder")
+    _setting(serve, "name", _name, "", "this Pi's name, for the page's title")
     _setting(serve, "counts-only", _yes, "0", "give no pictures to anybody, only detections, events and counts", alone=True)
     _setting(serve, "events", Path, None, "a JSON file with lines, zones and thresholds for events; the page can change it")
     _setting(serve, "webhook", str, "", "send each event as JSON to this address; a variable keeps it out of the list of processes")
     _setting(serve, "mqtt", str, "", "send events and counts to this broker: mqtt://HOST, or mqtts://HOST with TLS")
     _setting(serve, "hostnames", _names, "", "names of this server beside addresses and local ones, such as cam.example.org")
+    _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder; pictures for training in its folder `training`")
+    _setting(serve, "collect", _band, None, "keep frames for training automatically, if a score is within this band: 0.3-0.6")
+    _setting(serve, "collect-seconds", _seconds, "30", "at least so long from one of them to the next (default: 30)")
+    _setting(serve, "collect-most", _many, "1000", "keep at most so many pictures for training (default: 1000)")
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="stop after this many frames")
@@ -47,7 +64,7 @@ def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "source", str, "/dev/video0", f"{SOURCE} (default: /dev/video0)")
     _setting(command, "width", int, "640", "width of a camera's picture (default: 640)")
     _setting(command, "height", int, "480", "height of a camera's picture (default: 480)")
-    _setting(command, "fps", int, "0", "frames per second of a camera (default: the camera's own)")
+    _setting(command, "fps", _rate, "0", "frames per second of a camera: more are dropped (default: the camera's own)")
     _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
     _setting(command, "rate", _rate, "0", "look at no more frames a second than this (default: as many as possible)")
     motion = "look only at frames in which something changed, by so many levels of 255: 8 is usual (default: 0, at all)"
@@ -79,8 +96,8 @@ def _setting(
             raise argparse.ArgumentTypeError(f"{reason} (from {variable})" if value == from_env else reason) from None
 
     optional = {} if alone is None else {"nargs": "?", "const": alone}
-    said = f"{text}; or {variable}{'' if alone is None else '=1'}"
-    command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=name.upper(), **optional)
+    metavar, said = name.rpartition("-")[2].upper(), f"{text}; or {variable}{'' if alone is None else '=1'}"
+    command.add_argument(f"--{name}", type=read, default=from_env or default, help=said, metavar=metavar, **optional)
 
 
 def _names(value: str) -> frozenset[str]:
@@ -104,6 +121,34 @@ def _threads(value: str) -> int:
     if value.isdigit() and 1 <= int(value) <= 64:
         return int(value)
     raise argparse.ArgumentTypeError(f"{value!r} is neither auto nor a number from 1 to 64")
+
+
+def _name(value: str) -> str:
+    name = " ".join(value.split())
+    if len(name) <= 60 and name.isprintable():
+        return name
+    raise argparse.ArgumentTypeError("a name has up to 60 letters")
+
+
+def _band(value: str) -> tuple[float, float]:
+    low, _, high = value.partition("-")
+    try:
+        band = float(low), float(high)
+    except ValueError:
+        band = 1.0, 0.0
+    if not 0 <= band[0] <= band[1] <= 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a band of scores, such as 0.3-0.6")
+    return band
+
+
+def _seconds(value: str) -> float:
+    return _from(value, 1.0, 86400.0, "a number of seconds from 1 to 86400")
+
+
+def _many(value: str) -> int:
+    if value.isdigit() and 1 <= int(value) <= 100_000:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 to 100000")
 
 
 def _share(value: str) -> float:

@@ -5,13 +5,17 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from litekiln_pi.arguments import parser
 from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
+from litekiln_pi.place import here
 from litekiln_pi.saying import to_stderr
+
+CONSUMERS = ("events", "webhook", "mqtt", "collect")  # options that make somebody wait for what is seen, also if no page is open
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,7 +53,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
     to_stderr(f"model: {bundle.name}")
     threads = options.threads or best_threads(bundle, to_stderr)
-    pace = Pace(options.rate, rests=options.command == "serve" and not (options.events or options.webhook or options.mqtt))
+    pace = Pace(options.rate, rests=options.command == "serve" and not any(getattr(options, each) for each in CONSUMERS))
     return bundle, Pipeline(bundle.open(threads), source, say=to_stderr, pace=pace, motion=Motion(options.motion))
 
 
@@ -63,16 +67,11 @@ def _serve(options: argparse.Namespace) -> None:
     wrong = _test_first(bundle, strict=options.strict)
     watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold)
     token = os.environ.get("LITEKILN_TOKEN", "")
-    settings = Settings(
-        host=options.host,
-        port=options.port,
-        token=token,
-        hostnames=options.hostnames,
-        threshold=options.threshold,
-        snapshots=options.snapshots,
-        counts_only=options.counts_only,
-    )
-    with sending(watch, bundle, lambda: _counts(pipeline), to_stderr, webhook=options.webhook, mqtt=options.mqtt):
+    settings = Settings(host=options.host, port=options.port, token=token, threshold=options.threshold, snapshots=options.snapshots)
+    settings = replace(settings, name=options.name, collect=_collects(options), most_for_training=options.collect_most)
+    settings = replace(settings, hostnames=options.hostnames, counts_only=options.counts_only)
+    given = {"name": options.name, "webhook": options.webhook, "mqtt": options.mqtt}
+    with sending(watch, bundle, lambda: _counts(pipeline), to_stderr, **given):
         serve(pipeline, bundle, settings, wrong, watch=watch)
 
 
@@ -80,6 +79,18 @@ def _counts(pipeline: Any) -> bool:
     """Whether the counts are of now."""
     seen = pipeline.latest
     return bool(seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
+
+
+def _collects(options: argparse.Namespace) -> Any:
+    """Which frames are kept for training without being asked; None for none."""
+    from litekiln_pi.collecting import Rule
+
+    if options.collect is None:
+        return None
+    if options.snapshots is None:
+        raise BadUse("--collect has no folder to keep pictures in", "add --snapshots DIR: they go to DIR/training")
+    low, high = options.collect
+    return Rule(low, high, options.collect_seconds)
 
 
 def _test_first(bundle: Any, *, strict: bool) -> str:
@@ -103,7 +114,7 @@ def _watch(options: argparse.Namespace) -> int:
     from litekiln_pi.frames import Newest, Seen
 
     bundle, pipeline = _pipeline(options)
-    _test_first(bundle, strict=options.strict)
+    wrong = {"wrong_results": True} if _test_first(bundle, strict=options.strict) else {}
     lines: Newest[Seen] = Newest()
     # A reader that is slower than the network gets a camera's newest frames, but every frame of a file.
     pipeline.listen(lines.put if pipeline.source.live else lines.put_when_free)
@@ -123,7 +134,8 @@ def _watch(options: argparse.Namespace) -> int:
             seen = lines.take()
             if seen is None:
                 break
-            line = {**seen.as_data(), "detections": [each.as_data() for each in seen.detections if each.score >= options.threshold]}
+            found = [each.as_data() for each in seen.detections if each.score >= options.threshold]
+            line = {**seen.as_data(), **wrong, "detections": found}
             print(json.dumps(line), flush=True)
             shown += 1
     finally:
@@ -168,8 +180,8 @@ def _pictures(paths: list[Path]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            msg = f"{path}: no such file in the container"
-            raise BadUse(msg, 'mount its folder: docker run --rm -v "$PWD:/data" IMAGE detect FILE')
+            msg = f"{path}: no such file{here(' in the container', '')}"
+            raise BadUse(msg, here('mount its folder: docker run --rm -v "$PWD:/data" IMAGE detect FILE', "check its name"))
     return found
 
 
@@ -189,7 +201,8 @@ def _write(target: Path, data: bytes) -> None:
         target.write_bytes(data)
     except OSError as error:
         msg = f"{target} can't be written: {error.strerror}"
-        raise BadUse(msg, "the container's user is 10001: make the folder writable, or run with --user $(id -u)") from None
+        whose = here("the container's user is 10001: make the folder writable, or run with --user $(id -u)", "name another folder")
+        raise BadUse(msg, whose) from None
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from litekiln_pi.errors import BadBundle
 from litekiln_pi.frames import Detection
+from litekiln_pi.place import here
 
 FOLDER = Path(os.environ.get("LITEKILN_BUNDLE", "/opt/litekiln/bundle"))
 HIDDEN = "???"  # the label of ids that have no class
@@ -35,7 +36,8 @@ class Bundle:
             self.contract: dict[str, Any] = self.report["contract"]
         except (OSError, ValueError, KeyError) as error:
             msg = f"{folder} is not a bundle that can be run: {error}"
-            raise BadBundle(msg, "LITEKILN_BUNDLE must name the bundle's folder; images set it themselves") from None
+            how = here("LITEKILN_BUNDLE must name the bundle's folder; images set it themselves", "run the same command again")
+            raise BadBundle(msg, how) from None
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class Bundle:
             return Model(self, threads)
         except (OSError, ValueError, RuntimeError) as error:
             msg = f"the model of {self.folder} can't be run: {error}"
-            raise BadBundle(msg, "build the image again: inv pi") from None
+            raise BadBundle(msg, here("build the image again: inv pi", "build the bundle again: inv build --force")) from None
 
 
 class Model:

@@ -30,6 +30,8 @@ PAUSE_SECONDS = 0.1  # between two checks whether a pause is over
 AHEAD_OF_DECODING, AHEAD_OF_INFERENCE = 2.0, 0.1
 # A frame is current for so many seconds, or for so many times as long as frames usually take to come and to be looked at.
 CURRENT_SECONDS, CURRENT_TIMES, USUAL_OF = 5.0, 3, 5
+# The network is stuck when one frame takes so many seconds, and so many times as long as the frame before.
+STUCK_SECONDS, STUCK_TIMES = 60.0, 20
 LOWEST = 0.05  # detections with lower scores are dropped
 Listener = Callable[[Seen], object]
 
@@ -104,6 +106,7 @@ class Pipeline:
             threading.Thread(target=self._guarded, args=(part,), name=part.__name__, daemon=True) for part in self._parts()
         ]
         self.failure = ""  # the part that died: a bug
+        self._since, self._usual = 0.0, 0.0  # when the network began with its frame (0: it has none), and how long it took before
         self.at_end: Callable[[], None] = lambda: None  # called when no more frames will come
 
     def _parts(self) -> tuple[Callable[[], None], ...]:
@@ -162,6 +165,13 @@ class Pipeline:
     def resting(self) -> bool:
         """Whether a camera's frames are dropped because nobody asks for what is in them."""
         return self.source.live and self.pace.resting
+
+    @property
+    def stuck(self) -> str:
+        """The part that neither goes on nor ends: a library may wait for ever, without an error. "" while none is."""
+        since = self._since
+        seconds = time.monotonic() - since if since else 0.0
+        return f"_infer: a frame has taken {seconds:.0f} s" if seconds > max(STUCK_SECONDS, STUCK_TIMES * self._usual) else ""
 
     @property
     def dropped(self) -> int:
@@ -270,13 +280,13 @@ class Pipeline:
 
     def _infer(self) -> None:
         self._asked.put(0.0)
-        usual = 0.0
         while (ready := self._ready.take()) is not None:
             started = time.monotonic()
-            self._asked.put(started + usual * (1 - AHEAD_OF_INFERENCE))
+            self._since = started
+            self._asked.put(started + self._usual * (1 - AHEAD_OF_INFERENCE))
             found = self.model.run(ready.prepared)
             ended = time.monotonic()
-            usual = ended - started
+            self._since, self._usual = 0.0, ended - started
             self._done.put_when_free(_Done(ready, found, started, ended))
 
     def _tell(self) -> None:

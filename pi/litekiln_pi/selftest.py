@@ -9,6 +9,7 @@ from detection import boxes
 from litekiln_pi.decoding import decode
 from litekiln_pi.errors import BadBundle, SelftestFailed
 from litekiln_pi.model import Bundle
+from litekiln_pi.place import here
 
 RECORD = "selftest.json"
 IOU, SCORE_DIFFERENCE = 0.9, 0.05  # processors round differently; a larger difference means another model
@@ -35,7 +36,8 @@ def selftest(bundle: Bundle) -> dict[str, Any]:
             f"{result['matched']} of {result['recorded']} recorded detections are seen here, and {result['extra']} others; "
             f"scores differ by up to {result['score_difference']['max']:.3f} (allowed {SCORE_DIFFERENCE})"
         )
+        damaged = here("the image", "the bundle")
         raise SelftestFailed(
-            msg, "the image or this machine's memory is damaged, or the runtime computes wrongly on this processor"
+            msg, f"{damaged} or this machine's memory is damaged, or the runtime computes wrongly on this processor"
         )
     return {"picture": record["picture"], **result}

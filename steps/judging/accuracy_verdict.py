@@ -194,9 +194,11 @@ class Verdict:
 
     def _activated(self, what: str) -> Detect | None:
         """What detects with other activations; None where the file has none of those."""
-        model = copy.deepcopy(self._file.model)
-        if not activations.exchange(model, *ACTIVATIONS[what]):
+        old, new = ACTIVATIONS[what]
+        if not activations.holds(self._file.model, old):
             return None
+        model = copy.deepcopy(self._file.model)
+        activations.exchange(model, old, new)
         return opened.edited(model, self._file.bundle, self._contract).detect
 
     def _look(self, contract: dict[str, Any]) -> Detect:
@@ -238,10 +240,17 @@ class Verdict:
             yield "%s: likely the anchors or the box coder are not those that it was trained with" % shape.in_words()
         found, drawn = drawn_boxes.crowd(beside)
         if found > drawn_boxes.TOO_MANY * drawn:
-            yield (
-                "is sure of %d things where %d are drawn: likely its scores are converted in another way than it was trained with "
-                "(score_converter in pipeline.config)" % (found, drawn)
-            )
+            many, close = "is sure of %d things where %d are drawn" % (found, drawn), drawn_boxes.closest(beside)
+            if close < drawn_boxes.CLOSE:
+                yield (
+                    "%s, and its boxes for one thing differ: the best of them overlap the drawn ones by %.2f (median). Likely the "
+                    "weights that make boxes are mixed up or of another model" % (many, close)
+                )
+            else:
+                yield (
+                    "%s: likely its scores are converted in another way than it was trained with (score_converter in "
+                    "pipeline.config)" % many
+                )
 
     def _of_the_names(self, seen: list[Seen]) -> Iterator[str]:
         """Whether its boxes are far better than its names for them."""

@@ -28,6 +28,7 @@ DOUBTS = 10  # sure detections, fewer of which say nothing
 OTHER_NAME, NOWHERE = 0.08, 0.15  # shares of the sure detections that are doubtful
 RIGHT = 0.6  # a network that calls less of what it finds by its drawn name knows too little to doubt anything
 TOO_MANY = 3  # times as many detections as drawn things
+CLOSE = 0.8  # an overlap with the drawn box that the best of so many detections has, if boxes are right
 
 # How people mistake a box of COCO's, [x, y, width, height]: what was written is read as they meant it.
 READINGS: dict[str, ReadDrawn] = {
@@ -190,6 +191,15 @@ def found_twice(pictures: Sequence[Beside]) -> tuple[int, int]:
 def crowd(pictures: Sequence[Beside]) -> tuple[int, int]:
     """How many detections count as found, and how many things are drawn."""
     return sum(int((each.found.scores >= SURE).sum()) for each in pictures), sum(len(each.names) for each in pictures)
+
+
+def closest(pictures: Sequence[Beside]) -> float:
+    """The overlap of a drawn box with the best of the detections that count as found: its median."""
+    best = []
+    for each in pictures:
+        sure = each.found.boxes[each.found.scores >= SURE]
+        best += [float(boxes.overlap(box, sure).max()) if len(sure) else 0.0 for box in each.drawn]
+    return float(numpy.median(best)) if best else 0.0
 
 
 def whole_pictures(pictures: Sequence[Beside]) -> tuple[int, int]:

@@ -10,15 +10,17 @@ NAMES = {"RELU": flat.schema.ActivationFunctionType.RELU, "RELU6": flat.schema.A
 OPERATORS = {"RELU": flat.schema.BuiltinOperator.RELU, "RELU6": flat.schema.BuiltinOperator.RELU6}
 
 
-def exchange(model: Any, old: str, new: str) -> int:
-    """Put one in the place of the other, everywhere; the result is in how many places."""
-    count = 0
+def holds(model: Any, name: str) -> bool:
+    ends = (getattr(each.builtinOptions, "fusedActivationFunction", None) for each in model.subgraphs[0].operators)
+    kinds = (max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes)
+    return NAMES[name] in ends or OPERATORS[name] in kinds
+
+
+def exchange(model: Any, old: str, new: str) -> None:
+    """Put one in the place of the other, everywhere."""
     for operator in model.subgraphs[0].operators:
         if getattr(operator.builtinOptions, "fusedActivationFunction", None) == NAMES[old]:
             operator.builtinOptions.fusedActivationFunction = NAMES[new]
-            count += 1
     for code in model.operatorCodes:
         if max(code.builtinCode, code.deprecatedBuiltinCode) == OPERATORS[old]:
             code.builtinCode = code.deprecatedBuiltinCode = OPERATORS[new]
-            count += 1
-    return count

@@ -192,7 +192,7 @@ def _pixel_range(variant: Variant, model: Any, wanted: Sequence[float], keep_flo
 
 def _weights(variant: Variant, model: Any) -> Check:
     count, wrong = weights.wrong(model)
-    problem = "%s: %s: nothing of the picture passes there" % (variant.name, wrong[0]) if wrong else ""
+    problem = "%s: %s" % (variant.name, wrong[0]) if wrong else ""
     told = "%d of %d" % (count - len(wrong), count)
     return Check("weights", "each layer has weights, and they are numbers", told, "%d of %d" % (count, count), problem)
 

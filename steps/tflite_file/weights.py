@@ -21,10 +21,11 @@ def wrong(model: Any) -> tuple[int, list[str]]:
         count += 1
         values = numpy.frombuffer(bytes(bytearray(model.buffers[weights.buffer].data)), kind)
         made = flat.shown(model.subgraphs[0].tensors[int(operator.outputs[0])])
-        if not numpy.isfinite(values).all():
-            found.append("%d of the %d weights of %s are no numbers" % ((~numpy.isfinite(values)).sum(), values.size, made))
+        none = int((~numpy.isfinite(values)).sum())
+        if none:
+            found.append("%d of the %d weights of %s are no numbers: what they compute is none either" % (none, values.size, made))
         elif (values == _nothing(weights)).all():
-            found.append("all %d weights of %s are 0" % (values.size, made))
+            found.append("all %d weights of %s are 0: nothing of the picture passes there" % (values.size, made))
     return count, found
 
 

@@ -107,7 +107,8 @@ WARNED: dict[str, tuple[Callable[[Notes], None], str]] = {
 # Of a finished file: each is its own source, so nothing but the drawn boxes can tell.
 FILES = {
     "zeroed_layer": "are 0: nothing of the picture passes there",
-    "not_numbers": "are no numbers: nothing of the picture passes there",
+    "not_numbers": "are no numbers: what they compute is none either",
+    "permuted_box_head": "and its boxes for one thing differ: the best of them overlap the drawn ones by 0.6",
     "larger_anchors": "Likely: with other anchors or another box coder (its boxes are 1.3",
     "smaller_anchors": "its boxes are 0.8",
     "exchanged_anchors": "times as high as the drawn ones (medians of ",

@@ -48,6 +48,10 @@ def test_a_model_that_sees_something_else_fails_the_selftest(built: Built, bundl
     assert done.returncode == 4
     assert re.search(r"error: \d+ of \d+ recorded detections are seen here", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
+    watch = ("watch", "--source", "test", "--count", "1", "--threads", "1")
+    assert lines(run(other, *watch))[0]["wrong_results"] is True
+    for command in (watch, ("serve", "--source", "test", "--threads", "1", "--port", str(PORT))):
+        assert run(other, *command, "--strict").returncode == 4
     (other / "selftest.json").unlink()
     done = run(other, "selftest")
     assert done.returncode == 3
@@ -112,7 +116,7 @@ def test_watching_a_folder_gives_a_line_for_each_picture(bundle: Path, tmp_path:
 
 
 def test_watching_frames_on_standard_input(bundle: Path) -> None:
-    """As `rpicam-vid --codec mjpeg -o - | docker run -i IMAGE watch --source -` does."""
+    """As `rpicam-vid --codec mjpeg --flush -o - | docker run -i IMAGE watch --source -` does."""
     data = b"".join(path.read_bytes() for path in sorted((bundle / "examples").iterdir()))
     done = run(bundle, "watch", "--source", "-", "--threads", "1", given=data)
     assert done.returncode == 0, done.stderr
@@ -236,6 +240,7 @@ def _wait_for_frames(process: "subprocess.Popen[str]") -> dict[str, Any]:
     for _ in range(200):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         try:
+            urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/detections", timeout=5).close()  # else the loop rests
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/state", timeout=5) as answer:
                 state: dict[str, Any] = json.load(answer)
             if state["looked_at"] > 3:

@@ -83,7 +83,8 @@ def softmax_scores(model):
 
 def relu(model):
     """As of a pipeline.config with activation RELU, where RELU_6 was trained."""
-    assert activations.exchange(model, "RELU6", "RELU") > 10
+    assert activations.holds(model, "RELU6")
+    activations.exchange(model, "RELU6", "RELU")
 
 
 def convolutions(model):
@@ -98,6 +99,20 @@ def zeroed_layer(model):
     put(buffer, np.zeros(len(buffer.data) // 4, np.float32))
 
 
+def permuted_box_head(model):
+    graph, made = model.subgraphs[0], {}
+    for _, operator in flat.operators(model):
+        made.update({int(each): operator for each in operator.outputs})
+    here = made[int(flat.postprocess(model).inputs[0])]
+    while len(here.inputs) < 3 or model.buffers[graph.tensors[here.inputs[1]].buffer].data is None:
+        here = made[int(here.inputs[0])]
+    weights, biases = (graph.tensors[each] for each in here.inputs[1:3])
+    order = np.random.default_rng(0).permutation(weights.shape[0])
+    for tensor in (weights, biases):
+        values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32).reshape(tensor.shape)
+        put(model.buffers[tensor.buffer], np.ascontiguousarray(values[order]))
+
+
 def not_numbers(model):
     buffer = list(convolutions(model))[10]
     values = np.frombuffer(bytes(buffer.data), np.float32).copy()
@@ -107,7 +122,7 @@ def not_numbers(model):
 
 MISTAKES = (
     larger_anchors, smaller_anchors, exchanged_anchors, shifted_anchors, coder_scales, softmax_scores, relu,
-    loose_suppression, high_threshold, zeroed_layer, not_numbers,
+    loose_suppression, high_threshold, zeroed_layer, permuted_box_head, not_numbers,
 )  # fmt: skip
 for mistake in MISTAKES:
     model = flat.read(bytearray((Path(converted) / "detect.tflite").read_bytes()))

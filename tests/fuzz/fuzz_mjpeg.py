@@ -66,14 +66,14 @@ def child() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["litekiln_pi.sources"]):
-        for name in ("jpeg_stream", "huffman", "rtp_jpeg", "rtsp_messages", "sdp", "login", "yuyv"):
+        for name in ("jpeg_stream", "huffman", "rtp_jpeg", "rtsp_messages", "sdp", "login", "uncompressed"):
             importlib.import_module(f"litekiln_pi.sources.{name}")
     fuzz(one)
 
 
 def one(data: bytes) -> None:
     if len(data) > 2:
-        (check_stream, check_rtp, check_yuyv, check_tables, check_rtsp, check_texts)[data[0] % 6](data[2:], data[1])
+        (check_stream, check_rtp, check_uncompressed, check_tables, check_rtsp, check_texts)[data[0] % 6](data[2:], data[1])
 
 
 def check_frame(frame: bytes) -> None:
@@ -122,13 +122,15 @@ def check_rtp(data: bytes, _seed: int) -> None:
         at += 2 + length
 
 
-def check_yuyv(data: bytes, seed: int) -> None:
-    from litekiln_pi.sources.yuyv import to_rgb
+def check_uncompressed(data: bytes, seed: int) -> None:
+    from litekiln_pi.sources.uncompressed import FORMATS, to_rgb
 
     if len(data) < 4:
         return
-    picture = to_rgb(data[4:], data[0], data[1], data[2] + data[3], full_range=bool(seed & 1))
-    assert picture is None or (picture.size == (data[0] - data[0] % 2, data[1]) and picture.mode == "RGB")
+    width, height = data[0], data[1]
+    form = FORMATS[(seed >> 2) % len(FORMATS)]
+    picture = to_rgb(form, data[4:], width, height, data[2] + data[3], full_range=(None, False, True)[seed % 3])
+    assert picture is None or (0 <= width - picture.width <= 1 and 0 <= height - picture.height <= 1 and picture.mode == "RGB")
 
 
 def check_tables(data: bytes, _seed: int) -> None:

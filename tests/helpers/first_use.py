@@ -120,6 +120,8 @@ RUN: dict[str, tuple[Case, ...]] = {
     "inv lock --toolchain tf2.99": (usage("unknown toolchain 'tf2.99'"),),
     "inv images --toolchain tf2.99": (usage("unknown toolchain 'tf2.99'"),),
     ".litekiln/host/bin/python tools/report_schema.py": (Case(""),),
+    "inv detect --model shapes --variant int8 --out seen": (ready('"name": "circle"'),),
+    "inv detect --model shapes --variant int8 cat.jpg photos": (usage("cat.jpg: there is no such file"),),
     # With Docker alone.
     "inv images": (without_docker(),),
     "inv images --base debian": (without_docker(),),
@@ -157,6 +159,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
     "it runs a toolchain's image: tests/engine/test_docker.py": (
         r'docker run --rm -v "\$PWD":/work -w /work litekiln/toolchain:TAG invoke build --model shapes',
     ),
+    "it runs until it is stopped: tests/e2e/test_desk.py": (r"inv camera --model shapes --variant int8( --source test)?",),
     "it takes half an hour, or what that leaves": (
         r"\.litekiln/envs/tf2\.13-\*/bin/python tools/train_shapes\.py --out /tmp/shapes",
         r"cp /tmp/shapes/checkpoint/ckpt-0\.\* models/shapes/source/checkpoint/",
@@ -174,7 +177,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
     ),
     "it needs a camera": (
         r"docker run --rm -p 8080:8080 (--device|-v) /dev.*",
-        r"docker run --rm -p 8080:8080 IMAGE serve --source (http|rtsp)://.*",
+        r"docker run --rm -p 8080:8080 IMAGE serve --source (http|rtsp|tcp)://.*",
         r"podman run --rm -p 8080:8080 --device /dev/video0 .*",
         r"rpicam-vid .*",
     ),
@@ -184,6 +187,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r"gunzip -c pi\.tar\.gz \| (sudo )?podman load",
         r"docker[ -]compose up -d",
         r"uname -m",
+        r"sudo (cp|systemctl) .*ribbon.*",
         r"curl .* http://raspberrypi:8080/.*",
     ),
     "it is a part of a command": (

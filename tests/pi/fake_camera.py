@@ -96,7 +96,8 @@ class FakeKernel:
         if self.becomes:
             pixels.pixelformat = abi.fourcc(self.becomes)
         pixels.width, pixels.height = self.size
-        pixels.bytesperline = self.stride or (self.size[0] * 2 if pixels.pixelformat == abi.YUYV else 0)
+        across = {abi.YUYV: 2, abi.UYVY: 2, abi.NV12: 1, abi.YU12: 1, abi.GREY: 1}
+        pixels.bytesperline = self.stride or self.size[0] * across.get(pixels.pixelformat, 0)
         pixels.sizeimage = self.size[0] * self.size[1] * 2
         pixels.colorspace, pixels.quantization = self.colours
         self.agreed = True

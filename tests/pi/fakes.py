@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy
@@ -26,6 +27,11 @@ def scene(width: int = 320, height: int = 240, **boxes: tuple[int, int, int, int
     return picture
 
 
+def counted(name: str, count: int, score: str = "") -> str:
+    """A row of the page's list."""
+    return f"{name} \N{MULTIPLICATION SIGN} {count} {score}".strip()
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -38,6 +44,7 @@ class FakeBundle:
 
     name = "fake int8"
     labels = names = NAMES
+    folder = Path("/none")
     report: ClassVar[dict[str, Any]] = {"model": "fake", "variant": "int8", "verdict": "ok", "contract": {}}
     manifest: ClassVar[dict[str, Any]] = {"model": "fake", "variant": "int8", "litekiln": "0", "files": {}}
     contract: ClassVar[dict[str, Any]] = {"width": 80, "height": 60}

@@ -9,12 +9,14 @@ from litekiln_pi.arguments import parser
 
 DEFAULTS: dict[str, Any] = {
     "source": "/dev/video0", "width": 640, "height": 480, "fps": 0, "threads": 0, "threshold": 0.4,
-    "host": "0.0.0.0", "port": 8080, "snapshots": None, "strict": False, "hostnames": frozenset(),
+    "host": "0.0.0.0", "port": 8080, "snapshots": None, "collect": None, "collect_seconds": 30.0, "collect_most": 1000,
+    "name": "", "strict": False, "hostnames": frozenset(),
     "counts_only": False, "events": None, "webhook": "", "mqtt": "", "rate": 0, "motion": 0,
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
-    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "strict": True,
+    "host": "127.0.0.1", "port": 9000, "snapshots": Path("/kept"), "collect": (0.3, 0.6), "collect_seconds": 5.0, "collect_most": 9,
+    "name": "Bird table 2", "strict": True,
     "hostnames": frozenset({"cam.example.org"}), "counts_only": True, "events": Path("/kept/events.json"),
     "webhook": "http://x/", "mqtt": "mqtt://x", "rate": 2.5, "motion": 8,
 }  # fmt: skip
@@ -31,11 +33,14 @@ def test_by_itself() -> None:
 
 def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TOLD.items():
-        monkeypatch.setenv(
-            f"LITEKILN_{name.upper()}", "1" if value is True else ",".join(value) if isinstance(value, frozenset) else str(value)
-        )
+        text = {"collect": "0.3-0.6", "strict": "1", "counts_only": "1", "hostnames": "cam.example.org"}.get(name, str(value))
+        monkeypatch.setenv(f"LITEKILN_{name.upper()}", text)
     assert _of_serve() == TOLD
     assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
+
+
+def test_a_rate_can_be_less_than_one_a_second() -> None:
+    assert _of_serve("--fps", "0.2")["fps"] == 0.2
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +61,11 @@ WRONG = [
     ("rate", "-1", "argument --rate: '-1' is not a number from 0 to 1000"),
     ("rate", "nan", "argument --rate: 'nan' is not a number from 0 to 1000"),
     ("motion", "256", "argument --motion: '256' is not a number from 0 to 255"),
-    ("fps", "2.5", "argument --fps: '2.5' is not a whole number"),
+    ("collect", "0.6-0.3", "argument --collect: '0.6-0.3' is not a band of scores, such as 0.3-0.6"),
+    ("collect-seconds", "0", "argument --collect-seconds: '0' is not a number of seconds from 1 to 86400"),
+    ("collect-most", "0", "argument --collect-most: '0' is not a number from 1 to 100000"),
+    ("name", "x" * 61, "argument --name: a name has up to 60 letters"),
+    ("fps", "fast", "argument --fps: 'fast' is not a number from 0 to 1000"),
 ]
 
 

@@ -93,14 +93,12 @@ def test_an_event_says_its_kind_as_home_assistant_wants_it() -> None:
 
 
 def test_which_pi_this_is_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LITEKILN_NAME", raising=False)
     monkeypatch.setattr("socket.gethostname", lambda: "0a1b2c3d")
-    assert identity(tmp_path) == Identity("litekiln 0a1b2c3d", "0a1b2c3d")
+    assert identity(root=tmp_path) == Identity("litekiln 0a1b2c3d", "0a1b2c3d")
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "cpuinfo").write_text("processor\t: 0\n\nSerial\t\t: 10000000abcdef01\nModel\t\t: Raspberry Pi 5\n")
-    assert identity(tmp_path) == Identity("litekiln abcdef01", "abcdef01")
-    monkeypatch.setenv("LITEKILN_NAME", "Hall")
-    assert identity(tmp_path) == Identity("Hall", slug("Hall"))
+    assert identity(root=tmp_path) == Identity("litekiln abcdef01", "abcdef01")
+    assert identity("Hall", tmp_path) == Identity("Hall", slug("Hall"))
 
 
 def test_different_names_have_different_slugs() -> None:

@@ -68,7 +68,7 @@ def house(tmp_path: Path) -> Iterator[Broker]:
         yield made
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_home_assistant_finds_the_pi_and_its_counts(house: Broker, tmp_path: Path) -> None:
     with listening(house) as home, a_pi(tmp_path, house.address) as pi:
         wait_for(lambda: home.kept.get("litekiln/hall/availability") == "online")
@@ -99,7 +99,7 @@ def test_home_assistant_finds_the_pi_and_its_counts(house: Broker, tmp_path: Pat
         assert "litekiln/hall/event" not in later.kept
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_a_pi_that_dies_is_offline(house: Broker, tmp_path: Path) -> None:
     """Its process is killed: it says no goodbye, and the broker says it for it."""
     with listening(house) as home:
@@ -115,7 +115,7 @@ def test_a_pi_that_dies_is_offline(house: Broker, tmp_path: Path) -> None:
         dying.sender._thread.join(10)
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_without_frames_the_sensors_are_unavailable(house: Broker, tmp_path: Path) -> None:
     with listening(house) as home, a_pi(tmp_path, house.address) as pi:
         for well in (True, False, True):
@@ -123,7 +123,7 @@ def test_without_frames_the_sensors_are_unavailable(house: Broker, tmp_path: Pat
             wait_for(lambda well=well: home.kept.get("litekiln/hall/availability") == ("online" if well else "offline"))
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_a_broker_that_comes_back_gets_everything_again(house: Broker, tmp_path: Path) -> None:
     with a_pi(tmp_path, house.address) as pi:
         wait_for(lambda: pi.said)
@@ -143,7 +143,7 @@ def test_a_broker_that_comes_back_gets_everything_again(house: Broker, tmp_path:
         assert pi.said[1] in ("mqtt: 127.0.0.1 is gone: trying again", "mqtt: 127.0.0.1 can't be reached: Connection refused")
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_a_home_assistant_that_starts_later_is_told_again(house: Broker, tmp_path: Path) -> None:
     with a_pi(tmp_path, house.address) as pi, listening(house) as home:
         wait_for(lambda: len([each for each in home.kept if TOPIC.fullmatch(each)]) == 6)
@@ -153,7 +153,7 @@ def test_a_home_assistant_that_starts_later_is_told_again(house: Broker, tmp_pat
         assert len(pi.said) == 1
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_lines_and_zones_that_are_deleted_vanish(house: Broker, tmp_path: Path) -> None:
     def named(kept: dict[str, str]) -> set[str]:
         return {each.split("/")[3] for each in kept if TOPIC.fullmatch(each)}
@@ -169,7 +169,7 @@ def test_lines_and_zones_that_are_deleted_vanish(house: Broker, tmp_path: Path) 
             wait_for(lambda: named(home.kept) == {"count_person", "count_cat", "event"})
 
 
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_a_wrong_password_is_told_once(house: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITEKILN_MQTT_PASSWORD", "wrong-one")
     with a_pi(tmp_path, house.address) as pi:
@@ -183,7 +183,7 @@ def test_a_wrong_password_is_told_once(house: Broker, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl:pytest.PytestUnraisableExceptionWarning")  # left by paho
-@pytest.mark.mosquitto
+@pytest.mark.servers
 def test_by_tls_with_an_authority_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with broker(tmp_path, tls=True) as house:
         with a_pi(tmp_path, house.address) as pi:

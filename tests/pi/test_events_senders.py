@@ -12,12 +12,11 @@ from tests.pi.test_events_webhook import Receiver
 from tests.pi.test_server_events import GIVEN, a_watch
 
 
-def test_what_a_camera_sees_reaches_a_receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LITEKILN_NAME", "hall")
+def test_what_a_camera_sees_reaches_a_receiver(tmp_path: Path) -> None:
     watch, receiver, said = a_watch(tmp_path / "events.json", GIVEN), Receiver(), list[str]()
     with (
         receiver.running() as port,
-        sending(watch, FakeBundle(), lambda: True, said.append, webhook=f"http://127.0.0.1:{port}/", mqtt=""),  # type: ignore[arg-type]
+        sending(watch, FakeBundle(), lambda: True, said.append, name="hall", webhook=f"http://127.0.0.1:{port}/", mqtt=""),  # type: ignore[arg-type]
         running(watch=watch) as site,
     ):
         wait_for(lambda: len(receiver.came) >= 3)
@@ -33,7 +32,7 @@ def test_nothing_starts_when_an_address_is_wrong(tmp_path: Path) -> None:
     watch = a_watch(None)
     with (
         pytest.raises(BadUse, match="--mqtt"),
-        sending(watch, FakeBundle(), lambda: True, print, webhook="http://127.0.0.1:1/", mqtt="http://x"),  # type: ignore[arg-type]
+        sending(watch, FakeBundle(), lambda: True, print, name="", webhook="http://127.0.0.1:1/", mqtt="http://x"),  # type: ignore[arg-type]
     ):
         pass
     assert watch.senders == []

@@ -1,6 +1,9 @@
-"""The list of the image's components, as the layout writes it."""
+"""The list of the image's components, as the layout writes it; its Python files."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import lay_out
@@ -53,3 +56,42 @@ def test_the_whole_list_is_valid_and_has_a_number_of_its_own(base: Path, tmp_pat
         assert [each["name"] for each in value["components"]] == ["other", "demo/float32", "python", "zlib1g"]
         numbers.add(value["serialNumber"])
     assert len(numbers) == 3, "the same content has the same number, another content another"
+
+
+def test_bytecode_replaces_sources_and_runs(tmp_path: Path) -> None:
+    """Both would be 16 MB more. What can't be compiled stays: nobody runs it."""
+    texts = {
+        "app/tool/__init__.py": "",
+        "app/tool/__main__.py": "from tool.inner import fail\nfail()\n",
+        "app/tool/inner.py": "def fail() -> None:\n    raise ValueError('no')\n",
+        "packages/old.py": "print 'from another Python'\n",
+        "root/usr/lib/python3.11/os.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    lay_out.compile_all(tmp_path)
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {name if "old" in name else f"{name}c" for name in texts}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "app")}
+    run = subprocess.run([sys.executable, "-m", "tool"], env=environment, capture_output=True, text=True, check=False)
+    assert 'File "/opt/litekiln/app/tool/inner.py", line 2, in fail\nValueError: no\n' in run.stderr
+
+
+@pytest.mark.parametrize(("name", "place"), [("ld-linux-aarch64.so.1", "usr/lib"), ("ld-linux-x86-64.so.2", "usr/lib64")])
+def test_the_loader_is_where_programs_look_for_it(tmp_path: Path, name: str, place: str) -> None:
+    (tmp_path / "base/usr/lib/some-linux-gnu").mkdir(parents=True)
+    (tmp_path / "base/usr/lib/some-linux-gnu" / name).write_text("no ELF file")
+    lay_out.Libraries(tmp_path / "base", tmp_path / "root").take(name)
+    assert (tmp_path / "root" / place / name).is_file()
+
+
+def test_a_debian_package_is_listed_with_its_processor(tmp_path: Path) -> None:
+    info, status = tmp_path / "var/lib/dpkg/info", tmp_path / "root/var/lib/dpkg/status.d"
+    info.mkdir(parents=True)
+    status.mkdir(parents=True)
+    (info / "libc6:amd64.list").write_text("/lib/libc.so.6\n")
+    stanza = "Package: libc6\nArchitecture: amd64\nVersion: 2.36\n"
+    (tmp_path / "var/lib/dpkg/status").write_text(f"{stanza}\nPackage: other\nArchitecture: amd64\nVersion: 1\n")
+    (listed,) = lay_out.record_debian_packages(tmp_path, tmp_path / "root", {tmp_path / "usr/lib/libc.so.6"})
+    assert listed["purl"] == "pkg:deb/debian/libc6@2.36?arch=amd64"

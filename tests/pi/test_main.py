@@ -70,6 +70,11 @@ def test_a_failed_selftest_is_given_to_the_server(wrong: list[str], capsys: pyte
     assert "WARNING: the detections on this machine differ from those of the verification: 1 of 3" in capsys.readouterr().err
 
 
+def test_a_failed_selftest_is_in_each_line_that_is_watched(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "--source", "test", "--threads", "1", "--count", "2"]) == 0
+    assert [json.loads(line)["wrong_results"] for line in capsys.readouterr().out.splitlines()] == [True, True]
+
+
 @pytest.mark.parametrize("command", ["serve", "watch"])
 @pytest.mark.parametrize("way", ["option", "variable"])
 def test_strict_gives_no_wrong_results(

@@ -18,7 +18,7 @@ from litekiln_pi.frames import Shot
 from litekiln_pi.server import Limits, Settings
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.helpers.browsing import CONTRAST, DESK, PHONE, chromium, keep, visited
-from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
+from tests.pi.fakes import FakeModel, FakeSource, counted, scene, wait_for
 from tests.pi.serving import Running, running
 
 pytestmark = pytest.mark.browser
@@ -95,7 +95,7 @@ def test_boxes_appear_on_the_picture(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#status")).to_have_text("live")
         expect(page.locator("#model")).to_have_text("fake int8")
-        expect(page.locator("#found li")).to_have_text(["red90 %", "blue70 %"])
+        expect(page.locator("#found li")).to_have_text([counted("red", 1, "90 %"), counted("blue", 1, "70 %")])
         expect(page.locator("#notice")).to_be_hidden()
         assert is_near(page, RED_EDGE, COLOURS[0])
         assert is_near(page, (0.25, 0.5), (230, 20, 20))
@@ -131,21 +131,21 @@ def test_a_hundred_detections_are_shown(visit: Open) -> None:
             return numpy.tile([0.1, 0.2, 0.3, 0.4], (100, 1)), numpy.zeros(100, int), numpy.linspace(0.5, 0.99, 100)
 
     with running(source=_Still(rate=5), model=Many()) as told, visit(told) as page:
-        expect(page.locator("#found li")).to_have_count(100)
+        expect(page.locator("#found li")).to_have_text(re.compile("red.*100"))
 
 
 def test_names_are_shown_and_hidden(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#labels label")).to_have_text(["red", "green", "blue"])
         page.get_by_label("red", exact=True).uncheck()
-        expect(page.locator("#found li")).to_have_text(["blue70 %"])
+        expect(page.locator("#found li")).to_have_text([counted("blue", 1, "70 %")])
         page.get_by_role("button", name="none").click()
         expect(page.locator("#nothing")).to_be_visible()
         page.get_by_role("button", name="all").click()
         expect(page.locator("#found li")).to_have_count(2)
         page.get_by_label("blue", exact=True).focus()
         page.keyboard.press("Space")
-        expect(page.locator("#found li")).to_have_text(["red90 %"])
+        expect(page.locator("#found li")).to_have_text([counted("red", 1, "90 %")])
 
 
 def test_pause(visit: Open, site: Running) -> None:
@@ -174,12 +174,25 @@ def test_a_snapshot_is_saved(visit: Open, tmp_path: Path) -> None:
         assert [each["name"] for each in data["detections"]] == ["red"]
 
 
+def test_a_frame_is_kept_for_training(visit: Open, site: Running, tmp_path: Path) -> None:
+    with running(Settings(snapshots=tmp_path), _Still(rate=20)) as told, visit(told) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        page.locator("#threshold").fill("0.8")
+        page.get_by_role("button", name="Keep for training").click()
+        expect(page.locator("#message")).to_contain_text("is kept on the Pi for training, with 1 box to check (1 of at most 1000)")
+        (boxes,) = (tmp_path / "training").glob("*.xml")
+        assert boxes.read_text().count("<name>red</name>") == 1
+    with visit(site) as page:
+        expect(page.locator("#found li")).to_have_count(2)
+        expect(page.locator("#keep")).to_be_hidden()
+
+
 @pytest.mark.parametrize("way", ["button", "drop"])
 def test_a_picture_of_ones_own(visit: Open, site: Running, way: str) -> None:
     with visit(site) as page:
         expect(page.locator("#found li")).to_have_count(2)
         _give(page, way, "grün.jpg", "image/jpeg", GREEN)
-        expect(page.locator("#found li")).to_have_text(["green80 %"])
+        expect(page.locator("#found li")).to_have_text([counted("green", 1, "80 %")])
         expect(page.locator("#message")).to_contain_text("grün.jpg: looked at in")
         expect(page.locator("#canvas")).to_have_attribute("aria-label", "your picture: green")
         assert is_near(page, (0.25, 0.5), COLOURS[1])
@@ -187,7 +200,7 @@ def test_a_picture_of_ones_own(visit: Open, site: Running, way: str) -> None:
         page.locator("#threshold").fill("0.85")
         expect(page.locator("#found li")).to_have_count(0)
         page.get_by_role("button", name="Back to the camera").click()
-        expect(page.locator("#found li")).to_have_text(["red90 %"])
+        expect(page.locator("#found li")).to_have_text([counted("red", 1, "90 %")])
         expect(page.locator("#message")).to_be_hidden()
 
 
@@ -283,6 +296,13 @@ def test_a_failed_selftest_cannot_be_overlooked(visit: Open) -> None:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         expect(page.locator("#warning")).to_be_in_viewport(ratio=1)  # wherever one has scrolled
         keep(page, "pi-wrong-results")
+        page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
+        page.goto(f"{told.address}/#class")
+        page.reload()
+        expect(page.locator("body")).to_have_class(re.compile("classroom"))
+        expect(page.locator("#warning")).to_be_in_viewport(ratio=1)
+        expect(page.locator("#status")).to_be_in_viewport()
+        keep(page, "pi-wrong-results-class")
 
 
 def test_it_finds_the_server_again(visit: Open) -> None:
@@ -357,11 +377,11 @@ def test_everything_is_reached_by_keyboard(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#labels label")).to_have_count(3)
         reached = []
-        for _ in range(15):
+        for _ in range(18):
             page.keyboard.press("Tab")
             reached.append(
                 page.evaluate("document.activeElement.id || document.activeElement.value || document.activeElement.textContent")
             )
-        wanted = ["pause", "snapshot", "file", "threshold", "all", "none", "red", "green", "blue", "draw-line", "draw-zone"]
-        wanted += ["model", "interface", "metrics"]
+        wanted = ["worth", "pause", "snapshot", "enlarge", "file", "threshold", "all", "none", "red", "green", "blue"]
+        wanted += ["draw-line", "draw-zone", "report", "model", "interface", "metrics"]
         assert [each for each in reached if each in wanted] == wanted

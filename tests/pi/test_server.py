@@ -293,6 +293,34 @@ def test_a_part_that_died_is_told_and_ends_the_server(capsys: pytest.CaptureFixt
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_a_part_that_stands_still_is_told_and_ends_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that waits for ever raises no error."""
+    model, going_on = FakeModel(), threading.Event()
+    with running(model=model) as told:
+        monkeypatch.setattr("litekiln_pi.pipeline.STUCK_SECONDS", 0.5)
+        monkeypatch.setattr("litekiln_pi.pipeline.STUCK_TIMES", 0)
+        monkeypatch.setattr(model, "run", lambda _: going_on.wait(30))
+        wait_for(lambda: told.pipeline.stuck)
+        health = told.ask("/healthz")
+        assert (health.status, health.data["status"]) == (503, "failed")
+        assert re.fullmatch(r"a part of the program has failed: _infer: a frame has taken \d s", health.data["problem"])
+        assert told.ask("/api/detections").status == 503
+        told.thread.join(10)
+        assert isinstance(told.server.over, LoopFailed)
+        going_on.set()
+
+
+def test_a_part_that_goes_on_after_all_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FakeModel()
+    with running(model=model) as told:
+        monkeypatch.setattr(type(told.pipeline), "stuck", "_infer: a frame has taken 61 s")
+        time.sleep(LAST_WORDS_SECONDS / 2)
+        monkeypatch.setattr(type(told.pipeline), "stuck", "")
+        told.thread.join(LAST_WORDS_SECONDS)
+        assert told.thread.is_alive()
+        assert told.ask("/healthz").data["status"] == "ok"
+
+
 def test_a_camera_that_is_missing_for_long_ends_nothing() -> None:
     source = FakeSource()
     source.gone = "there is no /dev/video0"
@@ -339,10 +367,10 @@ def test_no_answer_gives_old_detections_as_current(monkeypatch: pytest.MonkeyPat
     source = FakeSource()
     with running(_quick(poll_seconds=0.2), source) as told:
         data = told.ask("/api/detections").data
-        assert 0 <= data["age"] < 0.8
+        assert 0 <= data["age"] <= told.pipeline.current_for
         assert data["paused"] is False
         client = _Events(told)
-        assert client.events(1)[0]["age"] < 0.8
+        assert client.events(1)[0]["age"] <= told.pipeline.current_for
         source.gone = "there is no /dev/video0"
         event = client.stale()
         client.close()
@@ -350,18 +378,20 @@ def test_no_answer_gives_old_detections_as_current(monkeypatch: pytest.MonkeyPat
         wait_for(lambda: not told.ask("/api/state").data["current"])
         state = told.ask("/api/state").data
         assert (state["status"], state["frames"]) == ("waiting", "waiting")
-        assert state["age"] > state["current_for"] == 0.8
+        assert state["age"] > state["current_for"] - 0.1 >= 0.7  # more on a busy machine; both are rounded
         for path, method in (("/api/detections", "GET"), ("/api/snapshot", "POST")):
             answer = told.ask(path, method)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-            assert re.fullmatch(r"there is no /dev/video0; the newest frame is \d s old", answer.error)
+            assert re.fullmatch(r"there is no /dev/video0; the newest frame is \d+ s old", answer.error)
         assert told.ask("/api/frame").status == 204
         client = _Events(told)  # who comes later is told too
         assert client.stale()["frames"] == "waiting"
         client.close()
         metrics = told.ask("/metrics").body.decode()
         assert "litekiln_source_up 0.0" in metrics
-        assert re.search(r"litekiln_frame_age_seconds [1-9]|litekiln_frame_age_seconds 0\.[89]", metrics)
+        age = re.search(r"^litekiln_frame_age_seconds (.+)$", metrics, re.MULTILINE)
+        assert age
+        assert float(age[1]) >= 0.7
         source.gone = ""
         wait_for(lambda: told.ask("/api/detections").status == 200)
 
@@ -407,7 +437,7 @@ def test_what_was_current_when_a_pause_began_stays_so(monkeypatch: pytest.Monkey
         assert data["age"] > 0.4
         assert told.ask("/api/snapshot", "POST").status == 200
         told.post("/api/state", b'{"paused": false}', "application/json")
-        wait_for(lambda: told.ask("/api/detections").status == 200 and told.ask("/api/detections").data["age"] < 0.4)
+        wait_for(lambda: told.ask("/api/detections").status == 200 and not told.ask("/api/detections").data["paused"])
         source.gone = "there is no /dev/video0"
         wait_for(lambda: told.ask("/api/detections").status == 503)
         told.post("/api/state", b'{"paused": true}', "application/json")  # a pause makes nothing current again

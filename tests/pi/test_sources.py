@@ -166,7 +166,7 @@ def test_a_pipe_that_waits_can_be_stopped(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_pipe_without_frames_is_told_what_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
     hint = "Is it MJPEG? rpicam-vid writes H.264 by default:\n"
-    command = "  rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -\n"
+    command = "  rpicam-vid -t 0 --codec mjpeg --flush -o - | docker run -i IMAGE watch --source -\n"
     assert list(open_source("-", stdin=io.BytesIO(b"\0\0\0\1 H.264")).shots()) == []
     told = capsys.readouterr().err
     assert told == f"no JPEG frame on standard input, which ended after 10 bytes. {hint}{command}"
@@ -183,14 +183,14 @@ def test_a_terminal_is_no_pipe() -> None:
 
     what, remedy = refused("-", stdin=Terminal())
     assert what == "--source - reads a camera's frames from a pipe, but nothing is piped in"
-    assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -")
+    assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg --flush -o - | docker run -i IMAGE watch --source -")
 
 
 def test_a_closed_standard_input_is_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)  # Python's value if it was closed before the start
     what, remedy = refused("-")
     assert what == "--source - reads a camera's frames from a pipe, but standard input is closed"
-    assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -")
+    assert remedy.startswith("rpicam-vid -t 0 --codec mjpeg --flush -o - | docker run -i IMAGE watch --source -")
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (64, 48)])

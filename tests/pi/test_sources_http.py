@@ -99,8 +99,9 @@ NO_STREAMS = {
     "HTTP/1.1 503 Busy\r\n": "it answers 503 Busy",
     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n": "it sends a page (text/html), not a stream: "
     "give the address of the MJPEG stream itself",
-    "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n": "it sends a single picture (image/jpeg), not a stream: "
-    "give the address of the MJPEG stream",
+    "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n": "it sends a picture in another format (image/png): "
+    "give the address of its JPEG, or of the MJPEG stream",
+    "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n": "its picture is empty",
     "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n": "it sends video/mp4, not MJPEG: switch its stream to MJPEG, or: "
     "ffmpeg -i http://127.0.0.1:PORT/mjpg -f mjpeg - | docker run -i IMAGE watch --source -",
     "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n": "it redirects to an address that is neither http nor https",

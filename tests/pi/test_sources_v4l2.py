@@ -13,7 +13,7 @@ from PIL import Image
 from litekiln_pi.decoding import decode
 from litekiln_pi.errors import SourceLost
 from litekiln_pi.frames import Shot
-from litekiln_pi.sources import open_source, v4l2, v4l2_words, yuyv
+from litekiln_pi.sources import open_source, v4l2, v4l2_words
 from litekiln_pi.sources import v4l2_abi as abi
 from litekiln_pi.sources.v4l2 import Camera
 from litekiln_pi.stills import as_jpeg
@@ -22,19 +22,9 @@ from tests.pi.fake_camera import FakeKernel
 from tests.pi.fakes import scene
 from tests.pi.jpegs import without_tables
 from tests.pi.test_sources import stopped_while_waiting
+from tests.pi.uncompressed_pictures import as_yuv, as_yuyv
 
 JPEG = as_jpeg(scene(red=(10, 10, 100, 100)))
-
-
-def as_yuyv(picture: Image.Image, stride: int = 0) -> bytes:
-    """The picture as a camera's YUYV: limited range, one colour for two pixels."""
-    luma, blue, red = (numpy.asarray(band, float) for band in picture.convert("YCbCr").split())
-    rows = numpy.zeros((picture.height, stride or picture.width * 2), numpy.uint8)
-    inside = rows[:, : picture.width * 2]
-    inside[:, 0::2] = numpy.round(luma * 219 / 255 + 16)
-    inside[:, 1::4] = numpy.round((blue[:, 0::2] - 128) * 224 / 255 + 128)
-    inside[:, 3::4] = numpy.round((red[:, 0::2] - 128) * 224 / 255 + 128)
-    return rows.tobytes()
 
 
 def shots_of(kernel: FakeKernel, **wishes: Any) -> tuple[list[Shot], str]:
@@ -97,6 +87,22 @@ def test_the_range_of_yuyv_is_what_the_driver_says(colours: tuple[int, int], exp
     assert picture.getpixel((3, 3)) == (expected,) * 3
 
 
+@pytest.mark.parametrize("name", ["YUYV", "UYVY", "NV12", "YU12", "GREY"])
+def test_cameras_without_jpeg_give_pictures(name: str) -> None:
+    picture = scene(160, 120, green=(20, 20, 90, 100))
+    kernel = FakeKernel([as_yuv(name, picture, stride=192), errno.ENODEV], formats=["Z16 ", name], size=(160, 120), stride=192)
+    came, _ = shots_of(kernel)
+    wanted = picture.convert("L").convert("RGB") if name == "GREY" else picture
+    assert came[0].picture is not None
+    assert numpy.abs(numpy.asarray(came[0].picture, int) - numpy.asarray(wanted)).max() <= 3
+
+
+def test_a_converter_of_hdmi_on_the_ribbon_cable_is_a_camera() -> None:
+    """Its pictures are finished; a sensor's are not."""
+    kernel = FakeKernel([as_yuv("UYVY", scene(32, 16)), errno.ENODEV], formats=["UYVY"], size=(32, 16), driver=b"unicam")
+    assert len(shots_of(kernel)[0]) == 1
+
+
 def test_damaged_and_short_frames_are_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
     padded = JPEG + bytes(100)
     bad = [None, b"", JPEG[:-700], b"\0" * 400]
@@ -128,7 +134,17 @@ REFUSALS = {
     },
     "/dev/video0 exists, but its camera doesn't": {"fails": {"open": errno.ENXIO}},
     "/dev/video0 is not a camera; ": {"fails": {"QUERYCAP": errno.ENOTTY}},
-    "/dev/video0 gives pBAA, RG10; MJPG or YUYV is needed": {"formats": ["pBAA", "RG10"]},
+    "/dev/video0 gives pBAA, RG10, as its sensor sends it: nothing sets exposure and colours. for a camera on the ribbon": {
+        "formats": ["pBAA", "RG10"],
+        "driver": b"unicam",
+    },
+    "/dev/video0 gives Y10P, GREY, as its sensor sends it: nothing": {"formats": ["Y10P", "GREY"], "driver": b"rp1-cfe"},
+    "/dev/video0 gives BA81: raw formats of a bare sensor. for a camera on the ribbon cable use: rpicam-vid": {"formats": ["BA81"]},
+    "/dev/video0 gives H264, which needs a video decoder. It may give MJPG under another number (": {"formats": ["H264"]},
+    "), or: ffmpeg -f v4l2 -input_format hevc -i /dev/video0 -f mjpeg - | docker run -i IMAGE watch --source -": {
+        "formats": ["HEVC", "H264"]
+    },
+    "/dev/video0 gives Z16; MJPG, YUYV, UYVY, NV12, YU12 or GREY is needed": {"formats": ["Z16 "]},
     "/dev/video0 gives no format at all": {"formats": []},
     "/dev/video0 was asked for MJPG and gives H264": {"becomes": "H264"},
     "gives a camera's data, not its picture: use the number before it": {"caps": abi.CAP_META_CAPTURE | abi.CAP_STREAMING},
@@ -188,19 +204,6 @@ def test_a_camera_that_gives_nothing_is_lost_and_stopping_ends_the_wait(monkeypa
     monkeypatch.setattr(v4l2, "PATIENCE", 0.3)
     with pytest.raises(SourceLost, match="/dev/video0 gave no frame for 0 seconds: plug it in again"):
         list(Camera("/dev/video0", kernel=Waiting()).shots())
-
-
-def test_yuyv_of_odd_sizes_and_with_too_few_bytes() -> None:
-    data = as_yuyv(scene(16, 8, blue=(0, 0, 16, 8)))
-    odd = yuyv.to_rgb(data, 15, 8, stride=32)
-    assert odd is not None
-    assert odd.size == (14, 8)
-    assert yuyv.to_rgb(data[:-1], 16, 8) is None
-    assert yuyv.to_rgb(data, 0, 8) is None
-    assert yuyv.to_rgb(data, 16, 0) is None
-    shorter_last_row = yuyv.to_rgb(data[:-16], 8, 8, stride=32)
-    assert shorter_last_row is not None
-    assert shorter_last_row.size == (8, 8)
 
 
 @pytest.mark.loopback

@@ -59,7 +59,15 @@ REQUESTS = {
     "STREAMOFF": 0x40045613,
     "S_PARM": 0xC0CC5616,
 }
-FORMATS = {"MJPG": 0x47504A4D, "JPEG": 0x4745504A, "YUYV": 0x56595559}
+FORMATS = {
+    "MJPG": 0x47504A4D,
+    "JPEG": 0x4745504A,
+    "YUYV": 0x56595559,
+    "UYVY": 0x59565955,
+    "NV12": 0x3231564E,
+    "YU12": 0x32315559,
+    "GREY": 0x59455247,
+}
 
 
 @pytest.mark.parametrize("structure", SIZES)

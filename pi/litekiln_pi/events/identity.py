@@ -1,7 +1,6 @@
 """Which Pi this is, for others: the same after each start, though a container's host name is not."""
 
 import hashlib
-import os
 import re
 import socket
 from dataclasses import dataclass
@@ -19,9 +18,8 @@ class Identity:
     slug: str
 
 
-def identity(root: Path = Path("/")) -> Identity:
-    """By LITEKILN_NAME, else by the board's serial number, else by the host name."""
-    name = os.environ.get("LITEKILN_NAME", "").strip()
+def identity(name: str = "", root: Path = Path("/")) -> Identity:
+    """By the name that it was given, else by the board's serial number, else by the host name."""
     if name:
         return Identity(name, slug(name))
     try:

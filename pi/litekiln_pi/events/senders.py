@@ -10,9 +10,11 @@ from litekiln_pi.saying import Say
 
 
 @contextmanager
-def sending(watch: Watch, bundle: Bundle, well: Callable[[], bool], say: Say, *, webhook: str, mqtt: str) -> Iterator[None]:
-    """Send events to these addresses, "" for none. BadUse when one is invalid."""
-    pi, senders = identity(), list[Sender]()
+def sending(
+    watch: Watch, bundle: Bundle, well: Callable[[], bool], say: Say, *, name: str, webhook: str, mqtt: str
+) -> Iterator[None]:
+    """Send events to these addresses, "" for none, as the Pi of this name. BadUse when an address is invalid."""
+    pi, senders = identity(name), list[Sender]()
     if webhook:
         from litekiln_pi.events.webhook import Webhook
 

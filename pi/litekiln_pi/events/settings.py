@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from litekiln_pi.errors import BadUse
 from litekiln_pi.events.areas import Line, Point, Zone
+from litekiln_pi.place import here
 
 MOST_AREAS, MOST_POINTS, MOST_NAMES, MOST_LETTERS, MOST_SECONDS = 20, 20, 200, 40, 3600.0
 MOST_BYTES = 100_000
@@ -168,7 +169,9 @@ class SettingsFile:
             raise BadUse(f"--events {self.path}: {error}", DOCS) from None
         except OSError as error:
             msg = f"--events {self.path} can't be read: {error.strerror}"
-            raise BadUse(msg, f'mount its folder into the container: -v "$PWD:/data"; {DOCS}') from None
+            raise BadUse(
+                msg, here(f'mount its folder into the container: -v "$PWD:/data"; {DOCS}', f"make the folder; {DOCS}")
+            ) from None
 
     def use(self, text: bytes) -> None:
         """Use other settings. Unusable when something in them is wrong; then nothing changes."""

@@ -24,8 +24,10 @@ from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
 from litekiln_pi.server.moving import MovingPictures
 from litekiln_pi.server.openapi import DESCRIPTION
+from litekiln_pi.server.report import Report
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.standing import Standing
+from litekiln_pi.server.this_machine import ThisMachine
 from litekiln_pi.server.upload import Uploads
 
 WEB = Path(__file__).resolve().parent.parent / "web"
@@ -86,6 +88,8 @@ def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) ->
         Route("/api/state", camera.state, methods=["GET", "POST"]),
         Route("/api/snapshot", camera.snapshot, methods=["POST"]),
         Route("/api/info", info),
+        Route("/api/machine", ThisMachine().answer),
+        Route("/report", Report(bundle).answer),
         Route("/healthz", camera.health),
         Route("/openapi.json", openapi),
     ]

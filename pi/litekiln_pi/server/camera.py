@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from litekiln_pi.collecting import Collector
 from litekiln_pi.frames import Seen
 from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
@@ -19,6 +20,7 @@ from litekiln_pi.server.rooms import EVENTS
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.upload import body
+from litekiln_pi.training import FOLDER, Training
 
 FRAME_HEADER = "x-litekiln-frame"
 MOST_HEADER = 2800  # characters: proxies take about 4000 bytes for all headers together
@@ -31,6 +33,13 @@ MOST_STATE = 1000  # bytes of a request that changes the state
 class CameraRoutes:
     def __init__(self, hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) -> None:
         self._hub, self._bundle, self._settings, self._standing, self._streams = hub, bundle, settings, standing, 0
+        self._training: Training | None = None
+        if settings.snapshots is not None:
+            self._training = Training(settings.snapshots / FOLDER, bundle.name, settings.most_for_training)
+            if settings.collect:
+                collector = Collector(self._training, settings.collect, settings.threshold, snapshots.name_of)
+                collector.start(lambda: hub.closed)
+                hub.pipeline.listen(collector.heard)
 
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
@@ -84,6 +93,7 @@ class CameraRoutes:
         pipeline = self._hub.pipeline
         counters, latest = pipeline.counters, pipeline.latest
         return {
+            "name": self._settings.name,
             "model": self._bundle.name,
             "labels": self._bundle.names,
             "kinds": [kind for kind, name in enumerate(self._bundle.labels) if name != HIDDEN],
@@ -128,23 +138,33 @@ class CameraRoutes:
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
         await self._hub.awake()
         seen = self._standing.newest()
+        if _for_training(request):
+            return answer(await self._keep_for_training(seen, threshold))
         shown = tuple(each for each in seen.detections if each.score >= threshold and each.name not in hidden)
         seen = replace(seen, detections=shown)
         told = self._standing.told(seen)
-        name, jpeg = await self._hub.work(lambda: self._keep(seen, told))
+        jpeg, name = await self._hub.work(lambda: self._keep(seen, told))
         headers = {
             "content-disposition": f'attachment; filename="{name}.jpg"',
             FRAME_HEADER: _for_header(told),
         }
         return Response(jpeg, 200, headers, "image/jpeg")
 
-    def _keep(self, seen: Seen, told: dict[str, Any]) -> tuple[str, bytes]:
-        """Its name and its picture. One at a time runs here."""
-        name, jpeg = snapshots.name_of(seen), snapshots.drawn(seen)
-        if self._settings.snapshots is not None:
-            name = snapshots.free_name(self._settings.snapshots, name)
-            snapshots.keep(self._settings.snapshots, name, jpeg, told)
-        return name, jpeg
+    def _keep(self, seen: Seen, told: dict[str, Any]) -> tuple[bytes, str]:
+        """The picture and its name."""
+        jpeg, name = snapshots.drawn(seen), snapshots.name_of(seen)
+        if self._settings.snapshots is None:
+            return jpeg, name
+        return jpeg, snapshots.keep(self._settings.snapshots, name, jpeg, told)
+
+    async def _keep_for_training(self, seen: Seen, threshold: float) -> dict[str, Any]:
+        """What was kept. Names that the visitor hides are kept too: a thing without its box would teach that it is none."""
+        training = self._training
+        if training is None:
+            raise Refused(409, "there is no folder for pictures: start the server with --snapshots DIR")
+        seen = replace(seen, detections=tuple(each for each in seen.detections if each.score >= threshold))
+        name, pictures = await self._hub.work(lambda: (snapshots.keep_for_training(training, seen), training.count))
+        return {"kept": name, "detections": len(seen.detections), "pictures": pictures, "most": training.most}
 
     async def health(self, _: Request) -> Response:
         standing = self._standing
@@ -182,6 +202,13 @@ def _for_header(told: dict[str, Any]) -> str:
         kept -= 1
         text = as_json({**told, "detections": found[:kept], "left_out": len(found) - kept}).decode()
     return text
+
+
+def _for_training(request: Request) -> bool:
+    purpose = request.query_params.get("for", "")
+    if purpose not in ("", "training"):
+        raise Refused(400, f"for={purpose[:40]} is not training")
+    return purpose == "training"
 
 
 def _number(text: str) -> int:

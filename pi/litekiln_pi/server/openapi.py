@@ -109,18 +109,26 @@ PATHS: dict[str, Any] = {
     },
     "/api/snapshot": {
         "post": {
-            "summary": "The newest frame with boxes and names, to download; also kept on disk if the server has a folder for it",
+            "summary": "The newest frame with boxes and names, to download; also kept on disk if the server has a folder for it. "
+            "With `for=training` the frame as it came and its boxes as Pascal VOC are only kept on disk",
             "parameters": [
                 THRESHOLD,
+                {"name": "for", "in": "query", "schema": {"enum": ["training"]}},
                 {
                     "name": "hide",
                     "in": "query",
-                    "description": "names to leave out",
+                    "description": "names to leave out; not for training",
                     "schema": {"type": "array", "items": {"type": "string"}},
                 },
             ],
             "responses": _answers(
-                "a picture", _content(jpeg=BINARY), s500="not writable", s503="no current frame", s507="the disk is full, or nearly"
+                "a picture, or what was kept for training",
+                _content(jpeg=BINARY, json=_schema("Kept")),
+                s400="a parameter is wrong",
+                s409="for training, and the server has no folder",
+                s500="not writable",
+                s503="no current frame",
+                s507="the disk is full, or nearly; or there are enough pictures for training",
             ),
         }
     },
@@ -128,6 +136,18 @@ PATHS: dict[str, Any] = {
         "get": {
             "summary": "The model, its contract and its source",
             "responses": _answers("the model", _content(json={"type": "object"})),
+        }
+    },
+    "/api/machine": {
+        "get": {
+            "summary": "The machine, its temperature in °C, and what slows it down; null where the kernel doesn't say",
+            "responses": _answers("the machine", _content(json=_schema("Machine"))),
+        }
+    },
+    "/report": {
+        "get": {
+            "summary": "The model's own report",
+            "responses": _answers("the report", _content(html={"type": "string"}), s404="the bundle has none"),
         }
     },
     "/healthz": {
@@ -207,7 +227,7 @@ WRONG = {"type": "boolean", "description": "the selftest failed: this machine co
 AGE = {"type": "number", "description": "seconds since the frame arrived"}
 PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST, wrong_results=WRONG)
 STATE = _object(
-    model="string", source="string", status="string", frames="string", problem="string", warning="string",
+    name="string", model="string", source="string", status="string", frames="string", problem="string", warning="string",
     paused="boolean", resting="boolean", threshold="number", threads="integer", fps="number",
     captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer",
     keeps_snapshots="boolean", counts_only="boolean",
@@ -229,6 +249,12 @@ SCHEMAS = {
         current={"type": "boolean", "description": "whether the newest frame shows what is there now"},
         current_for={"type": "number", "description": "seconds after which a frame no longer shows it"},
     ),
+    "Machine": _with(
+        _object(board="string", cores="integer"),
+        temperature={"type": ["number", "null"]},
+        throttling={"type": ["array", "null"], "items": {"type": "string"}},
+    ),
+    "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Events": _with(
         _object(latest="integer", counts="object", resting="boolean"), events={"type": "array", "items": _schema("Event")}

@@ -93,7 +93,9 @@ class Server(uvicorn.Server):
         if await super().on_tick(counter):
             return True
         over, now = self._app.standing.over, time.monotonic()
-        if over and not self._last_words_until:
+        if not over:  # also of a part that goes on after all, as after `docker unpause`
+            self._last_words_until = 0.0
+        elif not self._last_words_until:
             self._last_words_until = now + LAST_WORDS_SECONDS
         if over and now >= self._last_words_until:
             self.over = over

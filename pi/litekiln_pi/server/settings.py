@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from litekiln_pi.collecting import Rule
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -34,9 +36,12 @@ class Limits:
 class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a container's published ports decide who can connect
     port: int = 8080
+    name: str = ""  # of this Pi, among others
     token: str = ""  # if set, needed for everything but the health check
     hostnames: frozenset[str] = frozenset()  # names besides addresses and those of local networks; a token needs none
     threshold: float = 0.4  # lowest score, unless a request gives another
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
+    collect: Rule | None = None  # which frames are kept there for training, besides those that visitors choose
+    most_for_training: int = 1000  # pictures
     counts_only: bool = False  # no picture leaves this machine
     limits: Limits = field(default_factory=Limits)

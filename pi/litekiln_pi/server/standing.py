@@ -28,12 +28,16 @@ class Standing:
         return f"{WRONG} ({self._wrong})" if self._wrong else ""
 
     @property
+    def _failure(self) -> str:
+        return self._pipeline.failure or self._pipeline.stuck
+
+    @property
     def over(self) -> PiError | None:
         """Why the loop will never go on, so that the program has to end; None while it may: a missing camera may come back."""
         pipeline = self._pipeline
-        if pipeline.failure:
+        if self._failure:
             return LoopFailed(
-                f"a part of the program has failed: {pipeline.failure}",
+                f"a part of the program has failed: {self._failure}",
                 "this is a bug: please report it with the lines above. Docker's --restart unless-stopped starts it again",
             )
         if pipeline.ended and pipeline.source.live:
@@ -47,7 +51,7 @@ class Standing:
     def current(self) -> bool:
         """Whether the newest frame shows what is there now, or what was there when the pause began."""
         seen = self._pipeline.latest
-        return seen is not None and self._pipeline.is_current(seen)
+        return seen is not None and not self._failure and self._pipeline.is_current(seen)
 
     @property
     def problem(self) -> str:
@@ -68,7 +72,7 @@ class Standing:
     @property
     def status(self) -> str:
         """The same in one or two words."""
-        if self._pipeline.failure:
+        if self._failure:
             return "failed"
         if self.wrong_results:
             return "wrong results"
@@ -78,7 +82,7 @@ class Standing:
     def frames(self) -> str:
         """Whether frames come: `current`, or why not: `paused`, `resting`, `waiting`, `ended` or `failed`."""
         pipeline = self._pipeline
-        if pipeline.failure:
+        if self._failure:
             return "failed"
         if pipeline.ended:
             return "ended"

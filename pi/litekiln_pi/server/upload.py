@@ -1,6 +1,7 @@
 """A visitor's own picture: received within limits and given to a second model, so that the camera's loop goes on."""
 
 import asyncio
+import io
 import os
 import queue
 import threading
@@ -135,15 +136,15 @@ def _too_large(most: int) -> Refused:
 
 
 async def _read(request: Request, most: int) -> bytes:
-    taken = bytearray()
+    taken = io.BytesIO()  # its value is no copy, as that of a bytearray would be
     try:
         async for part in request.stream():
-            taken += part
-            if len(taken) > most:
+            taken.write(part)
+            if taken.tell() > most:
                 raise _too_large(most)
     except ClientDisconnect:
         raise Refused(400, "the body ended early") from None
-    return bytes(taken)
+    return taken.getvalue()
 
 
 async def _within(reading: Coroutine[Any, Any, bytes], seconds: float) -> bytes:

@@ -19,7 +19,7 @@ QUOTED = (
     "it looks like http://NAME:PASSWORD@camera:8080/path; "
     "in name and password write / as %2F, @ as %40, # as %23, ? as %3F, : as %3A"
 )
-PORTS = {"http": 80, "https": 443, "rtsp": 554}
+PORTS = {"http": 80, "https": 443, "rtsp": 554, "tcp": 0}  # 0: it has none
 
 
 class Stopped(Exception):
@@ -63,7 +63,8 @@ def address_of(url: str) -> Address:
     if "@" in parts.path + parts.query + parts.fragment and not parts.username:
         raise BadUse("--source: that address has an @ after its host", QUOTED)
     if not host:
-        raise BadUse(f"--source: that {parts.scheme} address has no host", f"it looks like {parts.scheme}://camera/path")
+        example = "camera:8888" if parts.scheme == "tcp" else "camera/path"
+        raise BadUse(f"--source: that {parts.scheme} address has no host", f"it looks like {parts.scheme}://{example}")
     path = _quoted(parts.path) + (f"?{_quoted(parts.query)}" if parts.query else "")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     return Address(parts.scheme, host, port or PORTS[parts.scheme], path, user, password)

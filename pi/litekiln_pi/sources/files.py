@@ -7,6 +7,7 @@ from pathlib import Path
 from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadUse
 from litekiln_pi.frames import Shot
+from litekiln_pi.place import here
 from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
@@ -79,14 +80,15 @@ def open_path(path: Path, *, say: Say = to_stderr) -> Files | Clip:
             return _folder(path, say)
         if not path.exists():
             msg = f"there is no file or folder {path}"
-            raise BadUse(msg, f"in a container, mount its folder: docker run -v {_mount(path)} …")
+            raise BadUse(msg, here(f"in a container, mount its folder: docker run -v {_mount(path)} …", "check its name"))
         if not path.is_file():
             raise BadUse(f"{path} is neither a file nor a folder", "a camera is /dev/video0; - reads a stream of JPEGs from a pipe")
         with path.open("rb"):
             pass
     except OSError as error:
         why = f"{path} can't be read: {error.strerror}"
-        raise BadUse(why, "a container reads it as an ordinary user: chmod a+r, or docker run --user") from None
+        how = here("a container reads it as an ordinary user: chmod a+r, or docker run --user", "make it readable, or copy it")
+        raise BadUse(why, how) from None
     if path.suffix.lower() in STREAMS:
         return Clip(path, say=say)
     if path.suffix.lower() not in PICTURES:

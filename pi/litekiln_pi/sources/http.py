@@ -1,8 +1,9 @@
-"""A camera that sends its JPEGs as one endless answer over HTTP (multipart/x-mixed-replace)."""
+"""A camera that sends its JPEGs over HTTP: as one endless answer (multipart/x-mixed-replace), or one picture for each request."""
 
 import io
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPException, HTTPResponse
@@ -10,17 +11,20 @@ from urllib.parse import urljoin
 
 from litekiln_pi.errors import BadUse, SourceLost
 from litekiln_pi.frames import Shot
+from litekiln_pi.place import READS_A_PIPE
 from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources.connection import Address, Connection, Stopped, address_of
 from litekiln_pi.sources.huffman import with_tables
-from litekiln_pi.sources.jpeg_stream import JpegStream
+from litekiln_pi.sources.jpeg_stream import MOST_BYTES, JpegStream
 from litekiln_pi.sources.login import BYTES, Login
 
 PATIENCE = 10.0  # seconds for an answer, and from one frame to the next
 REDIRECTS, MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
 CHUNK = 1 << 16
+PICTURES = ("image/jpeg", "image/jpg")  # some cameras write the second, which is no registered name
+POLLED_A_SECOND = 2.0  # how often a single picture is asked for, unless --fps says
 OTHER_VIDEO = re.compile(r"video/(mp4|h26|mp2t|webm|quicktime|x-flv)|mpegurl|dash")
-USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
+USE_MJPEG = "switch its stream to MJPEG, or: ffmpeg -i {url} -f mjpeg - | " + READS_A_PIPE
 
 
 class HttpCamera:
@@ -28,8 +32,8 @@ class HttpCamera:
 
     live = True
 
-    def __init__(self, url: str, *, say: Say = to_stderr) -> None:
-        self._address = address_of(url)
+    def __init__(self, url: str, *, fps: float = 0, say: Say = to_stderr) -> None:
+        self._address, self._fps = address_of(url), fps
         self.name, self._say = self._address.shown, say
         self._stopping = threading.Event()
 
@@ -38,8 +42,12 @@ class HttpCamera:
 
     def shots(self) -> Iterator[Shot]:
         try:
-            with closing(self._opened()) as exchange:
-                yield from self._frames(exchange.connection, exchange.response)
+            exchange = self._opened()
+            if exchange.kind in PICTURES:
+                yield from self._pictures(exchange)
+            else:
+                with closing(exchange):
+                    yield from self._frames(exchange.connection, exchange.response)
         except Stopped:
             return
         except (HTTPException, ValueError) as error:
@@ -59,6 +67,33 @@ class HttpCamera:
             for jpeg in stream.feed(data):
                 yield Shot(jpeg=with_tables(jpeg))
                 connection.expect(PATIENCE, "no further frame")
+
+    def _pictures(self, exchange: "_Exchange") -> Iterator[Shot]:
+        """A picture for each request, on one connection if the camera keeps it."""
+        between, due = 1 / (self._fps or POLLED_A_SECOND), time.monotonic()
+        try:
+            while not self._stopping.is_set():
+                yield Shot(jpeg=with_tables(self._picture(exchange)))
+                due = max(due + between, time.monotonic())
+                if self._stopping.wait(due - time.monotonic()):
+                    return
+                if not exchange.again():
+                    exchange.close()
+                    exchange = self._opened()
+                if exchange.kind not in PICTURES:
+                    raise exchange.connection.lost(f"it sent pictures, and now sends {exchange.kind}")
+        finally:
+            exchange.close()
+
+    def _picture(self, exchange: "_Exchange") -> bytes:
+        data = bytearray()
+        while part := exchange.response.read1(CHUNK):
+            data += part
+            if len(data) > MOST_BYTES:
+                raise exchange.connection.lost(f"its picture has more than {MOST_BYTES / 1e6:.0f} MB")
+        if not data:
+            raise exchange.connection.lost("its picture is empty")
+        return bytes(data)
 
     def _opened(self) -> "_Exchange":
         """The exchange whose answer is the stream. Each request has its own connection."""
@@ -101,30 +136,48 @@ def _may_know(given: Address, address: Address) -> bool:
 
 
 class _Exchange:
-    """A request and the start of its answer."""
+    """A request and the start of its answer; more requests if the answers have an end."""
 
     def __init__(self, address: Address, login: Login, stopping: threading.Event) -> None:
+        self._address, self._login = address, login
         self.connection = Connection(address, stopping)
-        self.response = HTTPResponse(_Readable(self.connection), method="GET")  # type: ignore[arg-type]
+        self._reader = _Lent(self.connection, CHUNK)
         try:
-            self._ask(address, login)
-            self.response.begin()
+            self._ask()
         except BaseException:
             self.close()
             raise
 
+    @property
+    def kind(self) -> str:
+        return self.response.headers.get_content_type()
+
+    def again(self) -> bool:
+        """Send the same request on this connection. False when the camera has closed it, or gives no picture this time."""
+        if self.response.will_close:
+            return False
+        try:
+            self._ask()
+        except (HTTPException, SourceLost):
+            return False
+        return self.response.status == 200
+
     def close(self) -> None:
-        self.response.close()  # first: it flushes what it reads from
+        self.response.close()
         self.connection.close()
 
-    def _ask(self, address: Address, login: Login) -> None:
+    def _ask(self) -> None:
+        self.response = HTTPResponse(_Readable(self._reader), method="GET")  # type: ignore[arg-type]
+        self._send(self._address, self._login)
+        self.response.begin()
+
+    def _send(self, address: Address, login: Login) -> None:
         path = address.path if address.path.startswith("/") else f"/{address.path}"
         proof = login.header("GET", path)
         lines = [
             f"GET {path} HTTP/1.1",
             f"Host: {address.site}",
             "Accept: multipart/x-mixed-replace, image/jpeg",
-            "Connection: close",
         ]
         if proof:
             lines.append(f"Authorization: {proof}")
@@ -137,14 +190,21 @@ def _as_sent(header: str) -> str:
     return header.encode("latin-1").decode("utf-8", BYTES)
 
 
+class _Lent(io.BufferedReader):
+    """What answers are read from. An answer closes it at its end, but the connection stays for the next."""
+
+    def close(self) -> None:
+        pass
+
+
 class _Readable:
     """The part of a socket that HTTPResponse uses."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, reader: _Lent) -> None:
+        self._reader = reader
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._connection, CHUNK)
+        return self._reader
 
 
 def _refusal(response: HTTPResponse, tried: bool) -> str:
@@ -161,5 +221,5 @@ def _no_stream(kind: str, url: str) -> str:
     if kind.startswith("text/"):
         return f"it sends a page ({kind}), not a stream: give the address of the MJPEG stream itself"
     if kind.startswith("image/"):
-        return f"it sends a single picture ({kind}), not a stream: give the address of the MJPEG stream"
+        return f"it sends a picture in another format ({kind}): give the address of its JPEG, or of the MJPEG stream"
     return ""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from litekiln_pi.errors import SourceLost
 from litekiln_pi.frames import Shot
+from litekiln_pi.place import READS_A_PIPE
 from litekiln_pi.sources import sdp
 from litekiln_pi.sources.connection import Connection, Stopped, address_of
 from litekiln_pi.sources.login import Login
@@ -22,7 +23,7 @@ _TIMEOUT = re.compile(r"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _CHANNELS = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.IGNORECASE)
 NOT_JPEG = (
     "the camera sends {sent}, which needs a video decoder. Set this stream to MJPEG in the camera's own settings, or:\n"
-    "  ffmpeg -i {url} -f mjpeg - | docker run -i IMAGE watch --source -"
+    "  ffmpeg -i {url} -f mjpeg - | " + READS_A_PIPE
 )
 
 

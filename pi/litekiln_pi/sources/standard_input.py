@@ -1,4 +1,4 @@
-"""Frames from a pipe, as `rpicam-vid --codec mjpeg -o -` writes them. It is live, and ends with the pipe."""
+"""Frames from a pipe, as `rpicam-vid --codec mjpeg --flush -o -` writes them. It is live, and ends with the pipe."""
 
 import os
 import select
@@ -9,18 +9,17 @@ from typing import BinaryIO
 
 from litekiln_pi.errors import BadUse
 from litekiln_pi.frames import Shot
+from litekiln_pi.place import here
 from litekiln_pi.saying import Say, to_stderr
+from litekiln_pi.sources import ribbon
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import JpegStream
 
 CHUNK = 1 << 18
 SLICE = 0.2  # seconds between two checks whether to stop
 DOUBT = 4 * 1024 * 1024  # bytes without a frame until a hint is printed
-PIPE = "rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -  (-i, without -t)"
-EXPECTED = (
-    "no JPEG frame on standard input{so_far}. Is it MJPEG? rpicam-vid writes H.264 by default:\n"
-    "  rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
-)
+PIPE = f"{ribbon.PIPED}{here('  (-i, without -t)', '')}"
+EXPECTED = f"no JPEG frame on standard input{{so_far}}. Is it MJPEG? {ribbon.H264}:\n  {ribbon.PIPED}"
 
 
 class StandardInput:
@@ -49,7 +48,9 @@ class StandardInput:
                 doubted = True
                 self._say(EXPECTED.format(so_far=f" in its first {came / 1e6:.0f} MB"))
         if not frames and not doubted and not self._stopping.is_set():
-            self._say(EXPECTED.format(so_far=f", which ended after {came} bytes" + ("" if came else " (docker run needs -i)")))
+            self._say(
+                EXPECTED.format(so_far=f", which ended after {came} bytes" + ("" if came else here(" (docker run needs -i)", "")))
+            )
 
     def _chunks(self) -> Iterator[bytes]:
         try:

@@ -1,4 +1,4 @@
-"""A V4L2 camera, such as /dev/video0. It gives JPEGs if it can, else YUYV.
+"""A V4L2 camera, such as /dev/video0. It gives JPEGs if it can, else uncompressed pictures.
 
 A USB camera has JPEG at every size, while YUYV fills the bus at 640x480; so JPEG is tried first.
 """
@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from litekiln_pi.errors import SourceLost
 from litekiln_pi.frames import Shot
 from litekiln_pi.saying import Say, to_stderr
+from litekiln_pi.sources import uncompressed
 from litekiln_pi.sources import v4l2_abi as abi
 from litekiln_pi.sources import v4l2_words as words
-from litekiln_pi.sources import yuyv
 from litekiln_pi.sources.huffman import with_tables
 from litekiln_pi.sources.jpeg_stream import whole
 
@@ -28,7 +28,8 @@ BUFFERS = 4
 SLICE = 0.2  # seconds between two checks whether to stop
 PATIENCE = 10.0  # seconds without a frame after which the camera counts as lost: some need five for their first
 MOST_FORMATS = 64  # no driver has more; a broken one must not loop forever
-WANTED = (abi.MJPG, abi.JPEG, abi.YUYV)
+JPEGS = (abi.MJPG, abi.JPEG)
+WANTED = (*JPEGS, *uncompressed.FORMATS)
 TOLD_EVERY = 100
 
 
@@ -106,8 +107,7 @@ class Camera:
                 self._kernel.close(number)
 
     def _frames(self, number: int) -> Iterator[Shot]:
-        self._check(number)
-        form = self._agree(number)
+        form = self._agree(number, self._check(number))
         self._set_rate(number)
         stream = _Stream(self._kernel, number)
         try:
@@ -129,7 +129,8 @@ class Camera:
         finally:
             stream.end()
 
-    def _check(self, number: int) -> None:
+    def _check(self, number: int) -> str:
+        """The driver's name."""
         capability = abi.Capability()
         try:
             self._kernel.ioctl(number, abi.VIDIOC_QUERYCAP, capability)
@@ -140,6 +141,7 @@ class Camera:
         why_not = words.no_camera(self.name, capability)
         if why_not:
             raise SourceLost(why_not)
+        return words.text_of(capability.driver)
 
     def _offered(self, number: int) -> list[int]:
         formats = []
@@ -154,11 +156,13 @@ class Camera:
             formats.append(description.pixelformat)
         return formats
 
-    def _agree(self, number: int) -> abi.PixelFormat:
+    def _agree(self, number: int, driver: str) -> abi.PixelFormat:
         offered = self._offered(number)
-        wanted = next((each for each in WANTED if each in offered), None)
-        if wanted is None:
-            raise SourceLost(words.no_format(self.name, [abi.fourcc_name(each) for each in offered]))
+        known = [each for each in WANTED if each in offered]
+        why_not = words.no_format(self.name, driver, *([abi.fourcc_name(each) for each in some] for some in (offered, known)))
+        if why_not:
+            raise SourceLost(why_not)
+        wanted = known[0]
         form = abi.Format(type=abi.BUF_TYPE_VIDEO_CAPTURE)
         form.fmt.pix.width, form.fmt.pix.height = self._wish[:2]
         form.fmt.pix.pixelformat, form.fmt.pix.field = wanted, abi.FIELD_ANY
@@ -183,21 +187,26 @@ class Camera:
 
     def _shot(self, data: bytes, form: abi.PixelFormat) -> Shot | None:
         """A frame; None when it is damaged or cut, as some cameras' first frames are, and those of a bad cable."""
-        if form.pixelformat == abi.YUYV:
-            full = form.quantization == abi.QUANTIZATION_FULL_RANGE or (
-                not form.quantization and form.colorspace == abi.COLORSPACE_JPEG
-            )
-            picture = yuyv.to_rgb(data, form.width, form.height, form.bytesperline, full_range=full)
-            if picture:
-                return Shot(picture=picture)
-        else:
+        if form.pixelformat in JPEGS:
             jpeg = whole(data)
             if jpeg:
                 return Shot(jpeg=with_tables(jpeg))
+        else:
+            size = form.width, form.height, form.bytesperline
+            picture = uncompressed.to_rgb(form.pixelformat, data, *size, full_range=_full_range(form))
+            if picture:
+                return Shot(picture=picture)
         self.damaged += 1
         if self.damaged % TOLD_EVERY == 0:
             self._say(f"{self.name}: {self.damaged} damaged frames so far: a bad cable, or too little power")
         return None
+
+
+def _full_range(form: abi.PixelFormat) -> bool | None:
+    """Whether 0 is black and 255 white; None when the driver doesn't say."""
+    if form.quantization in (abi.QUANTIZATION_FULL_RANGE, abi.QUANTIZATION_LIM_RANGE):
+        return bool(form.quantization == abi.QUANTIZATION_FULL_RANGE)
+    return True if form.colorspace == abi.COLORSPACE_JPEG else None
 
 
 class _Stream:

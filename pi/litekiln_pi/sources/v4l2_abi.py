@@ -13,7 +13,7 @@ CAP_DEVICE_CAPS = 0x80000000  # then device_caps is about this node, and capabil
 BUF_TYPE_VIDEO_CAPTURE, MEMORY_MMAP = 1, 1
 BUF_FLAG_ERROR = 0x40
 FIELD_ANY = 0
-COLORSPACE_JPEG, QUANTIZATION_FULL_RANGE = 7, 1
+COLORSPACE_JPEG, QUANTIZATION_FULL_RANGE, QUANTIZATION_LIM_RANGE = 7, 1, 2
 
 
 def fourcc(name: str) -> int:
@@ -25,7 +25,8 @@ def fourcc_name(number: int) -> str:
     return (number & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace").strip()
 
 
-MJPG, JPEG, YUYV = fourcc("MJPG"), fourcc("JPEG"), fourcc("YUYV")
+MJPG, JPEG = fourcc("MJPG"), fourcc("JPEG")
+YUYV, UYVY, NV12, YU12, GREY = fourcc("YUYV"), fourcc("UYVY"), fourcc("NV12"), fourcc("YU12"), fourcc("GREY")
 u8, u32 = ctypes.c_uint8, ctypes.c_uint32
 
 

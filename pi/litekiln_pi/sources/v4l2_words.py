@@ -1,12 +1,18 @@
-"""Messages for a camera that can't be used: what is missing, and which option `docker run` needs."""
+"""Messages for a camera that can't be used: what is missing, and in a container which option `docker run` needs."""
 
 import errno
 import os
+import re
 from pathlib import Path
 
+from litekiln_pi.place import READS_A_PIPE, here
+from litekiln_pi.sources import ribbon
 from litekiln_pi.sources import v4l2_abi as abi
 
-CSI = "for a camera on the ribbon cable use: rpicam-vid -t 0 --codec mjpeg -o - | docker run -i IMAGE watch --source -"
+CSI = f"for a camera on the ribbon cable use: {ribbon.PIPED}"
+SENSORS = ("unicam", "rp1-cfe")  # drivers of the ribbon cable's socket: their pictures come as the sensor sends them
+RAW = re.compile(r"RGGB|GRBG|GBRG|BA81|BYR2|(BG|GB|GR|RG|BA)1[0246]|p[BGgR](AA|CC|EE)")  # one colour a pixel, plain or packed
+VIDEO = {"H264": "h264", "HEVC": "hevc", "VP80": "vp8", "VP90": "vp9", "MPG2": "mpeg2video", "MPG4": "mpeg4"}
 NO_CAMERAS = ("bcm2835-isp", "pispbe")  # the Pi's picture processors: they look like cameras, but give no pictures by themselves
 
 
@@ -18,14 +24,17 @@ def others(device: str, folder: Path = Path("/dev")) -> str:
 
 def cannot_open(device: str, error: OSError, folder: Path = Path("/dev")) -> str:
     if error.errno == errno.ENOENT:
-        return (
-            f"there is no {device} here: start the container with --device {device} "
-            f"(on the Pi, `v4l2-ctl --list-devices` or `ls /dev/video*` shows all devices); {others(device, folder)}"
-        )
+        how = here(f"start the container with --device {device} (on the Pi, ", "plug the camera in (")
+        listing = "`v4l2-ctl --list-devices` or `ls /dev/video*` shows all devices"
+        return f"there is no {device} here: {how}{listing}); {others(device, folder)}"
     if error.errno == errno.EACCES:
-        return f"{device} may not be read by user {os.getuid()}: start the container with --group-add video"
+        how = here("start the container with --group-add video", "sudo usermod -aG video $USER, then log in again")
+        return f"{device} may not be read by user {os.getuid()}: {how}"
     if error.errno == errno.EPERM:
-        return f"the container may not use {device}, though it sees it: start it with --device {device}"
+        return here(
+            f"the container may not use {device}, though it sees it: start it with --device {device}",
+            f"this system lets no program of this shell use {device}: leave the sandbox or container that it runs in",
+        )
     if error.errno in (errno.ENODEV, errno.ENXIO):
         return f"{device} exists, but its camera doesn't: it was unplugged, or plugged in again under another number"
     return went_wrong(device, error)
@@ -34,7 +43,7 @@ def cannot_open(device: str, error: OSError, folder: Path = Path("/dev")) -> str
 def went_wrong(device: str, error: OSError) -> str:
     """Why a call to the driver failed after the device was opened."""
     if error.errno == errno.EBUSY:
-        return f"{device} is in use by another program: end it (on the Pi, `sudo fuser -v {device}` names it)"
+        return f"{device} is in use by another program: end it ({here('on the Pi, ', '')}`sudo fuser -v {device}` names it)"
     if error.errno == errno.ENOSPC:
         return f"the USB bus has no room for {device}: choose a smaller size, or plug it in elsewhere, away from other cameras"
     if error.errno in (errno.ENODEV, errno.ENXIO):
@@ -65,9 +74,21 @@ def no_camera(device: str, capability: abi.Capability) -> str:
     return ""
 
 
-def no_format(device: str, offered: list[str]) -> str:
+def no_format(device: str, driver: str, offered: list[str], known: list[str]) -> str:
+    """Why a camera's formats can't be used; "" when one of them, in `known`, is a finished picture's."""
     given = f"{device} gives {', '.join(offered)}" if offered else f"{device} gives no format at all"
-    return f"{given}; MJPG or YUYV is needed. Raw formats come from a bare sensor: {CSI}"
+    raw = any(RAW.fullmatch(each) for each in offered)
+    if driver in SENSORS and (raw or set(known) <= {"GREY"}):  # a grey sensor's GREY is as raw as the others' RGGB
+        return f"{given}, as its sensor sends it: nothing sets exposure and colours. {CSI}"
+    if known:
+        return ""
+    if raw:
+        return f"{given}: raw formats of a bare sensor. {CSI}"
+    video = [each for each in offered if each in VIDEO]
+    if video:
+        ffmpeg = f"ffmpeg -f v4l2 -input_format {VIDEO[video[0]]} -i {device} -f mjpeg - | {READS_A_PIPE}"
+        return f"{given}, which needs a video decoder. It may give MJPG under another number ({others(device)}), or: {ffmpeg}"
+    return f"{given}; MJPG, YUYV, UYVY, NV12, YU12 or GREY is needed"
 
 
 def text_of(letters: object) -> str:

@@ -1,6 +1,10 @@
+import { tellWorth, watchMachine } from "./about.js";
 import { place } from "./areas.js";
-import { colourOf, paint, percent, plot } from "./draw.js";
+import { classroom, largeLetters } from "./classroom.js";
+import { Crowd } from "./crowd.js";
+import { colourOf, paint, plot } from "./draw.js";
 import { ask, pause, post, Refusal } from "./talk.js";
+import { keepForTraining } from "./training.js";
 
 const LAST = 120; // frames in the plot
 const RETRY = 1000; // milliseconds
@@ -10,6 +14,8 @@ const at = (id) => document.getElementById(id);
 const view = at("view"), canvas = at("canvas");
 const parts = { line: at("latency-line"), area: at("latency-area"), inference: at("inference-line") };
 
+const crowd = new Crowd(at("found"), at("nothing"));
+const MANY = 12; // names: a field to search in them
 const own = { shown: null, state: null, frames: [], hidden: new Set(), still: false, connected: false, trouble: "connecting …" };
 // `shown` is what is on the canvas: { bitmap, data, since }; `still` while it is the visitor's own picture
 
@@ -55,14 +61,9 @@ function render() {
   view.classList.toggle("stale", old);
   const visible = old ? [] : data.detections.filter(wanted);
   place(data.width, data.height);
-  paint(canvas, bitmap, data.width, data.height, visible);
-  const items = visible.map((each) => {
-    const item = document.createElement("li");
-    item.append(dot(each.class), text("span", each.name), text("span", percent(each.score), "score"));
-    return item;
-  });
-  at("found").replaceChildren(...items);
-  at("nothing").hidden = items.length > 0;
+  paint(canvas, bitmap, data.width, data.height, visible, own.large ? largeLetters(canvas) : undefined);
+  if (old) crowd.anew();
+  crowd.show(visible);
   at("nothing").textContent = old ? "unknown: there is no current picture" : "nothing";
   canvas.setAttribute("aria-label", old ? "an old picture" : `${own.still ? "your picture" : "the camera's picture"}: ${visible.map((each) => each.name).join(", ") || "nothing found"}`);
 }
@@ -81,12 +82,11 @@ function dot(kind) {
 }
 
 function show(bitmap, data) {
+  const first = !own.shown;
   own.shown?.bitmap.close();
   own.shown = { bitmap, data, since: Date.now() - (data.age ?? 0) * 1000 };
-  if (view.classList.contains("empty")) {
-    view.classList.remove("empty");
-    tell();
-  }
+  view.classList.remove("empty");
+  if (first) tell();
   redraw();
 }
 
@@ -204,12 +204,13 @@ function tell() {
   const warning = state.warning && `Warning: ${state.warning}`;
   if (at("warning").textContent !== warning) at("warning").textContent = warning;
   at("warning").hidden = !state.warning;
-  document.title = `${state.warning ? "⚠ wrong results · " : ""}${state.model} · litekiln`;
+  document.title = [state.warning && "⚠ wrong results", state.name, state.model, "litekiln"].filter(Boolean).join(" · ");
   at("fps").textContent = trouble || stale() ? "–" : state.fps.toFixed(1);
   at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
   at("private").hidden = !state.counts_only;
   at("snapshot").hidden = state.counts_only;
+  at("keep").hidden = !state.keeps_snapshots || state.counts_only;
   at("pause").textContent = state.paused ? "Resume" : "Pause";
   at("pause").setAttribute("aria-pressed", String(state.paused));
 }
@@ -217,6 +218,9 @@ function tell() {
 /** Show a new model: its name, its labels, its threshold. */
 function begin(state) {
   at("model").textContent = state.model;
+  at("name").textContent = state.name || "litekiln";
+  at("search").hidden = state.labels.length <= MANY;
+  tellWorth(at("worth")).catch(() => {}); // the page works without it
   if (!own.state) at("threshold").value = state.threshold;
   level();
   own.hidden.clear();
@@ -235,16 +239,24 @@ function begin(state) {
 
 function level() {
   at("threshold-value").textContent = least().toFixed(2);
+  crowd.anew();
   redraw();
 }
 
+/** Show only labels that contain the searched words. Hidden ones keep their state. */
+function search() {
+  const words = at("search").value.trim().toLowerCase();
+  for (const label of at("labels").children) label.hidden = !label.textContent.toLowerCase().includes(words);
+}
+
 function choose(all) {
-  for (const box of at("labels").querySelectorAll("input")) box.checked = all;
+  for (const box of at("labels").querySelectorAll("label:not([hidden]) input")) box.checked = all;
   chosen();
 }
 
 function chosen() {
   own.hidden = new Set([...at("labels").querySelectorAll("input:not(:checked)")].map((box) => box.value));
+  crowd.anew();
   redraw();
 }
 
@@ -293,6 +305,7 @@ async function look(file) {
     const bitmap = await createImageBitmap(file);
     own.still = true;
     at("back").hidden = false;
+    crowd.anew();
     show(bitmap, data);
     message(`${file.name}: looked at in ${Math.round(data.milliseconds.latency)} ms`);
     tell();
@@ -304,6 +317,7 @@ async function look(file) {
 function back() {
   own.still = false;
   at("back").hidden = true;
+  crowd.anew();
   message("");
   tell();
   at("pause").focus();
@@ -311,10 +325,12 @@ function back() {
 
 at("threshold").addEventListener("input", level);
 at("labels").addEventListener("change", chosen);
+at("search").addEventListener("input", search);
 at("all").addEventListener("click", () => choose(true));
 at("none").addEventListener("click", () => choose(false));
 at("pause").addEventListener("click", () => doing(at("pause"), togglePause));
 at("snapshot").addEventListener("click", () => doing(at("snapshot"), snapshot));
+at("keep").addEventListener("click", () => doing(at("keep"), async () => message(await keepForTraining(least()))));
 at("back").addEventListener("click", back);
 at("file").addEventListener("change", () => {
   const [file] = at("file").files;
@@ -340,6 +356,11 @@ addEventListener("drop", (event) => {
 });
 new ResizeObserver(redraw).observe(canvas);
 view.classList.add("empty");
+classroom(at("enlarge"), at("leave"), (large) => {
+  own.large = large;
+  redraw();
+});
 level();
 follow();
 watch();
+watchMachine(at("machine"));

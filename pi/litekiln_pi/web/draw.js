@@ -5,8 +5,8 @@ export const COLOURS = ["#e6194b", "#2a7f3b", "#4363d8", "#c4550a", "#911eb4", "
 export const colourOf = (kind) => COLOURS[kind % COLOURS.length];
 export const percent = (score) => `${Math.round(score * 100)} %`;
 
-const FONT = '600 14px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
-const TAG = 22; // the height of a name, in pixels
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+const TAG = 1.57; // the height of a name, in its letters' size
 
 /** Where a picture of width x height is on the canvas, in pixels of the page. */
 export function fitted(canvas, width, height) {
@@ -15,8 +15,8 @@ export function fitted(canvas, width, height) {
   return { left: (across - width * fit) / 2, top: (down - height * fit) / 2, fit };
 }
 
-/** Draw at the screen's own resolution. Boxes are in pixels of an original of width x height. */
-export function paint(canvas, bitmap, width, height, detections) {
+/** Draw at the screen's own resolution. Boxes are in pixels of an original of width x height; letters are `size` pixels high. */
+export function paint(canvas, bitmap, width, height, detections, size = 14) {
   const scale = devicePixelRatio || 1;
   const across = canvas.clientWidth, down = canvas.clientHeight;
   if (!across || !down) return;
@@ -27,23 +27,23 @@ export function paint(canvas, bitmap, width, height, detections) {
   const { left, top, fit } = fitted(canvas, width, height);
   pen.drawImage(bitmap, left, top, width * fit, height * fit);
   pen.translate(left, top);
-  pen.font = FONT;
+  pen.font = `600 ${size}px ${FONT}`;
   pen.textBaseline = "middle";
-  for (const each of [...detections].sort((one, other) => one.score - other.score)) box(pen, each, fit, width * fit);
+  for (const each of [...detections].sort((one, other) => one.score - other.score)) box(pen, each, fit, width * fit, size);
 }
 
-function box(pen, { name, class: kind, score, box: sides }, fit, across) {
+function box(pen, { name, class: kind, score, box: sides }, fit, across, size) {
   const [left, top, right, bottom] = sides.map((side) => side * fit);
   pen.strokeStyle = pen.fillStyle = colourOf(kind);
-  pen.lineWidth = 3;
+  pen.lineWidth = size / 5 + 0.2;
   pen.strokeRect(left, top, right - left, bottom - top);
   const text = `${name} ${percent(score)}`;
-  const wide = pen.measureText(text).width + 12;
+  const tag = Math.round(size * TAG), wide = pen.measureText(text).width + size * 0.86;
   const x = Math.max(0, Math.min(left - 1.5, across - wide));
-  const y = top >= TAG ? top - TAG : top;
-  pen.fillRect(x, y, wide, TAG);
+  const y = top >= tag ? top - tag : top;
+  pen.fillRect(x, y, wide, tag);
   pen.fillStyle = "#fff";
-  pen.fillText(text, x + 6, y + TAG / 2 + 1);
+  pen.fillText(text, x + size * 0.43, y + tag / 2 + 1);
 }
 
 /** Two lines over the last frames: SVG paths in a field of 120 x 40. */

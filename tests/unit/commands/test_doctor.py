@@ -21,7 +21,7 @@ def test_a_check_that_is_not_fine_has_a_remedy(project: Project, monkeypatch: py
     found = {check.name: check for check in doctor.examine(project, store=False)}
     assert found["uv"].status is Status.FAIL
     assert found["uv"].detail == "uv is not installed"
-    assert found["python 3.11"].detail == "not found, engine venv needs it for tiny"
+    assert found["python 3.11"].detail == "not found, and needed by engine venv (tiny)"
     assert found["engine"].status is Status.FAIL
     for check in found.values():
         assert check.remedy or check.status is Status.OK, check

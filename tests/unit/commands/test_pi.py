@@ -15,36 +15,23 @@ from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 
 from litekiln.bundles.read import read_bundle
-from litekiln.commands.pi import _bundle, _refuse_unclear, _whole
+from litekiln.commands.pi import _refuse_unclear, _whole
+from litekiln.commands.ready_bundle import ready_bundle
 from litekiln.engines import pi_image as engine
-from litekiln.engines.pi_image import PiImage
-from litekiln.errors import BundleError, LitekilnError, NetworkError, ToolchainError, UsageError
+from litekiln.engines.pi_image import PLATFORMS, PiImage, chosen_platforms, tags_of
+from litekiln.errors import BundleError, DiskFull, LitekilnError, NetworkError, ToolchainError, UsageError, WheelMissing
 from litekiln.paths import Project
 from litekiln.pi import packages as pi_packages
 from litekiln.pi.context import SHARED, labels, lay_out_context, source_hash
 from litekiln.pi.packages import Package, _license, listed_packages
 from litekiln.pi.sbom import sbom
-from litekiln.plan.build_plan import plan_build
-from litekiln.recipes.recipe import load_recipe
 from litekiln.terminal import Reporter
 from litekiln.toolchains.lock import pi_lock
-from tests.helpers.reports import sample, seal, write_bundle
+from tests.helpers.reports import seal
 
 ROOT = Path(__file__).resolve().parents[3]
 LAY_OUT = run_path(str(ROOT / "pi" / "lay_out.py"))
-IMAGE = PiImage("litekiln/shapes:int8", "sha256:1", 1, 1.0, "")
-
-
-@pytest.fixture
-def bundle(project: Project) -> Path:
-    """A bundle that can be used."""
-    folder = project.out / "demo" / "float32"
-    write_bundle(folder, sample("float32", model="demo"))
-    (folder / "selftest.json").write_text("{}", encoding="utf-8")
-    (folder / "labelmap.txt").write_text("cat\n", encoding="utf-8")
-    plan = plan_build(project, load_recipe(project, "demo"))
-    steps = [{"id": step.id, "key": step.key} for step in plan.leading_to(*plan.variants["float32"][0].ends)]
-    return seal(folder, steps=steps)
+IMAGE = PiImage("litekiln/shapes:int8", "linux/arm64", "sha256:1", 1, 1.0, "")
 
 
 # --- what can't be meant --------------------------------------------------------------------------------------------------
@@ -80,7 +67,7 @@ def test_a_name_without_a_version_is_the_latest() -> None:
 
 
 def _read(project: Project) -> Any:
-    return _bundle(Reporter(json=True), project, "demo", "float32", "venv")
+    return ready_bundle(Reporter(json=True), project, "demo", "float32", "venv")
 
 
 def test_a_bundle_that_can_be_used(project: Project, bundle: Path) -> None:
@@ -222,6 +209,8 @@ def test_licences_by_the_packages_own_words() -> None:
     [
         ("error: Hash mismatch for numpy", ToolchainError, "a package for the Pi is not the one that pi/requirements.lock names"),
         ("error: dns error", NetworkError, "the Pi's packages could not be fetched"),
+        ("error: ai-edge-litert has no wheels with a matching tag", WheelMissing, "the Pi's runtime has no build for this machine"),
+        ("error: No space left on device", DiskFull, "no space left for the Pi's packages"),
     ],
 )
 def test_packages_that_can_not_be_had(
@@ -232,7 +221,7 @@ def test_packages_that_can_not_be_had(
     stand_in.chmod(0o755)
     monkeypatch.setattr(pi_packages, "uv_binary", lambda: stand_in)
     with (tmp_path / "held").open("w") as held, pytest.raises(kind, match=re.escape(f"{message}\n{said}")):
-        pi_packages._install(tmp_path / "lock", tmp_path / "files", tmp_path / "logs" / "log", held.fileno())
+        pi_packages.install(tmp_path / "lock", [], tmp_path / "logs" / "log", held.fileno())
 
 
 def test_packages_whose_lock_changed_while_they_were_unpacked_are_not_kept(
@@ -241,9 +230,9 @@ def test_packages_whose_lock_changed_while_they_were_unpacked_are_not_kept(
     (project.code / "pi").mkdir()
     lock = project.code / "pi" / "requirements.lock"
     lock.write_text("numpy==1\n")
-    monkeypatch.setattr(pi_packages, "_install", lambda *_: lock.write_text("numpy==2\n"))
+    monkeypatch.setattr(pi_packages, "install", lambda *_: lock.write_text("numpy==2\n"))
     with pytest.raises(ToolchainError, match=r"pi/requirements\.lock changed while they were being unpacked"):
-        pi_packages.pi_packages(project)
+        pi_packages.pi_packages(project, "arm64")
     assert list(project.state.rglob(pi_packages.DONE)) == []
 
 
@@ -264,7 +253,7 @@ def test_one_base_is_pinned_one_way() -> None:
     assert re.search(r"@sha256:[0-9a-f]{64}$", pins.pop())
 
 
-def test_no_run_in_the_arm64_stages() -> None:
+def test_no_run_in_the_stages_of_the_images_processor() -> None:
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile.pi").read_text(), flags=re.MULTILINE)[1:]
     running = [stage.splitlines()[0] for stage in stages if re.search(r"^RUN ", stage, re.MULTILINE)]
     assert running == ["--platform=$BUILDPLATFORM ${BUILD_BASE} AS layout"]
@@ -281,7 +270,7 @@ def test_commands_that_write_say_by_which_user() -> None:
     """The image's own user may write in no folder of a reader's."""
     told = (ROOT / "docs" / "pi.md").read_text(encoding="utf-8")
     writing = [each for each in re.findall(r"docker run [^`\n]*", told) if re.search("--out|--snapshots", each)]
-    assert len(writing) == 2
+    assert len(writing) == 3
     assert all('--user "$(id -u)"' in each and '-v "$PWD:/data"' in each for each in writing)
 
 
@@ -307,7 +296,7 @@ class _Client:
 def test_a_push_that_fails(monkeypatch: pytest.MonkeyPatch, said: str, remedy: str) -> None:
     monkeypatch.setattr(engine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", said))
     with pytest.raises(NetworkError, match=re.escape(said)) as caught:
-        engine.push(_Client(), IMAGE, "registry.example.org/me", print)  # type: ignore[arg-type]
+        engine.push(_Client(), IMAGE.tag, [IMAGE], "registry.example.org/me", print)  # type: ignore[arg-type]
     assert remedy in caught.value.remedy
 
 
@@ -316,10 +305,86 @@ def test_a_push_that_fails(monkeypatch: pytest.MonkeyPatch, said: str, remedy: s
 def test_a_push_tells_the_digest(monkeypatch: pytest.MonkeyPatch, registry: str, tag: str) -> None:
     said = f"int8: digest: sha256:{'a' * 64} size: 1"
     monkeypatch.setattr(engine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, said, ""))
-    found = engine.push(_Client(), replace(IMAGE, tag=tag), registry, lambda _: None)  # type: ignore[arg-type]
+    found = engine.push(_Client(), tag, [replace(IMAGE, tag=tag)], registry, lambda _: None)  # type: ignore[arg-type]
     assert found == f"{registry.rstrip('/')}/litekiln/shapes@sha256:{'a' * 64}"
+
+
+def test_several_images_become_one_name_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run(argv: list[str], **_: object) -> "subprocess.CompletedProcess[str]":
+        ran.append(argv)
+        said = f'{{"digest": "sha256:{"b" * 64}"}}' if "inspect" in argv else f"int8: digest: sha256:{'a' * 64} size: 1"
+        return subprocess.CompletedProcess(argv, 0, said, "")
+
+    monkeypatch.setattr(engine.subprocess, "run", run)
+    images = [replace(IMAGE, tag=each, platform=name) for name, each in tags_of(IMAGE.tag, list(PLATFORMS)).items()]
+    there = "registry.example.org/me/litekiln/shapes"
+    assert engine.push(_Client(), IMAGE.tag, images, "registry.example.org/me", lambda _: None) == f"{there}@sha256:{'b' * 64}"  # type: ignore[arg-type]
+    parts = [f"{there}:int8-arm64", f"{there}:int8-amd64"]
+    assert ran[:2] == [["docker", "push", each] for each in parts]
+    assert ran[2] == ["docker", "buildx", "imagetools", "create", "--tag", f"{there}:int8", *parts]
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("linux/arm64", {"linux/arm64": "a:1"}),
+        ("linux/amd64", {"linux/amd64": "a:1"}),
+        ("linux/amd64, linux/arm64,linux/amd64", {"linux/amd64": "a:1-amd64", "linux/arm64": "a:1-arm64"}),
+    ],
+)
+def test_each_of_several_platforms_has_a_tag_of_its_own(text: str, tags: dict[str, str]) -> None:
+    assert tags_of("a:1", chosen_platforms(text)) == tags
+
+
+@pytest.mark.parametrize(("text", "unknown"), [("arm64", "arm64"), ("linux/arm64,linux/386", "linux/386"), ("", "")])
+def test_a_platform_without_an_image(text: str, unknown: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"--platform {unknown}: there is no image for it")) as caught:
+        chosen_platforms(text)
+    assert "linux/arm64,linux/amd64" in caught.value.remedy
+
+
+def test_of_several_images_this_machines_has_the_tag_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[tuple[str, str, str]] = []
+
+    class _Image:
+        def __init__(self, tag: str) -> None:
+            self._tag = tag
+
+        def tag(self, repository: str, tag: str) -> None:
+            named.append((self._tag, repository, tag))
+
+    class _Named:
+        class images:  # noqa: N801
+            get = _Image
+
+    images = [replace(IMAGE, tag=each, platform=name) for name, each in tags_of(IMAGE.tag, list(PLATFORMS)).items()]
+    monkeypatch.setattr(engine, "build_platform", lambda: "linux/amd64")
+    engine.name_native(_Named(), IMAGE.tag, images)  # type: ignore[arg-type]
+    assert named == [("litekiln/shapes:int8-amd64", "litekiln/shapes", "int8")]
+    engine.name_native(_Named(), IMAGE.tag, [IMAGE])  # type: ignore[arg-type]
+    assert len(named) == 1, "a single image has its tag"
+
+
+def test_packages_of_each_processor_stay_beside_each_other(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    (project.code / "pi").mkdir()
+    lock = project.code / "pi" / "requirements.lock"
+    lock.write_text("numpy==1\n")
+    asked: list[str] = []
+
+    def install(_lock: Path, where: list[str], *_: object) -> None:
+        Path(where[where.index("--target") + 1]).mkdir(parents=True)
+        asked.append(where[where.index("--python-platform") + 1])
+
+    monkeypatch.setattr(pi_packages, "install", install)
+    (project.state / "pi" / "packages-0123456789ab").mkdir(parents=True)
+    both = [pi_packages.pi_packages(project, each) for each in ("arm64", "amd64", "arm64")]
+    assert asked == ["aarch64-manylinux_2_36", "x86_64-manylinux_2_36"]
+    assert both[0] == both[2] != both[1]
+    assert sorted(path.name for path in (project.state / "pi").glob("packages-*/")) == sorted(each.parent.name for each in both[:2])
 
 
 def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be written: No such file"):
-        engine.save(IMAGE, tmp_path / "nowhere" / "image.tar.gz", lambda _: None)
+        engine.save([IMAGE], tmp_path / "nowhere" / "image.tar.gz", lambda _: None)

@@ -11,8 +11,8 @@ from litekiln.bundles.read import read_bundle
 from litekiln.commands.build import _show
 from litekiln.commands.choices import choices_of, command
 from litekiln.commands.compare import CompareRequest, compare_builds
-from litekiln.commands.pi import _why_to_build
 from litekiln.commands.prepare import Prepared
+from litekiln.commands.ready_bundle import _why_to_build
 from litekiln.commands.report import ReportRequest, show_report
 from litekiln.commands.standing import Standing, Standings
 from litekiln.commands.verify import VerifyRequest, verify

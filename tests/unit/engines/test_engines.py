@@ -474,10 +474,10 @@ def test_no_interpreter_and_none_to_download(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     said: list[str] = []
     with pytest.raises(InterpreterMissing, match=r"Python 3\.4 is not on this machine") as caught:
-        require_python("3.4", said.append)
+        require_python("3.4", said.append, "use Docker: --engine docker")
     assert said == ["Python 3.4 is not on this machine: uv tries to download one"]
     assert caught.value.cause == "uv could not download one: Failed to install 3.4; no network"
-    assert "--engine docker" in caught.value.remedy
+    assert caught.value.remedy.endswith("python3.4; or use Docker: --engine docker")
 
 
 # --- here -----------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
 from litekiln.recipes.pixels import InputPixels
 from litekiln.recipes.recipe import Qat, load_recipe
+from tests.helpers import reports
 from tests.helpers.checkpoints import VALUE, center_shapes, ssd_shapes, tf1_shapes
 from tests.helpers.source_files import (
     ENTRY,
@@ -641,7 +642,7 @@ def test_the_input_size_of_a_function_comes_from_what_was_built(home: Project, t
     new(home, theirs, source=write_code(theirs / "code"), function="nets.tiny:build", **PIXELS)
     recipe = load_recipe(home, "mine")
     assert _input_size(home, recipe) == ""
-    report = home.out / "mine" / "float32" / "report.json"
-    report.parent.mkdir(parents=True)
-    report.write_text(json.dumps({"contract": {"height": 48, "width": 64}}), encoding="utf-8")
-    assert _input_size(home, recipe) == "64x48"
+    (bundle,) = reports.write_model(home.out, reports.plain(model="mine"))
+    assert _input_size(home, recipe) == "160x160"
+    (bundle / "report.json").write_text(json.dumps({"contract": {"height": 48, "width": 64}}), encoding="utf-8")
+    assert _input_size(home, recipe) == ""  # an edited report says nothing
