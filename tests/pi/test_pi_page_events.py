@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from litekiln_pi.server import Settings
 from litekiln_pi.stills import COLOURS
 from tests.helpers.browsing import CONTRAST, PHONE, keep
-from tests.pi.fakes import FakeSource, wait_for
+from tests.pi.fakes import FakeSource, counted, wait_for
 from tests.pi.serving import running
 from tests.pi.test_pi_page import RED_EDGE, Open, _Still, browser, is_near, visit  # noqa: F401
 from tests.pi.test_server_events import DOOR, LEFT, a_watch
@@ -124,7 +124,7 @@ def test_with_counts_only_boxes_are_on_grey_and_the_page_says_so(visit: Open) ->
     with running(Settings(counts_only=True), _Still(rate=20)) as site, visit(site) as page:
         expect(page.locator("#private")).to_have_text("Counts only: no picture leaves this Pi. You see boxes on grey.")
         expect(page.locator("#private")).to_be_visible()
-        expect(page.locator("#found li")).to_have_text(["red90 %", "blue70 %"])
+        expect(page.locator("#found li")).to_have_text([counted("red", 1, "90 %"), counted("blue", 1, "70 %")])
         expect(page.locator("#snapshot")).to_be_hidden()
         assert is_near(page, RED_EDGE, COLOURS[0])
         assert is_near(page, (0.25, 0.5), (128, 128, 128))  # where the red rectangle is
