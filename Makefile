@@ -32,8 +32,8 @@ pi: host ## build a bundle's image for a Raspberry Pi: make pi MODEL=shapes VARI
 test: host-dev ## run the tests that need no Docker: unit, engine venv, end to end
 	@$(PYTEST) --engines=venv --toolchains=tf2.13 $(ARGS)
 
-test-all: host-dev ## run every test: all toolchains under every engine; needs a Docker daemon and Chromium
-	@$(PYTEST) --engines=venv,docker --toolchains=all --long --browser $(ZOO) $(ARGS)
+test-all: host-dev ## run every test: all toolchains under every engine; needs a Docker daemon and what .ci installs
+	@$(PYTEST) --engines=venv,docker --toolchains=all --long --browser --servers $(ZOO) $(ARGS)
 
 fuzz: host-dev ## fuzz the code that reads untrusted files: make fuzz [ARGS="picture --inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)

@@ -20,6 +20,7 @@ DEFAULT_ENGINE, DEFAULT_TOOLCHAIN = "venv", "tf2.13"  # what `make test` covers
 EXTRA = {
     "long": "it takes many minutes",
     "browser": "it needs Chromium",
+    "servers": "it needs Debian's MQTT broker, nginx and Caddy",
     "zoo": "it takes half an hour, or hours under emulation",
 }  # markers that an option of their name chooses
 # Files of tests that take minutes, the longest first; `.ci/run` shows at its end what takes how long.
@@ -34,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bases", default="debian", help="which bases the images stand on: debian, registry")
     parser.addoption("--long", action="store_true", help="also what takes many minutes: every recipe of the zoo")
     parser.addoption("--browser", action="store_true", help="also the report's page in Chromium, which `.ci/browser` installs")
+    parser.addoption("--servers", action="store_true", help="also what needs mosquitto, nginx or Caddy: `.ci/pi-tools`")
     parser.addoption("--zoo", action="store_true", help="also the largest networks, and all under emulation: hours more")
     parser.addoption("--toolchains", default=DEFAULT_TOOLCHAIN, help="comma-separated names, or all")
     parser.addoption("--built", default="", help="a folder for the demo's build, kept there for the next run of tests")

@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
     _setting(serve, "port", _port, "8080", "the port to listen on (default: 8080)")
     _setting(serve, "name", _name, "", "this Pi's name, for the page's title")
+    _setting(serve, "counts-only", _yes, "0", "give no pictures to anybody, only detections, events and counts", alone=True)
+    _setting(serve, "events", Path, None, "a JSON file with lines, zones and thresholds for events; the page can change it")
+    _setting(serve, "webhook", str, "", "send each event as JSON to this address; a variable keeps it out of the list of processes")
+    _setting(serve, "mqtt", str, "", "send events and counts to this broker: mqtt://HOST, or mqtts://HOST with TLS")
     _setting(serve, "hostnames", _names, "", "names of this server beside addresses and local ones, such as cam.example.org")
     _setting(serve, "snapshots", Path, None, "also keep snapshots in this folder; pictures for training in its folder `training`")
     _setting(serve, "collect", _band, None, "keep frames for training automatically, if a score is within this band: 0.3-0.6")
@@ -62,6 +66,9 @@ def _watching(command: argparse.ArgumentParser) -> None:
     _setting(command, "height", int, "480", "height of a camera's picture (default: 480)")
     _setting(command, "fps", _rate, "0", "frames per second of a camera: more are dropped (default: the camera's own)")
     _setting(command, "threads", _threads, "auto", "number of threads, or auto: measured at the start (default: auto)")
+    _setting(command, "rate", _rate, "0", "look at no more frames a second than this (default: as many as possible)")
+    motion = "look only at frames in which something changed, by so many levels of 255: 8 is usual (default: 0, at all)"
+    _setting(command, "motion", _levels, "0", motion)
     _threshold(command)
     strict = "end with exit code 4 if the selftest fails, instead of a warning"
     _setting(command, "strict", _yes, "0", strict, alone=True)
@@ -116,13 +123,6 @@ def _threads(value: str) -> int:
     raise argparse.ArgumentTypeError(f"{value!r} is neither auto nor a number from 1 to 64")
 
 
-def _rate(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
-
-
 def _name(value: str) -> str:
     name = " ".join(value.split())
     if len(name) <= 60 and name.isprintable():
@@ -142,13 +142,7 @@ def _band(value: str) -> tuple[float, float]:
 
 
 def _seconds(value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1.0
-    if not 1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number of seconds from 1 to 86400")
-    return seconds
+    return _from(value, 1.0, 86400.0, "a number of seconds from 1 to 86400")
 
 
 def _many(value: str) -> int:
@@ -158,13 +152,25 @@ def _many(value: str) -> int:
 
 
 def _share(value: str) -> float:
+    return _from(value, 0.0, 1.0, "a number from 0 to 1")
+
+
+def _rate(value: str) -> float:
+    return _from(value, 0.0, 1000.0, "a number from 0 to 1000")
+
+
+def _levels(value: str) -> float:
+    return _from(value, 0.0, 255.0, "a number from 0 to 255")
+
+
+def _from(value: str, least: float, most: float, what: str) -> float:
     try:
-        share = float(value)
+        number = float(value)
     except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 0 to 1")
-    return share
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{value!r} is not {what}")
+    return number
 
 
 def _port(value: str) -> int:

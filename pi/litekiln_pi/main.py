@@ -1,6 +1,7 @@
 """The image's commands."""
 
 import argparse
+import functools
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from litekiln_pi.arguments import parser
 from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
 from litekiln_pi.place import here
 from litekiln_pi.saying import to_stderr
+
+CONSUMERS = ("events", "webhook", "mqtt", "collect")  # options that make somebody wait for what is seen, also if no page is open
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,6 +44,8 @@ def _forget_output() -> None:
 def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     from litekiln_pi.machine import best_threads
     from litekiln_pi.model import Bundle
+    from litekiln_pi.motion import Motion
+    from litekiln_pi.pace import Pace
     from litekiln_pi.pipeline import Pipeline
     from litekiln_pi.sources import open_source
 
@@ -48,14 +53,19 @@ def _pipeline(options: argparse.Namespace) -> tuple[Any, Any]:
     source = open_source(options.source, width=options.width, height=options.height, fps=options.fps)
     to_stderr(f"model: {bundle.name}")
     threads = options.threads or best_threads(bundle, to_stderr)
-    return bundle, Pipeline(bundle.open(threads), source, say=to_stderr)
+    pace = Pace(options.rate, rests=options.command == "serve" and not any(getattr(options, each) for each in CONSUMERS))
+    return bundle, Pipeline(bundle.open(threads), source, say=to_stderr, pace=pace, motion=Motion(options.motion))
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from litekiln_pi.events.events import Watch
+    from litekiln_pi.events.senders import sending
+    from litekiln_pi.events.settings import SettingsFile
     from litekiln_pi.server import Settings, serve
 
     bundle, pipeline = _pipeline(options)
     wrong = _test_first(bundle, strict=options.strict)
+    watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold)
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(
         name=options.name,
@@ -65,10 +75,19 @@ def _serve(options: argparse.Namespace) -> None:
         hostnames=options.hostnames,
         threshold=options.threshold,
         snapshots=options.snapshots,
+        counts_only=options.counts_only,
         collect=_collects(options),
         most_for_training=options.collect_most,
     )
-    serve(pipeline, bundle, settings, wrong)
+    current = functools.partial(_counts, pipeline)
+    with sending(watch, bundle, current, to_stderr, name=options.name, webhook=options.webhook, mqtt=options.mqtt):
+        serve(pipeline, bundle, settings, wrong, watch=watch)
+
+
+def _counts(pipeline: Any) -> bool:
+    """Whether the counts are of now."""
+    seen = pipeline.latest
+    return bool(seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
 
 
 def _collects(options: argparse.Namespace) -> Any:

@@ -18,6 +18,8 @@ from litekiln_pi.decoding import decode
 from litekiln_pi.errors import BadPicture, SourceLost
 from litekiln_pi.frames import Newest, Rate, Seen, Shot
 from litekiln_pi.model import Model, Prepared
+from litekiln_pi.motion import Motion
+from litekiln_pi.pace import Pace
 from litekiln_pi.saying import Say, to_stderr
 from litekiln_pi.sources import Source
 
@@ -69,14 +71,24 @@ class Counters:
     """Counts since the start, for the metrics."""
 
     def __init__(self) -> None:
-        self.captured = self.looked_at = self.damaged = self.lost = 0
+        self.captured = self.looked_at = self.damaged = self.lost = self.still = 0
 
 
 class Pipeline:
     """The loop. It calls its listeners with each frame that was looked at; while one of them is busy, the next frame waits."""
 
-    def __init__(self, model: Model, source: Source, *, threshold: float = LOWEST, say: Say = to_stderr) -> None:
+    def __init__(
+        self,
+        model: Model,
+        source: Source,
+        *,
+        threshold: float = LOWEST,
+        say: Say = to_stderr,
+        pace: Pace | None = None,
+        motion: Motion | None = None,
+    ) -> None:
         self.model, self.source, self.threshold = model, source, threshold
+        self.pace, self.motion = pace or Pace(), motion or Motion()
         self.counters, self.captured_rate, self.rate = Counters(), Rate(), Rate()
         self.problem = ""  # why there are no frames, while there are none
         self.latest: Seen | None = None
@@ -150,6 +162,11 @@ class Pipeline:
         return not self.failure and all(thread.is_alive() for thread in self._threads)
 
     @property
+    def resting(self) -> bool:
+        """Whether a camera's frames are dropped because nobody asks for what is in them."""
+        return self.source.live and self.pace.resting
+
+    @property
     def stuck(self) -> str:
         """The part that neither goes on nor ends: a library may wait for ever, without an error. "" while none is."""
         since = self._since
@@ -194,7 +211,7 @@ class Pipeline:
         if self.problem:
             self._say(f"{self.source.name}: frames arrive again")
             self.problem = ""
-        if not self._unpaused():
+        if not self._unpaused() or self.resting:
             return
         came = _Came(self.counters.captured, time.time(), time.monotonic(), shot)
         if self.source.live:
@@ -227,6 +244,7 @@ class Pipeline:
             early = free - AHEAD_OF_DECODING * decoding - time.monotonic()
             if self.source.live and early > 0:
                 self._stopping.wait(early)
+            self.pace.wait(self._stopping)
             ready = self._next_prepared()
             if ready is None:
                 return
@@ -241,6 +259,9 @@ class Pipeline:
                 picture, width, height = self._decoded(came.shot)
             except BadPicture as error:
                 self._complain(came, error)
+                continue
+            if self.source.live and not self.motion.worth_a_look(picture):
+                self.counters.still += 1
                 continue
             prepared = self.model.prepare_quickly(picture) if self.source.live else self.model.prepare(picture)
             return _Ready(came, width, height, prepared, time.monotonic() - started)

@@ -240,6 +240,7 @@ def _wait_for_frames(process: "subprocess.Popen[str]") -> dict[str, Any]:
     for _ in range(200):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         try:
+            urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/detections", timeout=5).close()  # else the loop rests
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/state", timeout=5) as answer:
                 state: dict[str, Any] = json.load(answer)
             if state["looked_at"] > 3:

@@ -17,6 +17,7 @@ NO_COMMAND = {
     "output": r"[·→✓✗!] |ok: |http://camera/mjpg: |rtsp://camera/stream: |(export|verify float32): ",
     "part of a report": r'"weights": \{',
     "TOML": r"\[[a-z]+\]$",
+    "JSON": r"\{$",
     "Python": r"import |class |detector = ",
     "a list of files": r"[a-z]+/[\w.]+/\S+ +\S|request\.json ",
     "a drawing": r" *(┌|fetch ─|litekiln ─|models/<name>/  calib/)",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
+from litekiln_pi.events.events import Watch
+from litekiln_pi.pace import Pace
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server import Settings, create_app
 from litekiln_pi.server.app import App
@@ -76,12 +78,14 @@ def running(
     wait: bool = True,
     port: int = 0,
     wrong: str = "",
+    pace: Pace | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Running]:
     """A server with its loop. It ends with the test, and must end in time."""
     given = source or FakeSource()
     settings = settings or Settings()
-    pipeline = Pipeline(model or FakeModel(), given, say=lambda _: None)
-    app = create_app(pipeline, bundle or FakeBundle(), settings, wrong)
+    pipeline = Pipeline(model or FakeModel(), given, say=lambda _: None, pace=pace)
+    app = create_app(pipeline, bundle or FakeBundle(), settings, wrong, watch=watch)
     listener = listen(Settings(host="127.0.0.1", port=port))
     server = Server(app, settings)
     thread = threading.Thread(target=server.run, args=([listener],))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from litekiln_pi.arguments import parser
 from litekiln_pi.decoding import decode
 from litekiln_pi.errors import SelftestFailed
-from litekiln_pi.main import main
+from litekiln_pi.main import _pipeline, main
 from litekiln_pi.stills import as_jpeg
 from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, scene
 
@@ -32,6 +33,23 @@ def test_pictures_of_one_name_are_numbered(
     assert widths == {"x.detected.jpg": 40, "x.2.detected.jpg": 80, "x.2.2.detected.jpg": 120, "y.detected.jpg": 160}
 
 
+@pytest.mark.parametrize(
+    ("given", "rests"),
+    [
+        (["serve"], True),
+        (["serve", "--events", "events.json"], False),
+        (["serve", "--webhook", "http://x/"], False),
+        (["serve", "--mqtt", "mqtt://x"], False),
+        (["watch"], False),
+    ],
+)
+def test_the_loop_rests_where_nobody_waits_for_events(given: list[str], rests: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litekiln_pi.model.Bundle", FakeBundle)
+    options = parser().parse_args([*given, "--source", "test", "--threads", "1", "--rate", "2", "--motion", "8"])
+    _, pipeline = _pipeline(options)
+    assert (pipeline.resting, pipeline.pace.rate, pipeline.motion.least) == (rests, 2, 8)
+
+
 @pytest.fixture
 def wrong(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A machine on which the selftest fails, and what is served there: how it failed."""
@@ -42,7 +60,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("litekiln_pi.model.Bundle", FakeBundle)
     monkeypatch.setattr("litekiln_pi.selftest.selftest", fail)
-    monkeypatch.setattr("litekiln_pi.server.serve", lambda *given: served.append(given[-1]))
+    monkeypatch.setattr("litekiln_pi.server.serve", lambda *given, watch: served.append(given[-1]))
     return served
 
 
@@ -79,7 +97,12 @@ def test_strict_gives_no_wrong_results(
     ids=["a pipe that ends", "a part that dies"],
 )
 def test_a_loop_that_is_over_ends_the_server_with_its_own_code(
-    source: FakeSource, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    source: FakeSource,
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     class Bundle(FakeBundle):
         def open(self, threads: int) -> FakeModel:
@@ -95,5 +118,6 @@ def test_a_loop_that_is_over_ends_the_server_with_its_own_code(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    assert main(["serve", "--threads", "1", "--host", "127.0.0.1", "--port", port]) == code
+    awake = ["--events", str(tmp_path / "events.json")]  # else it would rest, and look at no frame
+    assert main(["serve", "--threads", "1", "--host", "127.0.0.1", "--port", port, *awake]) == code
     assert said in capsys.readouterr().err

@@ -371,11 +371,11 @@ def test_everything_is_reached_by_keyboard(visit: Open, site: Running) -> None:
     with visit(site) as page:
         expect(page.locator("#labels label")).to_have_count(3)
         reached = []
-        for _ in range(16):
+        for _ in range(18):
             page.keyboard.press("Tab")
             reached.append(
                 page.evaluate("document.activeElement.id || document.activeElement.value || document.activeElement.textContent")
             )
         wanted = ["worth", "pause", "snapshot", "enlarge", "file", "threshold", "all", "none", "red", "green", "blue"]
-        wanted += ["report", "model", "interface", "metrics"]
+        wanted += ["draw-line", "draw-zone", "report", "model", "interface", "metrics"]
         assert [each for each in reached if each in wanted] == wanted

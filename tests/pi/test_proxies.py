@@ -1,4 +1,4 @@
-"""The examples of proxies in docs/pi/, with Debian's nginx and Caddy, where these are installed."""
+"""The examples of proxies in docs/pi/, with Debian's nginx and Caddy."""
 
 import email
 import http.client
@@ -18,6 +18,7 @@ from litekiln_pi.server import Settings
 from tests.pi.fakes import FakeModel, wait_for
 from tests.pi.serving import Answer, Running, running
 
+pytestmark = pytest.mark.servers
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "pi"
 NAME, TOKEN = "cam.example.org", "a-token-of-the-test"
 NGINX = """
@@ -56,8 +57,7 @@ def through(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     program: str
     made: Callable[[Path, int, int], list[str]]
     program, made = request.param
-    if not shutil.which(program):
-        pytest.skip(f"not run: this machine has no {program}")
+    assert shutil.which(program), f"there is no {program} on this machine: sudo .ci/pi-tools installs Debian's"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

@@ -48,9 +48,9 @@ def test_the_page_and_its_files(site: Running) -> None:
     page = site.ask("/")
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     named = re.findall(r'"(static/[^"]+)"', page.body.decode())
-    assert len(named) == 3
+    assert len(named) == 4
     kinds = {}
-    for name in [*named, "static/draw.js", "static/talk.js"]:
+    for name in [*named, "static/draw.js", "static/talk.js", "static/areas.js"]:
         answer = site.ask(f"/{name}")
         assert answer.status == 200
         assert answer.body == (WEB / Path(name).name).read_bytes()

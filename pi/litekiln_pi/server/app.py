@@ -11,13 +11,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from litekiln_pi.events.events import Watch
+from litekiln_pi.events.settings import SettingsFile
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.answers import Refused, answer, forget, refusal
 from litekiln_pi.server.camera import CameraRoutes
+from litekiln_pi.server.event_metrics import EventMetrics
+from litekiln_pi.server.event_routes import EventRoutes
 from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
+from litekiln_pi.server.moving import MovingPictures
 from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.report import Report
 from litekiln_pi.server.settings import Settings
@@ -35,11 +40,18 @@ WORDS = {404: "there is nothing here", 405: "this path doesn't allow this method
 class App:
     """The application that uvicorn calls, with the parts that the server needs."""
 
-    def __init__(self, pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "") -> None:
+    def __init__(
+        self, pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None
+    ) -> None:
+        self.watch = watch or Watch(SettingsFile(None, bundle.names), bundle.names, settings.threshold)
+        pipeline.listen(self.watch.see)  # before the hub, which wakes those who ask for events
         self.hub, self.standing = Hub(pipeline), Standing(pipeline, wrong)
         self.routes = _routes(self.hub, bundle, settings, self.standing)
+        self.routes += EventRoutes(self.hub, self.watch, settings).routes()
+        self.routes += MovingPictures(self.hub, settings).routes()
         self.routes.append(Route("/metrics", self._metrics))
         self.metrics = Metrics(pipeline, self.standing, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
+        self.metrics.registry.register(EventMetrics(self.watch))
         handlers: Any = {Refused: _refused, HTTPException: _no_such_thing, Exception: _bug}
         starlette = Starlette(routes=self.routes, exception_handlers=handlers)
         starlette.router.redirect_slashes = False  # redirects would go to the address in the visitor's Host header
@@ -52,9 +64,9 @@ class App:
         return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "") -> App:
+def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None) -> App:
     """The application. The pipeline may run already: `serve` starts and stops it. `wrong`: how the selftest failed."""
-    return App(pipeline, bundle, settings, wrong)
+    return App(pipeline, bundle, settings, wrong, watch=watch)
 
 
 def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) -> list[Route]:

@@ -14,6 +14,7 @@ from litekiln_pi.frames import Seen
 from litekiln_pi.model import HIDDEN, Bundle
 from litekiln_pi.server import snapshots
 from litekiln_pi.server.answers import Refused, answer, as_json, threshold_of
+from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.rooms import EVENTS
 from litekiln_pi.server.settings import Settings
@@ -42,6 +43,7 @@ class CameraRoutes:
 
     async def frame(self, request: Request) -> Response:
         """The newest frame with its own detections, as soon as it is not the one that the visitor has."""
+        refuse_pictures(self._settings)
         after, threshold = _number(request.query_params.get("after", "")), threshold_of(request, self._settings.threshold)
         seen = await self._hub.newer_for(request, after, self._settings.limits.poll_seconds)
         if seen is None:
@@ -54,6 +56,7 @@ class CameraRoutes:
     async def detections(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
         if EVENTS not in request.headers.get("accept", ""):
+            await self._hub.awake()
             return answer(self._standing.told(self._standing.newest(), threshold))
         if request.method == "HEAD":  # nobody reads what would be streamed
             return Response(media_type=EVENTS)
@@ -101,6 +104,7 @@ class CameraRoutes:
             "warning": self._standing.warning,
             "wrong_results": self._standing.wrong_results,
             "paused": pipeline.paused,
+            "resting": pipeline.resting,
             "threshold": self._settings.threshold,
             "threads": pipeline.model.threads,
             "fps": round(pipeline.rate.value, 2),
@@ -113,6 +117,7 @@ class CameraRoutes:
             "age": self._standing.age,
             "current": self._standing.current,
             "current_for": round(pipeline.current_for, 1),
+            "counts_only": self._settings.counts_only,
             "keeps_snapshots": self._settings.snapshots is not None,
         }
 
@@ -129,7 +134,9 @@ class CameraRoutes:
         return answer(self._state())
 
     async def snapshot(self, request: Request) -> Response:
+        refuse_pictures(self._settings)
         threshold, hidden = threshold_of(request, self._settings.threshold), set(request.query_params.getlist("hide"))
+        await self._hub.awake()
         seen = self._standing.newest()
         if _for_training(request):
             return answer(await self._keep_for_training(seen, threshold))

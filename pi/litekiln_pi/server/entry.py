@@ -1,6 +1,7 @@
 """The token: who knows it gets in. Programs send it as a header; people type it once, and then have a cookie."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 from collections import Counter
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from litekiln_pi.server.answers import POLICY, refusal
-from litekiln_pi.server.rooms import address_of
+from litekiln_pi.server.rooms import MOVING, address_of
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.upload import body
 
@@ -43,7 +44,9 @@ class Entry:
         if known or request.scope["path"] in OPEN:
             return None
         kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
+        if kind.lower() == "basic" and request.scope["path"] == MOVING:
+            given = _password(given)
+        elif kind.lower() != "bearer":
             return self._ask(request, ASK)
         right = await self._is_right(given.strip(), request)
         return None if right is True else self._ask(request, right or WRONG)
@@ -87,7 +90,7 @@ class Entry:
             response.headers["referrer-policy"] = "same-origin"  # without a referrer, a form's Origin would be null
         else:
             response = refusal(status, why, 1 if status == 429 else 0)
-        response.headers["www-authenticate"] = "Bearer"
+        response.headers["www-authenticate"] = 'Basic realm="litekiln"' if request.scope["path"] == MOVING else "Bearer"
         return response
 
     async def _typed(self, request: Request) -> str | None:
@@ -99,3 +102,11 @@ class Entry:
         except ValueError:
             given = ""
         return given if given or form else None
+
+
+def _password(given: str) -> str:
+    """The token as a password, as in http://any:TOKEN@PI/: all that programs that show a camera can send."""
+    try:
+        return base64.b64decode(given.strip(), validate=True).partition(b":")[2].decode("utf-8", "replace")
+    except ValueError:
+        return ""

@@ -12,6 +12,7 @@ from litekiln_pi.frames import Seen
 from litekiln_pi.pipeline import Pipeline
 
 JPEG = b"\xff\xd8"
+WAKE_SECONDS = 2.0  # for the first frame after a rest
 
 
 class Hub:
@@ -53,16 +54,29 @@ class Hub:
         A restarted server counts anew, so any other number is newer.
         """
         self._loop = asyncio.get_running_loop()
-        end = self._loop.time() + timeout
+        with self.pipeline.pace.watching() as rested:
+            old = self.pipeline.latest
+            return await self._newer(after if old is None or not rested else old.number, self._loop.time() + timeout)
+
+    async def _newer(self, after: int, end: float) -> Seen | None:
+        loop = asyncio.get_running_loop()
         while not self.closed:
             news, seen = self._news, self.pipeline.latest
             if seen is not None and seen.number != after and self.pipeline.is_current(seen):
                 return seen
             try:
-                await asyncio.wait_for(news.wait(), end - self._loop.time())
+                await asyncio.wait_for(news.wait(), end - loop.time())
             except asyncio.TimeoutError:
                 return None
         return None
+
+    async def awake(self) -> None:
+        """Make sure that the newest frame is not from before a rest, if a new one comes soon."""
+        if self.pipeline.resting:
+            await self.newer(-1, WAKE_SECONDS)
+        else:
+            with self.pipeline.pace.watching():
+                pass
 
     async def newer_for(self, request: Request, after: int, timeout: float) -> Seen | None:
         """The same for a visitor, who may leave meanwhile."""

@@ -65,14 +65,16 @@ class _Loop(Collector):
         yield CounterMetricFamily("litekiln_frames_looked_at", "Frames that the network looked at", counters.looked_at)
         yield CounterMetricFamily("litekiln_frames_dropped", "Frames that a newer one replaced", pipeline.dropped)
         yield CounterMetricFamily("litekiln_frames_damaged", "Frames that could not be decoded", counters.damaged)
+        yield CounterMetricFamily("litekiln_frames_still", "Frames without a change, which were not looked at", counters.still)
         yield CounterMetricFamily("litekiln_source_lost", "Times that the source was lost", counters.lost)
         yield GaugeMetricFamily("litekiln_frames_per_second", "Frames looked at in a second", pipeline.rate.value)
         yield GaugeMetricFamily("litekiln_captured_per_second", "Frames captured in a second", pipeline.captured_rate.value)
-        up = self._standing.current and not pipeline.problem
+        up = (self._standing.current or pipeline.resting) and not pipeline.problem
         yield GaugeMetricFamily("litekiln_source_up", "1 while frames come", float(up))
         age = self._standing.age
         if age is not None:
             yield GaugeMetricFamily("litekiln_frame_age_seconds", "Time since the newest frame arrived", age)
+        yield GaugeMetricFamily("litekiln_resting", "1 while nobody asks, so that frames are dropped", float(pipeline.resting))
         yield GaugeMetricFamily("litekiln_paused", "1 while paused", float(pipeline.paused))
         yield GaugeMetricFamily("litekiln_healthy", "1 while the health check passes", float(self._standing.healthy))
         yield GaugeMetricFamily(

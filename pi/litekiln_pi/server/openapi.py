@@ -55,6 +55,9 @@ _frame = {
     ],
     "responses": _answers("a frame", _content(jpeg=BINARY, form=FORM), s204="no newer frame in time", s503=BUSY),
 }
+NO_PICTURES = "this Pi gives no pictures, only what it counts (--counts-only)"
+REFUSED = {"description": NO_PICTURES, "content": _content(json=ERROR)}
+_frame["responses"]["403"] = REFUSED  # type: ignore[index]
 _frame["responses"]["200"]["headers"] = FRAME_HEADER  # type: ignore[index]
 
 PATHS: dict[str, Any] = {
@@ -158,6 +161,46 @@ PATHS: dict[str, Any] = {
     "/openapi.json": {"get": {"summary": "This description", "responses": _answers("OpenAPI", _content(json={"type": "object"}))}},
 }
 
+for _path, _method in (("/api/detect", "post"), ("/api/snapshot", "post")):
+    PATHS[_path][_method]["responses"]["403"] = REFUSED
+PATHS["/stream.mjpg"] = {
+    "get": {
+        "summary": "The camera's picture with boxes, as multipart/x-mixed-replace of JPEGs: for programs that show a camera",
+        "parameters": [{"name": "rate", "in": "query", "description": "frames a second", "schema": {"type": "number"}}],
+        "responses": _answers("pictures without end", s400="not a rate", s403=NO_PICTURES, s503="too many streams"),
+    }
+}
+AFTER = {"name": "after", "in": "query", "description": "the number of the last event that you have", "schema": {"type": "integer"}}
+PATHS["/api/events"] = {
+    "get": {
+        "summary": "What happened: the latest events, and counts; with `Accept: text/event-stream` each event when it happens",
+        "parameters": [AFTER],
+        "responses": _answers(
+            "events and counts",
+            _content(json=_schema("Events"), events={"type": "string"}),
+            s400="no number",
+            s503="too many streams",
+        ),
+    }
+}
+PATHS["/api/events/settings"] = {
+    "get": {
+        "summary": "Lines, zones, thresholds and hold times",
+        "responses": _answers("the settings", _content(json=_schema("EventSettings"))),
+    },
+    "post": {
+        "summary": "Change them; they are kept in the server's file, if it has one that can be written",
+        "requestBody": {"required": True, "content": _content(json={"type": "object"})},
+        "responses": _answers(
+            "the settings, and whether they are kept",
+            _content(json=_schema("EventSettings")),
+            s400="not valid settings: the reason says where",
+            s413="too large",
+            s415="not JSON",
+        ),
+    },
+}
+
 
 def _object(**properties: str) -> dict[str, Any]:
     return {
@@ -185,8 +228,9 @@ AGE = {"type": "number", "description": "seconds since the frame arrived"}
 PICTURE = _with(_object(time="number", width="integer", height="integer"), milliseconds=TIMES, detections=LIST, wrong_results=WRONG)
 STATE = _object(
     name="string", model="string", source="string", status="string", frames="string", problem="string", warning="string",
-    paused="boolean", threshold="number", threads="integer", fps="number",
-    captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer", keeps_snapshots="boolean",
+    paused="boolean", resting="boolean", threshold="number", threads="integer", fps="number",
+    captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer",
+    keeps_snapshots="boolean", counts_only="boolean",
 )  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),
@@ -212,6 +256,13 @@ SCHEMAS = {
     ),
     "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
+    "Events": _with(
+        _object(latest="integer", counts="object", resting="boolean"), events={"type": "array", "items": _schema("Event")}
+    ),
+    "Event": _object(
+        id="integer", time="number", event="string", name="string", track="integer", score="number", box="array", point="array"
+    ),
+    "EventSettings": _object(settings="object", has_file="boolean"),
     "Health": _object(status="string", problem="string"),
 }
 # What every path but the health check may answer.

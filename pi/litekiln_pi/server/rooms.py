@@ -15,12 +15,13 @@ from litekiln_pi.server.answers import Refused
 from litekiln_pi.server.settings import Limits
 
 WAITING, PICTURES, QUICK, FREE = "waiting", "pictures", "quick", "free"
-KINDS = {"/api/frame": WAITING, "/api/detect": PICTURES, "/healthz": FREE}
+MOVING = "/stream.mjpg"
+KINDS = {"/api/frame": WAITING, MOVING: WAITING, "/api/detect": PICTURES, "/healthz": FREE}
 EVENTS = "text/event-stream"
 
 
 def kind_of(scope: Scope) -> str:
-    if scope["path"] == "/api/detections" and EVENTS in Headers(scope=scope).get("accept", ""):
+    if scope["path"] in ("/api/detections", "/api/events") and EVENTS in Headers(scope=scope).get("accept", ""):
         return WAITING
     return KINDS.get(scope["path"], QUICK)
 

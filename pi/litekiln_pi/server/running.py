@@ -15,6 +15,7 @@ import uvicorn
 
 from litekiln_pi import memory
 from litekiln_pi.errors import BadUse, PiError
+from litekiln_pi.events.events import Watch
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.server.app import App, create_app
@@ -29,7 +30,7 @@ JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "") -> None:
+def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None) -> None:
     """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so.
 
     When the loop will never go on, that is an error: Docker and systemd start again what ends, not what is unhealthy.
@@ -37,7 +38,7 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "
     `wrong` says how the selftest failed, and all answers then say that the results are wrong.
     """
     listener = listen(settings)
-    server = Server(create_app(pipeline, bundle, settings, wrong), settings)
+    server = Server(create_app(pipeline, bundle, settings, wrong, watch=watch), settings)
     host, port = listener.getsockname()[:2]
     print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
     pipeline.start()

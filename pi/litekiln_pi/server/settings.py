@@ -15,6 +15,9 @@ class Limits:
     requests: int = 32  # for frames and events that wait at a time
     quick: int = 16  # other requests at a time: a room of their own
     streams: int = 16  # how many of those that wait may be event streams
+    event_streams: int = 8  # how many of them may be streams of events that happened
+    moving_pictures: int = 4  # how many of them may be streams of pictures
+    moving_rate: float = 10.0  # frames a second in each of these, at most
     pictures: int = 4  # that are sent at a time: each is up to 16 MB
     share: float = 0.75  # of each of these that one address may have
     picture_bytes: int = 34_000_000  # that all of these together may hold
@@ -40,4 +43,5 @@ class Settings:
     snapshots: Path | None = None  # where snapshots are kept, besides being sent
     collect: Rule | None = None  # which frames are kept there for training, besides those that visitors choose
     most_for_training: int = 1000  # pictures
+    counts_only: bool = False  # no picture leaves this machine
     limits: Limits = field(default_factory=Limits)

@@ -56,7 +56,7 @@ class Standing:
     @property
     def problem(self) -> str:
         """Why there are no current frames, or soon won't be; "" while they come."""
-        return self._cause or ("" if self.current else self._stale())
+        return self._cause or ("" if self.current or self._pipeline.resting else self._stale())
 
     @property
     def _cause(self) -> str:
@@ -80,7 +80,7 @@ class Standing:
 
     @property
     def frames(self) -> str:
-        """Whether frames come: `current`, or why not: `paused`, `waiting`, `ended` or `failed`."""
+        """Whether frames come: `current`, or why not: `paused`, `resting`, `waiting`, `ended` or `failed`."""
         pipeline = self._pipeline
         if self._failure:
             return "failed"
@@ -88,6 +88,8 @@ class Standing:
             return "ended"
         if pipeline.paused:
             return "paused"
+        if pipeline.resting and not pipeline.problem:
+            return "resting"
         return "current" if self.current and not pipeline.problem else "waiting"
 
     @property

@@ -18,6 +18,7 @@ from litekiln_pi.decoding import MOST_BYTES
 from litekiln_pi.errors import BadPicture, PiError
 from litekiln_pi.model import Bundle, Model
 from litekiln_pi.server.answers import Refused, answer, threshold_of
+from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.standing import Standing
 
@@ -67,6 +68,8 @@ class Uploads:
     async def detect(self, request: Request) -> Response:
         threshold = threshold_of(request, self._settings.threshold)
         drawn = _wants_picture(request)
+        if drawn:
+            refuse_pictures(self._settings)
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("image/"):
             raise Refused(415, f"{kind[:60] or 'a body without Content-Type'} is not a picture: {KINDS}")

@@ -1,4 +1,5 @@
 import { tellWorth, watchMachine } from "./about.js";
+import { place } from "./areas.js";
 import { classroom, largeLetters } from "./classroom.js";
 import { Crowd } from "./crowd.js";
 import { colourOf, paint, plot } from "./draw.js";
@@ -8,6 +9,7 @@ import { keepForTraining } from "./training.js";
 const LAST = 120; // frames in the plot
 const RETRY = 1000; // milliseconds
 const STATE_EVERY = 1000;
+const BOXES_EVERY = 100;
 const at = (id) => document.getElementById(id);
 const view = at("view"), canvas = at("canvas");
 const parts = { line: at("latency-line"), area: at("latency-area"), inference: at("inference-line") };
@@ -30,7 +32,7 @@ function stale() {
   if (!shown || still) return false;
   if (trouble || !state) return age() > CURRENT_FOR;
   if (state.paused) return false;
-  return !state.current || age() > state.current_for + CURRENT_FOR;
+  return (!state.current && !state.resting) || age() > state.current_for + CURRENT_FOR;
 }
 
 /** `12:03:04, 25 s ago`, by this computer's clock. */
@@ -58,6 +60,7 @@ function render() {
   const old = stale();
   view.classList.toggle("stale", old);
   const visible = old ? [] : data.detections.filter(wanted);
+  place(data.width, data.height);
   paint(canvas, bitmap, data.width, data.height, visible, own.large ? largeLetters(canvas) : undefined);
   if (old) crowd.anew();
   crowd.show(visible);
@@ -92,11 +95,15 @@ function show(bitmap, data) {
 async function follow() {
   let number = -1;
   for (;;) {
-    if (document.hidden || own.still) {
-      await pause(200);
+    if (document.hidden || own.still || !own.state) {
+      await pause(own.state ? 200 : 20);
       continue;
     }
     try {
+      if (own.state.counts_only) {
+        number = await boxes(number);
+        continue;
+      }
       const answer = await ask(`api/frame?after=${number}&threshold=0`, { headers: { Accept: "multipart/form-data" } });
       connected();
       if (answer.status === 204) continue;
@@ -113,6 +120,21 @@ async function follow() {
       number = -1;
     }
   }
+}
+
+/** The newest detections on grey, of a Pi that gives no pictures; their frame's number. */
+async function boxes(number) {
+  const data = await (await ask("api/detections?threshold=0")).json();
+  connected();
+  if (data.frame !== number && !own.still) {
+    const grey = new OffscreenCanvas(1, 1);
+    grey.getContext("2d").fillStyle = "#808080";
+    grey.getContext("2d").fillRect(0, 0, 1, 1);
+    show(await createImageBitmap(grey), data);
+    count(data.milliseconds);
+  }
+  await pause(BOXES_EVERY);
+  return data.frame;
 }
 
 function count(milliseconds) {
@@ -159,7 +181,7 @@ async function watch() {
 
 // What the badge says of a status: [class, word]
 const WORDS = {
-  failed: ["bad", "failed"], "wrong results": ["bad", "wrong results"], ended: ["", "ended"], paused: ["", "paused"], waiting: ["", "waiting"],
+  failed: ["bad", "failed"], "wrong results": ["bad", "wrong results"], ended: ["", "ended"], paused: ["", "paused"], resting: ["", "resting"], waiting: ["", "waiting"],
 };
 
 /** Show the state in words. */
@@ -186,7 +208,9 @@ function tell() {
   at("fps").textContent = trouble || stale() ? "–" : state.fps.toFixed(1);
   at("camera").textContent = `${state.source}: ${state.captured_fps.toFixed(1)} a second captured, ${state.dropped} dropped for newer ones${state.damaged ? `, ${state.damaged} damaged` : ""}`;
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
-  at("keep").hidden = !state.keeps_snapshots;
+  at("private").hidden = !state.counts_only;
+  at("snapshot").hidden = state.counts_only;
+  at("keep").hidden = !state.keeps_snapshots || state.counts_only;
   at("pause").textContent = state.paused ? "Resume" : "Pause";
   at("pause").setAttribute("aria-pressed", String(state.paused));
 }

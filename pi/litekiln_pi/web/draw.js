@@ -8,6 +8,13 @@ export const percent = (score) => `${Math.round(score * 100)} %`;
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 const TAG = 1.57; // the height of a name, in its letters' size
 
+/** Where a picture of width x height is on the canvas, in pixels of the page. */
+export function fitted(canvas, width, height) {
+  const across = canvas.clientWidth, down = canvas.clientHeight;
+  const fit = Math.min(across / width, down / height);
+  return { left: (across - width * fit) / 2, top: (down - height * fit) / 2, fit };
+}
+
 /** Draw at the screen's own resolution. Boxes are in pixels of an original of width x height; letters are `size` pixels high. */
 export function paint(canvas, bitmap, width, height, detections, size = 14) {
   const scale = devicePixelRatio || 1;
@@ -17,8 +24,7 @@ export function paint(canvas, bitmap, width, height, detections, size = 14) {
   canvas.height = Math.round(down * scale);
   const pen = canvas.getContext("2d");
   pen.setTransform(scale, 0, 0, scale, 0, 0);
-  const fit = Math.min(across / width, down / height);
-  const left = (across - width * fit) / 2, top = (down - height * fit) / 2;
+  const { left, top, fit } = fitted(canvas, width, height);
   pen.drawImage(bitmap, left, top, width * fit, height * fit);
   pen.translate(left, top);
   pen.font = `600 ${size}px ${FONT}`;

@@ -1,0 +1,1 @@
+"""From frames to events: things that are followed, counted in lines and zones, and told to others."""
