@@ -2,7 +2,8 @@
 
     .litekiln/host/bin/python bench/soak.py [--bundle DIR] [--seconds N]
 
-`litekiln_pi serve` runs in its own process and gets JPEG frames on standard input as fast as it takes them, one in fifty damaged.
+`litekiln_pi serve` runs in its own process and gets up to a thousand JPEG frames a second on standard input, far more than the
+network can take; one in fifty is damaged.
 Meanwhile a page asks for frames, and about once a second a picture is sent to /api/detect. Once a second the script reads the
 server's memory and the number of frames it looked at. The exit code is 1 when the memory of the last quarter is more than 5 % above
 that of the first quarter after the start, when the loop stood still, or when one of these never happened: the page got a frame, a
@@ -31,6 +32,7 @@ PORT = 18_477
 BASELINE, LOSSLESS = b"\xff\xc0", b"\xff\xc3"  # markers of JPEG frames; no decoder here knows the second
 ALLOWED, DAMAGED, WARM_UP = 1.05, 50, 0.15
 STANDSTILL = 10  # samples without a new frame
+PAUSE = 0.001  # seconds between frames: without it, one processor would do nothing but fill the pipe
 
 
 def feed(process: "subprocess.Popen[bytes]", frames: list[bytes]) -> None:
@@ -42,6 +44,7 @@ def feed(process: "subprocess.Popen[bytes]", frames: list[bytes]) -> None:
             frame = frames[count % len(frames)]
             process.stdin.write(frame.replace(BASELINE, LOSSLESS, 1) if count % DAMAGED == 0 else frame)
             count += 1
+            time.sleep(PAUSE)
     except (BrokenPipeError, ValueError):
         pass
 

@@ -71,6 +71,14 @@ def test_what_a_failed_part_leaves_running_is_ended_too(tmp_path: Path) -> None:
     assert (code, ended(tmp_path)) == (3, True)
 
 
+def test_it_is_told_how_much_of_the_processors_nobody_used(tmp_path: Path) -> None:
+    script = 'SECONDS=100\ntook "half of it" 80 "$(($(idle_time) - 1000 * $(nproc)))"\ntook short 95 "$(idle_time)"\n'
+    code, said = run(tmp_path, script)
+    assert code == 0
+    assert re.search(r" 20\.0 s  half of it \(5\d % idle\)$", said, re.MULTILINE)
+    assert re.search(r" 5\.0 s  short$", said, re.MULTILINE)
+
+
 def test_the_longest_parts_and_tests_are_always_told(tmp_path: Path) -> None:
     code, said = run(tmp_path, 'beside "the lane" lane 0\npart "shown" echo here\njoined "the lane"\n')
     assert code == 0
@@ -109,7 +117,7 @@ def test_a_run_that_is_told_to_end_leaves_nothing_running(tmp_path: Path) -> Non
 
 def test_quick_collects_with_what_pytest_is_told_in_a_whole_run() -> None:
     text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    given = re.findall(r"make (test|test-all ZOO=) ARGS=\"\$(first|rest)( --collect-only -qq)?\"", text)
+    given = re.findall(r"make (test|test-all ZOO=)(?: JOBS=\d)? ARGS=\"\$(first|rest)( --collect-only -qq)?\"", text)
     collected = {(target, arguments) for target, arguments, collect in given if collect}
     assert collected == {(target, arguments) for target, arguments, collect in given if not collect}
     assert len(collected) == 2
