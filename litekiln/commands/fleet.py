@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from litekiln.commands.camera import LOOPBACK, refuse_port
@@ -31,6 +32,10 @@ def fleet(reporter: Reporter, project: Project, request: FleetRequest) -> dict[s
     if not request.roster.strip():
         remedy = "--list room.txt (one address on each line), --list 192.168.1.17,192.168.1.18, or --list mdns"
         raise UsageError("--list names no Pi", remedy=remedy)
+    for part in (each.strip() for each in request.roster.split(",")):
+        if part.endswith(".txt") and "://" not in part and not Path(part).is_file():
+            remedy = "write one address on each line: 192.168.1.17 Desk 1"
+            raise UsageError(f"--list {part}: there is no such file", cause="it is looked for in the current folder", remedy=remedy)
     refuse_port(request.port)
     if not request.once and request.host not in LOOPBACK and not os.environ.get("LITEKILN_TOKEN"):
         reporter.warn(f"with --host {request.host} everybody in your network can watch; LITEKILN_TOKEN=WORD sets a password")

@@ -3,13 +3,17 @@
 import random
 import socket
 import struct
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from litekiln_pi.fleet import dns_packets, mdns
 from litekiln_pi.fleet.dns_packets import MOST_NAME, SERVICE, BadPacket, announcement, encoded, question, read, read_name
 from litekiln_pi.fleet.mdns import Announcer, announced, find, is_near
-from litekiln_pi.fleet.places import Place
+from litekiln_pi.fleet.places import PORT, Place
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ANNOUNCED = announcement("litekiln-1", "litekiln-1", 8080, bytes([192, 168, 1, 17]))
 
@@ -27,6 +31,12 @@ def test_a_question_is_repeated_for_those_who_do_not_listen_to_multicast() -> No
     assert (asked.response, [(each.name, each.kind) for each in asked.questions]) == (False, [(SERVICE, dns_packets.PTR)])
     told = read(announcement("i", "i", 80, bytes(4), asked=asked))
     assert (told.number, told.questions) == (4711, asked.questions)
+
+
+def test_avahis_file_announces_the_same() -> None:
+    service = ElementTree.parse(ROOT / "docs/pi/avahi-litekiln.xml").getroot().find("service")
+    assert service is not None
+    assert (service.findtext("type"), service.findtext("port")) == (".".join(SERVICE[:2]), str(PORT))
 
 
 def _packet(name: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The page of a room in Chromium: thirty Pis on this machine, of which some are off, slow, hostile or shut."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -73,8 +74,9 @@ def _card(page: Page, name: str) -> Locator:
     return page.locator(".pi").filter(has=page.get_by_role("heading", name=name, exact=True))
 
 
-def test_a_camera_that_goes_moves_no_card(browser: Browser) -> None:
+def test_a_camera_that_goes_moves_no_card(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing jumps: what a Pi needs stands in its card and in the summary, and goes again."""
+    monkeypatch.setattr("litekiln_pi.server.card.temperature", lambda: 51.4)
     with ExitStack() as stack:
         pis = [stack.enter_context(running(Settings(name=f"Desk {number}"), Desk(number), Shapes())) for number in (1, 2, 3)]
         settings = Settings(name="Own", fleet=Roster(tuple(Place("127.0.0.1", each.port) for each in pis)))
@@ -83,6 +85,7 @@ def test_a_camera_that_goes_moves_no_card(browser: Browser) -> None:
             order = ["Own", "Desk 1", "Desk 2", "Desk 3"]
             expect(page.locator("#well")).to_have_text("4 of 4 are well.")
             expect(page.locator(".pi h3")).to_have_text(order)
+            expect(_card(page, "Desk 3").locator(".figures")).to_have_text(re.compile(r"^\d\.\d frames/s · 51 °C$"))
             expect(page).to_have_title("4 well · the room · litekiln")
             expect(page.locator("#needs li")).to_have_count(0)
             pis[1].source.gone = "there is no /dev/video0"

@@ -16,6 +16,7 @@ from litekiln_pi.fleet.places import MOST, Place, Roster
 from litekiln_pi.fleet.room import Room
 from litekiln_pi.fleet.rows import Row, summary
 from litekiln_pi.fleet.table import table
+from litekiln_pi.pace import LINGER_SECONDS
 
 CARD = Card("i1", "", "shapes", "int8", "1.4.0", "3fa9", "ok", "ok", "", "Pi 4", 12.5, 0.1, 51.0, (), counts_only=False)
 ONE, TWO = Place("10.0.0.1", name="Desk 1"), Place("10.0.0.2")
@@ -201,6 +202,32 @@ def test_the_first_look_does_not_wait_for_those_that_are_off(monkeypatch: pytest
         assert [each.state for each in await room.look()] == ["asked", "ok"]
 
     asyncio.run(look())
+
+
+def test_nobody_waits_for_those_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More are off than are asked at a time, and each takes for ever: the others are asked again and again."""
+    monkeypatch.setattr(room_module, "EVERY_SECONDS", 0.02)
+    others, off = Others(**{"10_0_0_1": CARD}), [Place(f"10.0.1.{number}") for number in range(60)]
+
+    async def ask(place: Place, token: str) -> Answer:
+        if place != ONE:
+            await asyncio.sleep(60)
+        return await others.ask(place, token)
+
+    async def look() -> None:
+        room = Room(Roster((*off, ONE)), ask=ask)
+        for each in off:
+            room._known[each].state = UNREACHABLE
+        for _ in range(20):
+            await room.look()
+            await asyncio.sleep(0.02)
+        assert others.asked.count(ONE.host) >= 5
+
+    asyncio.run(look())
+
+
+def test_the_loops_do_not_rest_between_two_questions() -> None:
+    assert room_module.EVERY_SECONDS < LINGER_SECONDS
 
 
 def test_without_a_network_nothing_is_found() -> None:

@@ -1,8 +1,13 @@
 """A Pi's card and the room's page as programs see them; and the page alone, without a camera and a model."""
 
 import base64
+import http.client
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +30,10 @@ from litekiln_pi.server.openapi import DESCRIPTION
 from litekiln_pi.server.running import Server, listen
 from litekiln_pi.stills import COLOURS
 from tests.pi.fakes import GREY, FakeSource, scene, wait_for
-from tests.pi.fleet_room import HOSTILE, TOKEN, Desk, Shapes, Thirty, thirty
+from tests.pi.fleet_room import HOSTILE, TOKEN, Desk, Shapes, Thirty, nowhere, thirty
 from tests.pi.serving import Running, running
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _check(name: str, data: Any) -> None:
@@ -219,3 +226,39 @@ def test_the_page_alone_needs_no_camera() -> None:
             server.should_exit = True
             thread.join(10)
         assert not thread.is_alive()
+
+
+def test_the_command_serves_until_it_is_stopped() -> None:
+    port = nowhere()
+    argv = [
+        sys.executable,
+        "-m",
+        "litekiln_pi",
+        "fleet",
+        "--list",
+        f"127.0.0.1:{nowhere()}",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    path = os.pathsep.join((str(ROOT / "pi"), str(ROOT / "steps")))
+    with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert process.stderr.readline() == f"the page is at http://127.0.0.1:{port}/\n"
+        wait_for(lambda: _answers(port))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/api/fleet")
+        told = json.loads(connection.getresponse().read())
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return [each["state"] for each in told["pis"]] == ["unreachable"]

@@ -34,7 +34,7 @@ class Card:
     status: str
     problem: str  # why no frames come, or why results are wrong
     board: str
-    fps: float
+    fps: float | None  # None until two frames were looked at: a loop that just woke has no rate yet
     age: float | None  # seconds since the newest frame
     temperature: float | None
     throttling: tuple[str, ...]
@@ -68,7 +68,7 @@ def read_card(body: bytes) -> Card:
         status=status,
         problem=_text(data, "problem"),
         board=_text(data, "board", MOST_NAME),
-        fps=_number(data, "fps", 0, 10_000) or 0.0,
+        fps=_number(data, "fps", 0, 10_000, may_lack=True),
         age=_number(data, "age", 0, 1e9, may_lack=True),
         temperature=_number(data, "temperature", -100, 200, may_lack=True),
         throttling=_reasons(data),

@@ -21,7 +21,7 @@ from litekiln_pi.saying import Say
 
 GROUP, PORT = "224.0.0.251", 5353
 HOPS = 255  # as RFC 6762 wants it; routers don't forward this group
-WAIT_SECONDS = 1.0  # for answers to each question
+WAIT_SECONDS = 0.8  # for answers to each question
 QUESTIONS = 2  # one may be lost
 JOIN_SECONDS = 20.0  # between two looks for interfaces: a Wi-Fi may come late
 MOST_ANSWERS = 10  # a second: nobody uses us to send much

@@ -12,8 +12,8 @@ from litekiln_pi.fleet.cards import BadCard, Card, read_card
 from litekiln_pi.fleet.places import MOST, Place, Roster
 from litekiln_pi.fleet.rows import ASKED, STATES, Row, summary
 
-AT_ONCE = 10  # Pis that are asked at a time: so many may be off without keeping the others from being asked
-EVERY_SECONDS = 3.0  # from one question to a Pi to the next
+AT_ONCE, SILENT_AT_ONCE = 32, 8  # Pis that are asked at a time; the second for those that didn't answer the last time
+EVERY_SECONDS = 2.5  # from one question to a Pi to the next: its loop would rest after three
 FIND_SECONDS = 20.0  # from one search by mDNS to the next
 LINGER_SECONDS = 12.0  # that asking goes on after the last look
 FIRST_SECONDS = 2.0  # that the first look waits for answers: those that are on answer by then
@@ -34,6 +34,7 @@ class _Known:
     peer: str = ""  # the address that it answered from
     began: float = field(default_factory=time.monotonic)  # with this state
     answered: float = float("-inf")  # when it last gave a card
+    question: asyncio.Future[None] | None = None  # while it is being asked
 
     @property
     def instance(self) -> str | None:
@@ -52,7 +53,8 @@ class Room:
         self._looked = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._first = asyncio.Event()  # the first round is over
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._lines = asyncio.Semaphore(AT_ONCE)
+        self._lines_for_silent = asyncio.Semaphore(SILENT_AT_ONCE)  # of their own, so that nobody waits for those that are off
         self._searched = float("-inf")
 
     @property
@@ -71,7 +73,8 @@ class Room:
     async def once(self) -> list[Row]:
         """How all are after one round of questions."""
         await self._search()
-        await self._ask_all()
+        if questions := self._questions():
+            await asyncio.wait(questions)
         return self.rows()
 
     async def _wait_for_first(self) -> None:
@@ -84,15 +87,12 @@ class Room:
         search: asyncio.Future[None] | None = None
         while time.monotonic() - self._looked < LINGER_SECONDS:
             began = time.monotonic()
-            if began - self._searched > FIND_SECONDS:
-                self._searched = began
-                search = asyncio.ensure_future(self._search())
-            await self._ask_all()
-            if search and not self._first.is_set():
-                await search
-                await self._ask_all(new=True)
+            if (search is None or search.done()) and began - self._searched > FIND_SECONDS:
+                self._searched, search = began, asyncio.ensure_future(self._search())
+            if questions := self._questions():
+                await asyncio.wait(questions, timeout=EVERY_SECONDS)
             self._first.set()
-            await asyncio.sleep(max(0.1, EVERY_SECONDS - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.05, EVERY_SECONDS - (time.monotonic() - began)))
 
     async def _search(self) -> None:
         """Add those that announce themselves."""
@@ -107,23 +107,25 @@ class Room:
         except OSError:  # there is no network
             return []
 
-    async def _ask_all(self, *, new: bool = False) -> None:
-        """Ask each once, or only those that were never asked."""
+    def _questions(self) -> list[asyncio.Future[None]]:
+        """Ask each again that isn't being asked: all questions that are on their way."""
         now = time.monotonic()
         for place, known in list(self._known.items()):
             if not place.listed and known.state == asking.UNREACHABLE and now - known.began > FORGET_SECONDS:
                 del self._known[place]
-        questions = [self._ask_one(place, known) for place, known in self._known.items() if not new or known.state == ASKED]
-        if self._own:
-            questions.append(self._ask_itself(self._own))
-        await asyncio.gather(*questions)
+        for place, known in self._known.items():
+            if known.question is None or known.question.done():
+                known.question = asyncio.ensure_future(self._ask_one(place, known))
+        if self._own and (self._itself.question is None or self._itself.question.done()):
+            self._itself.question = asyncio.ensure_future(self._ask_itself(self._own))
+        return [each.question for each in (self._itself, *self._known.values()) if each.question]
 
     async def _ask_itself(self, own: Own) -> None:
         card = await own()
         self._tell(self._itself, card.status, card.problem, card)
 
     async def _ask_one(self, place: Place, known: _Known) -> None:
-        async with self._places:
+        async with self._lines_for_silent if known.state == asking.UNREACHABLE else self._lines:
             try:
                 answer = await self._ask(place, self._token)
                 card = read_card(answer.body)

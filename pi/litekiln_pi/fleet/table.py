@@ -20,7 +20,7 @@ def _line(row: Row) -> tuple[str, ...]:
     fresh = card is not None and card.status == row.state
     mark = "·" if row.state == ASKED else "✓" if row.well else "✗"
     told = (f"{card.model} {card.variant}", card.version, card.verdict) if card else ("", "", "")
-    fps = f"{card.fps:.1f}" if card and fresh else ""
+    fps = f"{card.fps:.1f}" if card and fresh and card.fps is not None else ""
     heat = f"{card.temperature:.0f}" if card and fresh and card.temperature is not None else ""
     return mark, row.name, row.words, *told, fps, heat, row.place.address if row.place else ""
 

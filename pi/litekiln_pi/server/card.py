@@ -56,7 +56,7 @@ class OwnCard:
             status=standing.status,
             problem=plain(standing.warning if standing.wrong_results else standing.problem, MOST_TEXT),
             board=self._board,
-            fps=round(self._hub.pipeline.rate.value, 1),
+            fps=round(self._hub.pipeline.rate.value, 1) or None,
             age=standing.age,
             temperature=temperature(),
             throttling=tuple(throttling() or ()),

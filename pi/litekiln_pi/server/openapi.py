@@ -250,6 +250,17 @@ STATE = _object(
     captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer",
     keeps_snapshots="boolean", counts_only="boolean",
 )  # fmt: skip
+MAYBE = {"type": ["number", "null"]}
+TEXTS = {"type": "array", "items": {"type": "string"}}
+SMALL = {"type": "string", "contentEncoding": "base64", "description": "a small JPEG, or nothing"}
+CARD = _object(
+    instance="string", name="string", model="string", variant="string", version="string", sha256="string", verdict="string",
+    status="string", problem="string", board="string", counts_only="boolean",
+)  # fmt: skip
+FLEET_PI = _object(
+    id="string", name="string", address="string", how="string", state="string", words="string", well="boolean", why="string",
+    model="string", variant="string", version="string", sha256="string", verdict="string", board="string",
+)  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),
     "Detection": _with(
@@ -272,49 +283,15 @@ SCHEMAS = {
         temperature={"type": ["number", "null"]},
         throttling={"type": ["array", "null"], "items": {"type": "string"}},
     ),
-    "Card": _with(
-        _object(
-            instance="string",
-            name="string",
-            model="string",
-            variant="string",
-            version="string",
-            sha256="string",
-            verdict="string",
-            status="string",
-            problem="string",
-            board="string",
-            fps="number",
-            throttling="array",
-            counts_only="boolean",
-        ),
-        age={**AGE, "type": ["number", "null"]},
-        temperature={"type": ["number", "null"]},
-        picture={"type": "string", "contentEncoding": "base64", "description": "a small JPEG, or nothing"},
-    ),
+    "Card": _with(CARD, age={**AGE, "type": ["number", "null"]}, fps=MAYBE, temperature=MAYBE, throttling=TEXTS, picture=SMALL),
     "Fleet": _with(
         _object(summary="string", well="integer", of="integer", finds="boolean"), pis={"type": "array", "items": _schema("FleetPi")}
     ),
     "FleetPi": _with(
-        _object(
-            id="string",
-            name="string",
-            address="string",
-            how="string",
-            state="string",
-            words="string",
-            well="boolean",
-            why="string",
-            model="string",
-            variant="string",
-            version="string",
-            sha256="string",
-            verdict="string",
-            board="string",
-        ),
-        since={"type": ["number", "null"], "description": "seconds in this state"},
-        fps={"type": ["number", "null"]},
-        temperature={"type": ["number", "null"]},
+        FLEET_PI,
+        since={**MAYBE, "description": "seconds in this state"},
+        fps=MAYBE,
+        temperature=MAYBE,
         counts_only={"type": ["boolean", "null"]},
     ),
     "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),

@@ -1,7 +1,7 @@
 // The page of a room: a card for each Pi, in an order that doesn't change. All texts come from other machines and stay texts.
 import { ask, pause, Refusal } from "./talk.js";
 
-const EVERY = 3000; // milliseconds
+const EVERY = 2500; // milliseconds
 const at = (id) => document.getElementById(id);
 const cards = new Map(); // id of a Pi -> its elements
 let count = 0; // of cards that were made

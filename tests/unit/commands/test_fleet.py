@@ -18,10 +18,10 @@ def test_the_page_needs_no_bundle(
     project: Project, environment: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LITEKILN_BUNDLE", raising=False)
-    assert fleet(Reporter(json=True), project, FleetRequest("room.txt,mdns")) == {"exit_code": 0}
+    assert fleet(Reporter(json=True), project, FleetRequest("10.0.0.1,mdns")) == {"exit_code": 0}
     printed = capfd.readouterr()
     told = json.loads(printed.out)
-    assert told["argv"] == ["fleet", "--list=room.txt,mdns", "--host=127.0.0.1", "--port=8080"]
+    assert told["argv"] == ["fleet", "--list=10.0.0.1,mdns", "--host=127.0.0.1", "--port=8080"]
     assert (told["LITEKILN_DESK"], told["LITEKILN_BUNDLE"]) == ("inv fleet", "")
     assert "Ctrl-C ends it" in printed.err
     assert "everybody" not in printed.err
@@ -55,6 +55,7 @@ def test_it_warns_of_an_open_page(
     ("request_", "message"),
     [
         (FleetRequest(" "), "--list names no Pi"),
+        (FleetRequest("10.0.0.1, rooms/b.txt"), "--list rooms/b.txt: there is no such file"),
         (FleetRequest("mdns", port=70000), "--port 70000: expected a port from 1 to 65535"),
     ],
 )
@@ -65,6 +66,6 @@ def test_what_it_refuses(project: Project, request_: FleetRequest, message: str)
 
 
 def test_it_is_typed_so(project: Project) -> None:
-    run = run_inv(project, "fleet", "--list", "room.txt", "--port", "70000", "--once", "--host", "127.0.0.1")
+    run = run_inv(project, "fleet", "--list", "mdns", "--port", "70000", "--once", "--host", "127.0.0.1")
     assert run.returncode == 2
     assert "--port 70000: expected a port from 1 to 65535" in run.stderr
