@@ -10,7 +10,7 @@ import pytest
 
 from litekiln_pi.fleet import dns_packets, mdns
 from litekiln_pi.fleet.dns_packets import MOST_NAME, SERVICE, BadPacket, announcement, encoded, question, read, read_name
-from litekiln_pi.fleet.mdns import Announcer, announced, find, is_near
+from litekiln_pi.fleet.mdns import Announcer, announced, find, is_near, is_own
 from litekiln_pi.fleet.places import PORT, Place
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,24 +116,15 @@ def multicast() -> None:
             pytest.skip(f"there is no multicast here: {error.strerror}")
 
 
-def _own(address: str) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as test:
-        try:
-            test.bind((address, 0))
-        except OSError:
-            return False
-    return True
-
-
 @pytest.mark.usefixtures("multicast")
 def test_an_announced_server_is_found() -> None:
     said: list[str] = []
     with announced(18080, said.append), announced(18081, said.append):
-        found = find(_own)
+        found = find(is_own)
     assert said == []
     assert {each.port for each in found} >= {18080, 18081}
     assert not any(each.listed for each in found)
-    assert 18080 not in {each.port for each in find(_own, wait=0.3)}
+    assert 18080 not in {each.port for each in find(is_own, wait=0.3)}
 
 
 @pytest.mark.usefixtures("multicast")
@@ -146,12 +137,12 @@ def test_the_packets_own_address_counts_whatever_it_says(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(dns_packets, "announcement", lie)
     with announced(1, lambda _: None):
-        found = find(_own)
+        found = find(is_own)
     assert found
     for host in {each.host for each in found}:
         assert host != "8.8.8.8"
         assert len([each for each in found if each.host == host]) <= mdns.MOST_PORTS
-    assert all(isinstance(each, Place) and _own(each.host) for each in found)
+    assert all(isinstance(each, Place) and is_own(each.host) for each in found)
 
 
 def test_who_is_far_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:

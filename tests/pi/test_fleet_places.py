@@ -45,6 +45,8 @@ def test_addresses_a_file_and_mdns(tmp_path: Path) -> None:
         ("http://pi:8080/api/state", "'http://pi:8080/api/state' is more than an address: leave out what follows the port"),
         ("http://pi?a", "'http://pi?a' is more than an address: leave out what follows the port"),
         ("pí", "'pí' is not an address"),
+        ("192.168.1.999", "'192.168.1.999' is not an address"),
+        ("[fe80::1%eth0]", "'[fe80::1%eth0]' is not an address"),
     ],
 )
 def test_what_is_no_address(tmp_path: Path, text: str, why: str) -> None:

@@ -74,6 +74,14 @@ def test_one_that_is_listed_and_found_is_there_once() -> None:
     assert [each.place.host for each in rows if each.place] == ["10.0.0.1"]
 
 
+def test_a_server_that_finds_itself_is_there_once_also_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own token is not sent to what was found, so it can't know itself by its card."""
+    monkeypatch.setattr("litekiln_pi.fleet.mdns.is_own", lambda address: address == "10.0.0.6")
+    others = Others(**{"10_0_0_6": NoCard(TOKEN, ""), "10_0_0_7": NoCard(TOKEN, "")})
+    rows = _once(others, find=_found("10.0.0.6", "10.0.0.7"), own=_own(CARD), own_port=8080, token="word")
+    assert [each.place.host if each.place else "" for each in rows] == ["", "10.0.0.7"]
+
+
 def test_nobody_hides_a_listed_one_by_its_instance() -> None:
     others = Others(**{"10_0_0_1": CARD, "10_0_0_2": CARD, "10_0_0_3": CARD})
     rows = _once(others, ONE, TWO, find=_found("10.0.0.3"))
@@ -185,6 +193,30 @@ def test_it_asks_only_while_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(look_and_leave())
 
 
+def test_what_was_known_before_nobody_looked_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_module, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(room_module, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(room_module, "FIRST_SECONDS", 0.05)
+    others = Others(**{"10_0_0_1": replace(CARD, name="One")})
+    late = asyncio.Event()
+
+    async def ask(place: Place, token: str) -> Answer:
+        if late.is_set():
+            await asyncio.sleep(60)
+        return await others.ask(place, token)
+
+    async def look() -> None:
+        room = Room(Roster((ONE,)), ask=ask)
+        assert (await room.look())[0].as_data(pictures=True)["fps"] == 12.5
+        assert room._asking is not None
+        await room._asking
+        late.set()
+        told = (await room.look())[0].as_data(pictures=True)
+        assert (told["name"], told["state"], told["picture"], told["fps"]) == ("One", "asked", "", None)
+
+    asyncio.run(look())
+
+
 def test_the_first_look_does_not_wait_for_those_that_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room_module, "FIRST_SECONDS", 0.05)
     others = Others(**{"10_0_0_1": CARD})
@@ -217,7 +249,7 @@ def test_nobody_waits_for_those_that_are_off(monkeypatch: pytest.MonkeyPatch) ->
     async def look() -> None:
         room = Room(Roster((*off, ONE)), ask=ask)
         for each in off:
-            room._known[each].state = UNREACHABLE
+            room._known[each].silent = True
         for _ in range(20):
             await room.look()
             await asyncio.sleep(0.02)

@@ -39,6 +39,16 @@ def is_near(address: str) -> bool:
     return found.is_private and not (found.is_loopback or found.is_unspecified or found.is_multicast or found.is_reserved)
 
 
+def is_own(address: str) -> bool:
+    """Whether this machine has that address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as test:
+        try:
+            test.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 def find(near: Callable[[str], bool] = is_near, wait: float = WAIT_SECONDS) -> list[Place]:
     """The servers that answer now, ordered by address."""
     found: set[tuple[str, int]] = set()

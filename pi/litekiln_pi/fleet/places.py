@@ -14,7 +14,7 @@ MOST_FILE = 100_000  # bytes of a list
 MOST_NAME = 60  # letters, as --name allows
 PORT = 8080
 PORTS = {"http": 80, "https": 443}
-HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,250}[a-z0-9])?\.?")
+HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,250}[a-z0-9])?")
 EXAMPLE = "for example 192.168.1.17, raspberrypi.local:8080 or https://pi.example.org"
 
 
@@ -118,7 +118,7 @@ def _place(text: str, where: str, name: str = "") -> Place:
 
 def _is_host(host: str) -> bool:
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        ipaddress.ip_address(host)
     except ValueError:
-        return HOST.fullmatch(host) is not None
-    return True
+        return HOST.fullmatch(host) is not None and not host.rpartition(".")[2].isdigit()  # that would be a wrong IPv4 address
+    return "%" not in host  # browsers don't open addresses with an interface

@@ -34,6 +34,7 @@ class _Known:
     peer: str = ""  # the address that it answered from
     began: float = field(default_factory=time.monotonic)  # with this state
     answered: float = float("-inf")  # when it last gave a card
+    silent: bool = False  # it didn't answer the last question
     question: asyncio.Future[None] | None = None  # while it is being asked
 
     @property
@@ -42,11 +43,22 @@ class _Known:
 
 
 class Room:
-    """`own` gives the card of the server that this runs in; None where that is no Pi. The token goes to listed places only."""
+    """`own` gives the card of the server that this runs in, at `own_port`; without it that is no Pi.
+
+    The token goes to listed places only.
+    """
 
     def __init__(
-        self, roster: Roster, *, token: str = "", own: Own | None = None, ask: Ask = asking.ask, find: Find = mdns.find
+        self,
+        roster: Roster,
+        *,
+        token: str = "",
+        own: Own | None = None,
+        own_port: int = 0,
+        ask: Ask = asking.ask,
+        find: Find = mdns.find,
     ) -> None:
+        self._own_port = own_port
         self._roster, self._token, self._own, self._ask, self._find = roster, token, own, ask, find
         self._known: dict[Place, _Known] = {place: _Known() for place in roster.places}
         self._itself = _Known()
@@ -57,18 +69,20 @@ class Room:
         self._lines_for_silent = asyncio.Semaphore(SILENT_AT_ONCE)  # of their own, so that nobody waits for those that are off
         self._searched = float("-inf")
 
-    @property
-    def finds(self) -> bool:
-        return self._roster.finds
-
     async def look(self) -> list[Row]:
         """How all are, as far as is known, without waiting for slow ones. From now on they are asked again and again."""
         self._looked = time.monotonic()
         if self._asking is None or self._asking.done():
             self._first.clear()
+            self._forget_states()
             self._asking = asyncio.ensure_future(self._go_on())
             await self._wait_for_first()
         return self.rows()
+
+    def _forget_states(self) -> None:
+        """Nobody was asked while nobody looked: what is known from then may no longer be so."""
+        for known in (self._itself, *self._known.values()):
+            known.state, known.why, known.began, known.answered = ASKED, "", time.monotonic(), float("-inf")
 
     async def once(self) -> list[Row]:
         """How all are after one round of questions."""
@@ -98,7 +112,8 @@ class Room:
         """Add those that announce themselves."""
         if self._roster.finds:
             for place in await asyncio.get_running_loop().run_in_executor(None, self._search_quietly):
-                if place not in self._known and len(self._known) < MOST:
+                itself = place.port == self._own_port and mdns.is_own(place.host)
+                if not itself and place not in self._known and len(self._known) < MOST:
                     self._known[place] = _Known()
 
     def _search_quietly(self) -> list[Place]:
@@ -125,12 +140,13 @@ class Room:
         self._tell(self._itself, card.status, card.problem, card)
 
     async def _ask_one(self, place: Place, known: _Known) -> None:
-        async with self._lines_for_silent if known.state == asking.UNREACHABLE else self._lines:
+        async with self._lines_for_silent if known.silent else self._lines:
             try:
                 answer = await self._ask(place, self._token)
                 card = read_card(answer.body)
             except NoCard as error:
-                if error.kind == asking.UNREACHABLE and time.monotonic() - known.answered < GRACE_SECONDS:
+                known.silent = error.kind == asking.UNREACHABLE
+                if known.silent and time.monotonic() - known.answered < GRACE_SECONDS:
                     return
                 self._tell(known, error.kind, self._token_needed(place) if error.kind == asking.TOKEN else str(error))
             except BadCard as error:
@@ -138,7 +154,7 @@ class Room:
             except Exception as error:  # a mistake of ours; the others are still asked
                 self._tell(known, asking.STRANGE, f"its answer can't be read: {type(error).__name__}")
             else:
-                known.peer = answer.peer
+                known.peer, known.silent = answer.peer, False
                 self._tell(known, card.status, card.problem, card)
 
     def _token_needed(self, place: Place) -> str:

@@ -50,7 +50,8 @@ class App:
         self.routes = _routes(self.hub, bundle, settings, self.standing, pages)
         self.routes += EventRoutes(self.hub, self.watch, settings).routes()
         self.routes += MovingPictures(self.hub, settings).routes()
-        self.routes += [*card.routes(), *FleetRoutes(Room(settings.fleet, token=settings.token, own=card.card), pages).routes()]
+        room = Room(settings.fleet, token=settings.token, own=card.card, own_port=settings.port)
+        self.routes += [*card.routes(), *FleetRoutes(room, pages).routes()]
         self.routes.append(Route("/metrics", self._metrics))
         self.metrics = Metrics(pipeline, self.standing, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
         self.metrics.registry.register(EventMetrics(self.watch))

@@ -68,7 +68,7 @@ function fill(parts, pi) {
   parts.model.title = pi.sha256 && `the model's sha256 begins with ${pi.sha256}`;
   say(parts.verdict, pi.verdict && `verdict ${pi.verdict}`);
   parts.verdict.classList.toggle("careful", pi.verdict !== "ok");
-  say(parts.board, [pi.board, pi.address && new URL(pi.address).host, pi.how === "found" ? "found by mDNS" : ""].filter(Boolean).join(" · "));
+  say(parts.board, [pi.board, pi.address.replace(/^https?:\/\/|\/$/g, ""), pi.how === "found" ? "found by mDNS" : ""].filter(Boolean).join(" · "));
   say(parts.why, why(pi));
   draw(parts, pi);
 }
@@ -139,9 +139,10 @@ function head(well, of, ill, waiting) {
   return waiting ? `${told}; ${waiting} ${waiting === 1 ? "has" : "have"} not answered yet` : `${told}.`;
 }
 
-function hint({ of, finds, pis }) {
-  if (finds) return of ? "" : "No Pi has been found yet. Pis must be started with --announce, in the same network.";
-  return of === 1 && pis[0].how === "this one" ? "Only this Pi is known. Start it with --fleet and the addresses of the others, or with --fleet mdns." : "";
+function hint({ finds, pis }) {
+  if (pis.some((pi) => pi.how !== "this one")) return "";
+  if (finds) return "No other Pi has been found yet. They must announce themselves (--announce, or their Avahi), in the same network.";
+  return "Only this Pi is known. Start it with --fleet and the addresses of the others, or with --fleet mdns.";
 }
 
 function connected(kind, word) {
