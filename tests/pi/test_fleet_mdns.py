@@ -1,8 +1,11 @@
 """mDNS: packets that are cut off, mutated or lead in circles; and two processes' worth of real multicast on this machine."""
 
+import os
 import random
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -125,6 +128,21 @@ def test_an_announced_server_is_found() -> None:
     assert {each.port for each in found} >= {18080, 18081}
     assert not any(each.listed for each in found)
     assert 18080 not in {each.port for each in find(is_own, wait=0.3)}
+
+
+@pytest.mark.usefixtures("multicast")
+def test_another_process_is_found() -> None:
+    program = (
+        "from litekiln_pi.fleet.mdns import announced\nwith announced(18083, print):\n    print('ready', flush=True)\n    input()"
+    )
+    path = os.pathsep.join((str(ROOT / "pi"), str(ROOT / "steps")))
+    argv, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": path}, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "ready\n"
+        assert 18083 in {each.port for each in find(is_own)}
+        other.communicate("\n", timeout=20)
+    assert other.returncode == 0
 
 
 @pytest.mark.usefixtures("multicast")
