@@ -19,6 +19,7 @@ from litekiln.commands.file_tasks import lint as lint
 from litekiln.commands.file_tasks import report as report
 from litekiln.commands.pi_tasks import camera as camera
 from litekiln.commands.pi_tasks import detect as detect
+from litekiln.commands.pi_tasks import fleet as fleet
 from litekiln.commands.pi_tasks import pi as pi
 from litekiln.commands.runner import COMMON, run_command
 from litekiln.engines.names import AUTO

@@ -59,8 +59,7 @@ def camera(reporter: Reporter, project: Project, request: CameraRequest) -> dict
 
 def _check(request: CameraRequest, system: str) -> None:
     """Refuse what can't work, before a build that takes minutes."""
-    if not 1 <= request.port <= MOST_PORTS:
-        raise UsageError(f"--port {request.port}: expected a port from 1 to {MOST_PORTS}", remedy="--port 8080, for example")
+    refuse_port(request.port)
     if request.snapshots and not Path(request.snapshots).is_dir():
         msg = f"--snapshots {request.snapshots}: there is no such folder"
         raise UsageError(msg, remedy=f"mkdir -p {shlex.quote(request.snapshots)}")
@@ -73,3 +72,8 @@ def _check(request: CameraRequest, system: str) -> None:
     if not may_come and not Path(source).exists():
         remedy = "--source test, /dev/video0, a picture, an .mjpeg file, a folder of pictures, rtsp://…, http://… or -"
         raise UsageError(f"--source {source}: there is no such file or folder", remedy=remedy)
+
+
+def refuse_port(port: int) -> None:
+    if not 1 <= port <= MOST_PORTS:
+        raise UsageError(f"--port {port}: expected a port from 1 to {MOST_PORTS}", remedy="--port 8080, for example")

@@ -101,6 +101,34 @@ def camera(
 
 
 @task(
+    auto_shortflags=False,  # -h would be --host, and not help
+    help={
+        "list": "a file with one address on each line, or addresses with commas between; mdns finds Pis that announce themselves",
+        "host": "the address to listen on (default: 127.0.0.1, for this computer alone; 0.0.0.0 lets your network watch)",
+        "port": "the port to listen on (default: 8080)",
+        "once": "no page: ask each Pi once and print a table. Exit code 1 if one is not well",
+        "json": "with --once: print one JSON value on stdout instead of the table",
+        "debug": COMMON["debug"],
+    },
+)
+def fleet(
+    _: Context,
+    list: str,  # noqa: A002 - the flag's name
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    once: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Show all Pis of a room on one page: which are well, and what the others need. No Docker needed."""
+    from litekiln.commands.fleet import FleetRequest
+    from litekiln.commands.fleet import fleet as watch
+
+    request = FleetRequest(roster=list, host=host, port=port, once=once, keep=json)
+    run_command(watch, request, as_json=json, debug=debug, prints_data=once)
+
+
+@task(
     help={
         **BUNDLE,
         "tag": "the image's name (default: litekiln/MODEL:VARIANT)",

@@ -75,14 +75,18 @@ def _make(project: Project, folder: Path, say: Callable[[str], None], held: int)
     write_whole(folder / READY, b"{}\n")
 
 
-def run_runtime(project: Project, folder: Path, built: Built, typed: str, arguments: Sequence[str], *, keep: bool = False) -> Ended:
-    """Run a command of the runtime on a bundle, in the environment in `folder`. `typed` is the command that messages name.
+def run_runtime(
+    project: Project, folder: Path, built: Built | None, typed: str, arguments: Sequence[str], *, keep: bool = False
+) -> Ended:
+    """Run a command of the runtime on a bundle, if it needs one, in the environment in `folder`. Messages name `typed`.
 
     Its output is this process's own. With `keep` standard output is returned instead.
     """
     code = os.pathsep.join(str(project.code / name) for name in ("pi", "steps"))
     environment = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
-    environment |= {"PYTHONPATH": code, "PYTHONNOUSERSITE": "1", "LITEKILN_BUNDLE": str(built.place), "LITEKILN_DESK": typed}
+    environment |= {"PYTHONPATH": code, "PYTHONNOUSERSITE": "1", "LITEKILN_DESK": typed}
+    if built:
+        environment["LITEKILN_BUNDLE"] = str(built.place)
     argv = [str(folder / "bin" / "python"), "-m", "litekiln_pi", *arguments]
     sys.stdout.flush()
     with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE if keep else None) as process:

@@ -17,6 +17,9 @@ SOURCE = (
 )
 
 
+LIST = "a file with one address on each line, or addresses with commas between; mdns finds those that announce themselves"
+
+
 class _Parser(argparse.ArgumentParser):
     """On a desk its errors leave out how the image's commands are used, which nobody typed there."""
 
@@ -43,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     _setting(serve, "collect", _band, None, "keep frames for training automatically, if a score is within this band: 0.3-0.6")
     _setting(serve, "collect-seconds", _seconds, "30", "at least so long from one of them to the next (default: 30)")
     _setting(serve, "collect-most", _many, "1000", "keep at most so many pictures for training (default: 1000)")
+    _setting(serve, "fleet", str, "", f"the other Pis of the room, for the page /fleet: {LIST}")
+    _setting(serve, "announce", _yes, "0", "be found by others that look for Pis by mDNS", alone=True)
     watch = commands.add_parser("watch", help="detections as JSON on standard output, one line per frame")
     _watching(watch)
     watch.add_argument("--count", type=int, default=0, help="stop after this many frames")
@@ -56,8 +61,18 @@ def parser() -> argparse.ArgumentParser:
     selftest = commands.add_parser("selftest", help="compare the detections in the bundle's picture with the recorded ones")
     for each in (bench, info, selftest):
         each.add_argument("--json", action="store_true", help="print JSON")
+    _fleet(commands.add_parser("fleet", help="a page of all Pis of a room, without a camera and a model of its own"))
     commands.add_parser("health", help="the image's health check: whether the server answers")
     return top
+
+
+def _fleet(command: argparse.ArgumentParser) -> None:
+    _setting(command, "list", str, "", LIST, variable="LITEKILN_FLEET")
+    _setting(command, "host", str, "0.0.0.0", "the address to listen on (default: all)")  # noqa: S104
+    _setting(command, "port", _port, "8080", "the port to listen on (default: 8080)")
+    _setting(command, "hostnames", _names, "", "names of this server beside addresses and local ones, such as room.example.org")
+    command.add_argument("--once", action="store_true", help="ask each Pi once, print a table, and end: with 1 if one is not well")
+    command.add_argument("--json", action="store_true", help="with --once: print JSON")
 
 
 def _watching(command: argparse.ArgumentParser) -> None:
@@ -79,13 +94,20 @@ def _threshold(command: argparse.ArgumentParser) -> None:
 
 
 def _setting(
-    command: argparse.ArgumentParser, name: str, kind: Callable[[str], Any], default: str | None, text: str, *, alone: Any = None
+    command: argparse.ArgumentParser,
+    name: str,
+    kind: Callable[[str], Any],
+    default: str | None,
+    text: str,
+    *,
+    alone: Any = None,
+    variable: str = "",
 ) -> None:
     """Add an option that an environment variable can also set, for compose files. An empty variable counts as unset.
 
     `alone` is the value of an option that needs none.
     """
-    variable = f"LITEKILN_{name.upper().replace('-', '_')}"
+    variable = variable or f"LITEKILN_{name.upper().replace('-', '_')}"
     from_env = os.environ.get(variable)
 
     def read(value: str) -> Any:

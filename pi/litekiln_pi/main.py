@@ -76,12 +76,48 @@ def _serve(options: argparse.Namespace) -> None:
         threshold=options.threshold,
         snapshots=options.snapshots,
         counts_only=options.counts_only,
+        fleet=_roster(options.fleet, "--fleet"),
+        announce=options.announce,
         collect=_collects(options),
         most_for_training=options.collect_most,
     )
     current = functools.partial(_counts, pipeline)
     with sending(watch, bundle, current, to_stderr, name=options.name, webhook=options.webhook, mqtt=options.mqtt):
         serve(pipeline, bundle, settings, wrong, watch=watch)
+
+
+def _roster(text: str, option: str) -> Any:
+    from litekiln_pi.fleet.places import read_roster
+
+    return read_roster(text, option)
+
+
+def _fleet(options: argparse.Namespace) -> int:
+    from litekiln_pi.fleet.room import Room
+
+    roster = _roster(options.list, "--list")
+    if not (roster.places or roster.finds):
+        raise BadUse(
+            "no Pi is named", "--list room.txt (one address on each line), --list 192.168.1.17,192.168.1.18, or --list mdns"
+        )
+    token = os.environ.get("LITEKILN_TOKEN", "")
+    room = Room(roster, token=token)
+    if options.once:
+        return _ask_once(room, as_json=options.json)
+    from litekiln_pi.server import Settings, serve_fleet
+
+    serve_fleet(room, Settings(host=options.host, port=options.port, token=token, hostnames=options.hostnames))
+    return 0
+
+
+def _ask_once(room: Any, *, as_json: bool) -> int:
+    import asyncio
+
+    from litekiln_pi.fleet.table import table
+
+    rows = asyncio.run(room.once())
+    print(json.dumps(room.as_data(rows, pictures=False), ensure_ascii=False) if as_json else table(rows))
+    return 0 if rows and all(each.well for each in rows) else 1
 
 
 def _counts(pipeline: Any) -> bool:
@@ -263,6 +299,7 @@ def _health(_: argparse.Namespace) -> int:
 COMMANDS = {
     "serve": _serve,
     "watch": _watch,
+    "fleet": _fleet,
     "detect": _detect,
     "bench": _bench,
     "info": _info,

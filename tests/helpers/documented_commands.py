@@ -19,6 +19,7 @@ NO_COMMAND = {
     "TOML": r"\[[a-z]+\]$",
     "JSON": r"\{$",
     "Python": r"import |class |detector = ",
+    "a list of Pis": r"192\.168\.1\.17  Desk 1$",
     "a list of files": r"[a-z]+/[\w.]+/\S+ +\S|request\.json ",
     "a drawing": r" *(┌|fetch ─|litekiln ─|models/<name>/  calib/)",
 }

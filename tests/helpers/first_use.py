@@ -122,6 +122,8 @@ RUN: dict[str, tuple[Case, ...]] = {
     ".litekiln/host/bin/python tools/report_schema.py": (Case(""),),
     "inv detect --model shapes --variant int8 --out seen": (ready('"name": "circle"'),),
     "inv detect --model shapes --variant int8 cat.jpg photos": (usage("cat.jpg: there is no such file"),),
+    "inv fleet --list room.txt": (usage("--list room.txt: there is no such file"),),
+    "inv fleet --list room.txt --once": (usage("--list room.txt: there is no such file"),),
     # With Docker alone.
     "inv images": (without_docker(),),
     "inv images --base debian": (without_docker(),),
@@ -175,8 +177,12 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r'docker run --rm (--user "\$\(id -u\)" )?-v "\$PWD:/data" IMAGE .*',
         r"printf .* \| docker run -i --rm IMAGE watch --source -",
     ),
+    "it needs a room of Pis: tests/pi/test_fleet_page.py simulates one": (
+        r'docker run --rm -p 8080:8080 -v "\$PWD:/data" IMAGE fleet --list room\.txt',
+    ),
     "it needs a camera": (
         r"docker run --rm -p 8080:8080 (--device|-v) /dev.*",
+        r"docker run --rm --network host --device /dev/video0 IMAGE serve --announce .*",
         r"docker run --rm -p 8080:8080 IMAGE serve --source (http|rtsp|tcp)://.*",
         r"podman run --rm -p 8080:8080 --device /dev/video0 .*",
         r"rpicam-vid .*",
@@ -188,6 +194,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r"docker[ -]compose up -d",
         r"uname -m",
         r"sudo (cp|systemctl) .*ribbon.*",
+        r"sudo cp avahi-litekiln\.xml /etc/avahi/services/litekiln\.service",
         r"curl .* http://raspberrypi:8080/.*",
     ),
     "it is a part of a command": (

@@ -43,7 +43,20 @@ bundle = Bundle() if os.environ.get("LITEKILN_BUNDLE") else FakeBundle()
 model = FakeModel() if isinstance(bundle, FakeBundle) else bundle.open(1)
 serve(Pipeline(model, FakeSource(rate=5)), bundle, Settings(host="127.0.0.1", port={port}, token={token!r}))
 """
-PATHS = ("/", "/static/app.js", "/api/frame", "/api/detections", "/api/state", "/api/info", "/healthz", "/metrics", "/openapi.json")
+PATHS = (
+    "/",
+    "/static/app.js",
+    "/fleet",
+    "/api/card",
+    "/api/fleet",
+    "/api/frame",
+    "/api/detections",
+    "/api/state",
+    "/api/info",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+)
 ODD_TEXT = (
     b"", b"0", b"-1", b"1e999", b"nan", b"\xff", b"%00", b"%ff%fe", b"../../etc/passwd", b"[", b"http://[", b"\xe4\xb8\xad",
     b"a" * 3000,

@@ -12,6 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "host": "0.0.0.0", "port": 8080, "snapshots": None, "collect": None, "collect_seconds": 30.0, "collect_most": 1000,
     "name": "", "strict": False, "hostnames": frozenset(),
     "counts_only": False, "events": None, "webhook": "", "mqtt": "", "rate": 0, "motion": 0,
+    "fleet": "", "announce": False,
 }  # fmt: skip
 TOLD: dict[str, Any] = {
     "source": "test", "width": 320, "height": 240, "fps": 5, "threads": 2, "threshold": 0.6,
@@ -19,6 +20,7 @@ TOLD: dict[str, Any] = {
     "name": "Bird table 2", "strict": True,
     "hostnames": frozenset({"cam.example.org"}), "counts_only": True, "events": Path("/kept/events.json"),
     "webhook": "http://x/", "mqtt": "mqtt://x", "rate": 2.5, "motion": 8,
+    "fleet": "room.txt,mdns", "announce": True,
 }  # fmt: skip
 
 
@@ -33,7 +35,9 @@ def test_by_itself() -> None:
 
 def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TOLD.items():
-        text = {"collect": "0.3-0.6", "strict": "1", "counts_only": "1", "hostnames": "cam.example.org"}.get(name, str(value))
+        text = {"collect": "0.3-0.6", "strict": "1", "counts_only": "1", "announce": "1", "hostnames": "cam.example.org"}.get(
+            name, str(value)
+        )
         monkeypatch.setenv(f"LITEKILN_{name.upper()}", text)
     assert _of_serve() == TOLD
     assert _of_serve("--port", "9001", "--threads", "auto") == TOLD | {"port": 9001, "threads": 0}
@@ -58,6 +62,7 @@ WRONG = [
     ("hostnames", "http://x", "'http://x' is not a host name: give only the name, such as cam.example.org"),
     ("strict", "yes", "argument --strict: 'yes' is neither 1 nor 0"),
     ("counts-only", "yes", "argument --counts-only: 'yes' is neither 1 nor 0"),
+    ("announce", "yes", "argument --announce: 'yes' is neither 1 nor 0"),
     ("rate", "-1", "argument --rate: '-1' is not a number from 0 to 1000"),
     ("rate", "nan", "argument --rate: 'nan' is not a number from 0 to 1000"),
     ("motion", "256", "argument --motion: '256' is not a number from 0 to 255"),

@@ -295,11 +295,11 @@ def test_the_pis_runtime_takes_of_the_steps_what_was_verified_and_nothing_else(p
     assert not {"litekiln", "tensorflow", "docker"} & set(_imports(path))
 
 
-EVENTS = ROOT / "pi" / "litekiln_pi" / "events"
+APART = [path for name in ("events", "fleet") for path in sorted((ROOT / "pi" / "litekiln_pi" / name).glob("*.py"))]
 
 
-@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.py")), ids=lambda path: path.stem)
-def test_the_pis_events_know_nothing_of_its_server(path: Path) -> None:
+@pytest.mark.parametrize("path", APART, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_pis_events_and_fleet_know_nothing_of_its_server(path: Path) -> None:
     """They also run without one; and only one module knows MQTT's library."""
     assert "litekiln_pi.server" not in path.read_text(encoding="utf-8")
     assert "paho" not in set(_imports(path)) or path.stem == "mqtt"

@@ -1,40 +1,40 @@
 """The application: the routes and what answers them."""
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from litekiln_pi.errors import PiError
 from litekiln_pi.events.events import Watch
 from litekiln_pi.events.settings import SettingsFile
+from litekiln_pi.fleet.room import Room
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
-from litekiln_pi.server.answers import Refused, answer, forget, refusal
+from litekiln_pi.server.answers import answer
 from litekiln_pi.server.camera import CameraRoutes
+from litekiln_pi.server.card import OwnCard
 from litekiln_pi.server.event_metrics import EventMetrics
 from litekiln_pi.server.event_routes import EventRoutes
+from litekiln_pi.server.fleet_routes import FleetRoutes
 from litekiln_pi.server.guard import Guard
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.metrics import CONTENT_TYPE, Metrics
 from litekiln_pi.server.moving import MovingPictures
 from litekiln_pi.server.openapi import DESCRIPTION
+from litekiln_pi.server.page import Pages
+from litekiln_pi.server.refusals import HANDLERS
 from litekiln_pi.server.report import Report
 from litekiln_pi.server.settings import Settings
 from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.this_machine import ThisMachine
 from litekiln_pi.server.upload import Uploads
 
-WEB = Path(__file__).resolve().parent.parent / "web"
-KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 TOLD_OF_REPORT = ("verdict", "accuracy", "parity", "conversion", "source", "file", "reproduce", "warnings")
 TOLD_OF_MANIFEST = ("litekiln", "files", "toolchains", "page")
-WORDS = {404: "there is nothing here", 405: "this path doesn't allow this method"}
 
 
 class App:
@@ -46,19 +46,32 @@ class App:
         self.watch = watch or Watch(SettingsFile(None, bundle.names), bundle.names, settings.threshold)
         pipeline.listen(self.watch.see)  # before the hub, which wakes those who ask for events
         self.hub, self.standing = Hub(pipeline), Standing(pipeline, wrong)
-        self.routes = _routes(self.hub, bundle, settings, self.standing)
+        pages, card = Pages(), OwnCard(self.hub, bundle, settings, self.standing)
+        self.routes = _routes(self.hub, bundle, settings, self.standing, pages)
         self.routes += EventRoutes(self.hub, self.watch, settings).routes()
         self.routes += MovingPictures(self.hub, settings).routes()
+        room = Room(settings.fleet, token=settings.token, own=card.card, own_port=settings.port)
+        self.routes += [*card.routes(), *FleetRoutes(room, pages).routes()]
         self.routes.append(Route("/metrics", self._metrics))
         self.metrics = Metrics(pipeline, self.standing, bundle.name, {route.path.replace("/{name}", "") for route in self.routes})
         self.metrics.registry.register(EventMetrics(self.watch))
-        handlers: Any = {Refused: _refused, HTTPException: _no_such_thing, Exception: _bug}
-        starlette = Starlette(routes=self.routes, exception_handlers=handlers)
+        self.refused = self.metrics.refused
+        starlette = Starlette(routes=self.routes, exception_handlers=HANDLERS)
         starlette.router.redirect_slashes = False  # redirects would go to the address in the visitor's Host header
-        self._guarded: ASGIApp = Guard(starlette, settings, self.metrics)
+        self._guarded: ASGIApp = Guard(starlette, settings, self.metrics.answered)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._guarded(scope, receive, send)
+
+    @property
+    def over(self) -> PiError | None:
+        """Why the server has to end; None while it may go on."""
+        return self.standing.over
+
+    def close(self) -> None:
+        """Release all who wait, and end the loop."""
+        self.hub.close()
+        self.hub.pipeline.stop()
 
     async def _metrics(self, _: Request) -> Response:
         return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE})
@@ -69,9 +82,8 @@ def create_app(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: st
     return App(pipeline, bundle, settings, wrong, watch=watch)
 
 
-def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) -> list[Route]:
-    camera = CameraRoutes(hub, bundle, settings, standing)
-    uploads, page = Uploads(bundle, settings, standing), _Page(WEB)
+def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing, pages: Pages) -> list[Route]:
+    camera, uploads = CameraRoutes(hub, bundle, settings, standing), Uploads(bundle, settings, standing)
 
     async def info(_: Request) -> Response:
         return answer(_info(bundle))
@@ -80,8 +92,8 @@ def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) ->
         return answer(DESCRIPTION)
 
     return [
-        Route("/", page.index),
-        Route("/static/{name}", page.file),
+        Route("/", pages.index),
+        Route("/static/{name}", pages.file),
         Route("/api/frame", camera.frame),
         Route("/api/detections", camera.detections),
         Route("/api/detect", uploads.detect, methods=["POST"]),
@@ -95,28 +107,6 @@ def _routes(hub: Hub, bundle: Bundle, settings: Settings, standing: Standing) ->
     ]
 
 
-class _Page:
-    """The page's files, read at the start: no request reaches the disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._files = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in folder.iterdir() if path.suffix in KINDS}
-
-    async def index(self, request: Request) -> Response:
-        return self._answer(request, "index.html")
-
-    async def file(self, request: Request) -> Response:
-        return self._answer(request, request.path_params["name"])
-
-    def _answer(self, request: Request, name: str) -> Response:
-        if name not in self._files:
-            raise HTTPException(404)
-        data, kind = self._files[name]
-        headers = {"etag": f'"{hashlib.sha256(data).hexdigest()[:16]}"', "cache-control": "no-cache"}
-        if request.headers.get("if-none-match") == headers["etag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(data, headers=headers, media_type=kind)
-
-
 def _info(bundle: Bundle) -> dict[str, Any]:
     """The model, its contract and its source."""
     report, manifest = bundle.report, bundle.manifest
@@ -128,21 +118,3 @@ def _info(bundle: Bundle) -> dict[str, Any]:
         "report": {name: report[name] for name in TOLD_OF_REPORT if name in report},
         "manifest": {name: manifest[name] for name in TOLD_OF_MANIFEST if name in manifest},
     }
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    forget(error)
-    return refusal(error.status, str(error), error.retry)
-
-
-async def _no_such_thing(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    response = refusal(error.status_code, WORDS.get(error.status_code, error.detail))
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _bug(_: Request, error: Exception) -> Response:
-    forget(error)
-    return refusal(500, "this is a bug; the program's log has the details")

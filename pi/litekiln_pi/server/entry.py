@@ -25,6 +25,7 @@ WRONG = "the token is wrong"
 MANY = "too many wrong tokens come from your address: wait a moment"
 DAYS = 30 * 24 * 3600
 MOST_FORM = 1000  # bytes
+PAGES = ("/", "/fleet")  # people open these: they get the field instead of JSON
 OPEN = ("/healthz", "/static/style.css", "/static/icon.svg")  # the page with the field needs two of these
 
 
@@ -83,7 +84,7 @@ class Entry:
 
     def _ask(self, request: Request, why: str) -> Response:
         status = 429 if why == MANY else 401
-        if request.scope["path"] == "/" and "text/html" in request.headers.get("accept", ""):
+        if request.scope["path"] in PAGES and "text/html" in request.headers.get("accept", ""):
             text = "This page needs a token." if why == ASK else f"{why[0].upper()}{why[1:]}."
             response: Response = HTMLResponse(self._page.replace("{why}", text), status)
             response.headers["content-security-policy"] = POLICY.replace("form-action 'none'", "form-action 'self'")

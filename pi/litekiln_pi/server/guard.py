@@ -1,5 +1,6 @@
 """Checks around every request: who may ask, how many at a time, and which headers an answer gets."""
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,7 +10,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from litekiln_pi.server.answers import SAFE_HEADERS, Refused, refusal
 from litekiln_pi.server.entry import Entry
-from litekiln_pi.server.metrics import Metrics
 from litekiln_pi.server.names import is_ours, name_in
 from litekiln_pi.server.rooms import Rooms
 from litekiln_pi.server.settings import Settings
@@ -18,10 +18,10 @@ FOREIGN = "this request comes from another site's page"
 
 
 class Guard:
-    """Wraps the whole application."""
+    """Wraps the whole application. `answered` is told the status of each answer."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, settings: Settings, answered: Callable[[Scope, int], None]) -> None:
+        self._app, self._answered = app, answered
         self._entry = Entry(settings) if settings.token else None
         self._names = settings.hostnames
         self.rooms = Rooms(settings.limits)
@@ -50,7 +50,7 @@ class Guard:
         except Refused as error:  # by the rooms: the application answers its own
             await refusal(error.status, str(error), error.retry)(scope, receive, sending)
         finally:
-            self._metrics.answered(scope, code)
+            self._answered(scope, code)
 
     async def _at_the_door(self, scope: Scope, receive: Receive) -> Response | None:
         headers = Headers(scope=scope)

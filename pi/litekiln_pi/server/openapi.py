@@ -150,6 +150,24 @@ PATHS: dict[str, Any] = {
             "responses": _answers("the report", _content(html={"type": "string"}), s404="the bundle has none"),
         }
     },
+    "/api/card": {
+        "get": {
+            "summary": "Who this Pi is and how it is, with a small picture: for the page of its room",
+            "responses": _answers("the card", _content(json=_schema("Card"))),
+        }
+    },
+    "/fleet": {
+        "get": {"summary": "The page of the room's Pis", "responses": _answers("the page", _content(html={"type": "string"}))}
+    },
+    "/api/fleet": {
+        "get": {
+            "summary": "How each Pi of the room is: those of --fleet, and this one. They are asked while somebody wants to know",
+            "parameters": [
+                {"name": "pictures", "in": "query", "description": "0 leaves out the small pictures", "schema": {"enum": [0, 1]}}
+            ],
+            "responses": _answers("all Pis", _content(json=_schema("Fleet"))),
+        }
+    },
     "/healthz": {
         "get": {
             "summary": "Whether all parts run and results are right. A missing camera is told, but fails nothing. Needs no token",
@@ -232,6 +250,17 @@ STATE = _object(
     captured_fps="number", captured="integer", looked_at="integer", dropped="integer", damaged="integer",
     keeps_snapshots="boolean", counts_only="boolean",
 )  # fmt: skip
+MAYBE = {"type": ["number", "null"]}
+TEXTS = {"type": "array", "items": {"type": "string"}}
+SMALL = {"type": "string", "contentEncoding": "base64", "description": "a small JPEG, or nothing"}
+CARD = _object(
+    instance="string", name="string", model="string", variant="string", version="string", sha256="string", verdict="string",
+    status="string", problem="string", board="string", counts_only="boolean",
+)  # fmt: skip
+FLEET_PI = _object(
+    id="string", name="string", address="string", how="string", state="string", words="string", well="boolean", why="string",
+    model="string", variant="string", version="string", sha256="string", verdict="string", board="string",
+)  # fmt: skip
 SCHEMAS = {
     "Error": _object(error="string"),
     "Detection": _with(
@@ -253,6 +282,17 @@ SCHEMAS = {
         _object(board="string", cores="integer"),
         temperature={"type": ["number", "null"]},
         throttling={"type": ["array", "null"], "items": {"type": "string"}},
+    ),
+    "Card": _with(CARD, age={**AGE, "type": ["number", "null"]}, fps=MAYBE, temperature=MAYBE, throttling=TEXTS, picture=SMALL),
+    "Fleet": _with(
+        _object(summary="string", well="integer", of="integer", finds="boolean"), pis={"type": "array", "items": _schema("FleetPi")}
+    ),
+    "FleetPi": _with(
+        FLEET_PI,
+        since={**MAYBE, "description": "seconds in this state"},
+        fps=MAYBE,
+        temperature=MAYBE,
+        counts_only={"type": ["boolean", "null"]},
     ),
     "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},

@@ -4,21 +4,26 @@ import asyncio
 import logging
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from litekiln_pi import memory
 from litekiln_pi.errors import BadUse, PiError
 from litekiln_pi.events.events import Watch
+from litekiln_pi.fleet.mdns import announced
+from litekiln_pi.fleet.room import Room
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
-from litekiln_pi.server.app import App, create_app
+from litekiln_pi.saying import to_stderr
+from litekiln_pi.server.app import create_app
+from litekiln_pi.server.fleet_routes import FleetApp
 from litekiln_pi.server.protocol import BoundedProtocol, protocol
 from litekiln_pi.server.seldom import bound
 from litekiln_pi.server.settings import Settings
@@ -30,6 +35,23 @@ JOIN_SECONDS = 0.2  # for each part of the loop; they are daemons
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+class Application(Protocol):
+    """What the server needs of what it serves."""
+
+    @property
+    def over(self) -> PiError | None:
+        """Why it has to end; None while it may go on."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+    def refused(self, status: int) -> None:
+        """Called for each refused connection."""
+
+    def close(self) -> None:
+        """Called at the end, before the last answers are sent."""
+
+
 def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None) -> None:
     """Start the loop, answer until SIGTERM or SIGINT, then stop the loop. If the source is missing, the page says so.
 
@@ -38,17 +60,39 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "
     `wrong` says how the selftest failed, and all answers then say that the results are wrong.
     """
     listener = listen(settings)
-    server = Server(create_app(pipeline, bundle, settings, wrong, watch=watch), settings)
-    host, port = listener.getsockname()[:2]
-    print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
+    app = create_app(pipeline, bundle, settings, wrong, watch=watch)
+    _say_where(listener)
     pipeline.start()
     try:
-        server.run([listener])
+        with _findable(listener, settings):
+            answer_at(listener, app, settings)
     finally:
         pipeline.stop()
         pipeline.join(JOIN_SECONDS)
+
+
+def serve_fleet(room: Room, settings: Settings) -> None:
+    """Serve the page of the room's Pis until SIGTERM or SIGINT."""
+    listener = listen(settings)
+    _say_where(listener)
+    answer_at(listener, FleetApp(room, settings), settings)
+
+
+def answer_at(listener: socket.socket, app: Application, settings: Settings) -> None:
+    """Answer until a signal comes, or until the application is over, which is an error."""
+    server = Server(app, settings)
+    server.run([listener])
     if server.over:
         raise server.over
+
+
+def _say_where(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    to_stderr(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/")
+
+
+def _findable(listener: socket.socket, settings: Settings) -> AbstractContextManager[None]:
+    return announced(listener.getsockname()[1], to_stderr) if settings.announce else nullcontext()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -63,7 +107,7 @@ def listen(settings: Settings) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, but it cuts off visitors who wait at the end, and returns after a signal, or when the loop is over."""
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: Application, settings: Settings) -> None:
         memory.keep_small()
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
         for name in ("uvicorn.error", "asyncio"):
@@ -71,7 +115,7 @@ class Server(uvicorn.Server):
         self._app = app
         self.over: PiError | None = None  # why it ended by itself
         self._last_words_until = 0.0
-        self.protocol: type[BoundedProtocol] = protocol(settings.limits, app.metrics.refused)
+        self.protocol: type[BoundedProtocol] = protocol(settings.limits, app.refused)
         config = uvicorn.Config(
             app,
             http=self.protocol,
@@ -92,7 +136,7 @@ class Server(uvicorn.Server):
         """Called ten times a second: whether to end."""
         if await super().on_tick(counter):
             return True
-        over, now = self._app.standing.over, time.monotonic()
+        over, now = self._app.over, time.monotonic()
         if not over:  # also of a part that goes on after all, as after `docker unpause`
             self._last_words_until = 0.0
         elif not self._last_words_until:
@@ -102,8 +146,7 @@ class Server(uvicorn.Server):
         return self.over is not None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.hub.close()
-        self._app.hub.pipeline.stop()  # it ends while the last answers are sent
+        self._app.close()
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # cutting visitors off now is not an error
         await super().shutdown(sockets)
         for connection in [*self.server_state.connections, *self.protocol.lingering]:

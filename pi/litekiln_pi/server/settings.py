@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from litekiln_pi.collecting import Rule
+from litekiln_pi.fleet.places import Roster
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,6 @@ class Settings:
     collect: Rule | None = None  # which frames are kept there for training, besides those that visitors choose
     most_for_training: int = 1000  # pictures
     counts_only: bool = False  # no picture leaves this machine
+    fleet: Roster = field(default_factory=Roster)  # the other Pis of the room
+    announce: bool = False  # be found by mDNS
     limits: Limits = field(default_factory=Limits)

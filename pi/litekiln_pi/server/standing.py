@@ -5,6 +5,7 @@ from typing import Any
 from litekiln_pi.errors import LoopFailed, PiError, SourceEnded
 from litekiln_pi.frames import Seen
 from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.saying import in_words
 from litekiln_pi.server.answers import Refused
 
 ENDED = "the source has ended"
@@ -126,11 +127,3 @@ class Standing:
     def silence(self) -> dict[str, Any]:
         """What a stream of events says when no current frames come."""
         return {"frames": self.frames, "problem": self.problem, "age": self.age}
-
-
-def in_words(seconds: float) -> str:
-    """A time span: `12 s`, `3 min`, `5 h`."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
