@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -77,6 +78,12 @@ def publish(path: Path, *images: FakeImage, tags: tuple[str, ...] = ()) -> Path:
 class FakePi:
     """A folder that is a Pi's root."""
 
+    # What programs of a Pi may be found beside its own: never this machine's Docker, Podman or systemctl.
+    TOOLS = (
+        *("sh", "env", "cat", "cp", "mv", "ln", "rm", "mkdir", "chmod", "sync", "date", "dirname", "id", "ls", "wc", "tr", "sed"),
+        *("tail", "tee", "grep", "flock", "sleep"),
+    )
+
     def __init__(self, root: Path, registry: Path, unit: str = "docker", machine: str = "aarch64") -> None:
         self.root, self.programs = root, root / "programs"
         self.programs.mkdir(parents=True)
@@ -86,17 +93,24 @@ class FakePi:
             lines = [f"#!{sys.executable} -ES", *lines, f"sys.exit(fake_engine.main({name!r}, sys.argv[1:]))"]
             program.write_text("\n".join(lines))
             program.chmod(0o755)
+        self.tools = root / "tools"
+        self.tools.mkdir()
+        for name in self.TOOLS:
+            (self.tools / name).symlink_to(str(shutil.which(name)))
+        (self.tools / "python3").symlink_to(sys.executable)
         if unit == "compose":
             (root / "etc/litekiln").mkdir(parents=True)
             (root / "etc/litekiln/compose.yaml").write_text((DEPLOY / "compose.yaml").read_text())
         elif unit:
             (root / "units.json").write_text(json.dumps({"litekiln.service": unit}))
         self.environment = {
-            "PATH": f"{self.programs}:/usr/bin:/bin",
+            "PATH": f"{self.programs}:{self.tools}",
             "LITEKILN_ROOT": str(root),
             "LITEKILN_MACHINE": machine,
             "FAKE_REGISTRY": str(registry),
             "LANG": "C.UTF-8",
+            "LITEKILN_WAIT": "0.3",  # fakes are healthy at once
+            "LITEKILN_SETTLE": "0.05",
         }
 
     def faults(self, *words: str) -> None:
@@ -142,7 +156,6 @@ class FakePi:
         self.boots()
 
     def update(self, *argv: str) -> "subprocess.CompletedProcess[str]":
-        """What `litekiln-update` says; it waits only as long as fakes need."""
-        quick = ("--wait", "0.3", "--settle", "0.05")
+        """What `litekiln-update` says."""
         program = [sys.executable, "-S", str(DEPLOY / "update")]
-        return subprocess.run([*program, *argv, *quick], env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run([*program, *argv], env=self.environment, capture_output=True, text=True, check=False)

@@ -24,13 +24,13 @@ case $0 in
     [ -d "$pi" ] && mkdir -p "$pi/var/tmp" && cp "$1" "$pi${2#*:}" ;;
 esac
 """
-# What `sudo -n litekiln-update` starts there: with the times of fakes, and files of this Pi's own folder.
+# What `sudo -n litekiln-update` starts there, with files of this Pi's own folder.
 SUDO = r"""#!/bin/sh
 shift 2
 place=$1
 case $place in /var/tmp/*) place=$PWD$place ;; esac
 shift
-exec "{python}" -S "{update}" "$place" "$@" --wait 0.3 --settle 0.05
+exec "{python}" -S "{update}" "$place" "$@"
 """
 
 
@@ -48,12 +48,12 @@ class Room:
         self.pis = [FakePi(self.folder / name, registry) for name in self.names]
         for pi in self.pis:
             sudo = SUDO.format(python=sys.executable, update=DEPLOY / "update")
-            for name, text in (("sudo", sudo), ("rm", '#!/bin/sh\nexec /bin/rm "$1" "$PWD$2"\n')):
+            for name, text in (("sudo", sudo), ("rm", '#!/bin/sh\nexec "$PWD/tools/rm" "$1" "$PWD$2"\n')):
                 (pi.programs / name).write_text(text)
                 (pi.programs / name).chmod(0o755)
         self.list = folder / "room.txt"
         self.list.write_text("# the room\n" + "".join(f"{name}\n" for name in self.names))
-        self.environment = {**self.pis[0].environment, "PATH": f"{self.programs}:/usr/bin:/bin", "ROOM": str(self.folder)}
+        self.environment = {**self.pis[0].environment, "PATH": f"{self.programs}:{self.pis[0].tools}", "ROOM": str(self.folder)}
 
     def update(self, *argv: str) -> "subprocess.CompletedProcess[str]":
         program = [sys.executable, "-S", str(DEPLOY / "update-room"), str(self.list), *argv]

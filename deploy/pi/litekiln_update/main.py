@@ -32,8 +32,9 @@ def read_options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--resolve", action="store_true", help="take the digest that a tag names now")
     parser.add_argument("--keep", action="store_true", help="stay with the new image even if it isn't healthy")
     parser.add_argument("--service", default="", help="the systemd unit (default: the one that is enabled)")
-    parser.add_argument("--wait", type=float, default=180, help="seconds until it has to be healthy (default: 180)")
-    parser.add_argument("--settle", type=float, default=10, help="seconds that it has to stay healthy (default: 10)")
+    for name, seconds, text in (("wait", "180", "until it has to be healthy"), ("settle", "10", "that it has to stay healthy")):
+        default = float(os.environ.get(f"LITEKILN_{name.upper()}", seconds))
+        parser.add_argument(f"--{name}", type=float, default=default, help=f"seconds {text} (default: {default:g})")
     parser.add_argument("--json", action="store_true", help="--status as JSON")
     return parser.parse_args(argv)
 
