@@ -45,9 +45,16 @@ show) case $* in *ribbon*) echo LoadState=not-found; exit ;; esac
 restart)
     . "$LITEKILN_ROOT/etc/litekiln/image.env"
     podman rm --force --time 1 litekiln > /dev/null 2>&1
-    exec podman run --detach --rm --name litekiln --network SERVED --read-only "$LITEKILN_IMAGE" serve --source test --threads 1 ;;
+    exec podman run --detach --rm --name litekiln --network SERVED --read-only "$LITEKILN_IMAGE" \
+        serve --source test --threads 1 --port PORT ;;
 esac
 """
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class RealPi:
@@ -60,7 +67,7 @@ class RealPi:
         podman = " ".join([str(shutil.which("podman")), *self._podman[1:]])
         options = " ".join([*PODMAN_RUN, *run])
         shim = f'#!/bin/sh\n[ "$1" = run ] && shift && exec {podman} run {options} "$@"\nexec {podman} "$@"\n'
-        for name, text in (("podman", shim), ("systemctl", SYSTEMCTL.replace("SERVED", network))):
+        for name, text in (("podman", shim), ("systemctl", SYSTEMCTL.replace("SERVED", network).replace("PORT", str(free_port())))):
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         (folder / "registries.conf").write_text("")
@@ -148,9 +155,8 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 @contextmanager
 def registry(folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    port = free_port()
+    address = f"127.0.0.1:{port}"
     (folder / "config.yml").write_text(
         f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/registry\nhttp:\n  addr: {address}\n"
     )
@@ -158,7 +164,7 @@ def registry(folder: Path) -> Iterator[str]:
         try:
             for _ in range(100):
                 with socket.socket() as probe:
-                    if probe.connect_ex((address.split(":")[0], int(address.split(":")[1]))) == 0:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.1)
             yield address

@@ -150,6 +150,15 @@ def test_an_image_of_a_registry_and_podman(tmp_path: Path) -> None:
     assert "After=network-online.target" in commands
 
 
+def test_a_folder_that_was_copied_to_a_pi_that_runs(tmp_path: Path) -> None:
+    card = Card(tmp_path / "pi")
+    copied = tmp_path / "home"
+    card.card.rename(copied)
+    card.card = copied
+    assert card.starts().returncode == 0
+    card.is_set_up()
+
+
 def test_the_camera_on_the_ribbon(tmp_path: Path) -> None:
     card = Card(tmp_path / "pi", "CAMERA=ribbon\n")
     card.starts()

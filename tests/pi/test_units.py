@@ -129,7 +129,7 @@ def test_the_programs_need_nothing_but_python(name: str) -> None:
     for path in paths:
         text = path.read_text(encoding="utf-8")
         assert text.count("\n") <= 400
-        for node in ast.walk(ast.parse(text, feature_version=(3, 11))):
+        for node in ast.walk(ast.parse(text)):
             named = [each.name for each in node.names] if isinstance(node, ast.Import) else []
             named += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             assert {each.split(".")[0] for each in named} <= {*sys.stdlib_module_names, "litekiln_update"}, path

@@ -140,6 +140,17 @@ def test_after_a_later_failure_no_further_one_is_begun() -> None:
     assert order == ["a", "b", "c"]
 
 
+def test_a_pi_that_is_gone_in_the_middle_of_its_update_stops_the_others(tmp_path: Path) -> None:
+    """The image may be why: it counts as a failure, where one that was never there doesn't."""
+    room = Room(tmp_path, 2)
+    sudo = room.pis[0].programs / "sudo"
+    sudo.write_text(sudo.read_text().replace("shift 2\n", 'shift 2\n[ "$1" = --status ] || exit 255\n'))
+    done = room.update(NEW.digest)
+    assert done.returncode == 1
+    assert "✗ pi-01 " in done.stdout
+    assert "· pi-02                    not begun" in done.stdout
+
+
 def test_the_state_that_a_pi_tells_is_the_one_that_counts(tmp_path: Path) -> None:
     """One that has the image and isn't healthy is updated again."""
     room = Room(tmp_path, 1)

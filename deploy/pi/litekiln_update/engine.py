@@ -54,7 +54,7 @@ class Engine:
         self.program = program
         place = "{{.Store.GraphRoot}}" if program == "podman" else "{{.DockerRootDir}}"
         told = self("info", "--format", place, seconds=60)
-        if told.returncode:
+        if told.returncode or not told.stdout.strip():  # Docker 20 ends with 0 even where no daemon answers
             remedy = f"systemctl status {program}" if program == "docker" else f"{program} info"
             raise Failed("service", f"{program} doesn't answer: {last_line(told)}", f"{program} is missing or not running", remedy)
         self.root = Path(told.stdout.strip())
@@ -121,4 +121,5 @@ class Engine:
             left = self.image(image.id) if image else None
             if left and found[1] == "kept" and not left.names:
                 self("image", "rm", left.id)
-            say(f"· removed {name}, an image of an earlier update")
+            if found[1] == "kept":
+                say(f"· removed {name}: one image before is kept, or none that failed")

@@ -16,7 +16,7 @@ from litekiln_update.saved_file import read_saved
 from litekiln_update.saying import Failed
 
 SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
-UNREACHED, STOPPED = 255, -1  # of ssh; our own
+UNREACHED, STOPPED, LOST = 255, -1, -2  # of ssh; our own
 THERE = "/var/tmp"  # noqa: S108 - on the Pi, and on its card: /tmp may be in memory
 UPDATE = ("sudo", "-n", "litekiln-update")
 
@@ -42,11 +42,10 @@ class Room:
             saved = read_saved(self._file)
             self._source = f"sha256:{saved.sha256}"
 
-    def runs_it(self, pi: str) -> bool:
-        """Whether a Pi runs the image already, and is healthy."""
-        done = self._ssh(pi, *UPDATE, "--status", "--json")
+    def _runs_it(self, status: str) -> bool:
+        """Whether a Pi that tells this runs the image already, and is healthy."""
         try:
-            told = json.loads(done.stdout)
+            told = json.loads(status)
         except ValueError:
             return False
         return (told["source"], told["state"], told["fault"]) == (self._source, "healthy", "")
@@ -54,20 +53,24 @@ class Room:
     def update(self, pi: str) -> Outcome:
         """Run the image on a Pi, unless it does."""
         started = time.monotonic()
-        if self.runs_it(pi):
+        asked = self._ssh(pi, *UPDATE, "--status", "--json")
+        if asked.returncode == UNREACHED:
+            return Outcome(pi, UNREACHED, _reason(asked))
+        if self._runs_it(asked.stdout):
             return Outcome(pi, 0, "runs it already")
         argv = [*UPDATE, self._image, *self._options]
         there = f"{THERE}/{self._file.name}" if self._file else ""
         if self._file:
             copied = _run("scp", *SSH, "-q", str(self._file), f"{pi}:{there}")
             if copied.returncode:
-                return Outcome(pi, copied.returncode, _reason(copied))
+                return Outcome(pi, LOST, _reason(copied))
             argv = [*UPDATE, there, "--sha256", self._source, *self._options]
         done = self._ssh(pi, *argv)
         if there:
             self._ssh(pi, "rm", "-f", there)
         said = "updated" if not done.returncode else _reason(done)
-        return Outcome(pi, done.returncode, said, time.monotonic() - started)
+        code = LOST if done.returncode == UNREACHED else done.returncode  # it was there before: the image may be why it isn't now
+        return Outcome(pi, code, said, time.monotonic() - started)
 
     def _ssh(self, pi: str, *argv: str) -> "subprocess.CompletedProcess[str]":
         return _run("ssh", *SSH, pi, shlex.join(argv))
