@@ -113,6 +113,19 @@ def test_a_second_time_does_nothing(tmp_path: Path) -> None:
     assert "systemctl reboot" not in card.steps
 
 
+def test_anew_with_what_lies_there_now(tmp_path: Path) -> None:
+    card = Card(tmp_path / "pi")
+    assert card.starts().returncode == 0
+    (card.card / "settings.txt").write_text("LITEKILN_NAME=Door\n")
+    (card.card / "update").write_text((card.card / "update").read_text() + "# newer\n")
+    assert card.starts("--again").returncode == 0
+    card.is_set_up()
+    assert (card.root / "etc/litekiln/settings.env").read_text() == "LITEKILN_NAME=Door\n"
+    assert (card.root / "usr/local/sbin/litekiln-update").read_text().endswith("# newer\n")
+    done = card.starts("--agian")
+    assert (done.returncode, "first-boot has no option --agian" in done.stdout) == (1, True)
+
+
 def test_without_internet_and_without_packages_on_the_card(tmp_path: Path) -> None:
     card = Card(tmp_path / "pi", online=False)
     done = card.starts()
