@@ -25,6 +25,7 @@ from tests.e2e.test_pi_image import PODMAN, PODMAN_RUN, TAG, image, inv_pi
 
 __all__ = ["image", "inv_pi"]  # fixtures
 UPDATE = ROOT / "deploy" / "pi" / "update"
+PROCESSOR = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 # In the place of the image's python3: what litekiln-update asks of it.
 PYTHON = r"""
 #include <stdio.h>
@@ -60,12 +61,12 @@ def free_port() -> int:
 class RealPi:
     """A folder as a Pi's root, with a Podman whose store is its own."""
 
-    def __init__(self, folder: Path, run_root: str, machine: str, *run: str, network: str = "none") -> None:
+    def __init__(self, folder: Path, run_root: str, machine: str, network: str) -> None:
         self.root, programs = folder, folder / "programs"
         programs.mkdir()
         self._podman = ["podman", "--root", str(folder / "store"), "--runroot", run_root, *PODMAN]
         podman = " ".join([str(shutil.which("podman")), *self._podman[1:]])
-        options = " ".join([*PODMAN_RUN, *run])
+        options = " ".join(PODMAN_RUN)
         shim = f'#!/bin/sh\n[ "$1" = run ] && shift && exec {podman} run {options} "$@"\nexec {podman} "$@"\n'
         for name, text in (("podman", shim), ("systemctl", SYSTEMCTL.replace("SERVED", network).replace("PORT", str(free_port())))):
             (programs / name).write_text(text)
@@ -105,10 +106,10 @@ class RealPi:
 
 
 @contextmanager
-def real_pi(folder: Path, machine: str, *run: str, network: str = "none") -> Iterator[RealPi]:
+def real_pi(folder: Path, machine: str, network: str = "none") -> Iterator[RealPi]:
     folder.mkdir()
     with tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp") as run_root:  # Podman takes 50 characters at most
-        pi = RealPi(folder, run_root, machine, *run, network=network)
+        pi = RealPi(folder, run_root, machine, network)
         try:
             yield pi
         finally:
@@ -116,7 +117,7 @@ def real_pi(folder: Path, machine: str, *run: str, network: str = "none") -> Ite
             pi.podman("rmi", "--all", "--force")
 
 
-def tiny(folder: Path, version: str, *, selftest: int = 0, health: int = 0) -> Path:
+def tiny(folder: Path, version: str, *, selftest: int = 0, health: int = 0, processor: str = PROCESSOR) -> Path:
     """A file with an image of this machine's processor that holds one program."""
     if not shutil.which("gcc"):
         pytest.skip("not run: gcc is not on this machine")
@@ -129,7 +130,7 @@ def tiny(folder: Path, version: str, *, selftest: int = 0, health: int = 0) -> P
         archive.add(folder / "python3", "usr/bin/python3")
         _add(archive, "version", version.encode())
     config = {
-        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
+        "architecture": processor,
         "os": "linux",
         "config": {
             "Labels": {"org.litekiln.model": "tiny"},
@@ -225,8 +226,7 @@ def _unpacked(path: Path) -> Path:
 @pytest.mark.docker
 def test_the_demos_image_from_the_file_that_inv_pi_wrote(image: dict[str, Any], tmp_path: Path) -> None:
     """Under emulation: the image's own selftest and health check."""
-    emulated = ("--platform", "linux/arm64")
-    with real_pi(tmp_path / "pi", "aarch64", *emulated, network="host") as pi:
+    with real_pi(tmp_path / "pi", "aarch64", network="host") as pi:
         done = pi.update(image["saved"])
         assert done.returncode == 0, done.stdout
         assert f"✓ SHA-256 {hashlib.sha256(Path(image['saved']).read_bytes()).hexdigest()}" in done.stdout
