@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -418,3 +419,11 @@ def test_the_choice_is_whole_and_on_the_disk(monkeypatch: pytest.MonkeyPatch, tm
         chosen.write_chosen(chosen.Chosen("c", "d"))
     assert synced == [".image.env.new"], "before it gets its name"
     assert chosen.read_chosen() == chosen.Chosen("a", "b")
+
+
+def test_the_docs_have_each_exit_code() -> None:
+    from litekiln_update.saying import CODES
+
+    page = (DEPLOY.parents[1] / "docs/pi-update.md").read_text(encoding="utf-8")
+    listed = {int(code): text.replace("`", "") for code, text in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)}
+    assert listed == {0: "the image runs, and is healthy", **dict(CODES.values())}
