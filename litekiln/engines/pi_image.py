@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from litekiln.disk import saying_disk_full
+from litekiln.disk import saying_disk_full, write_whole
 from litekiln.engines.base import OnLine
 from litekiln.engines.buildx import build_error, build_platform, require_buildx, titles
 from litekiln.engines.debian_bases import Base, make_bases
 from litekiln.engines.process import run_logged
 from litekiln.errors import ImageBuildFailed, NetworkError, UsageError
+from litekiln.hashing import sha256_file
 from litekiln.paths import Project
 from litekiln.toolchains.lock import PI_PYTHON
 
@@ -165,13 +166,16 @@ def _run(target: str, argv: Sequence[str], registry: str) -> str:
 
 
 def save(images: Sequence[PiImage], path: Path, say: OnLine) -> int:
-    """Write the images to a compressed file, whole or not at all; returns its size in bytes."""
-    staged = path.with_name(f".{path.name}.part")
+    """Write the images to a compressed file, whole or not at all, and its SHA-256 beside it; returns its size in bytes."""
+    staged, checksum = path.with_name(f".{path.name}.part"), path.with_name(f"{path.name}.sha256")
     say(f"writing {path}")
     try:
         with saying_disk_full(path.parent), staged.open("wb") as file:
             _compress([each.tag for each in images], file)
+        line = f"{sha256_file(staged)}  {path.name}\n"  # as sha256sum writes it, and reads it
+        checksum.unlink(missing_ok=True)  # an older file's: there is none rather than a wrong one
         staged.replace(path)
+        write_whole(checksum, line.encode())
     except OSError as error:
         msg = f"{path} can't be written: {error.strerror}"
         raise UsageError(msg, remedy="--save takes a file in a folder that exists") from None

@@ -429,11 +429,11 @@ def test_the_files_in_the_docs_are_whole(image: dict[str, Any]) -> None:
     """The compose file and the unit name what the image has."""
     import yaml
 
-    service = yaml.safe_load((ROOT / "docs" / "pi" / "compose.yaml").read_text())["services"]["litekiln"]
+    service = yaml.safe_load((ROOT / "deploy" / "pi" / "compose.yaml").read_text())["services"]["litekiln"]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["ports"] == ["8080:8080"]
-    unit = (ROOT / "docs" / "pi" / "litekiln.service").read_text()
+    unit = (ROOT / "deploy" / "pi" / "litekiln.service").read_text()
     assert "--read-only" in unit
     assert TAG in unit
     assert os.path.exists(ROOT / "docs" / "pi.md")  # noqa: PTH110

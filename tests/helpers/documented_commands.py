@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROGRAMS = ("cp", "curl", "docker", "inv", "make", "podman", "python3", "rpicam-vid", "sudo", "uname")
+PROGRAMS = ("cp", "curl", "docker", "inv", "make", "podman", "python3", "rpicam-vid", "scp", "ssh", "sudo", "uname")
 # In running text `inv build` only names a command: one that is meant to be typed has as many words.
 WORDS_IN_TEXT = {"make": 2, ".litekiln/host/bin/python": 2}
 WORDS_IN_TEXT |= dict.fromkeys(("docker", "docker-compose", "gunzip", "inv", "podman", "sudo"), 3)
@@ -148,4 +148,4 @@ def _sort_session(lines: Numbered, page: str, found: Documented) -> None:
 
 def _is_command(line: str) -> bool:
     word = line.partition(" ")[0]
-    return word in PROGRAMS or word.startswith((".ci/", ".litekiln/"))
+    return word in PROGRAMS or word.startswith((".ci/", ".litekiln/", "deploy/"))

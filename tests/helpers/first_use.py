@@ -129,6 +129,7 @@ RUN: dict[str, tuple[Case, ...]] = {
     "inv images --base debian": (without_docker(),),
     "inv images --list": (without_docker(), Case("tf2.13", docker=True)),
     "inv smoke --toolchain tf2.21 --engine docker": (without_docker(), Case("✓ smoke .* docker", docker=True)),
+    "inv pi --model shapes --variant int8 --save pi.tar.gz": (without_docker(),),
     "inv pi --model shapes --variant int8": (
         without_docker(),
         Case("on the Pi: docker run", docker=True, more=f"--base {{bases}} --tag {IMAGE}"),
@@ -167,7 +168,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r"cp /tmp/shapes/checkpoint/ckpt-0\.\* models/shapes/source/checkpoint/",
     ),
     "it changes the machine, as root": (
-        r"sudo apt .*",
+        r"sudo apt(-get)? .*",
         r"sudo usermod -aG docker \$USER",
         r'sudo chown -R "\$\(id -un\)" \.litekiln',
     ),
@@ -196,6 +197,10 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r"sudo (cp|systemctl) .*ribbon.*",
         r"sudo cp avahi-litekiln\.xml /etc/avahi/services/litekiln\.service",
         r"curl .* http://raspberrypi:8080/.*",
+        r"sudo litekiln-update .*",
+        r"(scp|ssh) .*raspberrypi.*",
+        r"cp (-r deploy/pi|pi\.tar\.gz pi\.tar\.gz\.sha256|/var/cache/apt/archives/\*\.deb) .*",
+        r"deploy/pi/update-room room\.txt .*",
     ),
     "it is a part of a command": (
         r".*….*",

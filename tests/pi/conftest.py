@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.helpers.browsing import chromium
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "pi"), str(ROOT / "steps")]
+sys.path[:0] = [str(ROOT / "pi"), str(ROOT / "steps"), str(ROOT / "deploy/pi")]
 
 
 @pytest.fixture(scope="module")

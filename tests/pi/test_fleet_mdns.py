@@ -37,7 +37,7 @@ def test_a_question_is_repeated_for_those_who_do_not_listen_to_multicast() -> No
 
 
 def test_avahis_file_announces_the_same() -> None:
-    service = ElementTree.parse(ROOT / "docs/pi/avahi-litekiln.xml").getroot().find("service")
+    service = ElementTree.parse(ROOT / "deploy/pi/avahi-litekiln.xml").getroot().find("service")
     assert service is not None
     assert (service.findtext("type"), service.findtext("port")) == (".".join(SERVICE[:2]), str(PORT))
 

@@ -1,4 +1,4 @@
-"""The examples of proxies in docs/pi/, with Debian's nginx and Caddy."""
+"""The examples of proxies in deploy/pi/, with Debian's nginx and Caddy."""
 
 import email
 import http.client
@@ -19,7 +19,7 @@ from tests.pi.fakes import FakeModel, wait_for
 from tests.pi.serving import Answer, Running, running
 
 pytestmark = pytest.mark.servers
-EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "pi"
+EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "pi"
 NAME, TOKEN = "cam.example.org", "a-token-of-the-test"
 NGINX = """
 {user} worker_processes 1; error_log {folder}/error.log; pid {folder}/pid; daemon off;

@@ -20,7 +20,16 @@ from litekiln.commands.ready_bundle import ready_bundle
 from litekiln.disk import folders_in
 from litekiln.engines import pi_image as engine
 from litekiln.engines.pi_image import PLATFORMS, PiImage, chosen_platforms, tags_of
-from litekiln.errors import BundleError, DiskFull, LitekilnError, NetworkError, ToolchainError, UsageError, WheelMissing
+from litekiln.errors import (
+    BundleError,
+    DiskFull,
+    ImageBuildFailed,
+    LitekilnError,
+    NetworkError,
+    ToolchainError,
+    UsageError,
+    WheelMissing,
+)
 from litekiln.paths import Project
 from litekiln.pi import packages as pi_packages
 from litekiln.pi.context import SHARED, labels, lay_out_context, source_hash
@@ -389,3 +398,21 @@ def test_packages_of_each_processor_stay_beside_each_other(monkeypatch: pytest.M
 def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be written: No such file"):
         engine.save([IMAGE], tmp_path / "nowhere" / "image.tar.gz", lambda _: None)
+
+
+def test_a_saved_file_has_its_hash_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "pi.tar.gz"
+    monkeypatch.setattr(engine, "_compress", lambda tags, file: file.write(str(tags).encode()))
+    for image in (IMAGE, replace(IMAGE, tag="another:1")):
+        assert engine.save([image], path, lambda _: None) == path.stat().st_size
+        done = subprocess.run(["sha256sum", "--check", f"{path.name}.sha256"], cwd=tmp_path, capture_output=True, check=False)
+        assert done.stdout == b"pi.tar.gz: OK\n"
+
+    def fails(*_: object) -> None:
+        raise ImageBuildFailed("docker could not write it to a file")
+
+    monkeypatch.setattr(engine, "_compress", fails)
+    with pytest.raises(ImageBuildFailed):
+        engine.save([IMAGE], path, lambda _: None)
+    assert path.read_bytes() == b"['another:1']", "what was there stays, with its hash"
+    assert path.with_name("pi.tar.gz.sha256").exists()
