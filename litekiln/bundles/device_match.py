@@ -7,7 +7,7 @@ from pathlib import Path
 from litekiln.bundles.device_format import EMULATED, DeviceFacts, DeviceFigures
 from litekiln.bundles.read import Built
 from litekiln.variants import place
-from litekiln.wording import shown
+from litekiln.wording import shown, visible
 
 LEAST_ROUNDS = 3  # with fewer nobody knows how sure the times are
 GIGA = 1e9
@@ -62,7 +62,7 @@ def match(figures: Mapping[Path, DeviceFigures], bundles: Sequence[Built]) -> tu
     left_out = []
     built = {each.report.variant: each for each in bundles}
     for path, each in sorted(figures.items(), key=lambda item: (item[1].measured_at, str(item[0]))):
-        origin = shown(str(path))
+        origin = visible(str(path))
         if why := _why_not(each, built, bundles[0].report.model):
             left_out.append(f"{origin} is left out: {why}")
             continue

@@ -11,7 +11,7 @@ import msgspec
 from litekiln.bundles.device_format import FORMAT, DeviceFigures, ThreadTimes
 from litekiln.errors import BundleError, UsageError
 from litekiln.plain_files import plain_file, unreadable
-from litekiln.wording import amount, shown
+from litekiln.wording import amount, shown, visible
 
 LARGEST = 200_000  # bytes; a file has some 5,000
 MOST_FILES = 200
@@ -29,12 +29,12 @@ def device_files(names: list[str]) -> list[Path]:
         if path.is_dir():
             inside = sorted(path.glob("*.json"))
             if not inside:
-                raise UsageError(f"--device {shown(name)}: no .json file is in this folder", remedy=AGAIN)
+                raise UsageError(f"--device {visible(name)}: no .json file is in this folder", remedy=AGAIN)
             found += inside
         elif path.exists() or path.is_symlink():
             found.append(path)
         else:
-            msg = f"--device {shown(name)}: there is no such file"
+            msg = f"--device {visible(name)}: there is no such file"
             raise UsageError(msg, cause="it is looked for in the current folder", remedy=f"name the file; or {AGAIN}")
     found = list(dict.fromkeys(found))
     if len(found) > MOST_FILES:
@@ -45,7 +45,7 @@ def device_files(names: list[str]) -> list[Path]:
 
 def read_device(path: Path) -> DeviceFigures:
     """A device's figures. Raises BundleError, which names the file, if it is anything else."""
-    name = shown(str(path))
+    name = visible(str(path))
     value = _value(path, name)
     if not isinstance(value, dict) or MARK not in value:
         msg = f"{name} has no device's figures: the key {MARK!r} is missing"

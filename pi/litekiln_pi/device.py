@@ -13,6 +13,7 @@ from litekiln_pi.place import DESK
 CLOCK = "sys/devices/system/cpu/cpu0/cpufreq"
 # Arm's processors of the Pis, by the number that /proc/cpuinfo gives instead of a name.
 ARM_PARTS = {"0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
+EMULATORS = ("qemu", "rosetta")
 HARDWARE, VIRTUAL, EMULATED = "hardware", "virtual machine", "emulated"
 X86 = ("x86_64", "i686", "AMD64")
 LONGEST = 200  # letters
@@ -41,7 +42,8 @@ def device(root: Path = Path("/")) -> dict[str, Any]:
 def kind(root: Path = Path("/")) -> str:
     """Whether times here are a machine's own."""
     with suppress(OSError):  # qemu hides itself from /proc/self, but not from this name of the same folder
-        if "qemu" in str((root / "proc/thread-self/exe").readlink()):
+        program = str((root / "proc/thread-self/exe").readlink())
+        if any(name in program for name in EMULATORS):
             return EMULATED
     told = _text(root / "proc/cpuinfo")
     if platform.machine() not in X86 and "vendor_id" in told:  # an older qemu shows the processor of the PC

@@ -52,6 +52,7 @@ def test_what_a_kernel_does_not_say_is_none(tmp_path: Path) -> None:
         ("x86_64", PC.format(""), "/usr/bin/python3", "hardware"),
         ("x86_64", PC.format(" hypervisor lm"), "/usr/bin/python3", "virtual machine"),
         ("aarch64", PI_4, "/usr/bin/qemu-aarch64-static", "emulated"),
+        ("x86_64", PC.format(""), "/run/rosetta/rosetta", "emulated"),  # an image for PCs on a Mac
         ("aarch64", PC.format(" hypervisor"), "/usr/local/bin/python3.11", "emulated"),  # qemu 7.2, if its name was changed
     ],
 )

@@ -1,13 +1,22 @@
 """The page with what was measured on devices: it says what the figures say, and nothing in a file can act."""
 
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from litekiln.bundles.device_match import match
+from litekiln.bundles.device_read import read_device
 from litekiln.bundles.page import bundle_page, device_page, model_page
 from litekiln.bundles.page.charts import cloud
 from litekiln.bundles.page.devices import device_views, table
 from litekiln.bundles.read import read_bundle
+from litekiln.errors import BundleError
 from litekiln.paths import Project
-from tests.helpers.devices import figures
+from tests.helpers.devices import figures, put
 from tests.helpers.pages import Page
 from tests.helpers.reports import HOSTILE, sample, write_model
 from tests.unit.bundles.test_device_advice import PI, bundles, matched
@@ -101,3 +110,32 @@ def test_a_frontier_has_a_colour_and_a_line() -> None:
     assert "color-1" in marked.svg
     assert "color-1" not in plain.svg
     assert marked.text == ("int8 (frontier): 40 ms, 0.918 mAP; float32 (frontier): 120 ms, 0.923 mAP; int16x8: 300 ms, 0.920 mAP")
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, each in items:
+            yield from _leaves(each, f"{path}.{name}" if path else str(name))
+    if path:
+        yield path
+
+
+@pytest.mark.parametrize("odd", [None, "", "x", -1, 0, 1, 10**30, 0.001, 1e300, True, [], {}, [0], "\x00"], ids=repr)
+def test_whatever_stands_in_a_file_it_is_shown_or_refused(tmp_path: Path, odd: Any) -> None:
+    path, of, shown = tmp_path / "pi.json", bundles("int8"), 0
+    whole = figures("int8")
+    whole["threads"] = whole["threads"][:2]
+    for leaf in _leaves(whole):
+        told = copy.deepcopy(whole)
+        put(told, leaf, odd)
+        path.write_text(json.dumps(told), encoding="utf-8")
+        try:
+            devices, left_out = match({path: read_device(path)}, of)
+        except BundleError:
+            continue
+        assert len(devices) + len(left_out) == 1
+        for view in device_views(devices):
+            shown += 1
+            assert table(view)[1]
+    assert shown or odd not in (None, 1)
