@@ -1,6 +1,7 @@
 """Which variant to take on a device, with how many threads: from what was measured there, and no more than that says.
 
-A median is known up to the spread of its rounds, and mAP up to chance: differences within these are not called better.
+A median is known up to the spread of its rounds, and mAP up to chance: differences within these are not called better. Where the
+spread is wide, that is no reason to call times equal either.
 """
 
 import math
@@ -16,6 +17,7 @@ from litekiln.variants import REFERENCE
 from litekiln.wording import amount
 
 UNKNOWN_CHANCE = 0.01  # of mAP, if a report doesn't say how far chance moves it
+ALIKE = 1.1  # times that are further apart are not called equal, however much they spread
 POINTS = 100
 
 
@@ -34,6 +36,9 @@ class Option:
     def surely_faster(self, other: "Option") -> bool:
         return max(self.times.median, *self.times.rounds) < min(other.times.median, *other.times.rounds)
 
+    def as_fast(self, other: "Option") -> bool:
+        return self.times.median <= ALIKE * other.times.median and not other.surely_faster(self)
+
     def surely_more_accurate(self, other: "Option") -> bool:
         if self.map is None or other.map is None:
             return False
@@ -42,10 +47,10 @@ class Option:
         return self.map - other.map > chance
 
     def beats(self, other: "Option") -> bool:
-        """Whether it is surely better in one, and not surely worse in the other."""
-        better = self.surely_faster(other), self.surely_more_accurate(other)
-        worse = other.surely_faster(self), other.surely_more_accurate(self)
-        return any(better) and not any(worse)
+        """Whether it is surely better in one, and as good in the other."""
+        if self.surely_more_accurate(other):
+            return self.as_fast(other)
+        return self.surely_faster(other) and not other.surely_more_accurate(self)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def _of(measured: Sequence[Measured], option: Option) -> Measured:
 
 
 def _option(measured: Measured) -> Option:
-    """The fewest threads that nothing is surely faster than: more take cores from the rest."""
+    """The fewest threads that are as fast as any: more take cores from the rest."""
     report, timed = measured.built.report, measured.figures.threads
     accuracy = report.accuracy
     lost = given(accuracy.drop_error) if accuracy else None
@@ -96,12 +101,12 @@ def _option(measured: Measured) -> Option:
         for each in timed
     ]
     fastest = min(options, key=lambda each: each.times.median)
-    return next(each for each in options if not fastest.surely_faster(each))
+    return next(each for each in options if each.as_fast(fastest))
 
 
 def _best(frontier: Sequence[Option]) -> Option:
     """The fastest; of those that are as fast, the most accurate. All are within their recipe's limits."""
-    fast = [each for each in frontier if not frontier[0].surely_faster(each)]
+    fast = [each for each in frontier if each.as_fast(frontier[0])]
     return max(fast, key=lambda each: (each.map or 0.0, -each.times.median))
 
 
@@ -113,17 +118,9 @@ def _take(device: Device, best: Option) -> str:
 
 def _compared(best: Option, frontier: Sequence[Option], fit: Sequence[Option]) -> list[str]:
     """How the others differ from the one to take."""
-    said = []
+    said: list[str] = []
     slower = [each for each in fit if each is not best and each not in frontier]
-    for each in frontier:
-        if each is best:
-            continue
-        longer = each.times.median / best.times.median
-        if each.surely_more_accurate(best):
-            gain = (each.map or 0.0) - (best.map or 0.0)
-            said.append(f"{each.variant} is {gain:.3f} better and takes {longer:.1f} times as long.")
-        else:
-            said.append(f"{each.variant} is no different beyond chance: {milliseconds(each.times.median)}{_map(each)}.")
+    said += [_difference(each, best) for each in frontier if each is not best]
     if slower:
         *first, last = (each.variant for each in slower)
         names = f"{', '.join(first)} or {last}" if first else last
@@ -131,6 +128,18 @@ def _compared(best: Option, frontier: Sequence[Option], fit: Sequence[Option]) -
     if len(fit) == 1:
         said.append("No other variant was measured there: run bench in the images of others to compare them.")
     return said
+
+
+def _difference(other: Option, best: Option) -> str:
+    """How another variant of the frontier differs from the one to take."""
+    unsure = "" if best.surely_faster(other) else ", but the measured times overlap"
+    if other.surely_more_accurate(best):
+        gain, longer = (other.map or 0.0) - (best.map or 0.0), other.times.median / best.times.median
+        return f"{other.variant} is {gain:.3f} better and takes {longer:.1f} times as long{unsure}."
+    time = milliseconds(other.times.median)
+    if other.as_fast(best):
+        return f"{other.variant} is no different beyond chance: {time}{_map(other)}."
+    return f"{other.variant} takes {time}{unsure}, and is no more accurate beyond chance{_map(other)}."
 
 
 def _map(option: Option) -> str:

@@ -129,10 +129,30 @@ def test_the_fewest_threads_that_nothing_is_surely_faster_than() -> None:
 def test_with_a_wide_spread_nothing_is_called_faster() -> None:
     wide = (0.6, 0.8, 1.0, 1.2, 1.4)
     advice = _advice([_frames("float32", 60, spread=wide), _frames("int8", 40, spread=wide)])
+    assert advice.sentences == (
+        f"On {PI} take int8 with 1 thread: 40 ms a frame, mAP 0.918.",
+        "float32 is 0.005 better and takes 1.5 times as long, but the measured times overlap.",
+    )
+    alike = _advice([_frames("int8-io", 60, spread=wide), _frames("int8", 40, spread=wide)])
+    assert alike.sentences[1] == (
+        "int8-io takes 60 ms, but the measured times overlap, and is no more accurate beyond chance, mAP 0.918."
+    )
+    assert alike.frontier == ("int8", "int8-io")
+
+
+def test_with_a_wide_spread_more_threads_are_not_called_useless() -> None:
+    advice = _advice([_frames("int8", 90, 50, 40, spread=(0.5, 1.0, 2.0))])
     assert advice.best
-    assert advice.best.variant == "float32", "as fast beyond chance, and surely more accurate"
+    assert advice.best.threads == 3
+
+
+def test_what_is_as_fast_and_surely_more_accurate_leaves_no_reason_for_the_other() -> None:
+    advice = _advice([_frames("float32", 40.1), _frames("int8", 40)])
     assert advice.frontier == ("float32",)
-    assert advice.sentences[1] == "There is no reason to take int8: others are faster or more accurate, and as good otherwise."
+    assert advice.sentences == (
+        f"On {PI} take float32 with 1 thread: 40.1 ms a frame, mAP 0.923.",
+        "There is no reason to take int8: others are faster or more accurate, and as good otherwise.",
+    )
 
 
 def test_a_difference_of_map_within_chance_is_not_called_better() -> None:
