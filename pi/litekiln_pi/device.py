@@ -14,6 +14,7 @@ CLOCK = "sys/devices/system/cpu/cpu0/cpufreq"
 # Arm's processors of the Pis, by the number that /proc/cpuinfo gives instead of a name.
 ARM_PARTS = {"0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76"}
 EMULATORS = ("qemu", "rosetta")
+VIRTUAL_BOARD = re.compile("qemu|kvm|virtual|vmware", re.IGNORECASE)  # of a PC's or a Mac's firmware
 HARDWARE, VIRTUAL, EMULATED = "hardware", "virtual machine", "emulated"
 X86 = ("x86_64", "i686", "AMD64")
 LONGEST = 200  # letters
@@ -48,7 +49,8 @@ def kind(root: Path = Path("/")) -> str:
     told = _text(root / "proc/cpuinfo")
     if platform.machine() not in X86 and "vendor_id" in told:  # an older qemu shows the processor of the PC
         return EMULATED
-    virtual = re.search(r"^flags\s*:.*\bhypervisor\b", told, re.MULTILINE) or (root / "proc/device-tree/hypervisor").exists()
+    named = "".join(_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name"))
+    virtual = re.search(r"^flags\s*:.*\bhypervisor\b", told, re.MULTILINE) or VIRTUAL_BOARD.search(named)
     return VIRTUAL if virtual else HARDWARE
 
 

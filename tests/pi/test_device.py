@@ -66,6 +66,12 @@ def test_whether_times_are_a_machines_own(
     assert device.kind(root) == kind
 
 
+@pytest.mark.parametrize(("name", "kind"), [("Apple Virtualization Generic Platform", "virtual machine"), ("A board", "hardware")])
+def test_docker_on_a_mac_runs_in_a_virtual_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert device.kind(_machine(tmp_path, "CPU part\t: 0x022\n", **{"sys/class/dmi/id/product_name": f"{name}\n"})) == kind
+
+
 def test_the_release_is_the_machines_own_only_outside_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = _machine(tmp_path, PC.format(""), **{"etc/os-release": 'NAME=x\nPRETTY_NAME="Debian GNU/Linux 12"\n'})
     assert device.device(root)["system"]["os"] is None
