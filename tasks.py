@@ -17,6 +17,7 @@ from litekiln.commands.file_tasks import compare as compare
 from litekiln.commands.file_tasks import graph as graph
 from litekiln.commands.file_tasks import lint as lint
 from litekiln.commands.file_tasks import report as report
+from litekiln.commands.pi_tasks import bench as bench
 from litekiln.commands.pi_tasks import camera as camera
 from litekiln.commands.pi_tasks import detect as detect
 from litekiln.commands.pi_tasks import fleet as fleet

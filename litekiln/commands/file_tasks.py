@@ -60,18 +60,28 @@ def lint(
 
 
 @task(
+    iterable=["device"],
     help={
         "model": "a folder below out/",
         "variant": "one of its bundles (default: all)",
+        "device": "also show what `bench --json` measured on a device: its file, or a folder of them; can be given more than once",
         "open": "open the page in the browser (on a terminal only)",
         **{name: COMMON[name] for name in ("json", "debug")},
-    }
+    },
 )
-def report(_: Context, model: str, variant: str = "", open: bool = False, json: bool = False, debug: bool = False) -> None:  # noqa: A002
+def report(
+    _: Context,
+    model: str,
+    device: list[str],
+    variant: str = "",
+    open: bool = False,  # noqa: A002 - the flag's name
+    json: bool = False,
+    debug: bool = False,
+) -> None:
     """Show how good a model's bundles are: a table, and out/<model>/report.html."""
     from litekiln.commands.report import ReportRequest, show_report
 
-    request = ReportRequest(model=model, variant=variant, open_page=open and not json)
+    request = ReportRequest(model=model, variant=variant, devices=device, open_page=open and not json)
     run_command(show_report, request, as_json=json, debug=debug)
 
 

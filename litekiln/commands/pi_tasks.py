@@ -131,6 +131,26 @@ def fleet(
 @task(
     help={
         **BUNDLE,
+        "seconds": "how long to measure each number of threads (default: 8)",
+        "engine": COMMON["engine"],
+        "json": "print a document for `inv report --device` on stdout; progress goes to stderr",
+        "debug": COMMON["debug"],
+    },
+)
+def bench(
+    _: Context, model: str, variant: str, seconds: str = "", engine: str = AUTO, json: bool = False, debug: bool = False
+) -> None:
+    """Measure how long a bundle's frame takes on this computer, by number of threads. `bench` in an image does it on a Pi."""
+    from litekiln.commands.bench import BenchRequest
+    from litekiln.commands.bench import bench as measure
+
+    request = BenchRequest(model=model, variant=variant, seconds=seconds, json=json, engine=engine)
+    run_command(measure, request, as_json=json, debug=debug, prints_value=True)
+
+
+@task(
+    help={
+        **BUNDLE,
         "tag": "the image's name (default: litekiln/MODEL:VARIANT)",
         "base": "auto, registry (digest-pinned) or debian (made from Debian packages, if no registry can be reached)",
         "push": "send it to a registry: registry.example.org/me",

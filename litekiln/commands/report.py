@@ -2,6 +2,7 @@
 
 import sys
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from litekiln.bundles.layout import PAGE, bundle_folders
 from litekiln.bundles.page import write_model_page
 from litekiln.bundles.read import Built, read_bundle
 from litekiln.bundles.report_measures import given
+from litekiln.commands.device_figures import read_figures, show_devices, write_device_page
 from litekiln.commands.standing import OUT_OF_DATE, Standing, Standings, marks_of, say_standings
 from litekiln.errors import StoreError, UsageError
 from litekiln.paths import Project
@@ -22,10 +24,11 @@ COLUMNS = ("variant", "verdict", "mAP", "points lost", "found again", "size", "1
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """The bundles to show: all of a model's, or one variant's."""
+    """The bundles to show: all of a model's, or one variant's; and files of what was measured of them on devices."""
 
     model: str
     variant: str = ""
+    devices: Sequence[str] = ()
     open_page: bool = False
 
 
@@ -33,6 +36,7 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
     """The bundles' figures as data. Prints them and redraws the model's page."""
     model, variant = request.model, request.variant
     folders = _folders(project, model, variant)
+    measured = read_figures(request.devices)
     found = {folder: read_bundle(folder) for folder in folders}
     standings = Standings(project)
     shown = sorted(
@@ -47,11 +51,17 @@ def show_report(reporter: Reporter, project: Project, request: ReportRequest) ->
         for warning in each.built.report.warnings:
             reporter.warn(f"{each.built.report.variant}: {warning}")
     say_standings(reporter, shown)
+    devices: dict[str, Any] = {}
+    if measured:
+        built, warnings = [each.built for each in shown], marks_of(shown)
+        matched, devices = show_devices(reporter, measured, built)
+        page = write_device_page(reporter, project, built, matched, warnings, variant)
     if page:
         reporter.note(f"the page: {project.relative(page)}")
     if page and request.open_page:
         _open(reporter, page)
-    return {"model": model, "page": str(page or ""), "bundles": [{**_as_data(each.built), **each.as_data()} for each in shown]}
+    bundles = [{**_as_data(each.built), **each.as_data()} for each in shown]
+    return {"model": model, "page": str(page or ""), "bundles": bundles, **devices}
 
 
 def _page(reporter: Reporter, project: Project, model: str, marks: list[str]) -> Path | None:

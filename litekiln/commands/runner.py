@@ -40,10 +40,12 @@ def run_command(
     debug: bool = False,
     one_line: bool = False,
     prints_data: bool = False,
+    prints_value: bool = False,
 ) -> None:
     """Run a command, print its result, and exit with the code of its error or result.
 
-    `prints_data`: what the command itself prints on stdout is for programs, so all else goes to stderr.
+    `prints_data`: what the command itself prints on stdout is for programs, so all else goes to stderr. `prints_value`: that is
+    the one JSON value of `--json`.
     """
     signal.signal(signal.SIGTERM, _terminate)
     gc.set_threshold(50_000, 20, 20)  # a command ends before much is to be collected: the usual 700 costs a tenth of its start
@@ -67,7 +69,7 @@ def run_command(
         unexpected = LitekilnError(msg, cause="a mistake in litekiln", remedy="run it again with --debug and report what it prints")
         show_error(unexpected, "unexpected error:", reporter, as_json=as_json)
         raise Exit(code=unexpected.exit_code) from None
-    if as_json:
+    if as_json and not prints_value:
         form: dict[str, Any] = {"separators": (",", ":")} if one_line else {"indent": 1}
         print_value(json.dumps(result, default=str, **form))
     if result.get("exit_code"):

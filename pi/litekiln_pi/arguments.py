@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     detect.add_argument("--out", type=Path, help="also write the pictures here, with boxes and names; equal names get a number")
     _threshold(detect)
     bench = commands.add_parser("bench", help="how fast this machine is, by number of threads")
-    bench.add_argument("--seconds", type=float, default=3.0, help="how long to measure each number of threads")
+    bench.add_argument("--seconds", type=_duration, default=8.0, help="how long to measure each number of threads (default: 8)")
     info = commands.add_parser("info", help="the model: its source, its input and its accuracy")
     selftest = commands.add_parser("selftest", help="compare the detections in the bundle's picture with the recorded ones")
     for each in (bench, info, selftest):
@@ -165,6 +165,10 @@ def _band(value: str) -> tuple[float, float]:
 
 def _seconds(value: str) -> float:
     return _from(value, 1.0, 86400.0, "a number of seconds from 1 to 86400")
+
+
+def _duration(value: str) -> float:
+    return _from(value, 0.1, 3600.0, "a number of seconds from 0.1 to 3600")
 
 
 def _many(value: str) -> int:

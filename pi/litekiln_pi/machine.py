@@ -7,7 +7,6 @@ import statistics
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from litekiln_pi.model import Bundle, Model
 from litekiln_pi.saying import Say
@@ -27,6 +26,7 @@ THROTTLING = {
     18: "it has been throttled",
     19: "its soft temperature limit has been reached",
 }
+SLOWED_NOW = tuple(words for bit, words in THROTTLING.items() if bit < 16)
 
 
 def cores() -> int:
@@ -63,32 +63,13 @@ def board(root: Path = Path("/")) -> str:
     return platform.machine()
 
 
-def time_threads(bundle: Bundle, counts: list[int], seconds: float, say: Say | None = None) -> list[dict[str, Any]]:
-    """The inference times for each number of threads, while nothing else runs."""
-    timings = []
-    for count in counts:
-        model = bundle.open(count)
-        milliseconds = sorted(_runs(model, seconds))
-        timings.append(
-            {
-                "threads": count,
-                "runs": len(milliseconds),
-                "median": round(statistics.median(milliseconds), 2),
-                "fastest": round(milliseconds[0], 2),
-                "p95": round(milliseconds[int(len(milliseconds) * 0.95)], 2),
-            }
-        )
-        if say:
-            say(f"{count} thread{'s' * (count > 1)}: {timings[-1]['median']:.1f} ms per picture")
-    return timings
-
-
-def _runs(model: Model, seconds: float) -> list[float]:
+def _runs(model: Model) -> list[float]:
+    """Milliseconds of some inferences, while nothing else runs. `bench` measures better, and takes longer."""
     prepared = model.blank()
     model.run(prepared)  # the first run prepares the operators
     times: list[float] = []
-    end = time.monotonic() + seconds
-    while len(times) < 3 or (time.monotonic() < end and len(times) < TRIED_RUNS * max(1.0, seconds)):
+    end = time.monotonic() + TRIED_SECONDS
+    while len(times) < 3 or (time.monotonic() < end and len(times) < TRIED_RUNS):
         started = time.perf_counter()
         model.run(prepared)
         times.append((time.perf_counter() - started) * 1000)
@@ -100,12 +81,12 @@ def best_threads(bundle: Bundle, say: Say | None = None) -> int:
 
     One core stays free to prepare the next frame: otherwise each frame would wait for that.
     """
-    timed = time_threads(bundle, list(range(1, max(1, min(cores() - 1, MOST_THREADS)) + 1)), TRIED_SECONDS)
-    best = timed[0]
-    for each in timed[1:]:
-        if each["median"] < best["median"] * WORTH:
-            best = each
+    counts = range(1, max(1, min(cores() - 1, MOST_THREADS)) + 1)
+    timed = {count: statistics.median(_runs(bundle.open(count))) for count in counts}
+    best = 1
+    for count, median in timed.items():
+        if median < timed[best] * WORTH:
+            best = count
     if say:
-        shown = ", ".join(f"{each['threads']}: {each['median']:.1f} ms" for each in timed)
-        say(f"threads: {best['threads']} ({shown})")
-    return int(best["threads"])
+        say(f"threads: {best} ({', '.join(f'{count}: {median:.1f} ms' for count, median in timed.items())})")
+    return best

@@ -15,6 +15,7 @@ from litekiln_pi.errors import BadPicture, BadUse, LoopFailed, PiError
 from litekiln_pi.place import here
 from litekiln_pi.saying import to_stderr
 
+STOPPED = 130  # by Ctrl-C
 CONSUMERS = ("events", "webhook", "mqtt", "collect")  # options that make somebody wait for what is seen, also if no page is open
 
 
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         _forget_output()
         return 0
     except KeyboardInterrupt:
-        return 130
+        return STOPPED
 
 
 def _forget_output() -> None:
@@ -250,24 +251,23 @@ def _write(target: Path, data: bytes) -> None:
         raise BadUse(msg, whose) from None
 
 
-def _bench(options: argparse.Namespace) -> None:
-    from litekiln_pi.machine import MOST_THREADS, board, cores, temperature, throttling, time_threads
+def _bench(options: argparse.Namespace) -> int:
+    """Print the figures, once they are whole. A measurement that is stopped gives its finished rounds, and says so."""
+    from litekiln_pi.bench import Bench, in_words
     from litekiln_pi.model import Bundle
 
-    bundle = Bundle()
-    before = temperature()
-    if not options.json:
-        to_stderr(f"{bundle.name} on {board()}, {cores()} cores")
-    counts = list(range(1, min(cores(), MOST_THREADS) + 1))
-    timed = time_threads(bundle, counts, options.seconds, None if options.json else to_stderr)
-    after, slowed = temperature(), throttling()
-    if options.json:
-        heat = {"before": before, "after": after}
-        print(json.dumps({"model": bundle.name, "board": board(), "timed": timed, "temperature": heat, "throttling": slowed}))
-        return
-    shown = "unknown on this machine" if after is None else f"{before:.0f} °C before, {after:.0f} °C after"
-    print(f"temperature: {shown}")
-    print(f"throttling: {'unknown on this machine' if slowed is None else '; '.join(slowed) or 'none'}")
+    code = 0
+    bench = Bench(Bundle(), options.seconds, to_stderr)
+    try:
+        bench.run()
+    except (KeyboardInterrupt, SystemExit) as stopped:  # SIGTERM is a SystemExit with its code
+        code = stopped.code if isinstance(stopped, SystemExit) and isinstance(stopped.code, int) else STOPPED
+        if not bench.measured:
+            to_stderr("stopped before a round was finished: nothing is measured")
+            return code
+    told = bench.document()
+    print(json.dumps(told, indent=1) if options.json else in_words(told), flush=True)
+    return code
 
 
 def _info(options: argparse.Namespace) -> None:

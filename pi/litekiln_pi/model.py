@@ -113,6 +113,16 @@ class Model:
             self._detector.feed(batch)
             return self._detector.read(shares)
 
+    def compute(self, prepared: Prepared) -> None:
+        """Run the network alone. `read` then gives what it found, if no other thread ran it meanwhile."""
+        with self._lock:
+            self._detector.feed(prepared[0])
+
+    def read(self, prepared: Prepared) -> Any:
+        """What the last run found: see `run`."""
+        with self._lock:
+            return self._detector.read(prepared[1])
+
     def blank(self) -> Prepared:
         """A grey picture, for measuring how long the network takes."""
         return self.prepare(Image.new("RGB", self.size, "grey"))

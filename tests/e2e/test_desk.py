@@ -49,6 +49,19 @@ def test_detect_sees_what_the_image_would(work: Path, tmp_path: Path) -> None:
         assert drawn.size == plain.size
 
 
+def test_what_bench_measures_is_shown_beside_map(built_again: Built, tmp_path: Path) -> None:
+    work = built_again[0]
+    measured = _inv(work, "bench", *BUNDLE, "--seconds", "0.2", "--json")
+    assert measured.returncode == 0, measured.stderr
+    (tmp_path / "here.json").write_text(measured.stdout)
+    shown = _inv(work, "report", "--model", "shapes", "--device", str(tmp_path / "here.json"), "--json")
+    assert shown.returncode == 0, shown.stderr
+    told = json.loads(shown.stdout)
+    [device] = told["devices"]
+    assert (device["take"]["variant"], told["left_out"]) == ("int8", [])
+    assert (work / "out" / "shapes" / "report-devices.html").is_file()
+
+
 def test_detect_goes_on_after_a_picture_that_is_none(work: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_text("no picture")
     picture = work / "out" / "shapes" / "int8" / "examples" / "0.jpg"

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from litekiln.bundles.page import bundle_page, compare_page, model_page
+from litekiln.bundles.page import bundle_page, compare_page, device_page, model_page
 from litekiln.bundles.read import read_bundle
 from tests.helpers.browsing import CONTRAST, DESK, KEPT, PHONE, chromium, keep, visited
+from tests.helpers.devices import figures
 from tests.helpers.reports import HOSTILE, SIZES, built, hostile, picture, plain, sample, seal, validated, write_bundle, write_model
+from tests.unit.bundles.test_device_advice import bundles, matched
 
 pytestmark = pytest.mark.browser
-NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile")
+NAMES = ("model", "bundle", "lost", "plain", "compare", "hostile", "devices")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of samples: every variant, one bundle, one that lost too much, one with nothing measured, two builds, a hostile one."""
+    """Pages of samples: every variant, one bundle, one that lost too much, one with nothing measured, two builds, a hostile one,
+    and one with devices, of which one is hostile."""
     out = tmp_path_factory.mktemp("pages")
     examples = _examples()
     folders = write_model(out, *(sample(variant, examples=examples) for variant in SIZES))
@@ -45,6 +48,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "plain": bundle_page(read_bundle(bare)),
         "compare": compare_page(read_bundle(folders[3]), read_bundle(lost)),
         "hostile": bundle_page(built(hostile())),
+        "devices": _devices(),
     }
     assert tuple(texts) == NAMES
     for name, text in texts.items():
@@ -54,6 +58,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _examples() -> list[dict[str, Any]]:
     return [{**each, "width": 320, "height": 240} for each in sample()["examples"]]
+
+
+def _devices() -> str:
+    of, odd = bundles(*SIZES), dict.fromkeys(("device__board", "device__processor", "runtime"), HOSTILE)
+    devices, _ = matched([*map(figures, SIZES), figures("int8", doubts=[HOSTILE], **odd)], of)
+    return device_page(of, devices)
 
 
 def _lost() -> dict[str, Any]:
@@ -214,3 +224,21 @@ def test_a_page_that_loads_something_is_noticed(browser: Browser, pages: Path, v
     bad.write_text("<script>console.log('hello')</script><img src='http://127.0.0.1:9/x.png'>", encoding="utf-8")
     with pytest.raises(AssertionError, match=r"x\.png"), visit("bad") as page:
         page.wait_for_load_state()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_device_has_its_plots_and_all_its_figures(visit: Open, size: tuple[int, int]) -> None:
+    with visit("devices", size=size) as page:
+        device = page.locator("#device-1")
+        expect(device.locator("p").first).to_have_text(
+            "On Raspberry Pi 4 Model B Rev 1.4 take int8-io with 3 threads: 39.3 ms a frame, mAP 0.918."
+        )
+        frontier = device.get_by_role("img", name="Accuracy against time")
+        expect(frontier.locator("circle.dot")).to_have_count(len(SIZES))
+        line = frontier.locator("path.line.reactive")
+        assert line.evaluate("each => getComputedStyle(each).strokeDasharray") == "4px, 4px"
+        expect(device.get_by_role("table", name="All figures")).to_be_hidden()
+        device.get_by_text("All figures").first.click()
+        expect(device.get_by_role("table", name="All figures")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+        keep(page, f"devices-{size[0]}")

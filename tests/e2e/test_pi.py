@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from litekiln.hashing import sha256_file
 from tests.conftest import ROOT
 from tests.e2e.conftest import Built
 from tests.e2e.pi_runs import PROGRAM, environment, lines, pictures_of, run, same
@@ -212,11 +213,12 @@ def test_arguments_that_can_not_be_meant(bundle: Path, arguments: list[str], mes
     assert "Traceback" not in done.stderr
 
 
-def test_bench_tells_times_and_heat(bundle: Path) -> None:
+def test_bench_tells_the_times_of_this_very_file(bundle: Path) -> None:
     told = json.loads(run(bundle, "bench", "--seconds", "0.2", "--json").stdout)
-    assert told["timed"][0]["threads"] == 1
-    assert all(0 < each["fastest"] <= each["median"] for each in told["timed"])
-    assert set(told) == {"model", "board", "timed", "temperature", "throttling"}
+    assert told["file"]["sha256"] == sha256_file(bundle / "detect.tflite")
+    assert (told["complete"], told["selftest"]["ok"]) == (True, True)
+    assert told["threads"][0]["threads"] == 1
+    assert all(0 < each["frame"]["min"] <= each["frame"]["median"] <= each["frame"]["p95"] for each in told["threads"])
 
 
 def test_the_server_answers_and_ends_when_it_is_told(bundle: Path) -> None:

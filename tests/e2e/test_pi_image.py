@@ -174,7 +174,9 @@ def test_a_folder_that_its_user_may_not_write_is_told(image: dict[str, Any], bun
 
 def test_info_and_bench_run(image: dict[str, Any]) -> None:
     assert docker("info").stdout.startswith("shapes, variant int8")
-    assert json.loads(docker("bench", "--seconds", "0.1", "--json").stdout)["timed"]
+    measured = json.loads(docker("bench", "--seconds", "0.1", "--json").stdout)
+    assert measured["device"]["kind"] == "emulated"
+    assert "the processor is emulated: these times say nothing about a real one" in measured["doubts"]
 
 
 def test_the_bundle_and_the_list_of_components_are_inside(image: dict[str, Any], bundle: Path, tmp_path: Path) -> None:

@@ -120,6 +120,11 @@ RUN: dict[str, tuple[Case, ...]] = {
     "inv lock --toolchain tf2.99": (usage("unknown toolchain 'tf2.99'"),),
     "inv images --toolchain tf2.99": (usage("unknown toolchain 'tf2.99'"),),
     ".litekiln/host/bin/python tools/report_schema.py": (Case(""),),
+    ".litekiln/host/bin/python tools/pi_figures.py": (Case(""),),
+    "inv report --model shapes --device pi4": (usage(NOTHING_BUILT),),
+    "inv bench --model shapes --variant int8": (
+        Case("^a frame: a JPEG of 640x480", given=("environments", "demo's store"), more="--seconds 0.2"),
+    ),
     "inv detect --model shapes --variant int8 --out seen": (ready('"name": "circle"'),),
     "inv detect --model shapes --variant int8 cat.jpg photos": (usage("cat.jpg: there is no such file"),),
     "inv fleet --list room.txt": (usage("--list room.txt: there is no such file"),),
@@ -173,7 +178,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r'sudo chown -R "\$\(id -un\)" \.litekiln',
     ),
     PI_IMAGE: (
-        r"docker run --rm litekiln/shapes:int8 selftest",
+        r"docker run --rm litekiln/shapes:int8 (selftest|bench( --json > pi4-int8\.json)?)",
         r"docker run --rm IMAGE (watch --source test --count 1 --threads 1|COMMAND --help)",
         r'docker run --rm (--user "\$\(id -u\)" )?-v "\$PWD:/data" IMAGE .*',
         r"printf .* \| docker run -i --rm IMAGE watch --source -",
@@ -207,6 +212,7 @@ NOT_RUN: dict[str, tuple[str, ...]] = {
         r"inv build (--calib DIR|--keep-float NAME|--model NAME --record)",
         r"inv legacy --raw",
         r"inv new (--calib DIR|--custom FILE\.py|--eval)",
+        r"inv report --device",
         r"docker image inspect",
     ),
 }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from litekiln_pi import machine
-from litekiln_pi.machine import best_threads, board, temperature, throttling, time_threads
+from litekiln_pi.machine import best_threads, board, temperature, throttling
 from tests.pi.fakes import FakeBundle, FakeModel
 
 
@@ -111,12 +111,3 @@ def test_one_core_is_left_to_the_preparation(monkeypatch: pytest.MonkeyPatch, cl
     monkeypatch.setattr(machine, "cores", lambda: 2)
     bundle: Any = _Bundle({1: 0.001}, clock)
     assert best_threads(bundle) == 1
-
-
-def test_times_are_told_for_each_number_of_threads(clock: _Clock) -> None:
-    said: list[str] = []
-    bundle: Any = _Bundle({1: 0.002, 2: 0.001}, clock)
-    told = time_threads(bundle, [1, 2], 0.05, said.append)
-    assert [each["threads"] for each in told] == [1, 2]
-    assert all(each["runs"] >= 3 and each["fastest"] <= each["median"] <= each["p95"] for each in told)
-    assert [line.partition(":")[0] for line in said] == ["1 thread", "2 threads"]

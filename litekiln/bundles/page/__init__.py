@@ -16,6 +16,7 @@ from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_paths
 from litekiln.paths import Project
 
 if TYPE_CHECKING:
+    from litekiln.bundles.device_match import Device
     from litekiln.bundles.read import Built
 
 HEAD = 2000  # a page's key is within this many first bytes
@@ -23,6 +24,7 @@ SEAL = b"\n<!-- sha256 of what is above: "
 CODE = Path(__file__).resolve().parent
 # Other modules that decide what a page says.
 BESIDE = ("figures.py", "report_format.py", "report_measures.py", "report_value.py", "manifest.py", "read.py")
+# Those of devices don't: such a page is made anew each time.
 
 
 @cache
@@ -47,6 +49,17 @@ def model_page(bundles: Sequence[Path], warnings: Sequence[str] = ()) -> str:
 
     page = model_view([read_bundle(folder) for folder in bundles], warnings)
     return render("report.html", {"page": page, "key": model_key(bundles, warnings)})
+
+
+def device_page(
+    bundles: "Sequence[Built]", devices: "Sequence[Device]", warnings: Sequence[str] = (), *, single: bool = False
+) -> str:
+    """The page of a model, or of one bundle, with what was measured on devices. It is made anew each time: it has no key."""
+    from litekiln.bundles.page.render import render
+    from litekiln.bundles.page.view import bundle_view, model_view
+
+    page = bundle_view(bundles[0], devices) if single else model_view(bundles, warnings, devices)
+    return render("report.html", {"page": page, "key": ""}, "devices.css")
 
 
 def model_key(bundles: Sequence[Path], warnings: Sequence[str] = ()) -> str:

@@ -64,8 +64,13 @@ def _in_words(names: Sequence[str], values: Sequence[float | None]) -> list[str]
     return [prefix + ("not measured" if value is None else _number(value)) for prefix, value in zip(prefixes, values, strict=True)]
 
 
-def cloud(title: str, dots: Sequence[tuple[str, float, float]], x_title: str, y_title: str) -> Chart | None:
-    """A dot chart: `dots` are (name, x, y). Dots that are close together share a label. None for fewer than two dots."""
+def cloud(
+    title: str, dots: Sequence[tuple[str, float, float]], x_title: str, y_title: str, frontier: Sequence[str] = ()
+) -> Chart | None:
+    """A dot chart: `dots` are (name, x, y). Dots that are close together share a label. None for fewer than two dots.
+
+    Those of the frontier have a colour of their own, and a line through them.
+    """
     if len(dots) < 2:
         return None
     pygal = _library()
@@ -86,9 +91,17 @@ def cloud(title: str, dots: Sequence[tuple[str, float, float]], x_title: str, y_
     chart.x_value_formatter = lambda value: f"{value:.3g}"
     chart.value_formatter = lambda value: f"{value:.3f}"
     together = _together(dots, (right - left, high - low))
-    chart.add("", [{"value": (x, y), "label": together.get(name, "")} for name, x, y in dots])
-    text = "; ".join(f"{name}: {x:.3g} {x_title}, {y:.3f} {y_title}" for name, x, y in dots)
-    return Chart(title, _markup(chart, f"{title}. {text}"), text)
+    drawn = {name: {"value": (x, y), "label": together.get(name, "")} for name, x, y in dots}
+    chart.add("", [each for name, each in drawn.items() if name not in frontier])
+    if frontier:
+        chart.add("", [each for name, each in sorted(drawn.items(), key=_x) if name in frontier], stroke=True)
+    marks = dict.fromkeys(frontier, " (frontier)")
+    text = "; ".join(f"{name}{marks.get(name, '')}: {x:.3g} {x_title}, {y:.3f} {y_title}" for name, x, y in dots)
+    return Chart(title, _markup(chart, f"{title}. {text}"), text, ("others", "frontier") if frontier else ())
+
+
+def _x(named: tuple[str, dict[str, Any]]) -> float:
+    return float(named[1]["value"][0])
 
 
 def _room(values: Sequence[float], share: float) -> tuple[float, float]:
@@ -204,9 +217,9 @@ def _rounded(value: str) -> str:
         return value
 
 
-def latency(rows: Iterable[tuple[str, dict[int, float]]]) -> Chart | None:
+def latency(rows: Iterable[tuple[str, dict[int, float]]], title: str = "Time for one picture") -> Chart | None:
     """Milliseconds by variant and number of threads."""
     measured = [(name, times) for name, times in rows if times]
     counts = sorted({count for _, times in measured for count in times})
     named = [f"{count} thread{'s' if count > 1 else ''}" for count in counts]
-    return bars("Time for one picture", [(name, [times.get(count) for count in counts]) for name, times in measured], named, "ms")
+    return bars(title, [(name, [times.get(count) for count in counts]) for name, times in measured], named, "ms")

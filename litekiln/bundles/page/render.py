@@ -22,11 +22,11 @@ TIMES = " \u00d7 "
 POLICY = "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
 
 
-def render(template: str, values: Mapping[str, object]) -> str:
-    """A whole page. The same values give the same bytes."""
+def render(template: str, values: Mapping[str, object], *styles: str) -> str:
+    """A whole page, with style sheets that only some pages need. The same values give the same bytes."""
     from markupsafe import Markup
 
-    style, script = _text("page.css"), _text("page.js")
+    style, script = "".join(map(_text, ("page.css", *styles))), _text("page.js")
     policy = POLICY.format(style=_source_hash(style), script=_source_hash(script))
     shared = {"style": Markup(style), "script": Markup(script), "policy": policy, "version": __version__}  # noqa: S704 - our own
     text = _environment().get_template(template).render({**shared, **values})

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litekiln.bundles import figures
+from litekiln.bundles.device_match import Device
 from litekiln.bundles.page.charts import Chart, bars, cloud, latency, shortened
+from litekiln.bundles.page.devices import DeviceView, device_views
 from litekiln.bundles.page.pictures import Shown, shown_pictures
 from litekiln.bundles.page.words import BAD, CAREFUL, GOOD, Said, say
 from litekiln.bundles.read import Built
@@ -71,9 +73,10 @@ class Page:
     pictures: list[Shown]
     plots: list[Chart]
     single: bool
+    devices: list[DeviceView]
 
 
-def bundle_view(built: Built) -> Page:
+def bundle_view(built: Built, devices: Sequence[Device] = ()) -> Page:
     view, report = _view(built), built.report
     return Page(
         title=f"{built.name}: {view.said.title}",
@@ -85,10 +88,11 @@ def bundle_view(built: Built) -> Page:
         pictures=shown_pictures([built]),
         plots=[],
         single=True,
+        devices=device_views(devices),
     )
 
 
-def model_view(bundles: Sequence[Built], warnings: Sequence[str] = ()) -> Page:
+def model_view(bundles: Sequence[Built], warnings: Sequence[str] = (), devices: Sequence[Device] = ()) -> Page:
     bundles = sorted(bundles, key=lambda each: place(each.report.variant))
     views = [_view(each) for each in bundles]
     name = bundles[0].report.model
@@ -103,6 +107,7 @@ def model_view(bundles: Sequence[Built], warnings: Sequence[str] = ()) -> Page:
         pictures=shown_pictures(bundles),
         plots=[plot for plot in (_sizes(bundles), _losses(bundles), _times(bundles)) if plot],
         single=False,
+        devices=device_views(devices),
     )
 
 

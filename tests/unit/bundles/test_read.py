@@ -10,15 +10,20 @@ import jsonschema
 import pytest
 
 from litekiln.bundles.read import as_report, find_built, read_bundle
-from litekiln.bundles.report_schema import report_schema
+from litekiln.bundles.report_schema import device_schema, report_schema
 from litekiln.errors import BundleError, LitekilnError, UsageError
 from litekiln.hashing import sha256_file
 from litekiln.paths import Project
-from tests.helpers.reports import SCHEMA, SIZES, VALIDATOR, first_format, plain, sample, seal, write_bundle
+from tests.helpers.reports import ROOT, SCHEMA, SIZES, VALIDATOR, first_format, plain, sample, seal, write_bundle
 
 
 def test_the_schema_is_what_reports_are_read_into() -> None:
     assert report_schema() == SCHEMA, "write it again: .litekiln/host/bin/python tools/report_schema.py"
+
+
+def test_the_schema_of_a_devices_figures_is_that_of_the_types() -> None:
+    written = json.loads((ROOT / "docs" / "device.schema.json").read_text(encoding="utf-8"))
+    assert device_schema() == written, "write it again: .litekiln/host/bin/python tools/report_schema.py"
 
 
 def test_the_schema_is_a_schema() -> None:
@@ -33,8 +38,8 @@ def _fields(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_field_is_described() -> None:
-    fields = dict(_fields(SCHEMA))
-    assert len(fields) > 120
+    fields = {**dict(_fields(SCHEMA)), **dict(_fields(device_schema()))}
+    assert len(fields) > 170
     assert [name for name, value in fields.items() if not value.get("description")] == []
 
 
