@@ -25,6 +25,7 @@ from litekiln.commands.standing import Standing, marks_of, say_left_over
 from litekiln.errors import EngineError, LitekilnError, StoreError
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.selection import select_models, select_variants
 from litekiln.run.merged_plans import Several
 from litekiln.run.schedule import Run, blamed_for, jobs_to_run
@@ -83,9 +84,10 @@ class _Outcome:
 def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
     """Make the bundles of all models, or of the named ones. Returns their steps and bundles as data."""
     names = select_models(project, request.models)
-    calibration_set(project, request.calib)  # checked once: a wrong --calib would fail for every model
     outcome = _Outcome()
-    prepared = _prepare(reporter, project, names, request, outcome)
+    with ReadOnce(project) as once:
+        calibration_set(project, request.calib, once)  # checked once: a wrong --calib would fail for every model
+        prepared = _prepare(reporter, once, names, request, outcome)
     requested = len({*prepared, *outcome.failed})  # skips models that have none of the requested variants
     if request.dry_run:
         plans = {name: {**_show_plan(reporter, project, each.plan), "failures": []} for name, each in prepared.items()}
@@ -101,14 +103,13 @@ def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> di
     return _end(reporter, requested, outcome, outcome.as_data())
 
 
-def _prepare(
-    reporter: Reporter, project: Project, names: list[str], request: BuildRequest, outcome: _Outcome
-) -> dict[str, Prepared]:
+def _prepare(reporter: Reporter, once: ReadOnce, names: list[str], request: BuildRequest, outcome: _Outcome) -> dict[str, Prepared]:
     """Each model with its plan. A model that can't be planned is added to the failures, and the others continue."""
-    prepared = {}
-    for name, variants in select_variants(project, names, request.variants).items():
+    prepared, project = {}, once.project
+    for name, variants in select_variants(project, names, request.variants, once.recipe).items():
+        asked = replace(request, model=name, variants=variants)
         try:
-            prepared[name] = prepare(reporter, project, replace(request, model=name, variants=variants), fetch_as=f"{name}: fetch")
+            prepared[name] = prepare(reporter, project, asked, fetch_as=f"{name}: fetch", once=once)
         except ENDS_ALL:
             raise
         except LitekilnError as error:

@@ -1,67 +1,60 @@
-"""What was found in sources before, so that a plan doesn't read an unchanged checkpoint's index again."""
+"""What was found in sources before: in a checkpoint's index, among a graph's operators. Plans don't read an unchanged one again."""
 
-import json
-from contextlib import suppress
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
-from litekiln.disk import write_whole
-from litekiln.errors import LitekilnError
-from litekiln.hashing import files_below, sha256_value
+from litekiln.errors import SourceError
+from litekiln.hashing import file_status, files_below, is_young, sha256_value
 from litekiln.paths import CODE
 from litekiln.plain_files import spelled
+from litekiln.remembered import Remembered
 
-# The modules that look into a checkpoint's folder: after a change in one of them, every folder is looked into again.
-LOOKING = (
-    *("sources/api_checkpoint.py", "sources/frozen_graph.py", "sources/graph_operators.py", "sources/operators.py"),
-    *("formats/checkpoint.py", "formats/pipeline_config.py", "formats/label_map.py"),
-)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a plan needs to know about a complete checkpoint folder."""
-
-    kind: str
-    config: Path
-    prefix: Path
+# The rooms whose code looks into sources: after a change in one of them, every source is looked into again.
+LOOKING = ("sources", "formats")
 
 
 class LookedInto:
-    """What was found in each folder. It holds while the size, times and inode of every file it depends on stay the same."""
+    """What was found in each source. It holds while the status of every file it depends on stays the same.
+
+    Only what was found to be right is kept: what is wrong with a source is found, and told, each time.
+    """
 
     def __init__(self, state: Path) -> None:
-        self._path = state / "looked-into.json"
+        self._remembered = Remembered(state / "looked-into.json")
 
-    def find(self, folder: Path, labels: Path | None) -> Seen | None:
-        """What was found there last time; None if a file has changed."""
-        found = self._known().get(str(folder))
-        if not found or found.get("signature") != _signature(folder, labels):
-            return None
-        return Seen(found["kind"], folder / found["config"], folder / found["prefix"])
-
-    def keep(self, folder: Path, labels: Path | None, seen: Seen) -> None:
-        """Remember what was found. Losing it only costs time, so errors are ignored."""
-        entry = {
-            "signature": _signature(folder, labels),
-            "kind": seen.kind,
-            "config": seen.config.relative_to(folder).as_posix(),
-            "prefix": seen.prefix.relative_to(folder).as_posix(),
-        }
-        if self._path.parent.is_dir():  # a dry run creates no folder
-            with suppress(OSError, LitekilnError):
-                write_whole(self._path, json.dumps({**self._known(), str(folder): entry}).encode())
-
-    def _known(self) -> dict[str, dict[str, str]]:
+    def found(self, source: Path, beside: Path | None, kind: str, look: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """What `look` finds in a source of that kind, a folder or a file; `beside` is another file that it looks into."""
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) and all(isinstance(each, dict) for each in known.values()) else {}
+            below = [source] if source.is_file() else list(files_below(source, links=True))
+        except SourceError:  # a circle of links: its files can't be listed
+            return look()
+        paths = [*below, *([beside] if beside else [])]
+        there = [(spelled(path), status) for path in paths if (status := _status(path))]  # before it is looked into
+        signature = sha256_value([kind, self._code, [[path, *file_status(status)] for path, status in there]])
+        known = self._remembered.get(str(source))
+        if isinstance(known, dict) and known.get("signature") == signature:
+            return known
+        young = any(is_young(status) for _, status in there)
+        found = {**look(), "signature": signature}
+        if not young:
+            self._remembered.keep(str(source), found)
+        return found
+
+    def save(self) -> None:
+        """Save what was found. Losing it only costs time."""
+        self._remembered.save()
+
+    @cached_property
+    def _code(self) -> list[list[int | str]]:
+        """The state of the code that looks."""
+        paths = [path for room in LOOKING for path in files_below(CODE / "litekiln" / room)]
+        return [[spelled(path), *file_status(path.stat())] for path in paths]
 
 
-def _signature(folder: Path, labels: Path | None) -> str:
-    code = [CODE / "litekiln" / name for name in LOOKING]
-    there = [path for path in (*files_below(folder), *([labels] if labels else []), *code) if path.exists()]
-    looked = [(spelled(path), path.stat()) for path in there]
-    return sha256_value([[path, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino] for path, at in looked])
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None  # a link that leads nowhere: who looks says so

@@ -86,7 +86,7 @@ class Toolchain:
         layout = {"build": self.spec.build, "prune": self.spec.prune, "links": self.spec.links}
         return sha256_value([self.spec.python, self.lock_hash, layout, sha256_file(installer)])
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """What the keys of steps name it by."""
         return sha256_value([self.name, self.lock_hash])
@@ -114,18 +114,44 @@ def toolchain_names(project: Project) -> list[str]:
     return sorted(path.parent.name for path in project.toolchains.glob("*/toolchain.toml"))
 
 
+class Toolchains:
+    """A project's toolchains, each read once."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._read: dict[str, Toolchain] = {}
+
+    @cached_property
+    def names(self) -> list[str]:
+        return toolchain_names(self._project)
+
+    def named(self, name: str, *, locked: bool = True) -> Toolchain:
+        """The toolchain of that name. `locked=False` accepts one without a lock, to compile it."""
+        if name not in self.names:
+            msg = f"unknown toolchain {name!r}, {did_you_mean(name, self.names, 'known')}"
+            raise UsageError(msg, remedy="docs/toolchains.md lists them, CONTRIBUTING.md says how to add one")
+        if name not in self._read:
+            folder = self._project.toolchains / name
+            self._read[name] = Toolchain(name, folder, _read_spec(folder))
+        if locked and not self._read[name].lock.exists():
+            msg = f"toolchains/{name}/requirements.lock: no such file"
+            raise RecipeError(msg, cause="the toolchain is new and was never locked", remedy=f"inv lock --toolchain {name}")
+        return self._read[name]
+
+    def with_role(self, role: str) -> Toolchain:
+        """The one toolchain that has a role."""
+        read = [self.named(name, locked=False) for name in self.names]
+        found = [each for each in read if role in each.spec.roles]
+        if len(found) != 1:
+            holders = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
+            msg = f"{holders} the role {role!r}: exactly one toolchain must have it"
+            raise RecipeError(msg, remedy=f'write it into one toolchains/<name>/toolchain.toml: roles = ["{role}"]')
+        return self.named(found[0].name)
+
+
 def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolchain:
-    """The toolchain of that name. `locked=False` accepts one without a lock, to compile it."""
-    known = toolchain_names(project)
-    if name not in known:
-        msg = f"unknown toolchain {name!r}, {did_you_mean(name, known, 'known')}"
-        raise UsageError(msg, remedy="docs/toolchains.md lists them, CONTRIBUTING.md says how to add one")
-    folder = project.toolchains / name
-    toolchain = Toolchain(name, folder, _read_spec(folder))
-    if locked and not toolchain.lock.exists():
-        msg = f"toolchains/{name}/requirements.lock: no such file"
-        raise RecipeError(msg, cause="the toolchain is new and was never locked", remedy=f"inv lock --toolchain {name}")
-    return toolchain
+    """The toolchain of that name, as its files are now."""
+    return Toolchains(project).named(name, locked=locked)
 
 
 def _read_spec(folder: Path) -> ToolchainFile:
@@ -142,17 +168,13 @@ def load_unchanged(project: Project, name: str, identity: str, what: str) -> Too
 
 def select_toolchains(project: Project, names: Sequence[str], *, locked: bool = True) -> list[Toolchain]:
     """The named toolchains, or all of them."""
-    return [load_toolchain(project, name, locked=locked) for name in (names or toolchain_names(project))]
+    toolchains = Toolchains(project)
+    return [toolchains.named(name, locked=locked) for name in (names or toolchains.names)]
 
 
 def toolchain_for(project: Project, role: str) -> Toolchain:
     """The one toolchain that has a role."""
-    found = [each for each in select_toolchains(project, [], locked=False) if role in each.spec.roles]
-    if len(found) != 1:
-        holders = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
-        msg = f"{holders} the role {role!r}: exactly one toolchain must have it"
-        raise RecipeError(msg, remedy=f'write it into one toolchains/<name>/toolchain.toml: roles = ["{role}"]')
-    return load_toolchain(project, found[0].name)
+    return Toolchains(project).with_role(role)
 
 
 def converters_from(project: Project, exporter: str) -> list[str]:
