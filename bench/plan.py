@@ -34,10 +34,11 @@ from litekiln.bundles.layout import PAGE, bundle_folders  # noqa: E402
 from litekiln.bundles.page import SEAL as PAGE_SEAL  # noqa: E402
 from litekiln.bundles.page import _seal, model_key  # noqa: E402
 from litekiln.commands.prepare import BuildRequest, prepare  # noqa: E402
-from litekiln.hashing import canonical_json, sha256_value  # noqa: E402
+from litekiln.hashing import FileHashes, canonical_json, sha256_value  # noqa: E402
 from litekiln.leases import Lease  # noqa: E402
 from litekiln.paths import Project  # noqa: E402
 from litekiln.plan.build_plan import plan_build  # noqa: E402
+from litekiln.plan.read_once import ReadOnce  # noqa: E402
 from litekiln.recipes.recipe import load_recipe  # noqa: E402
 from litekiln.run.schedule import Finished, run_result  # noqa: E402
 from litekiln.run.store import SEAL, Entry, Store  # noqa: E402
@@ -61,6 +62,7 @@ class Cost:
     """What a process took."""
 
     seconds: float
+    computing: float  # of these, in the processor: a busy machine lets a process wait
     memory: float  # MB, at its peak
 
 
@@ -140,18 +142,20 @@ def _fill(here: Project, project: Project) -> None:
     entries = {name: _entries(here, name) for name in ORIGINALS}
     names = sorted(path.parent.name for path in project.models.glob("*/model.toml"))
     (project.state / "store").mkdir(parents=True, exist_ok=True)
-    with Lease(project.state) as lease, _unwritten_pages():
+    hashes = FileHashes(project.state)
+    with Lease(project.state) as lease, _unwritten_pages(), ReadOnce(project) as once:
         for name in names:
             known = entries[name.rpartition("_")[0]]
-            prepared = prepare(Reporter(json=True), project, BuildRequest(model=name))
+            prepared = prepare(Reporter(json=True), project, BuildRequest(model=name), once=once)
             finished = {}
             for step in prepared.plan.steps:
                 if step.id in known:
                     entry = _linked(known[step.id], Store(project.state), step.key)
                     finished[step.id] = Finished(step, entry, "", 0.0, "venv")
             run = run_result(prepared.plan, finished, {})
-            prepared.write_bundles(project, run, lease, Reporter(json=True))
+            prepared.write_bundles(project, run, lease, Reporter(json=True), hashes)
             _write_page(project, name)
+    hashes.save()
 
 
 def _entries(here: Project, model: str) -> dict[str, Entry]:
@@ -195,6 +199,8 @@ def _measured(folder: Path, runs: int, fill: Callable[[], None]) -> dict[str, Co
     found = {"plain script: read and hash": plain}
     found["inv matrix, new"] = _median(runs, lambda: _anew(folder, lambda: _inv(folder, "matrix", "--per", "variant")))
     fill()
+    for _ in range(2):  # it notes why each step ran; and what is written this moment is looked at once more
+        _inv(folder, "build", "--all")
     found["inv matrix, again"] = _median(runs, lambda: _inv(folder, "matrix", "--per", "variant"))
     found["inv build --all --dry-run, again"] = _median(runs, lambda: _inv(folder, "build", "--all", "--dry-run"))
     found["inv build --all, all up to date"] = _median(runs, lambda: _inv(folder, "build", "--all"))
@@ -210,7 +216,8 @@ def _anew(folder: Path, command: Callable[[], Cost]) -> Cost:
 
 def _median(runs: int, once: Callable[[], Cost]) -> Cost:
     costs = [once() for _ in range(runs)]
-    return Cost(statistics.median(cost.seconds for cost in costs), max(cost.memory for cost in costs))
+    seconds, computing = (statistics.median(getattr(cost, name) for cost in costs) for name in ("seconds", "computing"))
+    return Cost(seconds, computing, max(cost.memory for cost in costs))
 
 
 def _inv(folder: Path, *words: str) -> Cost:
@@ -229,19 +236,18 @@ def _cost(folder: Path, argv: list[str]) -> Cost:
         output.seek(0)
         if process.returncode not in ((0, MATRIX_TOO_LONG) if "matrix" in argv else (0,)):
             sys.exit(f"{' '.join(argv)} ended with {process.returncode}:\n{output.read()[-4000:]}")
-    return Cost(seconds, used.ru_maxrss * 1024 / 1e6)
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
 
 
 def _print(counts: list[int], found: dict[str, dict[int, Cost]]) -> None:
     last, before = counts[-1], counts[-2] if len(counts) > 1 else 0
-    titles = [f"{count} models" for count in counts]
-    growth = f"{last}/{before}" if before else ""
-    print(f"\n{'':34}" + "".join(f"{title:>24}" for title in titles) + f"{'ms a model':>12}{'x plain':>9}{growth:>10}")
+    print("\nfor each number of models: seconds, of these in the processor, MB at the peak; the ratios are of processor time")
+    print(f"{'':33}{''.join(f'{count:>25}' for count in counts)}  ms a model  x plain" + (f"  {last}/{before}" if before else ""))
     for name, costs in found.items():
-        cells = "".join(f"{costs[count].seconds:14.2f} s{costs[count].memory:5.0f} MB" for count in counts)
-        plain = found["plain script: read and hash"][last].seconds
-        ratio = f"{costs[last].seconds / costs[before].seconds:10.1f}" if before else ""
-        print(f"{name:34}{cells}{costs[last].seconds / last * 1000:12.2f}{costs[last].seconds / plain:9.1f}{ratio}")
+        cells = "".join(f"{each.seconds:10.2f}{each.computing:8.2f}{each.memory:7.0f}" for each in map(costs.get, counts) if each)
+        end, plain = costs[last].computing, found["plain script: read and hash"][last].computing
+        growth = f"{end / costs[before].computing:10.1f}" if before else ""
+        print(f"{name:33}{cells}{end / last * 1000:12.2f}{end / plain:9.1f}{growth}")
 
 
 if __name__ == "__main__":

@@ -37,9 +37,12 @@ def copy_hashed(source: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def sha256_value(value: object) -> str:
@@ -51,14 +54,39 @@ def files_below(folder: Path, *, links: bool = False) -> Iterator[Path]:
 
     `links` enters folders that are links, as a program that reads the folder would.
     """
-    for root, folders, names in os.walk(folder, followlinks=links):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        if links:
-            for name in folders:
-                _refuse_circle(Path(root, name))
-        for name in sorted(names):
-            if not name.endswith(".pyc"):
-                yield Path(root) / name
+    return (folder / name for name in names_below(folder, links=links))
+
+
+def names_below(folder: Path, *, links: bool = False) -> Iterator[str]:
+    """The same as texts, relative to the folder: a store has so many files that paths take most of the time."""
+    return _names_below(str(folder), "", links=links)
+
+
+def _names_below(folder: str, below: str, *, links: bool) -> Iterator[str]:
+    names, folders = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _is_folder(entry):
+                    folders.append((entry.name, entry.is_symlink()))
+                else:
+                    names.append(entry.name)
+    except OSError:  # it is gone, or may not be read
+        return
+    folders = sorted(each for each in folders if each[0] != "__pycache__")
+    for name, _ in folders if links else ():
+        _refuse_circle(Path(folder, name))
+    yield from (f"{below}{name}" for name in sorted(names) if not name.endswith(".pyc"))
+    for name, link in folders:
+        if links or not link:
+            yield from _names_below(f"{folder}/{name}", f"{below}{name}/", links=links)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _refuse_circle(folder: Path) -> None:

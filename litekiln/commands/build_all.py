@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from litekiln.bundles.page import write_model_page
+from litekiln.bundles.page import ModelPages
 from litekiln.commands.choices import calibration_set
 from litekiln.commands.prepare import (
     BUNDLE_COLUMNS,
@@ -23,6 +23,7 @@ from litekiln.commands.prepare import (
 from litekiln.commands.recorded_hashes import say_whether_recorded
 from litekiln.commands.standing import Standing, marks_of, say_left_over
 from litekiln.errors import EngineError, LitekilnError, StoreError
+from litekiln.hashing import FileHashes
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
 from litekiln.plan.read_once import ReadOnce
@@ -121,17 +122,23 @@ def _prepare(reporter: Reporter, once: ReadOnce, names: list[str], request: Buil
 def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], request: BuildRequest, outcome: _Outcome) -> None:
     if not prepared:
         return
+    hashes = FileHashes(project.state)
+    pages = ModelPages(project, hashes)
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
 
         def done(model: str, run: Run) -> None:
             outcome.runs[model], outcome.bundles[model], outcome.standings[model] = run, [], []
-            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter)
+            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter, hashes)
             outcome.standings[model] = prepared[model].older(project, outcome.bundles[model])
             if outcome.bundles[model]:
-                write_model_page(project, model, reporter.warn, marks_of(outcome.standings[model]))
+                pages.write(model, reporter.warn, marks_of(outcome.standings[model]))
             outcome.failures.extend(_failures(prepared[model].plan, run))
 
-        executor.run_several(Several([each.plan for each in prepared.values()]), force=request.force, done=done)
+        try:
+            executor.run_several(Several([each.plan for each in prepared.values()]), force=request.force, done=done)
+        finally:
+            hashes.save()
+            pages.save()
 
 
 def _failures(plan: Plan, run: Run) -> list[Failure]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from litekiln.bundles import figures
 from litekiln.bundles.layout import bundle_folders
-from litekiln.bundles.report_value import report_value
+from litekiln.bundles.report_value import section_value
 from litekiln.commands.choices import calibration_set, command
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
+from litekiln.hashing import FileHashes
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
@@ -72,8 +73,10 @@ class Prepared:
     whole: bool = True  # the plan has all of the recipe's variants
     as_recipe: bool = True  # no option changes what the recipe says
 
-    def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
-        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
+    def write_bundles(
+        self, project: Project, run: Run, lease: Lease, reporter: Reporter, hashes: FileHashes | None = None
+    ) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn, hashes)
 
     def older(self, project: Project, made: Sequence[Bundle]) -> "list[Standing]":
         """How the model's other bundles stand to today's files. Those that were just made or left alone are up to date."""
@@ -213,7 +216,7 @@ def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:
         **{name: getattr(bundle, name) for name in names},
         "path": str(bundle.folder),
         "verdict": bundle.report.verdict,
-        "accuracy": report_value(bundle.report)["accuracy"],
+        "accuracy": section_value(bundle.report, "accuracy"),
     }
 
 

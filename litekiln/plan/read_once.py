@@ -9,13 +9,16 @@ from functools import cached_property
 from pathlib import Path
 
 from litekiln.hashing import FileHashes, files_below, sha256_named
-from litekiln.paths import Project
-from litekiln.plan.looked_into import LookedInto
+from litekiln.looked_into import LookedInto
+from litekiln.paths import CODE, Project
 from litekiln.plan.plan import Input
 from litekiln.plan.step_modules import StepModules
 from litekiln.recipes.picture_sets import PictureSet, from_folder, load_set, set_names
 from litekiln.recipes.recipe import Recipe, load_recipe
 from litekiln.toolchains.toolchain import Toolchains
+
+# The rooms whose code looks into sources: after a change in one of them, every source is looked into again.
+LOOKING = ("sources", "formats")
 
 
 class ReadOnce:
@@ -40,7 +43,7 @@ class ReadOnce:
 
     @cached_property
     def looked_into(self) -> LookedInto:
-        return LookedInto(self.project.state)
+        return LookedInto(self.project.state, (path for room in LOOKING for path in files_below(CODE / "litekiln" / room)))
 
     @cached_property
     def set_names(self) -> list[str]:

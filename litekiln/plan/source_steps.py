@@ -135,7 +135,7 @@ class SourceSteps:
             refuse_actions(kind, path)
             return {}
 
-        self._steps.once.looked_into.found(path, None, kind, look)
+        self._steps.once.looked_into.found(path, kind, look)
         return self._steps.file(path)
 
     @cached_property
@@ -151,7 +151,7 @@ class SourceSteps:
             paths = {"config": found.pipeline_path, "prefix": found.prefix}
             return {"kind": found.kind, **{name: path.relative_to(folder).as_posix() for name, path in paths.items()}}
 
-        found = self._steps.once.looked_into.found(folder, labels, "checkpoint", look)
+        found = self._steps.once.looked_into.found(folder, "checkpoint", look, beside=[labels] if labels else [])
         seen = _Checkpoint(found["kind"], folder / found["config"], folder / found["prefix"])
         if seen.kind != self._source.kind:
             msg = f"models/{self._recipe.name}: the recipe says kind {self._source.kind!r}, its source is of kind {seen.kind!r}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from litekiln.errors import RecipeError, ToolchainError, UsageError
-from litekiln.hashing import sha256_bytes, sha256_file, sha256_value
+from litekiln.errors import RecipeError, SourceError, ToolchainError, UsageError
+from litekiln.hashing import FileHashes, sha256_bytes, sha256_file, sha256_value
 from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
 from litekiln.wording import did_you_mean
@@ -23,6 +23,7 @@ FINISH = "finish"  # annotates and verifies
 DRAW = "draw"  # draws graphs
 FIX = "fix"  # repairs finished files
 ROLES = (TF1, EXPORT, EXPORT_NEW, CONVERT, FINISH, DRAW, FIX)
+LOCK = "requirements.lock"
 DIGEST_PIN = re.compile(r"^[^@\s]+:[^@\s]+@sha256:[0-9a-f]{64}$")
 
 
@@ -63,7 +64,7 @@ class Toolchain:
 
     @property
     def lock(self) -> Path:
-        return self.folder / "requirements.lock"
+        return self.folder / LOCK
 
     @cached_property
     def lock_hash(self) -> str:
@@ -89,7 +90,7 @@ class Toolchain:
     @cached_property
     def identity(self) -> str:
         """What the keys of steps name it by."""
-        return sha256_value([self.name, self.lock_hash])
+        return _identity(self.name, self.lock_hash)
 
     def read_again(self) -> "Toolchain":
         """The toolchain as its files are now."""
@@ -164,6 +165,19 @@ def load_unchanged(project: Project, name: str, identity: str, what: str) -> Too
     if toolchain.identity != identity:
         raise changed_meanwhile(toolchain, what)
     return toolchain
+
+
+def unchanged_lock(project: Project, name: str, identity: str, what: str, hashes: FileHashes) -> str:
+    """The hash of a toolchain's lock, if it is still the one that was planned with. Its other files are not read for it."""
+    try:
+        digest = hashes.sha256(project.toolchains / name / LOCK)
+    except SourceError:
+        digest = ""
+    return digest if _identity(name, digest) == identity else load_unchanged(project, name, identity, what).lock_hash
+
+
+def _identity(name: str, lock_hash: str) -> str:
+    return sha256_value([name, lock_hash])
 
 
 def select_toolchains(project: Project, names: Sequence[str], *, locked: bool = True) -> list[Toolchain]:

@@ -5,9 +5,9 @@ import pytest
 
 from litekiln import hashing
 from litekiln.errors import SourceError
+from litekiln.looked_into import LookedInto
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
-from litekiln.plan.looked_into import LookedInto
 from litekiln.recipes.recipe import load_recipe
 from litekiln.sources import api_checkpoint, harmless
 
@@ -69,19 +69,19 @@ def test_a_dry_run_in_a_new_project_leaves_nothing(project: Project) -> None:
 
 
 def test_several_sources_are_kept(tmp_path: Path, looks: list[Path]) -> None:
-    looked = LookedInto(tmp_path)
+    looked = LookedInto(tmp_path, ())
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.config").write_text(name)
-        assert looked.found(tmp_path / name, None, "some", lambda name=name: {"it": name})["it"] == name
+        assert looked.found(tmp_path / name, "some", lambda name=name: {"it": name})["it"] == name
     looked.save()
-    again = LookedInto(tmp_path)
-    assert again.found(tmp_path / "a", None, "some", _must_not)["it"] == "a"
-    assert again.found(tmp_path / "b", None, "some", _must_not)["it"] == "b"
+    again = LookedInto(tmp_path, ())
+    assert again.found(tmp_path / "a", "some", _must_not)["it"] == "a"
+    assert again.found(tmp_path / "b", "some", _must_not)["it"] == "b"
     with pytest.raises(AssertionError):
-        again.found(tmp_path / "a", None, "another kind", _must_not)
+        again.found(tmp_path / "a", "another kind", _must_not)
     with pytest.raises(AssertionError):
-        again.found(tmp_path / "b", tmp_path / "a" / "x.config", "some", _must_not)
+        again.found(tmp_path / "b", "some", _must_not, beside=[tmp_path / "a" / "x.config"])
 
 
 def _must_not() -> dict[str, str]:
@@ -104,14 +104,14 @@ def test_an_edit_in_place_that_keeps_size_and_time_is_seen(project: Project, loo
 
 def test_an_edit_while_it_is_looked_into_is_not_taken_for_what_was_seen(project: Project, looks: list[Path]) -> None:
     """The status from before the look counts: afterwards the file may be another one already."""
-    folder, looked = project.models / "demo" / "source", LookedInto(project.state)
+    folder, looked = project.models / "demo" / "source", LookedInto(project.state, ())
 
     def look() -> dict[str, str]:
         (folder / "pipeline.config").write_text("edited meanwhile")
         return {"it": "old"}
 
-    assert looked.found(folder, None, "some", look)["it"] == "old"
-    assert looked.found(folder, None, "some", lambda: {"it": "new"})["it"] == "new"
+    assert looked.found(folder, "some", look)["it"] == "old"
+    assert looked.found(folder, "some", lambda: {"it": "new"})["it"] == "new"
 
 
 def test_what_is_written_this_moment_is_looked_into_again(
