@@ -4,7 +4,6 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -86,13 +85,8 @@ def _refuse_long_keys(text: str) -> None:
         raise ValueError(msg)
 
 
-@cache
-def _fields(shape: type[Table]) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.name: field for field in msgspec.structs.fields(shape)}
-
-
 def _wrong_keys(shape: type[Table], data: dict[str, Any], prefix: str) -> Iterator[str]:
-    fields = _fields(shape)
+    fields = {field.name: field for field in msgspec.structs.fields(shape)}
     for name in sorted(set(data) - set(fields)):
         yield _unknown(f"{prefix}{name}", name, fields)
     for name, field in fields.items():

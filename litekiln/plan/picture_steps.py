@@ -1,6 +1,7 @@
 """Picture sets as inputs of steps: a folder of the project, or what a step draws or fetches."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from litekiln.errors import RecipeError
 from litekiln.hashing import files_below
@@ -20,9 +21,16 @@ class PictureSteps:
 
     def __init__(self, steps: PlanBuilder, drawer: Toolchain) -> None:
         self._steps, self._drawer = steps, drawer
+        self._known: dict[tuple[Path, str], Pictures] = {}
 
     def calibration(self, pictures: PictureSet) -> Pictures:
         """The pictures that a set selects for calibration."""
+        place = (pictures.folder / pictures.spec.folder, pictures.name)
+        if place not in self._known:
+            self._known[place] = self._calibration(pictures)
+        return self._known[place]
+
+    def _calibration(self, pictures: PictureSet) -> Pictures:
         spec = pictures.spec
         if spec.folder:
             folder, names = pictures.folder / spec.folder, pictures.pictures()

@@ -108,6 +108,11 @@ class Plan:
         """Where each step stands."""
         return {step.id: place for place, step in enumerate(self.steps)}
 
+    @cached_property
+    def _needed(self) -> list[list[int]]:
+        """For each step, where the steps stand whose output it takes."""
+        return [[self._places[value.step] for value in step.inputs.values() if value.step] for step in self.steps]
+
     def step(self, step_id: str) -> Step:
         return self.steps[self._places[step_id]]
 
@@ -125,5 +130,5 @@ class Plan:
             place = waiting.pop()
             if place not in found:
                 found.add(place)
-                waiting += [self._places[value.step] for value in self.steps[place].inputs.values() if value.step]
+                waiting += self._needed[place]
         return [self.steps[place] for place in sorted(found)]
