@@ -21,7 +21,7 @@ class LookedInto:
 
     def __init__(self, state: Path, code: Iterable[Path]) -> None:
         self._remembered = Remembered(state / "looked-into.json")
-        self._code = [[spelled(path), *file_status(path.stat())] for path in code]
+        self._code = sha256_value([[spelled(path), *file_status(path.stat())] for path in code])
 
     def found(
         self, place: Path, how: str, look: Callable[[], dict[str, str] | None], *, beside: Sequence[Path] = ()

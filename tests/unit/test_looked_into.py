@@ -84,6 +84,18 @@ def test_several_sources_are_kept(tmp_path: Path, looks: list[Path]) -> None:
         again.found(tmp_path / "b", "some", _must_not, beside=[tmp_path / "a" / "x.config"])
 
 
+def test_other_code_looks_again(project: Project, looks: list[Path], tmp_path: Path) -> None:
+    code = tmp_path / "reader.py"
+    code.write_text("one")
+    for text in ("one", "one", "two"):
+        if code.read_text() != text:
+            code.write_text(text)
+        looked = LookedInto(project.state, [code])
+        looked.found(project.models / "demo" / "labels.txt", "some", lambda: looks.append(code) or {})
+        looked.save()
+    assert len(looks) == 2
+
+
 def _must_not() -> dict[str, str]:
     raise AssertionError("it was looked into again")
 
