@@ -5,13 +5,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from litekiln.disk import write_whole
-from litekiln.errors import LitekilnError, SourceError
+from litekiln.errors import SourceError
 from litekiln.plain_files import plain_file, unreadable
+from litekiln.remembered import Remembered
 
 CLOCK_STEP = 20_000_000  # ns: how far apart two changes of a file must be for its times to differ, on a slow clock
 
@@ -38,9 +37,12 @@ def copy_hashed(source: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def sha256_value(value: object) -> str:
@@ -52,14 +54,39 @@ def files_below(folder: Path, *, links: bool = False) -> Iterator[Path]:
 
     `links` enters folders that are links, as a program that reads the folder would.
     """
-    for root, folders, names in os.walk(folder, followlinks=links):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        if links:
-            for name in folders:
-                _refuse_circle(Path(root, name))
-        for name in sorted(names):
-            if not name.endswith(".pyc"):
-                yield Path(root) / name
+    return (folder / name for name in names_below(folder, links=links))
+
+
+def names_below(folder: Path, *, links: bool = False) -> Iterator[str]:
+    """The same as texts, relative to the folder: a store has so many files that paths take most of the time."""
+    return _names_below(str(folder), "", links=links)
+
+
+def _names_below(folder: str, below: str, *, links: bool) -> Iterator[str]:
+    names, folders = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _is_folder(entry):
+                    folders.append((entry.name, entry.is_symlink()))
+                else:
+                    names.append(entry.name)
+    except OSError:  # it is gone, or may not be read
+        return
+    folders = sorted(each for each in folders if each[0] != "__pycache__")
+    for name, _ in folders if links else ():
+        _refuse_circle(Path(folder, name))
+    yield from (f"{below}{name}" for name in sorted(names) if not name.endswith(".pyc"))
+    for name, link in folders:
+        if links or not link:
+            yield from _names_below(f"{folder}/{name}", f"{below}{name}/", links=links)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _refuse_circle(folder: Path) -> None:
@@ -85,50 +112,61 @@ def _read(path: Path) -> str:
         raise unreadable(path, error) from None
 
 
-class FileHashes:
-    """Known hashes of files, by path, size, time of change and inode: any change to a file changes one of these.
+def file_status(status: os.stat_result) -> list[int]:
+    """What tells two states of a file apart: any change to a file changes its size, one of its times, or its inode."""
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
-    Any but one: a change so soon after another that the system's clock has not moved on. So young files are not remembered.
-    """
+
+def is_young(status: os.stat_result) -> bool:
+    """Whether a file has changed so lately that another change could leave its times as they are: the clock has steps."""
+    return time.time_ns() - status.st_ctime_ns < CLOCK_STEP
+
+
+class FileHashes:
+    """Known hashes of files, by path and status. A young file is not remembered, but while the object lives."""
 
     def __init__(self, state: Path) -> None:
-        self._path = state / "hashes.json"
-        self._known = self._load()
-        self._asked: dict[str, list[int | str]] = {}
-        self._young: set[str] = set()
-
-    def _load(self) -> dict[str, list[int | str]]:
-        try:
-            known: Any = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+        self._remembered = Remembered(state / "hashes.json")
+        self._young: dict[str, list[int | str]] = {}
+        self._folders: dict[Path, str] = {}  # where each folder really is
 
     def sha256(self, path: Path) -> str:
         """A file's hash. Raises SourceError for what is no plain file, or can't be read."""
-        status = plain_file(path)
-        signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-        name = str(path.resolve())
-        before = self._asked.get(name) or self._known.get(name)
-        digest = str(before[-1]) if before and before[:-1] == signature else ""
-        if not digest:
-            if time.time_ns() - status.st_ctime_ns < CLOCK_STEP:
-                self._young.add(name)
-            digest = _read(path)
-        self._asked[name] = [*signature, digest]
-        return digest
+        name = self._name(path)
+        before = self._young.get(name) or self._remembered.get(name)
+        status = _status(path) if before else None
+        if not status or not _is_of(before, status):
+            status = plain_file(path)
+            young, before = is_young(status), [*file_status(status), _read(path)]
+            if young:
+                self._young[name] = before
+            else:
+                self._young.pop(name, None)
+                self._remembered.keep(name, before)
+        return str(before[-1])
 
     def forget(self, path: Path) -> None:
         """Have a file read again next time: what is known of it was found wrong."""
-        self._known.pop(str(path.resolve()), None)
-        self._write(self._known)
+        self._remembered.forget(self._name(path))
 
     def save(self) -> None:
         """Save the new hashes. Losing them costs only time."""
-        merged = {**self._known, **{name: seen for name, seen in self._asked.items() if name not in self._young}}
-        if merged != self._known and self._path.parent.is_dir():  # a dry run in a new project leaves nothing
-            self._write(merged)
+        self._remembered.save()
 
-    def _write(self, known: dict[str, list[int | str]]) -> None:
-        with suppress(OSError, LitekilnError):
-            write_whole(self._path, json.dumps(known).encode())
+    def _name(self, path: Path) -> str:
+        folder = self._folders.get(path.parent)
+        if folder is None:
+            folder = self._folders[path.parent] = os.path.realpath(path.parent)
+        return f"{folder}/{path.name}"
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _is_of(known: Any, status: os.stat_result) -> bool:
+    """Whether what is known of a file is about the one that has this status."""
+    return isinstance(known, list) and known[:-1] == file_status(status) and isinstance(known[-1], str)

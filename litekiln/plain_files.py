@@ -47,7 +47,7 @@ def unreadable(path: Path, error: OSError, remedy: str = "check the path and the
     return SourceError(msg, remedy=remedy)
 
 
-def spelled(path: Path) -> str:
+def spelled(path: Path | str) -> str:
     """A path that can be printed and hashed: bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode(errors="backslashreplace")
 

@@ -4,6 +4,7 @@ To add one, add its row. Steps get what they need of it as arguments.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 # The types of an operator's input, weights and output.
@@ -50,17 +51,20 @@ class Variant(NamedTuple):
 
     def as_arguments(self) -> dict[str, Any]:
         """A step's arguments about its variant: the name and its meaning."""
-        return {
-            "variant": self.name,
-            "form": {
-                "computes": [list(each) for each in self.computes],
-                "expected": list(self.expected) if self.expected else [],
-                "entry": self.entry,
-                "result": self.result,
-                "raw": self.raw,
-                "known": {row.name: [list(each) for each in row.computes] for row in VARIANTS if row.family == row.name},
-            },
-        }
+        return {"variant": self.name, "form": _form(self)}
+
+
+@cache
+def _form(variant: Variant) -> dict[str, Any]:
+    """What a variant's name means. All plans share it, so nobody may change it."""
+    return {
+        "computes": [list(each) for each in variant.computes],
+        "expected": list(variant.expected) if variant.expected else [],
+        "entry": variant.entry,
+        "result": variant.result,
+        "raw": variant.raw,
+        "known": {row.name: [list(each) for each in row.computes] for row in VARIANTS if row.family == row.name},
+    }
 
 
 INT8: tuple[Arithmetic, ...] = (("int8", "int8", "int8"),)

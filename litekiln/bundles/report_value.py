@@ -35,6 +35,12 @@ def report_value(report: Report) -> dict[str, Any]:
     return {name: {} if name in SECTIONS and part is None else part for name, part in value.items()}
 
 
+def section_value(report: Report, name: str) -> Any:
+    """One part of the value of report.json."""
+    part = getattr(report, name)
+    return {} if name in SECTIONS and part is None else msgspec.to_builtins(part, order="sorted")
+
+
 def pretty_json(value: object) -> str:
     """The text of a bundle's JSON file. msgspec indents it: json does that in Python code, which takes three times as long."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from litekiln.bundles.page import write_model_page
+from litekiln.bundles.page import ModelPages
 from litekiln.commands.choices import calibration_set
 from litekiln.commands.prepare import (
     BUNDLE_COLUMNS,
@@ -23,8 +23,10 @@ from litekiln.commands.prepare import (
 from litekiln.commands.recorded_hashes import say_whether_recorded
 from litekiln.commands.standing import Standing, marks_of, say_left_over
 from litekiln.errors import EngineError, LitekilnError, StoreError
+from litekiln.hashing import FileHashes
 from litekiln.paths import Project
 from litekiln.plan.plan import Plan
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.selection import select_models, select_variants
 from litekiln.run.merged_plans import Several
 from litekiln.run.schedule import Run, blamed_for, jobs_to_run
@@ -83,9 +85,10 @@ class _Outcome:
 def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> dict[str, Any]:
     """Make the bundles of all models, or of the named ones. Returns their steps and bundles as data."""
     names = select_models(project, request.models)
-    calibration_set(project, request.calib)  # checked once: a wrong --calib would fail for every model
     outcome = _Outcome()
-    prepared = _prepare(reporter, project, names, request, outcome)
+    with ReadOnce(project) as once:
+        calibration_set(project, request.calib, once)  # checked once: a wrong --calib would fail for every model
+        prepared = _prepare(reporter, once, names, request, outcome)
     requested = len({*prepared, *outcome.failed})  # skips models that have none of the requested variants
     if request.dry_run:
         plans = {name: {**_show_plan(reporter, project, each.plan), "failures": []} for name, each in prepared.items()}
@@ -101,14 +104,13 @@ def build_all(reporter: Reporter, project: Project, request: BuildRequest) -> di
     return _end(reporter, requested, outcome, outcome.as_data())
 
 
-def _prepare(
-    reporter: Reporter, project: Project, names: list[str], request: BuildRequest, outcome: _Outcome
-) -> dict[str, Prepared]:
+def _prepare(reporter: Reporter, once: ReadOnce, names: list[str], request: BuildRequest, outcome: _Outcome) -> dict[str, Prepared]:
     """Each model with its plan. A model that can't be planned is added to the failures, and the others continue."""
-    prepared = {}
-    for name, variants in select_variants(project, names, request.variants).items():
+    prepared, project = {}, once.project
+    for name, variants in select_variants(project, names, request.variants, once.recipe).items():
+        asked = replace(request, model=name, variants=variants)
         try:
-            prepared[name] = prepare(reporter, project, replace(request, model=name, variants=variants), fetch_as=f"{name}: fetch")
+            prepared[name] = prepare(reporter, project, asked, fetch_as=f"{name}: fetch", once=once)
         except ENDS_ALL:
             raise
         except LitekilnError as error:
@@ -120,17 +122,23 @@ def _prepare(
 def _run(reporter: Reporter, project: Project, prepared: dict[str, Prepared], request: BuildRequest, outcome: _Outcome) -> None:
     if not prepared:
         return
+    hashes = FileHashes(project.state)
+    pages = ModelPages(project, hashes)
     with open_executor(project, request.engine, reporter, jobs_to_run(request.jobs)) as (executor, lease):
 
         def done(model: str, run: Run) -> None:
             outcome.runs[model], outcome.bundles[model], outcome.standings[model] = run, [], []
-            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter)
+            outcome.bundles[model] = prepared[model].write_bundles(project, run, lease, reporter, hashes)
             outcome.standings[model] = prepared[model].older(project, outcome.bundles[model])
             if outcome.bundles[model]:
-                write_model_page(project, model, reporter.warn, marks_of(outcome.standings[model]))
+                pages.write(model, reporter.warn, marks_of(outcome.standings[model]))
             outcome.failures.extend(_failures(prepared[model].plan, run))
 
-        executor.run_several(Several([each.plan for each in prepared.values()]), force=request.force, done=done)
+        try:
+            executor.run_several(Several([each.plan for each in prepared.values()]), force=request.force, done=done)
+        finally:
+            hashes.save()
+            pages.save()
 
 
 def _failures(plan: Plan, run: Run) -> list[Failure]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from litekiln.errors import UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices
-from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet, from_folder, load_set, set_names
+from litekiln.plan.read_once import ReadOnce
+from litekiln.recipes.picture_sets import RANDOM, SET, PictureSet
 
 FLAGS = {"--raw": "raw", "--force-export": "force_export", "--allow-flex": "allow_flex"}
 
@@ -55,13 +56,13 @@ def choices_of(project: Project, typed: str) -> Choices:
     )
 
 
-def calibration_set(project: Project, calib: str) -> PictureSet | None:
+def calibration_set(project: Project, calib: str, once: ReadOnce | None = None) -> PictureSet | None:
     """The pictures that `--calib` names: a folder, or a set below calib/."""
     if not calib or calib == RANDOM:
         return None
-    folder = Path(calib).resolve()
-    if calib not in set_names(project) and folder.is_dir():
+    once, folder = once or ReadOnce(project), Path(calib).resolve()
+    if calib not in once.set_names and folder.is_dir():
         if (folder / SET).is_file() and folder.is_relative_to(project.calib.resolve()):
-            return load_set(project, folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
-        return from_folder(folder)
-    return load_set(project, calib)
+            return once.picture_set(folder.relative_to(project.calib.resolve()).as_posix())  # a set's path, completed by a shell
+        return once.pictures_in(folder)
+    return once.picture_set(calib)

@@ -9,7 +9,8 @@ from litekiln.errors import SourceError, UsageError
 from litekiln.formats.tflite import begins_as_tflite
 from litekiln.named_files import DRAWING, PICTURE, check_target, existing_model, write_named
 from litekiln.paths import Project
-from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.plan import Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import DRAW_GRAPH
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from litekiln.commands.git import NOTHING, commit_of, write_files
@@ -11,6 +13,7 @@ from litekiln.hashing import sha256_value
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.selection import select_models, select_variants
 from litekiln.run.step_errors import common_kind
 from litekiln.terminal import Reporter
@@ -48,8 +51,9 @@ def matrix(reporter: Reporter, project: Project, request: MatrixRequest) -> dict
     if per not in PER:
         msg = f"--per {per}: a leg can't be made of that"
         raise UsageError(msg, remedy=f"choose among: {', '.join(PER)}")
-    chosen = select_variants(project, select_models(project, request.models), request.variants)
-    now, writers = _keys_here(project, chosen), writers_of(project)
+    with ReadOnce(project) as once:
+        chosen = select_variants(project, select_models(project, request.models), request.variants, once.recipe)
+        now, writers = _keys_here(once, chosen), writers_of(project)
     before = _keys_before(reporter, project, changed_since) if changed_since else None
     variants = [
         (model, variant, found)
@@ -63,7 +67,7 @@ def matrix(reporter: Reporter, project: Project, request: MatrixRequest) -> dict
         if (reason := _reason(now[model], found, writers, before, model, variant))
     ]
     include = (
-        [_by_model(legs, model) for model in dict.fromkeys(leg.model for leg in legs)]
+        [_by_model(model, list(own)) for model, own in groupby(legs, key=attrgetter("model"))]
         if per == "model"
         else [_data(leg) for leg in legs]
     )
@@ -74,13 +78,13 @@ def matrix(reporter: Reporter, project: Project, request: MatrixRequest) -> dict
     return {"include": include}
 
 
-def _keys_here(project: Project, chosen: dict[str, list[str]]) -> dict[str, ModelKeys]:
+def _keys_here(once: ReadOnce, chosen: dict[str, list[str]]) -> dict[str, ModelKeys]:
     """The keys of the current files. A recipe that can't be planned is an error: CI could not build it either."""
     found: dict[str, ModelKeys] = {}
     errors: dict[str, LitekilnError] = {}
     for model in chosen:
         try:
-            found[model] = keys_of(project, model)
+            found[model] = keys_of(once, model)
         except LitekilnError as error:
             errors[model] = error
     if errors:
@@ -159,9 +163,8 @@ def _data(leg: Leg) -> dict[str, str]:
     return {**vars(leg), "toolchains": " ".join(leg.toolchains)}
 
 
-def _by_model(legs: list[Leg], model: str) -> dict[str, str]:
+def _by_model(model: str, own: list[Leg]) -> dict[str, str]:
     """One leg with all of a model's variants that must be built."""
-    own = [leg for leg in legs if leg.model == model]
     fetched = sorted({leg.downloads for leg in own} - {""})
     return {
         "model": model,

@@ -15,7 +15,7 @@ from litekiln.commands.prepare import plan_as_data
 from litekiln.hashing import sha256_paths
 from litekiln.paths import CODE, Project
 from litekiln.plan.build_plan import plan_build
-from litekiln.recipes.recipe import load_recipe
+from litekiln.plan.read_once import ReadOnce
 
 # The code that decides what is in a bundle but is in no step's key; tests/unit/commands/test_matrix_keys.py fails if something
 # is missing here. The code of pages is left out: a page is redrawn from the same report, without building a model.
@@ -62,9 +62,9 @@ class Unplannable(Exception):
     """The litekiln of another commit gives no keys."""
 
 
-def keys_of(project: Project, model: str) -> ModelKeys:
+def keys_of(once: ReadOnce, model: str) -> ModelKeys:
     """A model's keys, with the current code and files. Nothing is fetched."""
-    return _read(plan_as_data(plan_build(project, load_recipe(project, model))))
+    return _read(plan_as_data(plan_build(once.project, once.recipe(model), once=once)))
 
 
 def writers_of(project: Project) -> str:

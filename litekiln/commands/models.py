@@ -10,9 +10,10 @@ from litekiln.bundles.read import read_bundle
 from litekiln.errors import LitekilnError
 from litekiln.formats.pipeline_config import read_pipeline
 from litekiln.paths import Project
-from litekiln.plan.plan import PlanBuilder
+from litekiln.plan.plan_builder import PlanBuilder
+from litekiln.plan.read_once import ReadOnce
 from litekiln.plan.source_steps import SourceSteps
-from litekiln.recipes.recipe import Recipe, load_recipe, recipe_names
+from litekiln.recipes.recipe import Recipe, recipe_names
 from litekiln.run.store import Store
 from litekiln.sources.kinds import BY_NAME, FUNCTION
 from litekiln.sources.recognise import Named, recognise
@@ -26,7 +27,8 @@ class ModelsRequest:
 
 def models(reporter: Reporter, project: Project, _: ModelsRequest) -> dict[str, Any]:
     """The recipes as data, with the variants that are built."""
-    found = [_model(project, load_recipe(project, name)) for name in recipe_names(project)]
+    with ReadOnce(project) as once:
+        found = [_model(once, once.recipe(name)) for name in recipe_names(project)]
     rows = [
         (
             each["name"],
@@ -43,12 +45,12 @@ def models(reporter: Reporter, project: Project, _: ModelsRequest) -> dict[str, 
     return {"models": found}
 
 
-def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
-    source = recipe.spec.source
+def _model(once: ReadOnce, recipe: Recipe) -> dict[str, Any]:
+    source, project = recipe.spec.source, once.project
     return {
         "name": recipe.name,
         "kind": source.kind,
-        "input": _input_size(project, recipe),
+        "input": _input_size(once, recipe),
         "published_map": source.published_map,
         "license": source.license,
         "variants": list(recipe.spec.convert.variants),
@@ -56,13 +58,13 @@ def _model(project: Project, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _input_size(project: Project, recipe: Recipe) -> str:
+def _input_size(once: ReadOnce, recipe: Recipe) -> str:
     """The input size, read from the source and never from the recipe or a name. '' if it is not known yet."""
     if not BY_NAME[recipe.spec.source.kind].checkpoint:
-        return _input_size_of_file(recipe) or _input_size_of_bundle(project, recipe)
+        return _input_size_of_file(recipe) or _input_size_of_bundle(once.project, recipe)
 
     try:
-        config = source_config(project, recipe)
+        config = source_config(once, recipe)
         found = read_pipeline(config) if config else None
     except LitekilnError:
         return "unreadable"
@@ -90,10 +92,10 @@ def _input_size_of_bundle(project: Project, recipe: Recipe) -> str:
     return ""
 
 
-def source_config(project: Project, recipe: Recipe) -> Path | None:
+def source_config(once: ReadOnce, recipe: Recipe) -> Path | None:
     """The path of a model's pipeline.config, or None if it is not fetched yet."""
-    sources = SourceSteps(project, recipe, PlanBuilder(project, recipe.name), force_export=False)
-    config = sources.detection()[0]["config"]
+    sources = SourceSteps(recipe, PlanBuilder(once.project, recipe.name, once), force_export=False)
+    config, project = sources.detection()[0]["config"], once.project
     if not config.step:
         return project.work / config.path
     entry = Store(project.state).get(config.sha256)

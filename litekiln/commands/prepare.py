@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from litekiln.bundles import figures
 from litekiln.bundles.layout import bundle_folders
-from litekiln.bundles.report_value import report_value
+from litekiln.bundles.report_value import section_value
 from litekiln.commands.choices import calibration_set, command
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
+from litekiln.hashing import FileHashes
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.picture_sets import RANDOM
 from litekiln.recipes.pins import record_first_use
-from litekiln.recipes.recipe import Recipe, load_recipe
+from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Finished, Run
 from litekiln.run.store import Store
 from litekiln.run.write_bundle import Bundle, write_bundles
@@ -71,8 +73,10 @@ class Prepared:
     whole: bool = True  # the plan has all of the recipe's variants
     as_recipe: bool = True  # no option changes what the recipe says
 
-    def write_bundles(self, project: Project, run: Run, lease: Lease, reporter: Reporter) -> list[Bundle]:
-        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn)
+    def write_bundles(
+        self, project: Project, run: Run, lease: Lease, reporter: Reporter, hashes: FileHashes | None = None
+    ) -> list[Bundle]:
+        return write_bundles(project, self.recipe, self.plan, run, lease, self.command, reporter.warn, hashes)
 
     def older(self, project: Project, made: Sequence[Bundle]) -> "list[Standing]":
         """How the model's other bundles stand to today's files. Those that were just made or left alone are up to date."""
@@ -86,12 +90,20 @@ class Prepared:
         return Standings(project, *known).of_model(self.recipe.name, others)
 
 
-def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch") -> Prepared:
-    """A model's recipe and plan. An archive without a known hash is fetched first, shown as `fetch_as`."""
-    recipe = load_recipe(project, request.model)
+def prepare(
+    reporter: Reporter, project: Project, request: BuildRequest, *, fetch_as: str = "fetch", once: ReadOnce | None = None
+) -> Prepared:
+    """A model's recipe and plan. An archive without a known hash is fetched first, shown as `fetch_as`.
+
+    `once` is what the plans of one command share; who gives it saves it.
+    """
+    if not once:
+        with ReadOnce(project) as once:
+            return prepare(reporter, project, request, fetch_as=fetch_as, once=once)
+    recipe = once.recipe(request.model)
     if request.legacy:
         _check_legacy(recipe)
-    pictures = calibration_set(project, request.calib)
+    pictures = calibration_set(project, request.calib, once)
     if not request.dry_run:
         _record_first_use(project, recipe, reporter, fetch_as)
     legacy = request.legacy or Legacy(raw=False, force_export=False)
@@ -99,7 +111,7 @@ def prepare(reporter: Reporter, project: Project, request: BuildRequest, *, fetc
     kept = tuple(request.keep_float)
     choices = Choices(tuple(request.variants), pictures, noise, legacy.raw, legacy.force_export, request.allow_flex, kept)
     typed = command(request.model, choices, request.calib, legacy=request.legacy is not None)
-    return Prepared(recipe, plan_build(project, recipe, choices), typed, not request.variants, request.is_the_recipes)
+    return Prepared(recipe, plan_build(project, recipe, choices, once), typed, not request.variants, request.is_the_recipes)
 
 
 def _check_legacy(recipe: Recipe) -> None:
@@ -204,7 +216,7 @@ def _bundle_as_data(bundle: Bundle) -> dict[str, Any]:
         **{name: getattr(bundle, name) for name in names},
         "path": str(bundle.folder),
         "verdict": bundle.report.verdict,
-        "accuracy": report_value(bundle.report)["accuracy"],
+        "accuracy": section_value(bundle.report, "accuracy"),
     }
 
 

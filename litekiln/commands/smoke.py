@@ -7,7 +7,8 @@ from typing import Any
 from litekiln.commands.prepare import steps_as_data
 from litekiln.engines.names import AUTO
 from litekiln.paths import Project
-from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.plan import Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import SMOKE
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter

@@ -14,9 +14,8 @@ from litekiln.hashing import FileHashes, canonical_json
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
-from litekiln.recipes.recipe import load_recipe
+from litekiln.plan.read_once import ReadOnce
 from litekiln.terminal import Reporter
-from litekiln.toolchains.toolchain import load_toolchain
 
 SHOWN = 3  # differences that a message names; --json lists all
 OUT_OF_DATE = "out of date"
@@ -69,6 +68,7 @@ class Standings:
         """`known` are plans that are made already, each with its command."""
         self._project = project
         self._hashes = FileHashes(project.state)
+        self._once = ReadOnce(project)
         self._plans: dict[tuple[str, str], Plan | LitekilnError] = {(plan.model, typed): plan for plan, typed in known}
 
     def of(self, built: Built, folder: Path) -> Standing:
@@ -103,11 +103,12 @@ class Standings:
         if (model, options) not in self._plans:
             try:
                 choices = choices_of(self._project, typed) if typed else Choices()
-                self._plans[model, options] = plan_build(self._project, load_recipe(self._project, model), choices)
+                self._plans[model, options] = plan_build(self._project, self._once.recipe(model), choices, self._once)
             except LitekilnError as error:
                 self._plans[model, options] = error
             except OSError as error:
                 self._plans[model, options] = LitekilnError(f"{error.filename or model}: {error.strerror}")
+            self._once.save()
         return self._plans[model, options]
 
     def _differences(self, plan: Plan, built: Built) -> Iterator[str]:
@@ -132,7 +133,7 @@ class Standings:
 
     def _lock_changed(self, toolchain: str, built: Built) -> bool:
         was = built.manifest.toolchains.get(toolchain)
-        return was is not None and was.lock_sha256 != load_toolchain(self._project, toolchain).lock_hash
+        return was is not None and was.lock_sha256 != self._once.toolchains.named(toolchain).lock_hash
 
 
 def _nearest(plan: Plan, ways: Sequence[Attempt], keys: dict[str, str]) -> Attempt:

@@ -15,7 +15,8 @@ from litekiln.lint.result import Linted
 from litekiln.lint.subject import Kind, Subject, meanings_of
 from litekiln.named_files import REPAIRED, check_target, check_writable, write_named
 from litekiln.paths import Project
-from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.plan import Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import FIX_TFLITE
 from litekiln.recipes.other_formats import not_read
 from litekiln.recipes.picture_sets import SUFFIXES

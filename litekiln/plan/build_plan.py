@@ -9,13 +9,15 @@ from litekiln.formats.label_map import read_labels
 from litekiln.paths import Project
 from litekiln.plan import programs
 from litekiln.plan.picture_steps import PictureSteps
-from litekiln.plan.plan import Attempt, Input, Plan, PlanBuilder
+from litekiln.plan.plan import Attempt, Input, Plan
+from litekiln.plan.plan_builder import PlanBuilder
+from litekiln.plan.read_once import ReadOnce
 from litekiln.plan.source_steps import Exported, SourceSteps
 from litekiln.plan.verify_steps import Made, Pictures, VerifySteps
-from litekiln.recipes.picture_sets import PictureSet, load_set
+from litekiln.recipes.picture_sets import PictureSet
 from litekiln.recipes.recipe import Recipe
 from litekiln.sources.kinds import BY_NAME as KINDS
-from litekiln.toolchains.toolchain import Toolchain, load_toolchain
+from litekiln.toolchains.toolchain import Toolchain
 from litekiln.variants import BY_NAME, RAW_FORMS, REFERENCE, Variant
 
 RANDOM_PICTURES = 100
@@ -34,8 +36,14 @@ class Choices:
     keep_float: tuple[str, ...] = ()  # tensors whose operators stay in float, instead of the recipe's
 
 
-def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices()) -> Plan:
-    """The steps that make the named variants of a model, or all that its recipe lists."""
+def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices(), once: ReadOnce | None = None) -> Plan:
+    """The steps that make the named variants of a model, or all that its recipe lists.
+
+    `once` is what the plans of one command share; who gives it saves it.
+    """
+    if not once:
+        with ReadOnce(project) as once:
+            return plan_build(project, recipe, choices, once)
     listed = recipe.spec.convert.variants
     unknown = sorted(set(choices.variants) - set(listed))
     if unknown:
@@ -47,22 +55,22 @@ def plan_build(project: Project, recipe: Recipe, choices: Choices = Choices()) -
     if not wanted:
         msg = f"none of the named variants has a form without the PostProcess operator: {', '.join(choices.variants)}"
         raise UsageError(msg, remedy=f"--raw goes with: {', '.join(RAW_FORMS)}")
-    return _Builder(project, recipe, choices).plan(wanted)
+    return _Builder(project, recipe, choices, once).plan(wanted)
 
 
 class _Builder:
     """One plan in the making."""
 
-    def __init__(self, project: Project, recipe: Recipe, choices: Choices) -> None:
-        self._project = project
+    def __init__(self, project: Project, recipe: Recipe, choices: Choices, once: ReadOnce) -> None:
+        self._once = once
         self._recipe = recipe
         self._spec = recipe.spec
         self._kind = KINDS[recipe.spec.source.kind]
         self._choices = choices
-        self._steps = PlanBuilder(project, recipe.name)
-        self._sources = SourceSteps(project, recipe, self._steps, force_export=choices.force_export)
+        self._steps = PlanBuilder(project, recipe.name, once)
+        self._sources = SourceSteps(recipe, self._steps, force_export=choices.force_export)
         self._finisher = self._sources.finisher
-        self._sets = PictureSteps(project, self._steps, self._finisher)
+        self._sets = PictureSteps(self._steps, self._finisher)
         self._last = VerifySteps(recipe, self._steps, self._sources, self._finisher)
         self._labels = read_labels(recipe.labels).as_lines() if recipe.labels else []
         self._evaluation: Pictures | None = None
@@ -72,7 +80,7 @@ class _Builder:
         rows = [BY_NAME[name] for name in wanted]
         self._sources.exported(raw=all(_leaves_out_postprocess(variant) for variant in rows))
         if self._spec.evaluation:
-            self._evaluation = self._sets.evaluation(load_set(self._project, self._spec.evaluation.set))
+            self._evaluation = self._sets.evaluation(self._once.picture_set(self._spec.evaluation.set))
         for variant in rows:
             converters = self._converters(variant)
             ways = [(each, f" ({each.name})" if place else "") for place, each in enumerate(converters)]
@@ -84,7 +92,7 @@ class _Builder:
         """The calibration set: the command line's, else the recipe's. Noise needs none."""
         if self._choices.noise or self._choices.calibration or not self._spec.calibration:
             return self._choices.calibration
-        return load_set(self._project, self._spec.calibration.set)
+        return self._once.picture_set(self._spec.calibration.set)
 
     def _calibration_at_hand(self) -> Pictures | None:
         """The calibration set for variants that don't need one: None where it would have to be fetched."""
@@ -159,7 +167,7 @@ class _Builder:
 
     @cached_property
     def _recipes_converters(self) -> list[Toolchain]:
-        return [load_toolchain(self._project, name) for name in self._spec.convert.toolchains]
+        return [self._once.toolchains.named(name) for name in self._spec.convert.toolchains]
 
     def _convert(self, step: str, variant: Variant, toolchain: Toolchain, suffix: str) -> tuple[str, ...]:
         """The ids of the steps that convert; the last one writes the file."""

@@ -1,14 +1,15 @@
 """Picture sets as inputs of steps: a folder of the project, or what a step draws or fetches."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from litekiln.errors import RecipeError
 from litekiln.hashing import files_below
-from litekiln.paths import Project
 from litekiln.plan import programs
-from litekiln.plan.plan import Input, PlanBuilder
+from litekiln.plan.plan import Input
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.verify_steps import Pictures
-from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet, load_set, set_names
+from litekiln.recipes.picture_sets import ANNOTATIONS, PictureSet
 from litekiln.sources.layout import VERSION
 from litekiln.toolchains.toolchain import Toolchain
 
@@ -18,11 +19,18 @@ DRAWN = "shapes"  # always available, because a generator draws it
 class PictureSteps:
     """Adds the steps that draw or fetch picture sets."""
 
-    def __init__(self, project: Project, steps: PlanBuilder, drawer: Toolchain) -> None:
-        self._project, self._steps, self._drawer = project, steps, drawer
+    def __init__(self, steps: PlanBuilder, drawer: Toolchain) -> None:
+        self._steps, self._drawer = steps, drawer
+        self._known: dict[tuple[Path, str], Pictures] = {}
 
     def calibration(self, pictures: PictureSet) -> Pictures:
         """The pictures that a set selects for calibration."""
+        place = (pictures.folder / pictures.spec.folder, pictures.name)
+        if place not in self._known:
+            self._known[place] = self._calibration(pictures)
+        return self._known[place]
+
+    def _calibration(self, pictures: PictureSet) -> Pictures:
         spec = pictures.spec
         if spec.folder:
             folder, names = pictures.folder / spec.folder, pictures.pictures()
@@ -45,9 +53,9 @@ class PictureSteps:
 
     def drawn(self) -> Pictures | None:
         """Drawn pictures, for a model that has none of its own; None where their set is missing."""
-        if DRAWN not in set_names(self._project):
+        if DRAWN not in self._steps.once.set_names:
             return None
-        return replace(self.calibration(load_set(self._project, DRAWN)), stand_in=True)
+        return replace(self.calibration(self._steps.once.picture_set(DRAWN)), stand_in=True)
 
     def _made(self, pictures: PictureSet) -> Input:
         spec, steps = pictures.spec, self._steps

@@ -4,20 +4,14 @@ A step's key is the hash of its ingredients: its program, its arguments, its too
 another step makes counts with that step's key, so all keys are known before anything runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import MappingProxyType
+from functools import cached_property
 from typing import Any
 
 from litekiln.addresses import without_secrets
-from litekiln.hashing import FileHashes, files_below, sha256_named, sha256_value
-from litekiln.paths import Project
-from litekiln.plan.programs import Program
-from litekiln.plan.step_modules import StepModules
-from litekiln.toolchains.toolchain import Toolchain
+from litekiln.hashing import sha256_value
 
-FORMAT = 4
 HOST = ""  # the toolchain of a step that litekiln runs itself: only fetching, which needs the network
 
 
@@ -32,6 +26,11 @@ class Input:
     sha256: str
     step: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def ingredient(self) -> str:
+        """What a step's key takes of it."""
+        return sha256_value([self.sha256, self.path if self.step else ""])
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,18 @@ class Plan:
     variants: dict[str, tuple[Attempt, ...]] = field(default_factory=dict)
     bundled: tuple[str, ...] = ()
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each step stands."""
+        return {step.id: place for place, step in enumerate(self.steps)}
+
+    @cached_property
+    def _needed(self) -> list[list[int]]:
+        """For each step, where the steps stand whose output it takes."""
+        return [[self._places[value.step] for value in step.inputs.values() if value.step] for step in self.steps]
+
     def step(self, step_id: str) -> Step:
-        return next(step for step in self.steps if step.id == step_id)
+        return self.steps[self._places[step_id]]
 
     def goals(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """Alternatives for each goal, preferred first: each lists the steps that must finish."""
@@ -115,80 +124,11 @@ class Plan:
 
     def leading_to(self, *step_ids: str) -> list[Step]:
         """These steps and all that they depend on, in the plan's order."""
-        wanted = set(step_ids)
-        for step in reversed(self.steps):
-            if step.id in wanted:
-                wanted |= {value.step for value in step.inputs.values() if value.step}
-        return [step for step in self.steps if step.id in wanted]
-
-
-class PlanBuilder:
-    """Adds steps in order and gives each its key."""
-
-    def __init__(self, project: Project, model: str) -> None:
-        self.project = project
-        self.model = model
-        self._steps: dict[str, Step] = {}
-        self._variants: dict[str, tuple[Attempt, ...]] = {}
-        self._modules = StepModules(project.steps)
-        self.hashes = FileHashes(project.state)
-
-    def __contains__(self, step_id: str) -> bool:
-        return step_id in self._steps
-
-    def file(self, path: Path, names: Sequence[str] | None = None) -> Input:
-        """A file or folder of this machine as an input; of a folder all files, or those that are named."""
-        work = self.project.work
-        shown = path.relative_to(work).as_posix() if path.is_relative_to(work) else str(path)
-        if not path.is_dir():
-            digest = self.hashes.sha256(path)
-            return Input(shown, digest, files={"": digest})
-        if names is None:
-            names = [each.relative_to(path).as_posix() for each in sorted(files_below(path, links=True))]
-        files = {name: self.hashes.sha256(path / name) for name in names}
-        return Input(shown, sha256_named(files), files=files)
-
-    def output(self, step_id: str, path: str = "") -> Input:
-        """The output of an earlier step as an input."""
-        return Input(path=path, sha256=self._steps[step_id].key, step=step_id)
-
-    def add(
-        self,
-        step_id: str,
-        program: Program,
-        toolchain: Toolchain | None,
-        *,
-        args: dict[str, Any],
-        inputs: Mapping[str, Input],
-        aside: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        """Add a program of steps/ in a toolchain; without a toolchain, a step that litekiln runs itself."""
-        ingredients = {
-            "code": self._modules.hash_of(program.file) if toolchain else program.file,
-            "arguments": sha256_value(args),
-            "toolchain": toolchain.identity if toolchain else HOST,
-            **{f"input {name}": sha256_value([value.sha256, value.path if value.step else ""]) for name, value in inputs.items()},
-        }
-        self._steps[step_id] = Step(
-            id=step_id,
-            program=program.file,
-            toolchain=toolchain.name if toolchain else HOST,
-            args=args,
-            inputs=dict(inputs),
-            ingredients=ingredients,
-            timeout=program.timeout,
-            memory=program.memory,
-            keep_refusal=program.keep_refusal,
-            alone=program.alone,
-            runs_model=program.runs_model,
-            judges=program.judges,
-            key=sha256_value([FORMAT, program.file, ingredients]),
-            aside=dict(aside),
-        )
-
-    def variant(self, name: str, attempts: list[Attempt]) -> None:
-        self._variants[name] = tuple(attempts)
-
-    def plan(self, bundled: tuple[str, ...] = ()) -> Plan:
-        self.hashes.save()
-        return Plan(model=self.model, steps=tuple(self._steps.values()), variants=self._variants, bundled=bundled)
+        found: set[int] = set()
+        waiting = [self._places[name] for name in step_ids if name in self._places]
+        while waiting:
+            place = waiting.pop()
+            if place not in found:
+                found.add(place)
+                waiting += self._needed[place]
+        return [self.steps[place] for place in sorted(found)]

@@ -6,18 +6,18 @@ what a converter reads: `saved_model/` and, from TF1, `tflite_graph.pb`; or, whe
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from litekiln.errors import SourceError
-from litekiln.paths import Project
 from litekiln.plan import programs
-from litekiln.plan.looked_into import LookedInto, Seen
-from litekiln.plan.plan import Input, PlanBuilder
+from litekiln.plan.plan import Input
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.recipes.recipe import Recipe
 from litekiln.sources.kinds import BY_NAME
 from litekiln.sources.layout import CHECKPOINT, READY, SOURCE, VERSION
-from litekiln.toolchains.toolchain import EXPORT, FINISH, TF1, Toolchain, load_toolchain, toolchain_for
+from litekiln.toolchains.toolchain import EXPORT, FINISH, TF1, Toolchain
 from litekiln.variants import Variant
 
 
@@ -29,31 +29,40 @@ class Exported:
     suffix: str = ""
 
 
+@dataclass(frozen=True)
+class _Checkpoint:
+    """What a plan needs to know about a complete checkpoint folder."""
+
+    kind: str
+    config: Path
+    prefix: Path
+
+
 class SourceSteps:
     """Adds the steps that make what converters read. `exported` gives the last one's output."""
 
-    def __init__(self, project: Project, recipe: Recipe, steps: PlanBuilder, *, force_export: bool) -> None:
-        self._project = project
+    def __init__(self, recipe: Recipe, steps: PlanBuilder, *, force_export: bool) -> None:
         self._recipe = recipe
         self._source = recipe.spec.source
         self._kind = BY_NAME[recipe.spec.source.kind]
         self._steps = steps
+        self._toolchains = steps.once.toolchains
         self._force_export = force_export
 
     @cached_property
     def finisher(self) -> Toolchain:
         """The toolchain that annotates and verifies: the exporter's where that has the tools, else the one with this role."""
-        return self._exporter if self._kind.finishes else toolchain_for(self._project, FINISH)
+        return self._exporter if self._kind.finishes else self._toolchains.with_role(FINISH)
 
     @cached_property
     def tf1(self) -> Toolchain:
-        return toolchain_for(self._project, TF1)
+        return self._toolchains.with_role(TF1)
 
     @cached_property
     def _exporter(self) -> Toolchain:
         """The recipe's toolchain for exporting, else the one with this role."""
         named = self._recipe.spec.export.toolchain
-        return load_toolchain(self._project, named) if named else toolchain_for(self._project, EXPORT)
+        return self._toolchains.named(named) if named else self._toolchains.with_role(EXPORT)
 
     def exported(self, *, raw: bool = False) -> Exported:
         """What converters read; the first call adds its steps. `raw` leaves the PostProcess operator out."""
@@ -118,30 +127,40 @@ class SourceSteps:
     @cached_property
     def _beside(self) -> Input:
         """The source beside the recipe, which is looked into: nobody may have done so before."""
-        from litekiln.sources.harmless import refuse_actions
+        path, kind = self._recipe.folder / (self._source.file or self._source.folder), self._kind.name
 
-        path = self._recipe.folder / (self._source.file or self._source.folder)
-        refuse_actions(self._kind.name, path)
+        def look() -> dict[str, str]:
+            from litekiln.sources.harmless import refuse_actions
+
+            refuse_actions(kind, path)
+            return {}
+
+        self._steps.once.looked_into.found(path, kind, look)
         return self._steps.file(path)
 
     @cached_property
-    def _found(self) -> Seen:
+    def _found(self) -> "_Checkpoint":
         """The checkpoint beside the recipe. It is read again only after a file changed, or if it was wrong last time."""
-        folder, looked = self._recipe.folder / self._source.folder, LookedInto(self._project.state)
-        seen = looked.find(folder, self._recipe.labels)
-        if not seen:
+        folder, labels = self._recipe.folder / self._source.folder, self._recipe.labels
+
+        def look() -> dict[str, str]:
             from litekiln.sources.api_checkpoint import check_kind, inspect_source
 
-            found = inspect_source(folder, self._recipe.labels)
+            found = inspect_source(folder, labels)
             check_kind(found)
-            seen = Seen(found.kind, found.pipeline_path, found.prefix)
-            looked.keep(folder, self._recipe.labels, seen)
+            paths = {"config": found.pipeline_path, "prefix": found.prefix}
+            return {"kind": found.kind, **{name: path.relative_to(folder).as_posix() for name, path in paths.items()}}
+
+        found = self._steps.once.looked_into.found(folder, "checkpoint", look, beside=[labels] if labels else [])
+        seen = _Checkpoint(found["kind"], folder / found["config"], folder / found["prefix"])
         if seen.kind != self._source.kind:
             msg = f"models/{self._recipe.name}: the recipe says kind {self._source.kind!r}, its source is of kind {seen.kind!r}"
             raise SourceError(msg, cause="the checkpoint was replaced", remedy=f'write kind = "{seen.kind}" into its model.toml')
         return seen
 
     def _fetch(self) -> None:
+        if "fetch" in self._steps:
+            return
         source = self._source
         remote = source.remote(self._recipe.folder)
         args = {"url": remote.url, "digest": remote.digest, "size": remote.size, "version": VERSION}

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from litekiln.plan import programs
-from litekiln.plan.plan import Input, PlanBuilder
+from litekiln.plan.plan import Input
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.source_steps import Exported, SourceSteps
 from litekiln.recipes.recipe import Recipe
 from litekiln.toolchains.toolchain import Toolchain
@@ -45,6 +46,8 @@ class VerifySteps:
     def verify(self, made: Made, pictures: Pictures | None, reference: Made | None, asked: dict[str, Any]) -> str:
         """The id of the step that compares a variant with its source and, where there is one, with the reference."""
         step = f"verify {made.variant.name}{made.suffix}"
+        if step in self._steps:  # the reference of another variant
+            return step
         limits = self._recipe.spec.verify.limits(made.variant)
         args: dict[str, Any] = {**made.variant.as_arguments(), "limits": limits, **asked}
         inputs = {"bundle": made.annotated, "exported": made.exported.output}

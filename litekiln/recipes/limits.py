@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from litekiln.toml_files import Table
 from litekiln.variants import EIGHT_BITS, EXACT, HALVED, Variant
@@ -36,12 +37,9 @@ DEFAULTS = {
 
 def limits(variant: Variant, given: Limits | None, max_map_drop: float | None, warn_map_drop: float | None) -> dict[str, Any]:
     """The variant's limits: the recipe's for this variant, else the recipe's for all, else the defaults."""
-    defaults = DEFAULTS[variant.limits]
-    found = {name: getattr(defaults, name) for name in Limits.__struct_fields__}
-    for_all = {"max_map_drop": max_map_drop, "warn_map_drop": warn_map_drop} if variant.limits != EXACT else {}
-    own = {name: getattr(given, name) for name in found} if given else {}
-    return {name: _first(own.get(name), for_all.get(name), value) for name, value in found.items()}
+    for_all = Limits(max_map_drop=max_map_drop, warn_map_drop=warn_map_drop) if variant.limits != EXACT else Limits()
+    return {**asdict(DEFAULTS[variant.limits]), **_given(for_all), **(_given(given) if given else {})}
 
 
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
+def _given(own: Limits) -> dict[str, Any]:
+    return {name: value for name, value in asdict(own).items() if value is not None}

@@ -3,6 +3,7 @@
 import random
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -65,10 +66,18 @@ class PictureSet:
 
     def pictures(self) -> list[str]:
         """The chosen pictures of a folder, as paths below it."""
-        return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
+        return self._chosen
 
     def pinned(self) -> list[Picture]:
         """The chosen pictures of an archive, each of which it must hold."""
+        return self._pinned
+
+    @cached_property
+    def _chosen(self) -> list[str]:
+        return choose(self.folder / self.spec.folder, self.spec.count, self.spec.seed)
+
+    @cached_property
+    def _pinned(self) -> list[Picture]:
         listed = {picture.path: picture for picture in self._listed()}
         return [listed[path] for path in sample(list(listed), self.spec.count, self.spec.seed)]
 

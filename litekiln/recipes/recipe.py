@@ -1,5 +1,6 @@
 """Recipes: the contents of a model folder's model.toml. To add a model, add its folder."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,10 +172,16 @@ def recipe_names(project: Project) -> list[str]:
     return sorted(path.parent.name for path in project.models.glob(f"*/{RECIPE}"))
 
 
+def _is_there(project: Project, name: str) -> bool:
+    """Whether that is one of the recipes' names, without a look at all of them."""
+    if name in ("", "..") or name != Path(name).name:
+        return False
+    return os.path.exists(project.models / name / RECIPE)  # noqa: PTH110 - a name that is too long is no error
+
+
 def load_recipe(project: Project, name: str) -> Recipe:
-    known = recipe_names(project)
-    if name not in known:
-        msg = f"unknown model {name!r}, {did_you_mean(name, known)}"
+    if not _is_there(project, name):
+        msg = f"unknown model {name!r}, {did_you_mean(name, recipe_names(project))}"
         cause = f"a model is a folder with a {RECIPE} below {project.relative(project.models)}"
         raise UsageError(msg, cause=cause, remedy="inv models")
     folder = project.models / name

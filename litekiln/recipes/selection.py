@@ -1,10 +1,11 @@
 """The models and variants that a command names: `--models A,B`, `--variants X --variants Y`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from litekiln.errors import LitekilnError, UsageError
 from litekiln.paths import Project
-from litekiln.recipes.recipe import load_recipe, recipe_names
+from litekiln.recipes.recipe import Recipe, load_recipe, recipe_names
 from litekiln.variants import names
 from litekiln.wording import did_you_mean
 
@@ -22,26 +23,29 @@ def select_models(project: Project, models: Sequence[str]) -> list[str]:
     return [name for name in known if name in wanted or not wanted]
 
 
-def select_variants(project: Project, models: list[str], variants: Sequence[str]) -> dict[str, list[str]]:
+def select_variants(
+    project: Project, models: list[str], variants: Sequence[str], load: Callable[[str], Recipe] | None = None
+) -> dict[str, list[str]]:
     """The requested variants that each model's recipe lists. [] means all: none was requested.
 
     Models that have none of the requested variants are skipped. One whose recipe can't be read stays: its user reports the error.
+    `load` gives a recipe, for who reads it again.
     """
     wanted = listed(variants)
     for name in wanted:
         _refuse_unknown("variant", name, list(names()))
     if not wanted:
         return {model: [] for model in models}
-    found = {model: _of(project, model, wanted) for model in models}
+    found = {model: _of(load or partial(load_recipe, project), model, wanted) for model in models}
     if not any(found.values()):
         msg = f"no recipe lists the variant {' or '.join(wanted)}"
         raise UsageError(msg, cause=f"looked at: {', '.join(models)}", remedy="inv models shows what each recipe lists")
     return {model: names for model, names in found.items() if names}
 
 
-def _of(project: Project, model: str, wanted: list[str]) -> list[str]:
+def _of(load: Callable[[str], Recipe], model: str, wanted: list[str]) -> list[str]:
     try:
-        recipe = load_recipe(project, model)
+        recipe = load(model)
     except LitekilnError:
         return wanted
     return [variant for variant in recipe.spec.convert.variants if variant in wanted]

@@ -31,7 +31,7 @@ class Several:
                 shown = ids[step.id]
                 if shown not in steps:
                     inputs = {name: _renamed(value, ids) for name, value in step.inputs.items()}
-                    steps[shown] = replace(step, id=shown, inputs=inputs)
+                    steps[shown] = Step(**{**vars(step), "id": shown, "inputs": inputs})
                     self._origins[shown] = (plan, step)
             for variant, attempts in plan.variants.items():
                 goal = f"{plan.model}: {variant}"
@@ -58,7 +58,7 @@ class Several:
 
 
 def _renamed(value: Input, ids: dict[str, str]) -> Input:
-    return replace(value, step=ids[value.step]) if value.step else value
+    return Input(value.path, value.sha256, ids[value.step]) if value.step else value
 
 
 def _named(attempt: Attempt, ids: dict[str, str]) -> Attempt:

@@ -16,7 +16,7 @@ from litekiln.bundles.report_format import Report
 from litekiln.bundles.report_value import pretty_json, report_value
 from litekiln.disk import move, saying_disk_full, sync, sync_tree
 from litekiln.errors import StoreCorrupt
-from litekiln.hashing import FileHashes, copy_hashed, files_below, sha256_bytes
+from litekiln.hashing import FileHashes, copy_hashed, names_below, sha256_bytes
 from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.plan import HOST, Attempt, Plan, Step
@@ -24,7 +24,7 @@ from litekiln.recipes.recipe import Recipe
 from litekiln.run.schedule import Run
 from litekiln.run.store import Entry, Store
 from litekiln.run.write_report import build_report, chosen_attempt
-from litekiln.toolchains.toolchain import load_unchanged
+from litekiln.toolchains.toolchain import unchanged_lock
 
 MEASURED_HERE = (REPORT, PAGE)  # they contain times, which differ by machine and by day
 EXAMPLES = ("example.png", "examples/", SELFTEST)  # the files of verify that go into a bundle
@@ -73,15 +73,27 @@ class _Making:
 
 
 def write_bundles(
-    project: Project, recipe: Recipe, plan: Plan, run: Run, lease: Lease, command: str, say: Callable[[str], None]
+    project: Project,
+    recipe: Recipe,
+    plan: Plan,
+    run: Run,
+    lease: Lease,
+    command: str,
+    say: Callable[[str], None],
+    hashes: FileHashes | None = None,
 ) -> list[Bundle]:
     """One bundle per variant that was made. A bundle that is up to date is left alone.
 
-    `say` is told of files in its folder that are not litekiln's, and where they are now.
+    `say` is told of files in its folder that are not litekiln's, and where they are now. Who gives `hashes` saves them.
     """
-    bundles, hashes = [], FileHashes(project.state)
+    if hashes is None:
+        hashes = FileHashes(project.state)
+        bundles = write_bundles(project, recipe, plan, run, lease, command, say, hashes)
+        hashes.save()
+        return bundles
+    bundles = []
     used = {step.toolchain: step.ingredients["toolchain"] for step in plan.steps if step.toolchain != HOST}
-    locks = {name: load_unchanged(project, name, used[name], f"{plan.model}'s bundles").lock_hash for name in sorted(used)}
+    locks = {name: unchanged_lock(project, name, used[name], f"{plan.model}'s bundles", hashes) for name in sorted(used)}
     makers = {name: _maker(finished.entry) for name, finished in run.finished.items()}
     for variant in plan.bundled:
         attempt = chosen_attempt(plan, run, variant)
@@ -106,7 +118,6 @@ def write_bundles(
         result = annotated.entry.result()
         seconds = sum(float(run.finished[step].entry.record()["seconds"]) for step in attempt.own)
         bundles.append(Bundle(variant, folder, result["size"], result["sha256"], result["input_type"], seconds, report))
-    hashes.save()
     return bundles
 
 
@@ -217,7 +228,7 @@ def _is_current(folder: Path, manifest: dict[str, Any], hashes: FileHashes) -> b
         files: dict[str, str] = {**written["files"], **written["measured_here"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    names = {path.relative_to(folder).as_posix() for path in files_below(folder)}
+    names = set(names_below(folder))
     measured = {**manifest["measured_here"], PAGE: files.get(PAGE)}
     return bool(
         written == {**manifest, "measured_here": measured}

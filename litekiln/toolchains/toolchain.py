@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from litekiln.errors import RecipeError, ToolchainError, UsageError
-from litekiln.hashing import sha256_bytes, sha256_file, sha256_value
+from litekiln.errors import RecipeError, SourceError, ToolchainError, UsageError
+from litekiln.hashing import FileHashes, sha256_bytes, sha256_file, sha256_value
 from litekiln.paths import Project
 from litekiln.toml_files import Table, load_table
 from litekiln.wording import did_you_mean
@@ -23,6 +23,7 @@ FINISH = "finish"  # annotates and verifies
 DRAW = "draw"  # draws graphs
 FIX = "fix"  # repairs finished files
 ROLES = (TF1, EXPORT, EXPORT_NEW, CONVERT, FINISH, DRAW, FIX)
+LOCK = "requirements.lock"
 DIGEST_PIN = re.compile(r"^[^@\s]+:[^@\s]+@sha256:[0-9a-f]{64}$")
 
 
@@ -63,7 +64,7 @@ class Toolchain:
 
     @property
     def lock(self) -> Path:
-        return self.folder / "requirements.lock"
+        return self.folder / LOCK
 
     @cached_property
     def lock_hash(self) -> str:
@@ -86,10 +87,10 @@ class Toolchain:
         layout = {"build": self.spec.build, "prune": self.spec.prune, "links": self.spec.links}
         return sha256_value([self.spec.python, self.lock_hash, layout, sha256_file(installer)])
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """What the keys of steps name it by."""
-        return sha256_value([self.name, self.lock_hash])
+        return _identity(self.name, self.lock_hash)
 
     def read_again(self) -> "Toolchain":
         """The toolchain as its files are now."""
@@ -114,18 +115,44 @@ def toolchain_names(project: Project) -> list[str]:
     return sorted(path.parent.name for path in project.toolchains.glob("*/toolchain.toml"))
 
 
+class Toolchains:
+    """A project's toolchains, each read once."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._read: dict[str, Toolchain] = {}
+
+    @cached_property
+    def names(self) -> list[str]:
+        return toolchain_names(self._project)
+
+    def named(self, name: str, *, locked: bool = True) -> Toolchain:
+        """The toolchain of that name. `locked=False` accepts one without a lock, to compile it."""
+        if name not in self.names:
+            msg = f"unknown toolchain {name!r}, {did_you_mean(name, self.names, 'known')}"
+            raise UsageError(msg, remedy="docs/toolchains.md lists them, CONTRIBUTING.md says how to add one")
+        if name not in self._read:
+            folder = self._project.toolchains / name
+            self._read[name] = Toolchain(name, folder, _read_spec(folder))
+        if locked and not self._read[name].lock.exists():
+            msg = f"toolchains/{name}/requirements.lock: no such file"
+            raise RecipeError(msg, cause="the toolchain is new and was never locked", remedy=f"inv lock --toolchain {name}")
+        return self._read[name]
+
+    def with_role(self, role: str) -> Toolchain:
+        """The one toolchain that has a role."""
+        read = [self.named(name, locked=False) for name in self.names]
+        found = [each for each in read if role in each.spec.roles]
+        if len(found) != 1:
+            holders = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
+            msg = f"{holders} the role {role!r}: exactly one toolchain must have it"
+            raise RecipeError(msg, remedy=f'write it into one toolchains/<name>/toolchain.toml: roles = ["{role}"]')
+        return self.named(found[0].name)
+
+
 def load_toolchain(project: Project, name: str, *, locked: bool = True) -> Toolchain:
-    """The toolchain of that name. `locked=False` accepts one without a lock, to compile it."""
-    known = toolchain_names(project)
-    if name not in known:
-        msg = f"unknown toolchain {name!r}, {did_you_mean(name, known, 'known')}"
-        raise UsageError(msg, remedy="docs/toolchains.md lists them, CONTRIBUTING.md says how to add one")
-    folder = project.toolchains / name
-    toolchain = Toolchain(name, folder, _read_spec(folder))
-    if locked and not toolchain.lock.exists():
-        msg = f"toolchains/{name}/requirements.lock: no such file"
-        raise RecipeError(msg, cause="the toolchain is new and was never locked", remedy=f"inv lock --toolchain {name}")
-    return toolchain
+    """The toolchain of that name, as its files are now."""
+    return Toolchains(project).named(name, locked=locked)
 
 
 def _read_spec(folder: Path) -> ToolchainFile:
@@ -140,19 +167,28 @@ def load_unchanged(project: Project, name: str, identity: str, what: str) -> Too
     return toolchain
 
 
+def unchanged_lock(project: Project, name: str, identity: str, what: str, hashes: FileHashes) -> str:
+    """The hash of a toolchain's lock, if it is still the one that was planned with. Its other files are not read for it."""
+    try:
+        digest = hashes.sha256(project.toolchains / name / LOCK)
+    except SourceError:
+        digest = ""
+    return digest if _identity(name, digest) == identity else load_unchanged(project, name, identity, what).lock_hash
+
+
+def _identity(name: str, lock_hash: str) -> str:
+    return sha256_value([name, lock_hash])
+
+
 def select_toolchains(project: Project, names: Sequence[str], *, locked: bool = True) -> list[Toolchain]:
     """The named toolchains, or all of them."""
-    return [load_toolchain(project, name, locked=locked) for name in (names or toolchain_names(project))]
+    toolchains = Toolchains(project)
+    return [toolchains.named(name, locked=locked) for name in (names or toolchains.names)]
 
 
 def toolchain_for(project: Project, role: str) -> Toolchain:
     """The one toolchain that has a role."""
-    found = [each for each in select_toolchains(project, [], locked=False) if role in each.spec.roles]
-    if len(found) != 1:
-        holders = f"{' and '.join(each.name for each in found)} have" if found else "no toolchain has"
-        msg = f"{holders} the role {role!r}: exactly one toolchain must have it"
-        raise RecipeError(msg, remedy=f'write it into one toolchains/<name>/toolchain.toml: roles = ["{role}"]')
-    return load_toolchain(project, found[0].name)
+    return Toolchains(project).with_role(role)
 
 
 def converters_from(project: Project, exporter: str) -> list[str]:

@@ -10,7 +10,8 @@ from litekiln.engines.base import Box, Job, OnLine
 from litekiln.engines.process import ProcessBox
 from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.plan import Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.run.executor import Executor
 from litekiln.run.schedule import Finished, Run

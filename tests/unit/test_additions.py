@@ -83,7 +83,7 @@ class DeskEngine:
 RUN_BY_IT = """
 import json
 from litekiln.paths import find_project
-from litekiln.plan.plan import PlanBuilder
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.run.session import open_executor
 from litekiln.terminal import Reporter

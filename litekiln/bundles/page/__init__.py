@@ -13,6 +13,7 @@ from litekiln.bundles.layout import MANIFEST, PAGE, REPORT, bundle_folders
 from litekiln.disk import write_whole
 from litekiln.errors import BundleError
 from litekiln.hashing import FileHashes, files_below, sha256_bytes, sha256_paths, sha256_value
+from litekiln.looked_into import LookedInto
 from litekiln.paths import Project
 
 if TYPE_CHECKING:
@@ -82,24 +83,60 @@ def _hash_of(path: Path) -> str:
         return ""  # read_bundle says what is wrong
 
 
-def write_model_page(project: Project, model: str, warn: Callable[[str], None], warnings: Sequence[str] = ()) -> Path:
-    """The path of out/<model>/report.html, the page of all bundles beside it. It is written unless it is up to date.
+class ModelPages:
+    """Writes models' pages. What pages of one command share is read once; who makes it saves it."""
 
-    A bundle that can't be read, or is not as it was built, is left out with a warning: it must not stop those that were just built.
-    """
+    def __init__(self, project: Project, hashes: FileHashes) -> None:
+        self._project, self._hashes = project, hashes
+        self._looked_into = LookedInto(project.state, ())
+
+    def write(self, model: str, warn: Callable[[str], None], warnings: Sequence[str] = ()) -> Path:
+        """The path of out/<model>/report.html, the page of all bundles beside it. It is written unless it is up to date.
+
+        A bundle that can't be read, or is not as it was built, is left out with a warning: it must not stop those that were just
+        built.
+        """
+        target = self._project.out / model / PAGE
+        told: list[str] = []
+
+        def look() -> dict[str, str] | None:
+            written = _write_page(self._project, model, told.append, warnings, self._hashes)
+            return None if written or told else {}
+
+        self._looked_into.found(target.parent, sha256_value([code_hash(), *warnings]), look)
+        for text in told:
+            warn(text)
+        return target
+
+    def save(self) -> None:
+        self._looked_into.save()
+
+
+def write_model_page(project: Project, model: str, warn: Callable[[str], None], warnings: Sequence[str] = ()) -> Path:
+    """The path of a model's page, which is written unless it is up to date."""
+    pages = ModelPages(project, FileHashes(project.state))
+    try:
+        return pages.write(model, warn, warnings)
+    finally:
+        pages.save()
+
+
+def _write_page(project: Project, model: str, warn: Callable[[str], None], warnings: Sequence[str], hashes: FileHashes) -> bool:
+    """Write a model's page unless it is up to date. Whether it was written."""
     from litekiln.bundles.read import read_bundle
 
-    target, whole, hashes = project.out / model / PAGE, [], FileHashes(project.state)
+    target, whole = project.out / model / PAGE, []
     for folder in bundle_folders(project, model):
         try:
             read_bundle(folder, hashes.sha256)
             whole.append(folder)
         except BundleError as error:
             warn(f"left out of the report: {error.what}")
-    if not _is_current(target, model_key(whole, warnings)):
-        page = model_page(whole, warnings).encode()
-        write_whole(target, page + SEAL + _seal(page))
-    return target
+    if _is_current(target, model_key(whole, warnings)):
+        return False
+    page = model_page(whole, warnings).encode()
+    write_whole(target, page + SEAL + _seal(page))
+    return True
 
 
 def _is_current(target: Path, key: str) -> bool:

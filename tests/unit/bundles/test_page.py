@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from litekiln import hashing
 from litekiln.bundles.page import bundle_page, code_hash, compare_page, model_page, write_model_page
 from litekiln.bundles.page.charts import bars, clipped, cloud, shortened
 from litekiln.bundles.page.pictures import shown_pictures
@@ -464,6 +466,41 @@ def test_a_model_page_that_was_edited_is_made_anew(project: Project, old: bytes,
     page.write_bytes(whole.replace(old, new))
     assert write_model_page(project, "shapes", pytest.fail).read_bytes() == whole
     Page(whole.decode()).assert_closed()
+
+
+@pytest.fixture
+def read(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The bundles that were read, in a project that has been built in before, whose files are older than the clock's step."""
+    folders: list[str] = []
+
+    def counted(folder: Path, *rest: Any) -> Built:
+        folders.append(folder.name)
+        return read_bundle(folder, *rest)
+
+    monkeypatch.setattr("litekiln.bundles.read.read_bundle", counted)
+    monkeypatch.setattr(hashing, "CLOCK_STEP", 0)
+    project.state.mkdir()
+    return folders
+
+
+def test_the_bundles_of_a_page_that_is_up_to_date_are_not_read_again(project: Project, read: list[str]) -> None:
+    _, edited = write_model(project.out, sample("int8"), sample("float32"))
+    whole = write_model_page(project, "shapes", pytest.fail).read_bytes()
+    write_model_page(project, "shapes", pytest.fail)
+    read.clear()
+    assert write_model_page(project, "shapes", pytest.fail).read_bytes() == whole
+    assert read == []
+    model = edited / "detect.tflite"
+    data, status = model.read_bytes(), model.stat()
+    model.write_bytes(data[::-1])
+    os.utime(model, ns=(status.st_atime_ns, status.st_mtime_ns))
+    for _ in range(2):  # what is wrong is told each time
+        said: list[str] = []
+        write_model_page(project, "shapes", said.append)
+        assert said == [f"left out of the report: {edited} is not as it was built: detect.tflite was edited"]
+    model.write_bytes(data)
+    assert write_model_page(project, "shapes", pytest.fail).read_bytes() == whole
+    assert "a word" in write_model_page(project, "shapes", pytest.fail, ["a word"]).read_text(encoding="utf-8")
 
 
 def test_a_model_page_is_made_anew_by_other_code(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import UNSET
 
 from litekiln.bundles.report_measures import given
-from litekiln.bundles.report_value import SECTIONS, new_report, pretty_json, read_value, report_value
+from litekiln.bundles.report_value import SECTIONS, new_report, pretty_json, read_value, report_value, section_value
 from tests.helpers.reports import SIZES, SUSPICION, agreement, plain, sample
 
 WHOLE = sample("int8")
@@ -90,3 +90,9 @@ def test_a_build_refuses_an_unknown_field(found: Callable[[dict[str, Any]], dict
 @pytest.mark.parametrize("value", [WHOLE, {"a": [], "b": {}, "ä\ud800": [1e-08, 1e16, -0.0]}, [math.nan, math.inf], 1, "x"])
 def test_the_text_is_that_of_json(value: object) -> None:
     assert pretty_json(value) == json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize("name", sample())
+def test_a_part_of_a_report_is_as_in_the_whole(name: str) -> None:
+    report = new_report(sample())
+    assert section_value(report, name) == report_value(report)[name]

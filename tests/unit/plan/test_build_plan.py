@@ -11,6 +11,7 @@ from litekiln.leases import Lease
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
 from litekiln.plan.plan import Plan
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.picture_sets import PictureSet, from_folder
 from litekiln.recipes.recipe import load_recipe
 from litekiln.run.write_bundle import write_bundles
@@ -389,9 +390,9 @@ def test_a_source_that_cannot_be_converted_is_refused_before_anything_runs(proje
 
 def test_the_configuration_is_where_the_source_is(project: Project) -> None:
     recipe = load_recipe(project, "demo")
-    assert source_config(project, recipe) == project.models / "demo" / "source" / "pipeline.config"
+    assert source_config(ReadOnce(project), recipe) == project.models / "demo" / "source" / "pipeline.config"
     write_recipe(project, "float32", source=ARCHIVE)
-    assert source_config(project, load_recipe(project, "demo")) is None
+    assert source_config(ReadOnce(project), load_recipe(project, "demo")) is None
 
 
 # Labels

@@ -6,7 +6,8 @@ import pytest
 from litekiln.errors import SourceError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import Choices, plan_build
-from litekiln.plan.plan import Attempt, Plan, PlanBuilder
+from litekiln.plan.plan import Attempt, Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.recipes.recipe import load_recipe
 
 

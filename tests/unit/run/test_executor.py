@@ -12,7 +12,8 @@ from litekiln.engines.base import Outcome
 from litekiln.errors import DiskFull, StepFailed, StepKilled, StepTimeout, ToolchainError
 from litekiln.leases import sweep_staging
 from litekiln.paths import Project
-from litekiln.plan.plan import PlanBuilder, Step
+from litekiln.plan.plan import Step
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.run.step_errors import step_error
 from litekiln.run.store import Store

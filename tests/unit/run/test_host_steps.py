@@ -24,6 +24,7 @@ from litekiln.fetch.transfer import never
 from litekiln.hashing import files_below, sha256_bytes, sha256_file
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.pins import Archive, Remote
 from litekiln.recipes.recipe import load_recipe
 from litekiln.run.host_steps import NO_PICTURES, Host, fetch_model, fetch_pictures
@@ -299,7 +300,7 @@ def test_the_export_finds_what_was_fetched(
     assert finished["export"].entry.result()["prefix"] == "ckpt-0"
     assert (finished["fetch"].engine, finished["fetch"].reason, len(server.asked)) == ("host", "", 1)
     assert Store(project.state).get(finished["fetch"].step.key, thorough=True)
-    found = source_config(project, load_recipe(project, "demo"))
+    found = source_config(ReadOnce(project), load_recipe(project, "demo"))
     assert found
     assert found.read_text() == config(3)
     assert "✓ fetch  up to date\n" in capfd.readouterr().out

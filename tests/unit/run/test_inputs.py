@@ -7,10 +7,13 @@ from threading import Thread
 import pytest
 
 from litekiln.errors import InputChanged
+from litekiln.hashing import file_status
 from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.plan import Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
+from litekiln.remembered import Remembered
 from litekiln.run.inputs import Inputs
 from litekiln.run.session import open_executor
 from litekiln.run.store import Store
@@ -54,17 +57,12 @@ def test_a_hash_that_was_remembered_wrongly_is_forgotten(project: Project) -> No
     write_program(project, COPY)
     source = project.models / "demo" / "net.py"
     project.state.mkdir()
-    builder = PlanBuilder(project, "demo")
-    builder.hashes._asked[str(source)] = [*_signature(source), "0" * 64]
-    builder.plan()
+    known = Remembered(project.state / "hashes.json")
+    known.keep(str(source), [*file_status(source.stat()), "0" * 64])
+    known.save()
     with pytest.raises(InputChanged):
         run(project, one_step(project))
     assert run(project, one_step(project))["work"].reason == "new"
-
-
-def _signature(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 @pytest.mark.parametrize("module", ["work.py", "part.py"])

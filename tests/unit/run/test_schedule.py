@@ -16,7 +16,8 @@ from litekiln.engines.base import Box, Stop
 from litekiln.errors import DiskFull, EngineError, RefusedEverywhere, StepFailed, StepRefused
 from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.plan.plan import Attempt, Plan, PlanBuilder, Step
+from litekiln.plan.plan import Attempt, Plan, Step
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.run.executor import Executor
 from litekiln.run.host_steps import PROGRAMS, Host

@@ -106,6 +106,12 @@ def test_an_entry_of_an_older_litekiln_is_taken(tmp_path: Path, entry: Entry) ->
     assert Store(tmp_path).get(KEY, thorough=True)
 
 
+def test_a_record_with_the_same_content_in_another_form_is_taken(tmp_path: Path, entry: Entry) -> None:
+    record = entry.folder / "entry.json"
+    record.write_text(json.dumps(json.loads(record.read_text()), indent=1))
+    assert Store(tmp_path).get(entry.key)
+
+
 def test_a_link_in_an_output_is_refused(tmp_path: Path) -> None:
     staged = _stage(tmp_path)
     (staged / "files" / "link").symlink_to("/etc/passwd")

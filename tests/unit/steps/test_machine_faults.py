@@ -4,7 +4,8 @@ import pytest
 
 from litekiln.errors import DiskFull, LitekilnError, StepFailed, StepKilled, StepRefused
 from litekiln.paths import Project
-from litekiln.plan.plan import Plan, PlanBuilder
+from litekiln.plan.plan import Plan
+from litekiln.plan.plan_builder import PlanBuilder
 from litekiln.plan.programs import Program
 from litekiln.run.store import Store
 from litekiln.toolchains.toolchain import load_toolchain
