@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from litekiln.disk import saying_disk_full, waiting_lock, write_whole
 from litekiln.engines.process import run_logged
 from litekiln.errors import LitekilnError, ToolchainError
 from litekiln.hashing import sha256_value
+from litekiln.leases import Lease
 from litekiln.network_settings import package_environment
 from litekiln.paths import Project
 from litekiln.pi.packages import install, packages_lock, refuse_change
@@ -75,11 +77,21 @@ def _make(project: Project, folder: Path, say: Callable[[str], None], held: int)
     write_whole(folder / READY, b"{}\n")
 
 
-def run_runtime(project: Project, folder: Path, built: Built, typed: str, arguments: Sequence[str], *, keep: bool = False) -> Ended:
-    """Run a command of the runtime on a bundle, in the environment in `folder`. `typed` is the command that messages name.
+def run_runtime(
+    project: Project, built: Built, command: str, arguments: Sequence[str], say: Callable[[str], None], *, keep: bool = False
+) -> Ended:
+    """Run a command of the runtime on a bundle, in an environment that is made if it is missing. Messages name `inv COMMAND`.
 
     Its output is this process's own. With `keep` standard output is returned instead.
     """
+    model, variant = built.report.model, built.report.variant
+    typed = f"inv {command} --model {shlex.quote(model)} --variant {variant}"
+    with Lease(project.state):  # keeps `inv clean` from removing the environment
+        folder = make_environment(project, say)
+        return _run(project, folder, built, typed, arguments, keep=keep)
+
+
+def _run(project: Project, folder: Path, built: Built, typed: str, arguments: Sequence[str], *, keep: bool) -> Ended:
     code = os.pathsep.join(str(project.code / name) for name in ("pi", "steps"))
     environment = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     environment |= {"PYTHONPATH": code, "PYTHONNOUSERSITE": "1", "LITEKILN_BUNDLE": str(built.place), "LITEKILN_DESK": typed}
