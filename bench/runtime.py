@@ -29,7 +29,7 @@ import numpy  # noqa: E402
 from detection import pictures  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from litekiln_pi.frames import Newest, Shot  # noqa: E402
+from litekiln_pi.frames import Newest, Seen, Shot  # noqa: E402
 from litekiln_pi.machine import best_threads  # noqa: E402
 from litekiln_pi.model import Bundle, Model  # noqa: E402
 from litekiln_pi.pipeline import Pipeline  # noqa: E402
@@ -86,7 +86,7 @@ def common(model: Model, bundle: Bundle, frames: list[bytes], seconds: float) ->
         batch = model._detector.typed(pictures.normalise(numpy.asarray(small, numpy.float32), contract))
         found = model.run((batch, (1.0, 1.0)))
         screen = picture.resize(SIZE, Image.Resampling.BILINEAR, box=(1, 1, SIZE[0] - 1, SIZE[1] - 1))
-        draw(screen, model.detections(found, *SIZE, 0.4), *SIZE)
+        draw(screen, Seen(count, 0.0, Shot(), *SIZE, model.detections(found, *SIZE, 0.4), {}))
 
     return _repeat(once, seconds)
 

@@ -65,7 +65,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     bundle, pipeline = _pipeline(options)
     wrong = _test_first(bundle, strict=options.strict)
-    watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold)
+    watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold, wrong=bool(wrong))
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(
         name=options.name,
@@ -76,28 +76,31 @@ def _serve(options: argparse.Namespace) -> None:
         threshold=options.threshold,
         snapshots=options.snapshots,
         counts_only=options.counts_only,
-        collect=_collects(options),
+        collect=_collects(options, wrong),
         most_for_training=options.collect_most,
     )
-    current = functools.partial(_counts, pipeline)
+    current = functools.partial(_counts, pipeline, wrong)
     with sending(watch, bundle, current, to_stderr, name=options.name, webhook=options.webhook, mqtt=options.mqtt):
         serve(pipeline, bundle, settings, wrong, watch=watch)
 
 
-def _counts(pipeline: Any) -> bool:
-    """Whether the counts are of now."""
+def _counts(pipeline: Any, wrong: str) -> bool:
+    """Whether the counts are right, and of now."""
     seen = pipeline.latest
-    return bool(seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
+    return bool(not wrong and seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
 
 
-def _collects(options: argparse.Namespace) -> Any:
+def _collects(options: argparse.Namespace, wrong: str = "") -> Any:
     """Which frames are kept for training without being asked; None for none."""
     from litekiln_pi.collecting import Rule
+    from litekiln_pi.server.standing import NOT_FOR_TRAINING
 
     if options.collect is None:
         return None
     if options.snapshots is None:
         raise BadUse("--collect has no folder to keep pictures in", "add --snapshots DIR: they go to DIR/training")
+    if wrong:
+        to_stderr(f"--collect: {NOT_FOR_TRAINING}")
     low, high = options.collect
     return Rule(low, high, options.collect_seconds)
 
@@ -171,7 +174,7 @@ def _detect(options: argparse.Namespace) -> int:
         print(json.dumps(seen.as_data()), flush=True)
         if options.out:
             name = _name_of_result(path, written)
-            _write(options.out / name, as_jpeg(draw(picture, seen.detections, seen.width, seen.height)))
+            _write(options.out / name, as_jpeg(draw(picture, seen)))
     return 1 if failed else 0
 
 
@@ -212,6 +215,16 @@ def _write(target: Path, data: bytes) -> None:
         msg = f"{target} can't be written: {error.strerror}"
         whose = here("the container's user is 10001: make the folder writable, or run with --user $(id -u)", "name another folder")
         raise BadUse(msg, whose) from None
+
+
+def _coco(options: argparse.Namespace) -> None:
+    from litekiln_pi.coco import write_coco
+    from litekiln_pi.model import Bundle
+
+    written = write_coco(options.folder, Bundle().labels, options.out)
+    print(f"{options.out}: pictures: {written.pictures}, boxes: {written.boxes}")
+    if written.unchecked:
+        to_stderr(f"a model drew the boxes of {written.unchecked} of them, and nobody has checked them")
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -264,6 +277,7 @@ COMMANDS = {
     "serve": _serve,
     "watch": _watch,
     "detect": _detect,
+    "coco": _coco,
     "bench": _bench,
     "info": _info,
     "selftest": _selftest,

@@ -462,6 +462,11 @@ def test_a_failed_selftest_is_told_by_every_answer(tmp_path: Path) -> None:
         client = _Events(told)
         assert client.events(1)[0]["wrong_results"] is True
         client.close()
+        assert told.ask("/api/events").data["wrong_results"] is True
+        for jpeg in (told.ask("/api/snapshot", "POST").body, told.post("/api/detect", GREEN, Accept="image/jpeg").body):
+            with Image.open(io.BytesIO(jpeg)) as picture:
+                red, green, blue = picture.convert("RGB").getpixel((2, 2))  # type: ignore[misc]
+                assert red > 150 > 60 > max(green, blue), "a picture with boxes says it in its corner"
         for answer in (told.ask("/api/frame"), told.ask("/api/snapshot", "POST")):
             assert json.loads(answer.headers["x-litekiln-frame"])["wrong_results"] is True
         assert json.loads(next(tmp_path.glob("*.json")).read_text())["wrong_results"] is True
