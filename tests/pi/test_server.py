@@ -29,7 +29,7 @@ from litekiln_pi.machine import temperature
 from litekiln_pi.server import Limits, Settings
 from litekiln_pi.server.names import is_ours, parse
 from litekiln_pi.server.openapi import DESCRIPTION
-from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen
+from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen, where
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
@@ -833,6 +833,19 @@ from tests.pi.fakes import FakeBundle, FakeModel, FakeSource
 serve(Pipeline(FakeModel(), FakeSource()), FakeBundle(), Settings(host="127.0.0.1", port=0))
 print("came back")
 """
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("127.0.0.1", "the page is at http://127.0.0.1:8080/"),
+        ("::1", "the page is at http://[::1]:8080/"),
+        ("0.0.0.0", "the page is on port 8080 of the container, at all its addresses"),
+        ("::", "the page is on port 8080 of the container, at all its addresses"),
+    ],
+)
+def test_it_says_where_the_page_is(host: str, told: str) -> None:
+    assert where(host, 8080) == told
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -18,6 +18,7 @@ from litekiln_pi.errors import BadUse, PiError
 from litekiln_pi.events.events import Watch
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.place import here
 from litekiln_pi.server.app import App, create_app
 from litekiln_pi.server.protocol import BoundedProtocol, protocol
 from litekiln_pi.server.seldom import bound
@@ -39,8 +40,7 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "
     """
     listener = listen(settings)
     server = Server(create_app(pipeline, bundle, settings, wrong, watch=watch), settings)
-    host, port = listener.getsockname()[:2]
-    print(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/", file=sys.stderr, flush=True)
+    print(where(*listener.getsockname()[:2]), file=sys.stderr, flush=True)
     pipeline.start()
     try:
         server.run([listener])
@@ -49,6 +49,13 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "
         pipeline.join(JOIN_SECONDS)
     if server.over:
         raise server.over
+
+
+def where(host: str, port: int) -> str:
+    """Where the page is. No browser opens the address that stands for all of a machine's."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        return f"the page is on port {port} of {here('the container', 'this computer')}, at all its addresses"
+    return f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def listen(settings: Settings) -> socket.socket:
