@@ -167,7 +167,8 @@ def _resized(picture: Image.Image, width: int, height: int) -> numpy.ndarray:
     mixed += _picked(picture, width, height, 1) * shares
     mixed += 128
     mixed >>= 8
-    return mixed.astype(numpy.uint8)
+    small: numpy.ndarray = mixed.astype(numpy.uint8)
+    return small
 
 
 def _picked(picture: Image.Image, width: int, height: int, below: int) -> numpy.ndarray:
