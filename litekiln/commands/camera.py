@@ -11,7 +11,7 @@ from litekiln.commands.ready_bundle import ready_bundle, refuse_unknown
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.paths import Project
-from litekiln.pi.desk import run_runtime
+from litekiln.pi.desk import run_bundle
 from litekiln.terminal import Reporter
 
 DEVICES, NETWORK = "/dev/", "://"  # how sources that may appear later begin, and what only an address has
@@ -49,7 +49,7 @@ def camera(reporter: Reporter, project: Project, request: CameraRequest) -> dict
     options |= {name: getattr(request, name) for name in ("width", "height", "fps", "threads", "threshold", "snapshots")}
     arguments = [f"--{name}={value}" for name, value in options.items() if value]
     reporter.note("Ctrl-C ends it")
-    return {"exit_code": run_runtime(project, built, "camera", ["serve", *arguments], reporter.note).exit_code}
+    return {"exit_code": run_bundle(project, built, "camera", ["serve", *arguments], reporter.note).exit_code}
 
 
 def _check(request: CameraRequest, system: str) -> None:

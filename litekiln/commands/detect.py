@@ -10,7 +10,7 @@ from litekiln.commands.ready_bundle import ready_bundle, refuse_unknown
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
 from litekiln.paths import Project
-from litekiln.pi.desk import run_runtime
+from litekiln.pi.desk import run_bundle
 from litekiln.terminal import Reporter
 
 EXAMPLES = "examples/"  # in a bundle
@@ -39,7 +39,7 @@ def detect(reporter: Reporter, project: Project, request: DetectRequest) -> dict
         pictures = [str(path) for name, path in sorted(built.files.items()) if name.startswith(EXAMPLES)]
         reporter.note(f"no picture is named: these are the examples of {built.name}")
     options = [f"--{name}={value}" for name, value in (("out", request.out), ("threshold", request.threshold)) if value]
-    ended = run_runtime(project, built, "detect", ["detect", *options, "--", *pictures], reporter.note, keep=request.keep)
+    ended = run_bundle(project, built, "detect", ["detect", *options, "--", *pictures], reporter.note, keep=request.keep)
     if request.out and Path(request.out).is_dir():
         reporter.note(f"pictures with boxes are in {request.out}")
     detected = [json.loads(line) for line in ended.output.splitlines()]

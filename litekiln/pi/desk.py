@@ -44,6 +44,15 @@ def desk_environment(project: Project) -> Path:
     return project.state / "envs" / f"pi-{sha256_value([wanted, PI_PYTHON, sys.platform, platform.machine()])[:12]}"
 
 
+def run_bundle(
+    project: Project, built: Built, command: str, arguments: Sequence[str], say: Callable[[str], None], *, keep: bool = False
+) -> Ended:
+    """Run a command of the runtime on a bundle, as `inv COMMAND`, in an environment that is made first if it is missing."""
+    typed = f"inv {command} --model {shlex.quote(built.report.model)} --variant {built.report.variant}"
+    with Lease(project.state):  # keeps `inv clean` from removing the environment
+        return run_runtime(project, make_environment(project, say), built, typed, arguments, keep=keep)
+
+
 def make_environment(project: Project, say: Callable[[str], None]) -> Path:
     """The environment, made if it is missing. Of several processes one makes it and the others wait."""
     folder = desk_environment(project)
@@ -77,21 +86,11 @@ def _make(project: Project, folder: Path, say: Callable[[str], None], held: int)
     write_whole(folder / READY, b"{}\n")
 
 
-def run_runtime(
-    project: Project, built: Built, command: str, arguments: Sequence[str], say: Callable[[str], None], *, keep: bool = False
-) -> Ended:
-    """Run a command of the runtime on a bundle, in an environment that is made if it is missing. Messages name `inv COMMAND`.
+def run_runtime(project: Project, folder: Path, built: Built, typed: str, arguments: Sequence[str], *, keep: bool = False) -> Ended:
+    """Run a command of the runtime on a bundle, in the environment in `folder`. `typed` is the command that messages name.
 
     Its output is this process's own. With `keep` standard output is returned instead.
     """
-    model, variant = built.report.model, built.report.variant
-    typed = f"inv {command} --model {shlex.quote(model)} --variant {variant}"
-    with Lease(project.state):  # keeps `inv clean` from removing the environment
-        folder = make_environment(project, say)
-        return _run(project, folder, built, typed, arguments, keep=keep)
-
-
-def _run(project: Project, folder: Path, built: Built, typed: str, arguments: Sequence[str], *, keep: bool) -> Ended:
     code = os.pathsep.join(str(project.code / name) for name in ("pi", "steps"))
     environment = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     environment |= {"PYTHONPATH": code, "PYTHONNOUSERSITE": "1", "LITEKILN_BUNDLE": str(built.place), "LITEKILN_DESK": typed}

@@ -159,6 +159,16 @@ def _watch(options: argparse.Namespace) -> int:
     return 0
 
 
+def _coco(options: argparse.Namespace) -> None:
+    from litekiln_pi.coco import write_coco
+    from litekiln_pi.model import Bundle
+
+    written = write_coco(options.folder, Bundle().labels, options.out)
+    print(f"{options.out}: pictures: {written.pictures}, boxes: {written.boxes}")
+    if written.unchecked:
+        to_stderr(f"a model drew the boxes of {written.unchecked} of them, and nobody has checked them")
+
+
 def _detect(options: argparse.Namespace) -> int:
     from litekiln_pi.model import Bundle
     from litekiln_pi.stills import as_jpeg, draw, look_at
@@ -215,16 +225,6 @@ def _write(target: Path, data: bytes) -> None:
         msg = f"{target} can't be written: {error.strerror}"
         whose = here("the container's user is 10001: make the folder writable, or run with --user $(id -u)", "name another folder")
         raise BadUse(msg, whose) from None
-
-
-def _coco(options: argparse.Namespace) -> None:
-    from litekiln_pi.coco import write_coco
-    from litekiln_pi.model import Bundle
-
-    written = write_coco(options.folder, Bundle().labels, options.out)
-    print(f"{options.out}: pictures: {written.pictures}, boxes: {written.boxes}")
-    if written.unchecked:
-        to_stderr(f"a model drew the boxes of {written.unchecked} of them, and nobody has checked them")
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -190,7 +190,7 @@ def test_while_it_runs_nobody_removes_its_environment(project: Project, bundle: 
 def test_a_runtime_that_was_killed_has_a_shells_exit_code(project: Project, bundle: Path, environment: Path) -> None:
     killed = "import os; os.kill(os.getpid(), 9)"
     (project.code / "pi" / "litekiln_pi" / "__main__.py").write_text(killed)
-    assert run_runtime(project, read_bundle(bundle), "detect", [], print).exit_code == 128 + signal.SIGKILL
+    assert run_runtime(project, environment, read_bundle(bundle), "inv detect", []).exit_code == 128 + signal.SIGKILL
 
 
 # --- its environment ------------------------------------------------------------------------------------------------------
