@@ -108,7 +108,7 @@ def _whole_pixels(low: float, high: float, factor: float, size: int) -> tuple[in
     """Two sides of a box on the kept picture's grid: inside the picture, and at least a pixel apart."""
     first, last = (min(max(round(side * factor), 0), size) for side in (low, high))
     if first == last:  # around the pixel in which the box lies
-        first = min(int((low + high) / 2 * factor), size - 1)
+        first = min(max(int((low + high) / 2 * factor), 0), size - 1)
     return first, max(last, first + 1)
 
 

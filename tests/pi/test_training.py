@@ -128,6 +128,7 @@ def test_boxes_follow_a_picture_that_is_reduced(tmp_path: Path) -> None:
         ((-0.4, -3.0, 320.3, 250.0), (0, 0, 320, 240)),  # never outside the picture
         ((10.6, 10.0, 10.62, 50.0), (10, 10, 11, 50)),  # never empty: the pixel in which it lies
         ((319.7, 239.8, 320.0, 240.0), (319, 239, 320, 240)),
+        ((-5.0, 250.0, -3.0, 260.0), (0, 239, 1, 240)),
     ],
 )
 def test_sides_are_whole_pixels_for_programs_that_read_no_others(
