@@ -11,12 +11,14 @@ All three use one clip of 640x480 JPEG frames. Each is measured several times in
 Goals: loop takes at most 1.10 times as long as bare; loop handles at least 1.5 times as many frames as common. A bundle is a folder
 that `inv build` made; the default is the demo's int8. The table says whether each goal is met; the exit code is 0 either way.
 
-Bare needs one core, loop a second one, on which it prepares the next frame. So other programs make loop / bare larger: `had` says
-which share of a core bare got, and below 95 % the machine is too busy for these ratios. `CPU` is the computing time that loop takes
-for a frame on all cores, which depends on other programs much less: compare versions of the loop by it.
+Bare needs one core, loop a second one, on which it prepares the next frame. So one other program that computes doubles loop / bare
+and leaves bare as it is. `others` says which share of all cores other programs took meanwhile (on Linux): above 5 % the machine is
+too busy for the ratios. `CPU` is the computing time that loop takes for a frame on all cores, which depends on other programs much
+less: compare versions of the loop by it.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -42,7 +44,7 @@ from litekiln_pi.stills import as_jpeg, draw  # noqa: E402
 
 FRAMES, SIZE, ROUNDS = 60, (640, 480), 5
 BARE_GOAL, COMMON_GOAL = 1.10, 1.5
-QUIET = 0.95  # the share of its cores that bare must have had
+QUIET = 0.05  # of all cores, for other programs
 
 
 def clip() -> list[bytes]:
@@ -75,13 +77,11 @@ class Clip:
         self._stopped = True
 
 
-def bare(model: Model, frames: list[bytes], seconds: float) -> tuple[float, float]:
-    """Seconds per frame, and the share of its cores that it had."""
+def bare(model: Model, frames: list[bytes], seconds: float) -> float:
+    """Seconds per frame."""
     interpreter = model._detector._interpreter
     model.run(model.prepare(Image.open(BytesIO(frames[0]))))
-    started, computed = time.perf_counter(), time.process_time()
-    took = _repeat(lambda _: interpreter.invoke(), seconds)
-    return took, (time.process_time() - computed) / (time.perf_counter() - started) / model.threads
+    return _repeat(lambda _: interpreter.invoke(), seconds)
 
 
 def common(model: Model, bundle: Bundle, frames: list[bytes], seconds: float) -> float:
@@ -128,35 +128,46 @@ def _repeat(once: Callable[[int], object], seconds: float) -> float:
 class Row:
     name: str
     threads: int
+    others: float
     bare: float
-    had: float
     loop: float
     computed: float
     common: float
 
     def cells(self) -> tuple[str, ...]:
         first, second = self.loop / self.bare, self.common / self.loop
-        bare, *shown = (f"{value * 1000:.2f} ms" for value in (self.bare, self.loop, self.computed, self.common))
-        busy = "busy" if self.had < QUIET else ""
+        shown = [f"{value * 1000:.2f} ms" for value in (self.bare, self.loop, self.computed, self.common)]
+        busy = "busy" if self.others > QUIET else ""
         verdicts = busy or ("yes" if first <= BARE_GOAL else "NO"), busy or ("yes" if second >= COMMON_GOAL else "NO")
         ratios = f"{first:.3f}", verdicts[0], f"{second:.2f}", verdicts[1]
-        return self.name, str(self.threads), bare, f"{self.had:.0%}", *shown, *ratios
+        return self.name, str(self.threads), f"{self.others:.0%}", *shown, *ratios
 
 
 GOALS = "loop/bare", f"<= {BARE_GOAL}", "common/loop", f">= {COMMON_GOAL}"
-HEADS = ("model", "threads", "bare", "had", "loop", "CPU", "common", *GOALS)
+HEADS = ("model", "threads", "others", "bare", "loop", "CPU", "common", *GOALS)
 
 
 def measure(folder: Path, frames: list[bytes], seconds: float, threads: int) -> Row:
     bundle = Bundle(folder)
     threads = threads or best_threads(bundle)
     model = bundle.open(threads)
+    before = _computed()
     rounds = [
-        (*bare(model, frames, seconds), *loop(model, frames, seconds), common(model, bundle, frames, seconds))
-        for _ in range(ROUNDS)
+        (bare(model, frames, seconds), *loop(model, frames, seconds), common(model, bundle, frames, seconds)) for _ in range(ROUNDS)
     ]
+    whole, others = (after - earlier for after, earlier in zip(_computed(), before, strict=True))
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    return Row(bundle.name, threads, *medians)
+    return Row(bundle.name, threads, others / whole if whole else 0.0, *medians)
+
+
+def _computed() -> tuple[float, float]:
+    """Seconds of all cores so far, and those in which other programs computed; (0, 0) if the system doesn't say."""
+    try:
+        ticks = [int(each) for each in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+    except OSError:
+        return 0.0, 0.0
+    whole, idle = (each / os.sysconf("SC_CLK_TCK") for each in (sum(ticks), ticks[3] + ticks[4]))
+    return whole, whole - idle - time.process_time()
 
 
 def main() -> None:
