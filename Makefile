@@ -38,7 +38,7 @@ test-all: host-dev ## run every test: all toolchains under every engine; needs a
 fuzz: host-dev ## fuzz the code that reads untrusted files: make fuzz [ARGS="picture --inputs 100000"] (Linux on x86-64)
 	@.litekiln/host/bin/python tests/fuzz/run.py $(ARGS)
 
-attack: host-dev ## attack the Pi's server: make attack [ARGS="--requests 10000 --seed 2"] (Linux)
+attack: host-dev ## attack the Pi's server: make attack [ARGS="--requests 10000 --bundle out/shapes/int8"] (Linux)
 	@.litekiln/host/bin/python -m tests.pi.attack $(ARGS)
 
 lint: host-dev ## check style and types

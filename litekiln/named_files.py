@@ -26,10 +26,9 @@ def existing_model(file: str | Path) -> Path:
     try:
         model.open("rb").close()
     except OSError as error:
-        if told := machine_error(file, error):
-            raise told from None
         msg = f"--file {file}: it can't be read: {error.strerror}"
-        raise UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it") from None
+        own = UsageError(msg, cause="it may belong to another user", remedy="make it readable, or copy it")
+        raise machine_error(file, error) or own from None
     refuse_pointer(model)
     return model
 
@@ -103,10 +102,9 @@ def _readable(option: str, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if told := machine_error(target, error):
-            raise told from None
         msg = f"{option} {target}: the file there can't be read: {error.strerror}"
-        raise UsageError(msg, cause="it may belong to another user", remedy=f"name another file with {option}") from None
+        own = UsageError(msg, cause="it may belong to another user", remedy=f"name another file with {option}")
+        raise machine_error(target, error) or own from None
 
 
 def write_named(option: str, target: Path, content: bytes) -> None:

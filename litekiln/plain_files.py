@@ -41,10 +41,8 @@ def plain_file(path: Path) -> os.stat_result:
 
 def unreadable(path: Path, error: OSError, remedy: str = "check the path and the file's permissions") -> LitekilnError:
     """The error of a file that can't be read, by its own fault or the machine's."""
-    if told := machine_error(path, error):
-        return told
     msg = f"{spelled(path)} could not be read: {error.strerror}"
-    return SourceError(msg, remedy=remedy)
+    return machine_error(path, error) or SourceError(msg, remedy=remedy)
 
 
 def spelled(path: Path | str) -> str:

@@ -10,12 +10,14 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
+from litekiln.disk import disk_error
+from litekiln.errors import StoreError
 from litekiln.wording import visible
 
 if TYPE_CHECKING:
@@ -69,18 +71,26 @@ def _is_terminal(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
-def reader_gone(stream: TextIO) -> SystemExit:
-    """The quiet end of a program whose output nobody reads any more, as with `| head`. The rest goes nowhere."""
+def output_lost(stream: TextIO, error: OSError) -> SystemExit:
+    """The end of a program whose output can't be written: quiet if nobody reads it any more, as with `| head`.
+
+    The rest goes nowhere.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return SystemExit(READER_GONE)
+    if isinstance(error, BrokenPipeError):
+        return SystemExit(READER_GONE)
+    lost = disk_error("the output", error) or StoreError(f"the output can't be written: {error.strerror}")
+    with suppress(OSError):  # both may go to one place
+        print(f"{FAILED.text} error:  {lost}", file=sys.stderr, flush=True)
+    return SystemExit(lost.exit_code)
 
 
 def print_value(text: str) -> None:
     """Print the one value of a command to stdout."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
-        raise reader_gone(sys.stdout) from None
+    except OSError as error:
+        raise output_lost(sys.stdout, error) from None
 
 
 class _Log:
@@ -94,8 +104,8 @@ class _Log:
         stream = sys.stderr if self._json else sys.stdout
         try:
             print(text.expandtabs(), file=stream, flush=True)
-        except BrokenPipeError:
-            raise reader_gone(stream) from None
+        except OSError as error:
+            raise output_lost(stream, error) from None
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         cells = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
@@ -116,7 +126,7 @@ class _Screen:
         class Piped(Console):
             def on_broken_pipe(self) -> None:
                 self.quiet = True
-                raise reader_gone(self.file)  # type: ignore[arg-type]
+                raise output_lost(self.file, BrokenPipeError())  # type: ignore[arg-type]
 
         self._console = Piped(stderr=json, highlight=False, soft_wrap=True)
         self._live: LiveLine | None = None

@@ -52,10 +52,9 @@ def read_text(path: Path, *, shown_as: str, largest: int = LARGEST_TOML) -> str:
         msg = f"{shown_as}: not a text in UTF-8: {error}"
         raise RecipeError(msg, remedy="save it again as UTF-8") from None
     except OSError as error:
-        if told := machine_error(shown_as, error):
-            raise told from None
         msg = f"{shown_as}: can't be read: {error.strerror}"
-        raise RecipeError(msg, cause="it belongs to somebody else, or its disk is failing", remedy="make it readable") from None
+        own = RecipeError(msg, cause="it belongs to somebody else, or its disk is failing", remedy="make it readable")
+        raise machine_error(shown_as, error) or own from None
 
 
 def load_table(path: Path, shape: type[T], *, shown_as: str) -> T:

@@ -22,7 +22,6 @@ def is_outside(typed: list[str]) -> bool:
 
 
 def refuse(typed: list[str]) -> int:
-    sys.path.insert(0, str(CHECKOUT))
     from litekiln.commands.runner import show_error
     from litekiln.errors import UsageError
     from litekiln.terminal import Reporter
@@ -35,5 +34,21 @@ def refuse(typed: list[str]) -> int:
     return error.exit_code
 
 
+def main(typed: list[str]) -> None:
+    """Run the command. What invoke itself prints, such as the list of commands, is lost like litekiln's own output."""
+    try:
+        try:
+            sys.exit(refuse(typed) if is_outside(typed) else program.run())
+        finally:
+            print(end="", flush=True)  # at exit Python could only complain
+    except OSError as error:
+        if error.filename is not None:  # not the output
+            raise
+        from litekiln.terminal import output_lost
+
+        raise output_lost(sys.stdout, error) from None
+
+
 if __name__ == "__main__":
-    sys.exit(refuse(sys.argv[1:]) if is_outside(sys.argv[1:]) else program.run())
+    sys.path.append(str(CHECKOUT))  # behind the checkout in which it is called: a worktree may use this environment
+    main(sys.argv[1:])

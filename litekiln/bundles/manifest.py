@@ -126,7 +126,6 @@ def hash_of(path: Path) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> LitekilnError:
-    if told := machine_error(path, error):
-        return told
     msg = f"{path} can't be read: {error.strerror}"
-    return BundleError(msg, cause="it may belong to another user", remedy="make it readable, or copy it")
+    own = BundleError(msg, cause="it may belong to another user", remedy="make it readable, or copy it")
+    return machine_error(path, error) or own

@@ -10,9 +10,8 @@ from typing import Any
 from litekiln.commands.ready_bundle import ready_bundle, refuse_unknown
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
-from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.pi.desk import make_environment, run_runtime
+from litekiln.pi.desk import run_bundle
 from litekiln.terminal import Reporter
 
 DEVICES, NETWORK = "/dev/", "://"  # how sources that may appear later begin, and what only an address has
@@ -49,12 +48,8 @@ def camera(reporter: Reporter, project: Project, request: CameraRequest) -> dict
     options = {"source": request.source, "host": request.host, "port": str(request.port)}
     options |= {name: getattr(request, name) for name in ("width", "height", "fps", "threads", "threshold", "snapshots")}
     arguments = [f"--{name}={value}" for name, value in options.items() if value]
-    typed = f"inv camera --model {shlex.quote(request.model)} --variant {request.variant}"
-    with Lease(project.state):  # keeps `inv clean` from removing the environment
-        folder = make_environment(project, reporter.note)
-        reporter.note("Ctrl-C ends it")
-        ended = run_runtime(project, folder, built, typed, ["serve", *arguments])
-    return {"exit_code": ended.exit_code}
+    reporter.note("Ctrl-C ends it")
+    return {"exit_code": run_bundle(project, built, "camera", ["serve", *arguments], reporter.note).exit_code}
 
 
 def _check(request: CameraRequest, system: str) -> None:

@@ -1,7 +1,6 @@
 """`inv detect`: what a bundle detects in pictures, on this computer, by the Pi's runtime."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 from litekiln.commands.ready_bundle import ready_bundle, refuse_unknown
 from litekiln.engines.names import AUTO
 from litekiln.errors import UsageError
-from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.pi.desk import make_environment, run_runtime
+from litekiln.pi.desk import run_bundle
 from litekiln.terminal import Reporter
 
 EXAMPLES = "examples/"  # in a bundle
@@ -41,10 +39,7 @@ def detect(reporter: Reporter, project: Project, request: DetectRequest) -> dict
         pictures = [str(path) for name, path in sorted(built.files.items()) if name.startswith(EXAMPLES)]
         reporter.note(f"no picture is named: these are the examples of {built.name}")
     options = [f"--{name}={value}" for name, value in (("out", request.out), ("threshold", request.threshold)) if value]
-    typed = f"inv detect --model {shlex.quote(request.model)} --variant {request.variant}"
-    with Lease(project.state):  # keeps `inv clean` from removing the environment
-        folder = make_environment(project, reporter.note)
-        ended = run_runtime(project, folder, built, typed, ["detect", *options, "--", *pictures], keep=request.keep)
+    ended = run_bundle(project, built, "detect", ["detect", *options, "--", *pictures], reporter.note, keep=request.keep)
     if request.out and Path(request.out).is_dir():
         reporter.note(f"pictures with boxes are in {request.out}")
     detected = [json.loads(line) for line in ended.output.splitlines()]

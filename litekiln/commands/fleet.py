@@ -8,9 +8,8 @@ from typing import Any
 
 from litekiln.commands.camera import LOOPBACK, refuse_port
 from litekiln.errors import UsageError
-from litekiln.leases import Lease
 from litekiln.paths import Project
-from litekiln.pi.desk import make_environment, run_runtime
+from litekiln.pi.desk import run_command
 from litekiln.terminal import Reporter
 
 TYPED = "inv fleet"  # what messages name
@@ -41,9 +40,7 @@ def fleet(reporter: Reporter, project: Project, request: FleetRequest) -> dict[s
         reporter.warn(f"with --host {request.host} everybody in your network can watch; LITEKILN_TOKEN=WORD sets a password")
     keep = request.once and request.keep
     where = ["--once", *(["--json"] if keep else [])] if request.once else [f"--host={request.host}", f"--port={request.port}"]
-    with Lease(project.state):  # keeps `inv clean` from removing the environment
-        folder = make_environment(project, reporter.note)
-        if not request.once:
-            reporter.note("Ctrl-C ends it")
-        ended = run_runtime(project, folder, None, TYPED, ["fleet", f"--list={request.roster}", *where], keep=keep)
+    if not request.once:
+        reporter.note("Ctrl-C ends it")
+    ended = run_command(project, None, TYPED, ["fleet", f"--list={request.roster}", *where], reporter.note, keep=keep)
     return {**(json.loads(ended.output) if ended.output else {}), "exit_code": ended.exit_code}

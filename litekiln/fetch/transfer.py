@@ -140,8 +140,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as error:
-        if told := machine_error(file, error):
-            raise told from None
         msg = f"{file} can't be read: {error.strerror}"
         cause = "it belongs to somebody else, or its disk or network is failing"
-        raise DownloadFailed(msg, cause=cause, remedy="give your user the right to read it, or unset LITEKILN_MIRROR") from None
+        own = DownloadFailed(msg, cause=cause, remedy="give your user the right to read it, or unset LITEKILN_MIRROR")
+        raise machine_error(file, error) or own from None

@@ -88,10 +88,9 @@ def _text(path: Path) -> str:
         with path.open("rb") as stream:
             return stream.read(LARGEST_LABELS).decode("utf-8", "backslashreplace")
     except OSError as error:
-        if told := machine_error(path, error):
-            raise told from None
         msg = f"{path} could not be read: {error.strerror}"
-        raise UsageError(msg, remedy="check the file's permissions, or give another one with --labels") from None
+        own = UsageError(msg, remedy="check the file's permissions, or give another one with --labels")
+        raise machine_error(path, error) or own from None
 
 
 def _names(lines: list[str]) -> list[str]:

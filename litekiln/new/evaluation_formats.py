@@ -23,7 +23,7 @@ FORMATS = ("coco", "voc")
 LARGEST = 1_000_000  # pixels of a picture's side
 MOST_XML = 16 << 20  # bytes; one picture's boxes are a few thousand
 LAYOUT = f"give a folder with {IMAGES}/ and {ANNOTATIONS} (COCO), or pictures with an .xml for each (Pascal VOC)"
-UNCHECKED = "litekiln: drawn by a model, not checked"  # the Pi writes it as a set's <source><annotation>
+UNCHECKED = "litekiln: drawn by a model, not checked"  # the Pi writes it as <source><annotation>, or a COCO image's "boxes"
 NOT_COCO = "it is another kind of file, or was edited by hand"
 
 
@@ -107,8 +107,10 @@ def _read_coco(folder: Path) -> EvalSet:
     listed = {sample.path for sample in samples}
     unlisted = [each for each in _files(folder / IMAGES, SUFFIXES) if each not in listed]
     some = amount(len(unlisted), "picture", "pictures")
+    unchecked = [sample.name for sample, entry in zip(samples, images, strict=True) if entry.get("boxes") == UNCHECKED]
     notes = [f"{path} does not list {some} in {folder / IMAGES}: left out"] if unlisted else []
-    return EvalSet("coco", list(dict.fromkeys(classes.values())), samples, notes, bad)
+    warnings = _proves_nothing(folder, unchecked, len(samples))
+    return EvalSet("coco", list(dict.fromkeys(classes.values())), samples, notes, bad, warnings)
 
 
 def _refuse_other_formats(pictures: Iterable[Path]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from litekiln.disk import saying_disk_full, waiting_lock, write_whole
 from litekiln.engines.process import run_logged
 from litekiln.errors import LitekilnError, ToolchainError
 from litekiln.hashing import sha256_value
+from litekiln.leases import Lease
 from litekiln.network_settings import package_environment
 from litekiln.paths import Project
 from litekiln.pi.packages import install, packages_lock, refuse_change
@@ -40,6 +42,22 @@ def desk_environment(project: Project) -> Path:
     """The folder of the environment with the Pi's packages for this machine, whether it exists or not."""
     _, wanted = packages_lock(project)
     return project.state / "envs" / f"pi-{sha256_value([wanted, PI_PYTHON, sys.platform, platform.machine()])[:12]}"
+
+
+def run_bundle(
+    project: Project, built: Built, command: str, arguments: Sequence[str], say: Callable[[str], None], *, keep: bool = False
+) -> Ended:
+    """Run a command of the runtime on a bundle, as `inv COMMAND`, in an environment that is made first if it is missing."""
+    typed = f"inv {command} --model {shlex.quote(built.report.model)} --variant {built.report.variant}"
+    return run_command(project, built, typed, arguments, say, keep=keep)
+
+
+def run_command(
+    project: Project, built: Built | None, typed: str, arguments: Sequence[str], say: Callable[[str], None], *, keep: bool = False
+) -> Ended:
+    """The same for a command that may need no bundle. Messages name it as `typed`."""
+    with Lease(project.state):  # keeps `inv clean` from removing the environment
+        return run_runtime(project, make_environment(project, say), built, typed, arguments, keep=keep)
 
 
 def make_environment(project: Project, say: Callable[[str], None]) -> Path:

@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     bundle, pipeline = _pipeline(options)
     wrong = _test_first(bundle, strict=options.strict)
-    watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold)
+    watch = Watch(SettingsFile(options.events, bundle.names), bundle.names, options.threshold, wrong=bool(wrong))
     token = os.environ.get("LITEKILN_TOKEN", "")
     settings = Settings(
         name=options.name,
@@ -79,10 +79,10 @@ def _serve(options: argparse.Namespace) -> None:
         counts_only=options.counts_only,
         fleet=_roster(options.fleet, "--fleet"),
         announce=options.announce,
-        collect=_collects(options),
+        collect=_collects(options, wrong),
         most_for_training=options.collect_most,
     )
-    current = functools.partial(_counts, pipeline)
+    current = functools.partial(_counts, pipeline, wrong)
     with sending(watch, bundle, current, to_stderr, name=options.name, webhook=options.webhook, mqtt=options.mqtt):
         serve(pipeline, bundle, settings, wrong, watch=watch)
 
@@ -121,20 +121,23 @@ def _ask_once(room: Any, *, as_json: bool) -> int:
     return 0 if rows and all(each.well for each in rows) else 1
 
 
-def _counts(pipeline: Any) -> bool:
-    """Whether the counts are of now."""
+def _counts(pipeline: Any, wrong: str) -> bool:
+    """Whether the counts are right, and of now."""
     seen = pipeline.latest
-    return bool(seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
+    return bool(not wrong and seen and pipeline.is_current(seen) and not (pipeline.problem or pipeline.paused))
 
 
-def _collects(options: argparse.Namespace) -> Any:
+def _collects(options: argparse.Namespace, wrong: str = "") -> Any:
     """Which frames are kept for training without being asked; None for none."""
     from litekiln_pi.collecting import Rule
+    from litekiln_pi.server.standing import NOT_FOR_TRAINING
 
     if options.collect is None:
         return None
     if options.snapshots is None:
         raise BadUse("--collect has no folder to keep pictures in", "add --snapshots DIR: they go to DIR/training")
+    if wrong:
+        to_stderr(f"--collect: {NOT_FOR_TRAINING}")
     low, high = options.collect
     return Rule(low, high, options.collect_seconds)
 
@@ -193,6 +196,16 @@ def _watch(options: argparse.Namespace) -> int:
     return 0
 
 
+def _coco(options: argparse.Namespace) -> None:
+    from litekiln_pi.coco import write_coco
+    from litekiln_pi.model import Bundle
+
+    written = write_coco(options.folder, Bundle().labels, options.out)
+    print(f"{options.out}: pictures: {written.pictures}, boxes: {written.boxes}")
+    if written.unchecked:
+        to_stderr(f"a model drew the boxes of {written.unchecked} of them, and nobody has checked them")
+
+
 def _detect(options: argparse.Namespace) -> int:
     from litekiln_pi.model import Bundle
     from litekiln_pi.stills import as_jpeg, draw, look_at
@@ -208,7 +221,7 @@ def _detect(options: argparse.Namespace) -> int:
         print(json.dumps(seen.as_data()), flush=True)
         if options.out:
             name = _name_of_result(path, written)
-            _write(options.out / name, as_jpeg(draw(picture, seen.detections, seen.width, seen.height)))
+            _write(options.out / name, as_jpeg(draw(picture, seen)))
     return 1 if failed else 0
 
 
@@ -301,6 +314,7 @@ COMMANDS = {
     "watch": _watch,
     "fleet": _fleet,
     "detect": _detect,
+    "coco": _coco,
     "bench": _bench,
     "info": _info,
     "selftest": _selftest,

@@ -21,6 +21,7 @@ from litekiln_pi.place import here
 
 FOLDER = Path(os.environ.get("LITEKILN_BUNDLE", "/opt/litekiln/bundle"))
 HIDDEN = "???"  # the label of ids that have no class
+TINY = 1e-6  # pixels: more than places are rounded by, less than two differ
 Prepared = tuple[numpy.ndarray, tuple[float, float]]  # the network's input, and the shares of its sides that the picture fills
 
 
@@ -85,7 +86,7 @@ class Model:
         return self._detector.typed(pictures.normalise(pixels, self._contract)), shares
 
     def prepare_quickly(self, picture: Image.Image) -> Prepared:
-        """The network's input in a third of the time: it resizes bytes, then looks up their codes.
+        """The network's input in a fraction of the time: it resizes bytes, then looks up their codes.
 
         It differs from `prepare` by at most one step of 255, or two where the model takes bytes.
         """
@@ -93,7 +94,7 @@ class Model:
         inner_width, inner_height = self._inner(picture)
         if picture.width < inner_width or picture.height < inner_height:  # Pillow leaves the last edge black when it enlarges
             return self.prepare(picture)
-        small = numpy.asarray(_resized(picture, inner_width, inner_height))
+        small = _resized(picture, inner_width, inner_height)
         batch = numpy.empty((1, height, width, 3), self._codes.dtype)
         if (inner_width, inner_height) != (width, height):
             batch[0] = self._padding
@@ -158,9 +159,30 @@ class Model:
         return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
 
 
-def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """The picture resized like pictures.fit does: bilinear, aligned at the first pixels' corners, not smoothed."""
+def _resized(picture: Image.Image, width: int, height: int) -> numpy.ndarray:
+    """The pixels of the picture, resized like pictures.fit does: bilinear, aligned at the first pixels' corners, not smoothed."""
     across, down = picture.width / width, picture.height / height
-    # Pillow counts from the middle of a pixel, the training's resize from its corner
-    places = (across, 0, (1 - across) / 2, 0, down, (1 - down) / 2)
-    return picture.transform((width, height), Image.Transform.AFFINE, places, resample=Image.Resampling.BILINEAR)
+    if picture.width % width:
+        # Pillow counts from the middle of a pixel, the training's resize from its corner
+        places = (across, 0, (1 - across) / 2, 0, down, (1 - down) / 2)
+        return numpy.asarray(picture.transform((width, height), Image.Transform.AFFINE, places, Image.Resampling.BILINEAR))
+    # A camera's width is often a multiple of the network's. Then no column lies between two others, and it takes a quarter of the
+    # time to pick pixels and mix rows.
+    upper = _picked(picture, width, height, 0)
+    if not picture.height % height:
+        return upper
+    rows = numpy.arange(height) * down
+    shares = numpy.round((rows - numpy.floor(rows + TINY)) * 256).astype(numpy.uint16)[:, numpy.newaxis, numpy.newaxis]
+    mixed = upper * (256 - shares)  # at most 255 * 256, for which 16 bits are enough
+    mixed += _picked(picture, width, height, 1) * shares
+    mixed += 128
+    mixed >>= 8
+    small: numpy.ndarray = mixed.astype(numpy.uint8)
+    return small
+
+
+def _picked(picture: Image.Image, width: int, height: int, below: int) -> numpy.ndarray:
+    """The pixels at or before each place of a smaller size, and so many rows below."""
+    across, down = picture.width / width, picture.height / height
+    places = (across, 0, TINY - across / 2, 0, down, TINY - down / 2 + below)
+    return numpy.asarray(picture.transform((width, height), Image.Transform.AFFINE, places, Image.Resampling.NEAREST))

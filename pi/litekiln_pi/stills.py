@@ -6,12 +6,13 @@ import time
 from PIL import Image, ImageDraw, ImageFont
 
 from litekiln_pi.decoding import decode
-from litekiln_pi.frames import Detection, Seen, Shot
+from litekiln_pi.frames import Seen, Shot
 from litekiln_pi.model import Model
 
 # Colours that differ from each other and from most of what cameras see; white text is readable on each.
 COLOURS = ("#e6194b", "#2a7f3b", "#4363d8", "#c4550a", "#911eb4", "#00757a", "#8c5a1e", "#6b6b00", "#b0186f", "#3d5a80")
 QUALITY = 88
+WRONG, WARNING = "wrong results: the selftest failed", "#c00000"  # what a picture with boxes says then, and the colour below it
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -34,18 +35,20 @@ def picture_of(shot: Shot) -> Image.Image:
     return shot.picture if shot.picture is not None else decode(shot.jpeg).picture
 
 
-def draw(picture: Image.Image, detections: tuple[Detection, ...], width: int, height: int) -> Image.Image:
-    """A copy with boxes and names. The boxes are in pixels of the original of width x height, which may be larger."""
+def draw(picture: Image.Image, seen: Seen, *, wrong: bool = False) -> Image.Image:
+    """A copy with boxes and names, and a mark if they are wrong. The boxes are in pixels of the original, which may be larger."""
     drawn = picture.convert("RGB").copy()
     canvas = ImageDraw.Draw(drawn)
-    across, down = drawn.width / width, drawn.height / height
+    across, down = drawn.width / seen.width, drawn.height / seen.height
     line = max(2, round(min(drawn.size) / 200))
     font = ImageFont.load_default(size=max(11, min(drawn.size) // 28))
-    for each in detections:
+    for each in seen.detections:
         colour = COLOURS[each.kind % len(COLOURS)]
         left, top, right, bottom = (side * scale for side, scale in zip(each.box, (across, down, across, down), strict=True))
         canvas.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=line)
         _write(canvas, f"{each.name} {each.score:.0%}", (left, top), colour, font)
+    if wrong:
+        _write(canvas, WRONG, (0, 0), WARNING, font)
     return drawn
 
 

@@ -25,9 +25,10 @@ README = """Pictures for the next training, kept by litekiln on a Pi.
 
 Each picture is a frame as the camera gave it. The .xml beside it (Pascal VOC) has the boxes that this model found:
     {model}
-They are guesses with a <score>, not the truth. Before you train or measure with them, look at each picture in a labelling
-program (labelImg, CVAT): correct the boxes, add what the model missed, delete what is not there, and save. Saving also removes
-the line <annotation>{mark}</annotation>. If a file is right as it is, you can mark it with
+They are guesses with a <score>, not the truth. Their sides are whole pixels, at most half a pixel from where the model drew them.
+Before you train or measure with them, look at each picture in a labelling program (labelImg, CVAT): correct the boxes, add what
+the model missed, delete what is not there, and save. Saving also removes the line
+<annotation>{mark}</annotation>. If a file is right as it is, you can mark it with
 <annotation verified="yes"> in its first line (in labelImg: the space key).
 
 Then, on your computer:   inv new ... --eval FOLDER     (pictures to calibrate with need no check: --calib FOLDER)
@@ -84,25 +85,34 @@ class Training:
         readme = self.folder / "README.txt"
         if not readme.exists():
             readme.write_text(README.format(model=self.model, mark=UNCHECKED), encoding="utf-8")
-        jpeg, width, height = _whole(seen.shot, seen.width, seen.height)
-        scale = width / seen.width, height / seen.height
-        objects = "".join(_object(each, scale) for each in seen.detections)
+        jpeg, width, height = _upright(seen.shot, seen.width, seen.height)
+        objects = "".join(_object(each, seen, width, height) for each in seen.detections)
         texts = {"folder": self.folder.name, "file": f"{name}.jpg", "model": self.model, "mark": UNCHECKED}
         escaped = {key: html.escape(text, quote=False) for key, text in texts.items()}
         voc = VOC.format(**escaped, width=width, height=height, objects=objects)
         return keep_together(self.folder, name, {".jpg": jpeg, ".xml": voc.encode()}, again=True)
 
 
-def _object(found: Detection, scale: tuple[float, float]) -> str:
-    """The box in pixels of the kept picture; "" for one without an area, which no reader takes."""
-    left, top, right, bottom = (round(side * factor, 1) for side, factor in zip(found.box, scale * 2, strict=True))
+def _object(found: Detection, seen: Seen, width: int, height: int) -> str:
+    """The box in whole pixels of the kept picture, which is all that older programs read; "" for one without an area."""
+    left, top, right, bottom = found.box
     if right <= left or bottom <= top:
         return ""
+    left, right = _whole_pixels(left, right, width / seen.width, width)
+    top, bottom = _whole_pixels(top, bottom, height / seen.height, height)
     name = html.escape(found.name, quote=False)
     return OBJECT.format(name=name, score=found.score, left=left, top=top, right=right, bottom=bottom)
 
 
-def _whole(shot: Shot, width: int, height: int) -> tuple[bytes, int, int]:
+def _whole_pixels(low: float, high: float, factor: float, size: int) -> tuple[int, int]:
+    """Two sides of a box on the kept picture's grid: inside the picture, and at least a pixel apart."""
+    first, last = (min(max(round(side * factor), 0), size) for side in (low, high))
+    if first == last:  # around the pixel in which the box lies
+        first = min(max(int((low + high) / 2 * factor), 0), size - 1)
+    return first, max(last, first + 1)
+
+
+def _upright(shot: Shot, width: int, height: int) -> tuple[bytes, int, int]:
     """The frame as a JPEG with its size: unchanged where it can be, else encoded upright, as the boxes are."""
     if shot.picture is None:
         with Image.open(io.BytesIO(shot.jpeg)) as picture:

@@ -44,19 +44,9 @@ model = FakeModel() if isinstance(bundle, FakeBundle) else bundle.open(1)
 serve(Pipeline(model, FakeSource(rate=5)), bundle, Settings(host="127.0.0.1", port={port}, token={token!r}))
 """
 PATHS = (
-    "/",
-    "/static/app.js",
-    "/fleet",
-    "/api/card",
-    "/api/fleet",
-    "/api/frame",
-    "/api/detections",
-    "/api/state",
-    "/api/info",
-    "/healthz",
-    "/metrics",
-    "/openapi.json",
-)
+    "/", "/static/app.js", "/fleet", "/api/card", "/api/fleet", "/api/frame", "/api/detections", "/api/state", "/api/info",
+    "/api/machine", "/report", "/healthz", "/metrics", "/openapi.json", "/stream.mjpg", "/api/events", "/api/events/settings",
+)  # fmt: skip
 ODD_TEXT = (
     b"", b"0", b"-1", b"1e999", b"nan", b"\xff", b"%00", b"%ff%fe", b"../../etc/passwd", b"[", b"http://[", b"\xe4\xb8\xad",
     b"a" * 3000,
@@ -67,6 +57,8 @@ ODD_NAMES = (
     b"Sec-Fetch-Site", b"If-None-Match", b"Connection", b"Upgrade", b"Range", b"X-Forwarded-For",
 )  # fmt: skip
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT", b"BREW", b"get")
+# Settings of events, and what is almost some.
+LINES = (b'{"lines": []}', b'{"lines": [{"name": "a", "from": [0.5, 0], "to": [0.5, 1e999]}]}', b'{"thresholds": {"red": "x"}}')
 Dice = random.Random
 
 
@@ -114,6 +106,8 @@ def odd_value(dice: Dice) -> bytes:
         (
             (b"/api/frame", (b"after", b"threshold")),
             (b"/api/detections", (b"threshold",)),
+            (b"/api/events", (b"after",)),
+            (b"/stream.mjpg", (b"rate",)),
             (b"/", (b"token",)),
             (b"/api/info", (b"x",)),
         )
@@ -124,9 +118,14 @@ def odd_value(dice: Dice) -> bytes:
 
 def odd_change(dice: Dice) -> bytes:
     body = dice.choice(
-        (b"", b"{", b"[" * 900, b'{"paused": 1}', b'{"paused": false}', b"\xff", b"0" * 2000, b'{"paused": false, "x": 1}')
+        (b"", b"{", b"[" * 900, b'{"paused": 1}', b'{"paused": false}', b"\xff", b"0" * 2000, b'{"paused": false, "x": 1}', *LINES)
     )
-    return _request(b"/api/state", b"POST", body, b"Content-Type: " + dice.choice((b"application/json", b"text/plain", b"x")))
+    return _request(
+        dice.choice((b"/api/state", b"/api/events/settings")),
+        b"POST",
+        body,
+        b"Content-Type: " + dice.choice((b"application/json", b"text/plain", b"x")),
+    )
 
 
 def bad_chunks(dice: Dice) -> bytes:
@@ -181,11 +180,12 @@ def odd_picture(dice: Dice) -> bytes:
     data = bytearray(dice.choice(PICTURES))
     for _ in range(dice.randint(0, 8)):
         data[dice.randrange(len(data))] = dice.randrange(256)
-    return _request(b"/api/detect", b"POST", bytes(data[: dice.randint(1, len(data) * 2)]), b"Content-Type: image/jpeg")
+    body, wanted = bytes(data[: dice.randint(1, len(data) * 2)]), dice.choice((b"*/*", b"image/jpeg"))
+    return _request(b"/api/detect", b"POST", body, b"Content-Type: image/jpeg", b"Accept: " + wanted)
 
 
 def snapshot(dice: Dice) -> bytes:
-    return _request(b"/api/snapshot?threshold=" + dice.choice((b"0", b"0.5", b"x")), b"POST")
+    return _request(b"/api/snapshot?" + dice.choice((b"threshold=0", b"threshold=0.5", b"threshold=x", b"for=training")), b"POST")
 
 
 def large_picture(dice: Dice) -> bytes:

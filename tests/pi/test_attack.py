@@ -4,13 +4,19 @@ import sys
 
 import pytest
 
-from tests.pi.attack import CLASSES, MOST_MEMORY, attack
+from litekiln_pi.server.openapi import PATHS as DESCRIBED
+from tests.pi.attack import CLASSES, MOST_MEMORY, PATHS, attack
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="not run: it reads /proc")
 
 
 def test_the_kinds_of_requests_make_a_whole() -> None:
     assert sum(CLASSES.values()) == 1000
+
+
+def test_every_path_that_can_be_read_is_attacked() -> None:
+    readable = {path.replace("{name}", "app.js") for path, methods in DESCRIBED.items() if "get" in methods}
+    assert readable == set(PATHS)
 
 
 @pytest.mark.parametrize("token", ["", "sesame"])

@@ -57,6 +57,17 @@ def test_a_thing_appears_and_is_gone(tmp_path: Path) -> None:
     assert watch.counts()["now"] == {"person": 0, "cat": 0}
 
 
+def test_an_event_of_a_machine_with_wrong_results_says_so(tmp_path: Path) -> None:
+    """Whoever gets it by webhook or MQTT sees no page."""
+    told = []
+    for wrong in (False, True):
+        watch = Watch(SettingsFile(tmp_path / "none.json", LABELS), LABELS, 0.5, wrong=wrong)
+        watch.listen(lambda event: told.append(event.as_data().get("wrong_results")))
+        for moment in (0.0, 1.0):
+            watch.see(a_frame(1, ("cat", 0.3)), moment)
+    assert told == [None, True]
+
+
 def test_an_event_has_a_time_a_place_and_a_score(tmp_path: Path) -> None:
     watch = a_watch(tmp_path)
     run(watch, (0.0, ("cat", 0.25)))

@@ -1,6 +1,7 @@
 """Events by HTTP: to a receiver that takes them, is slow, is missing, or says no."""
 
 import base64
+import http.client
 import json
 import threading
 import time
@@ -146,6 +147,8 @@ def test_a_slow_receiver_holds_up_nobody_and_gets_the_newest() -> None:
 def test_a_receiver_that_never_ends_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
+    usual = webhook._cut
+    monkeypatch.setattr(webhook, "_cut", lambda *given: (usual(*given), time.sleep(0.2)))  # the clock's thread is slow, too
     monkeypatch.setattr(webhook, "WHOLE_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ended = threading.Event()
@@ -168,6 +171,27 @@ def test_a_receiver_that_never_ends_its_answer_is_cut_off(monkeypatch: pytest.Mo
             wait_for(lambda: said)
             assert said == ["webhook: 127.0.0.1 does not answer: it is too slow"]
             ended.set()
+
+
+@pytest.mark.parametrize("part", ["connect", "getresponse"])
+def test_what_is_cut_off_is_too_slow_wherever_it_is(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the program it may look like any error, or come before there is a connection to cut."""
+    usual, cut = getattr(http.client.HTTPConnection, part), threading.Event()
+
+    def late(connection: http.client.HTTPConnection) -> object:
+        assert cut.wait(10)
+        if part == "getresponse":
+            raise ConnectionResetError
+        return usual(connection)
+
+    usual_cut = webhook._cut
+    monkeypatch.setattr(webhook, "WHOLE_SECONDS", 0.01)
+    monkeypatch.setattr(webhook, "_cut", lambda *given: (usual_cut(*given), cut.set()))
+    monkeypatch.setattr(http.client.HTTPConnection, part, late)
+    with Receiver().running() as port, sending(f"http://127.0.0.1:{port}/") as (sender, said):
+        sender.put(an_event())
+        wait_for(lambda: said)
+        assert said[0] == "webhook: 127.0.0.1 does not answer: it is too slow"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 from litekiln_pi.arguments import parser
 from litekiln_pi.decoding import decode
 from litekiln_pi.errors import SelftestFailed
-from litekiln_pi.main import _pipeline, main
+from litekiln_pi.main import _counts, _pipeline, main
+from litekiln_pi.pipeline import Pipeline
 from litekiln_pi.stills import as_jpeg
-from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, scene
+from tests.pi.fakes import FakeBundle, FakeModel, FakeSource, scene, wait_for
 
 
 def test_pictures_of_one_name_are_numbered(
@@ -68,6 +69,15 @@ def test_a_failed_selftest_is_given_to_the_server(wrong: list[str], capsys: pyte
     assert main(["serve", "--source", "test", "--threads", "1"]) == 0
     assert wrong == ["1 of 3 recorded detections are seen here"]
     assert "WARNING: the detections on this machine differ from those of the verification: 1 of 3" in capsys.readouterr().err
+
+
+def test_counts_of_a_machine_with_wrong_results_are_not_available() -> None:
+    """So Home Assistant shows its sensors as unavailable."""
+    pipeline = Pipeline(FakeModel(), FakeSource(), say=lambda _: None)
+    pipeline.start()
+    wait_for(lambda: pipeline.latest)
+    assert (_counts(pipeline, ""), _counts(pipeline, "1 of 3 seen")) == (True, False)
+    pipeline.stop()
 
 
 def test_a_failed_selftest_is_in_each_line_that_is_watched(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -276,6 +276,15 @@ def test_the_end_of_a_file_is_told(visit: Open, monkeypatch: pytest.MonkeyPatch)
         expect(page.locator("#view")).to_have_class(re.compile("stale"))
 
 
+def test_after_a_failed_selftest_nothing_can_be_kept_for_training(visit: Open, tmp_path: Path) -> None:
+    for wrong, hidden in (("", False), ("1 of 3 seen", True)):
+        with running(Settings(snapshots=tmp_path), source=_Still(rate=20), wrong=wrong) as told, visit(told) as page:
+            expect(page.locator("#found li")).to_have_count(2)
+            expect(page.locator("#keep")).to_be_hidden() if hidden else expect(page.locator("#keep")).to_be_visible()
+            ends = re.compile(r"\(1 of 3 seen\)\. Nothing is kept for training$" if wrong else "^$")
+            expect(page.locator("#warning")).to_have_text(ends)
+
+
 def test_a_failed_selftest_cannot_be_overlooked(visit: Open) -> None:
     with running(source=_Still(rate=20), wrong="1 of 3 recorded detections are seen here") as told, visit(told) as page:
         expect(page.locator("#found li")).to_have_count(2)

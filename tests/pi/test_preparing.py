@@ -61,6 +61,16 @@ def test_a_cameras_jpeg_is_near_where_it_is_decoded_whole() -> None:
     assert most <= 1.01
 
 
+@pytest.mark.parametrize(
+    "size", [(160, 160), (160, 161), (160, 480), (320, 240), (480, 361), (640, 480), (800, 171), (321, 240), (161, 160)]
+)
+def test_bytes_are_resized_like_the_verifications_floats(size: tuple[int, int]) -> None:
+    """Also where the width is a multiple of the network's, so that pixels are picked; the noise shows any that is a row off."""
+    noise = numpy.random.default_rng(3).integers(0, 256, (size[1], size[0], 3), numpy.uint8)
+    model, picture = _Preparing(), Image.fromarray(noise)
+    assert numpy.abs(model.prepare_quickly(picture)[0] - model.prepare(picture)[0]).max() <= 1.01 * STEP
+
+
 def test_a_cameras_jpeg_is_farther_where_it_is_decoded_smaller() -> None:
     mean, most = apart(saved(photo(640, 480), "JPEG"), camera=True)
     assert 0.5 < mean < 5

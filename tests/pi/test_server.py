@@ -29,7 +29,7 @@ from litekiln_pi.machine import temperature
 from litekiln_pi.server import Limits, Settings
 from litekiln_pi.server.names import is_ours, parse
 from litekiln_pi.server.openapi import DESCRIPTION
-from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen
+from litekiln_pi.server.running import LAST_WORDS_SECONDS, listen, where
 from litekiln_pi.stills import COLOURS, as_jpeg
 from tests.pi.fakes import FakeModel, FakeSource, scene, wait_for
 from tests.pi.serving import Running, running
@@ -462,6 +462,11 @@ def test_a_failed_selftest_is_told_by_every_answer(tmp_path: Path) -> None:
         client = _Events(told)
         assert client.events(1)[0]["wrong_results"] is True
         client.close()
+        assert told.ask("/api/events").data["wrong_results"] is True
+        for jpeg in (told.ask("/api/snapshot", "POST").body, told.post("/api/detect", GREEN, Accept="image/jpeg").body):
+            with Image.open(io.BytesIO(jpeg)) as picture:
+                red, green, blue = picture.convert("RGB").getpixel((2, 2))  # type: ignore[misc]
+                assert red > 150 > 60 > max(green, blue), "a picture with boxes says it in its corner"
         for answer in (told.ask("/api/frame"), told.ask("/api/snapshot", "POST")):
             assert json.loads(answer.headers["x-litekiln-frame"])["wrong_results"] is True
         assert json.loads(next(tmp_path.glob("*.json")).read_text())["wrong_results"] is True
@@ -828,6 +833,19 @@ from tests.pi.fakes import FakeBundle, FakeModel, FakeSource
 serve(Pipeline(FakeModel(), FakeSource()), FakeBundle(), Settings(host="127.0.0.1", port=0))
 print("came back")
 """
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("127.0.0.1", "the page is at http://127.0.0.1:8080/"),
+        ("::1", "the page is at http://[::1]:8080/"),
+        ("0.0.0.0", "the page is on port 8080 of the container, at all its addresses"),
+        ("::", "the page is on port 8080 of the container, at all its addresses"),
+    ],
+)
+def test_it_says_where_the_page_is(host: str, told: str) -> None:
+    assert where(host, 8080) == told
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

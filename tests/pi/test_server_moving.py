@@ -57,6 +57,14 @@ def test_the_stream_has_the_camera_s_pictures_with_boxes() -> None:
         assert near.sum() > 100  # the box and its name
 
 
+def test_pictures_of_a_machine_with_wrong_results_say_so() -> None:
+    """Home Assistant shows no more of the Pi than this."""
+    for wrong, marked in (("", False), ("1 of 3 recorded detections are seen here", True)):
+        with running(wrong=wrong) as site, _watching(site) as pictures:
+            corner = numpy.asarray(Image.open(io.BytesIO(next(pictures))).convert("RGB"), numpy.int16)[:12, :100]
+            assert (numpy.abs(corner - (0xC0, 0, 0)).max(2) < 60).mean() > 0.5 if marked else (corner.max() < 180)
+
+
 def test_the_rate_is_limited() -> None:
     for limits, query in ((Limits(moving_rate=5), ""), (Limits(), "?rate=5"), (Limits(moving_rate=5), "?rate=100")):
         with running(Settings(limits=limits)) as site, _watching(site, query) as pictures:

@@ -170,3 +170,28 @@ def test_in_a_checkout_and_below_it_inv_works(inv: Path, tmp_path: Path) -> None
         assert _run(inv, folder, "models").returncode == 0
     assert _run(inv, tmp_path, "--version").returncode == 0
     assert _run(inv, tmp_path, "--search-root", str(tmp_path / "checkout"), "models").returncode == 0
+
+
+# When its output can't be written
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--list"], ["--help"], ["--version"], ["--help", "build"]], ids=" ".join)
+def test_what_invoke_prints_ends_quietly_when_nobody_reads_it(inv: Path, arguments: list[str], buffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    argv, given = [sys.executable, str(inv), *arguments], {**os.environ, "PYTHONUNBUFFERED": buffered}
+    run = subprocess.run(argv, cwd=inv.parents[3], env=given, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("arguments", [["--list"], ["models"], ["models", "--json"]], ids=" ".join)
+def test_a_full_disk_below_the_output_is_told(inv: Path, arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, str(inv), *arguments]
+        run = subprocess.run(argv, cwd=inv.parents[3], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 7
+    assert run.stderr.startswith("✗ error:  no space left on the disk of the output\n")
+    assert run.stderr.count("\n") == 3

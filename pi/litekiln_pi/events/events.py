@@ -32,12 +32,13 @@ class Event:
     point: Point
     area: str = ""  # the line or zone
     direction: str = ""  # over a line: in or out
+    wrong: bool = False  # the selftest failed: this may not have happened
 
     def as_data(self) -> dict[str, Any]:
         data = {"id": self.number, "time": round(self.time, 3), "event": self.kind, "name": self.name, "track": self.track}
         where = {"line": self.area, "direction": self.direction} if self.direction else {"zone": self.area} if self.area else {}
         place = {"box": [round(side, 4) for side in self.box], "point": [round(side, 4) for side in self.point]}
-        return {**data, **where, "score": round(self.score, 4), **place}
+        return {**data, **where, "score": round(self.score, 4), **place, **({"wrong_results": True} if self.wrong else {})}
 
 
 @dataclass
@@ -71,10 +72,10 @@ class Sender(Protocol):
 
 
 class Watch:
-    """Turns frames into events and counts. Frames come from one thread; any thread may ask."""
+    """Turns frames into events and counts. Frames come from one thread; any thread may ask. `wrong`: the selftest failed."""
 
-    def __init__(self, file: SettingsFile, labels: list[str], threshold: float) -> None:
-        self._file, self._labels, self._threshold = file, labels, threshold
+    def __init__(self, file: SettingsFile, labels: list[str], threshold: float, *, wrong: bool = False) -> None:
+        self._file, self._labels, self._threshold, self.wrong = file, labels, threshold, wrong
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self.senders: list[Sender] = []
@@ -200,7 +201,8 @@ class Watch:
         self._latest += 1
         self.totals[kind] += 1
         place = point or self._point(track)
-        event = Event(self._latest, moment, kind, track.name, track.number, track.score, track.box, place, area, direction)
+        what = track.name, track.number, track.score, track.box
+        event = Event(self._latest, moment, kind, *what, place, area, direction, self.wrong)
         self._events.append(event)
         self._new.append(event)
 

@@ -89,15 +89,23 @@ class Webhook:
     def _post(self, text: bytes) -> int:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=STALL_SECONDS)
-        clock = threading.Timer(WHOLE_SECONDS, _cut, [connection])
+        late = threading.Event()
+        clock = threading.Timer(WHOLE_SECONDS, _cut, [connection, late])
         clock.daemon = True
         clock.start()
         try:
+            connection.connect()
+            if late.is_set():  # there was nothing yet to cut off
+                raise TimeoutError
             connection.request("POST", self._target, text, self._headers)
             status = connection.getresponse().status
-            if clock.finished.is_set():  # what was cut off looks like an end
+            if late.is_set():  # what was cut off looks like an end
                 raise TimeoutError
             return status
+        except (OSError, http.client.HTTPException):
+            if late.is_set():  # or like any other error: it depends on what comes meanwhile
+                raise TimeoutError from None
+            raise
         finally:
             clock.cancel()
             connection.close()
@@ -109,8 +117,9 @@ class Webhook:
             self._trouble = why
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End a request that takes too long: its reading fails."""
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    """End a request that takes too long: its reading fails, and `late` says why."""
+    late.set()
     with suppress(OSError, AttributeError):
         connection.sock.shutdown(socket.SHUT_RDWR)
 

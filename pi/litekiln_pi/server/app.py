@@ -43,13 +43,13 @@ class App:
     def __init__(
         self, pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "", *, watch: Watch | None = None
     ) -> None:
-        self.watch = watch or Watch(SettingsFile(None, bundle.names), bundle.names, settings.threshold)
+        self.watch = watch or Watch(SettingsFile(None, bundle.names), bundle.names, settings.threshold, wrong=bool(wrong))
         pipeline.listen(self.watch.see)  # before the hub, which wakes those who ask for events
         self.hub, self.standing = Hub(pipeline), Standing(pipeline, wrong)
         pages, card = Pages(), OwnCard(self.hub, bundle, settings, self.standing)
         self.routes = _routes(self.hub, bundle, settings, self.standing, pages)
         self.routes += EventRoutes(self.hub, self.watch, settings).routes()
-        self.routes += MovingPictures(self.hub, settings).routes()
+        self.routes += MovingPictures(self.hub, settings, self.standing).routes()
         room = Room(settings.fleet, token=settings.token, own=card.card, own_port=settings.port)
         self.routes += [*card.routes(), *FleetRoutes(room, pages).routes()]
         self.routes.append(Route("/metrics", self._metrics))

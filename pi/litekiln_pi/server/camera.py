@@ -18,7 +18,7 @@ from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.rooms import EVENTS
 from litekiln_pi.server.settings import Settings
-from litekiln_pi.server.standing import Standing
+from litekiln_pi.server.standing import NOT_FOR_TRAINING, Standing
 from litekiln_pi.server.upload import body
 from litekiln_pi.training import FOLDER, Training
 
@@ -36,7 +36,7 @@ class CameraRoutes:
         self._training: Training | None = None
         if settings.snapshots is not None:
             self._training = Training(settings.snapshots / FOLDER, bundle.name, settings.most_for_training)
-            if settings.collect:
+            if settings.collect and not standing.wrong_results:
                 collector = Collector(self._training, settings.collect, settings.threshold, snapshots.name_of)
                 collector.start(lambda: hub.closed)
                 hub.pipeline.listen(collector.heard)
@@ -152,7 +152,7 @@ class CameraRoutes:
 
     def _keep(self, seen: Seen, told: dict[str, Any]) -> tuple[bytes, str]:
         """The picture and its name."""
-        jpeg, name = snapshots.drawn(seen), snapshots.name_of(seen)
+        jpeg, name = snapshots.drawn(seen, wrong=self._standing.wrong_results), snapshots.name_of(seen)
         if self._settings.snapshots is None:
             return jpeg, name
         return jpeg, snapshots.keep(self._settings.snapshots, name, jpeg, told)
@@ -162,6 +162,8 @@ class CameraRoutes:
         training = self._training
         if training is None:
             raise Refused(409, "there is no folder for pictures: start the server with --snapshots DIR")
+        if self._standing.wrong_results:
+            raise Refused(409, NOT_FOR_TRAINING)
         seen = replace(seen, detections=tuple(each for each in seen.detections if each.score >= threshold))
         name, pictures = await self._hub.work(lambda: (snapshots.keep_for_training(training, seen), training.count))
         return {"kept": name, "detections": len(seen.detections), "pictures": pictures, "most": training.most}

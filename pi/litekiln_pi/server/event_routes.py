@@ -39,7 +39,8 @@ class EventRoutes:
         number = _number(request.query_params.get("after") or "0")
         latest = self._watch.latest
         told = [each.as_data() for each in self._watch.after(number) if each.number <= latest]
-        return answer({"latest": latest, "events": told, "counts": self._watch.counts(), "resting": self._hub.pipeline.resting})
+        standing = {"resting": self._hub.pipeline.resting, "wrong_results": self._watch.wrong}
+        return answer({"latest": latest, "events": told, "counts": self._watch.counts(), **standing})
 
     async def _stream(self, number: int) -> AsyncIterator[bytes]:
         yield b"retry: 1000\n\n"

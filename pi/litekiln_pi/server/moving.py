@@ -16,6 +16,7 @@ from litekiln_pi.server.counts_only import refuse_pictures
 from litekiln_pi.server.hub import Hub
 from litekiln_pi.server.rooms import MOVING
 from litekiln_pi.server.settings import Settings
+from litekiln_pi.server.standing import Standing
 from litekiln_pi.server.streaming import Places
 
 BOUNDARY = "litekiln-frame"
@@ -24,8 +25,8 @@ BOUNDARY = "litekiln-frame"
 class MovingPictures:
     """Each frame is drawn and encoded once, for all who watch."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
-        self._hub, self._settings = hub, settings
+    def __init__(self, hub: Hub, settings: Settings, standing: Standing) -> None:
+        self._hub, self._settings, self._standing = hub, settings, standing
         self._places = Places(settings.limits.moving_pictures, "streams of pictures")
         self._drawing = asyncio.Lock()
         self._drawn: tuple[Seen, bytes] | None = None
@@ -56,7 +57,8 @@ class MovingPictures:
         async with self._drawing:
             if self._drawn is None or self._drawn[0] is not seen:
                 shown = tuple(each for each in seen.detections if each.score >= self._settings.threshold)
-                self._drawn = seen, await self._hub.work(lambda: snapshots.drawn(replace(seen, detections=shown)))
+                told, wrong = replace(seen, detections=shown), self._standing.wrong_results
+                self._drawn = seen, await self._hub.work(lambda: snapshots.drawn(told, wrong=wrong))
             return self._drawn[1]
 
 

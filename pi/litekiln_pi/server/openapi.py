@@ -125,7 +125,7 @@ PATHS: dict[str, Any] = {
                 "a picture, or what was kept for training",
                 _content(jpeg=BINARY, json=_schema("Kept")),
                 s400="a parameter is wrong",
-                s409="for training, and the server has no folder",
+                s409="for training, and the server has no folder, or its results are wrong",
                 s500="not writable",
                 s503="no current frame",
                 s507="the disk is full, or nearly; or there are enough pictures for training",
@@ -297,7 +297,9 @@ SCHEMAS = {
     "Kept": _object(kept="string", detections="integer", pictures="integer", most="integer"),
     "Change": {**_object(paused="boolean"), "additionalProperties": False},
     "Events": _with(
-        _object(latest="integer", counts="object", resting="boolean"), events={"type": "array", "items": _schema("Event")}
+        _object(latest="integer", counts="object", resting="boolean"),
+        events={"type": "array", "items": _schema("Event")},
+        wrong_results=WRONG,
     ),
     "Event": _object(
         id="integer", time="number", event="string", name="string", track="integer", score="number", box="array", point="array"

@@ -21,6 +21,7 @@ from litekiln_pi.fleet.mdns import announced
 from litekiln_pi.fleet.room import Room
 from litekiln_pi.model import Bundle
 from litekiln_pi.pipeline import Pipeline
+from litekiln_pi.place import here
 from litekiln_pi.saying import to_stderr
 from litekiln_pi.server.app import create_app
 from litekiln_pi.server.fleet_routes import FleetApp
@@ -61,7 +62,7 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "
     """
     listener = listen(settings)
     app = create_app(pipeline, bundle, settings, wrong, watch=watch)
-    _say_where(listener)
+    to_stderr(where(*listener.getsockname()[:2]))
     pipeline.start()
     try:
         with _findable(listener, settings):
@@ -74,7 +75,7 @@ def serve(pipeline: Pipeline, bundle: Bundle, settings: Settings, wrong: str = "
 def serve_fleet(room: Room, settings: Settings) -> None:
     """Serve the page of the room's Pis until SIGTERM or SIGINT."""
     listener = listen(settings)
-    _say_where(listener)
+    to_stderr(where(*listener.getsockname()[:2]))
     answer_at(listener, FleetApp(room, settings), settings)
 
 
@@ -86,9 +87,11 @@ def answer_at(listener: socket.socket, app: Application, settings: Settings) -> 
         raise server.over
 
 
-def _say_where(listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
-    to_stderr(f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/")
+def where(host: str, port: int) -> str:
+    """Where the page is. No browser opens the address that stands for all of a machine's."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        return f"the page is on port {port} of {here('the container', 'this computer')}, at all its addresses"
+    return f"the page is at http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _findable(listener: socket.socket, settings: Settings) -> AbstractContextManager[None]:

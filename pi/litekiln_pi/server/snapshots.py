@@ -16,8 +16,8 @@ def name_of(seen: Seen) -> str:
     return f"litekiln-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seen.time))}-{seen.number:06d}"
 
 
-def drawn(seen: Seen) -> bytes:
-    return stills.as_jpeg(stills.draw(stills.picture_of(seen.shot), seen.detections, seen.width, seen.height))
+def drawn(seen: Seen, *, wrong: bool) -> bytes:
+    return stills.as_jpeg(stills.draw(stills.picture_of(seen.shot), seen, wrong=wrong))
 
 
 def keep(folder: Path, name: str, jpeg: bytes, told: dict[str, Any]) -> str:

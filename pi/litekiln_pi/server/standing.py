@@ -10,6 +10,7 @@ from litekiln_pi.server.answers import Refused
 
 ENDED = "the source has ended"
 WRONG = "this machine computes other results than were verified: don't trust what you see"
+NOT_FOR_TRAINING = "nothing is kept for training while this machine computes wrong results: its boxes would teach them"
 
 
 class Standing:

@@ -86,7 +86,7 @@ class Uploads:
         """The answer; it runs in the examiner's thread."""
         seen, picture = stills.look_at(model, data, threshold)
         if drawn:
-            jpeg = stills.as_jpeg(stills.draw(picture, seen.detections, seen.width, seen.height))
+            jpeg = stills.as_jpeg(stills.draw(picture, seen, wrong=self._standing.wrong_results))
             return Response(jpeg, media_type="image/jpeg")
         return answer(self._standing.told_without_camera(seen))
 

@@ -201,7 +201,7 @@ function tell() {
   at("notice").textContent = notice;
   at("notice").hidden = !notice || still;
   if (!state) return;
-  const warning = state.warning && `Warning: ${state.warning}`;
+  const warning = state.warning && `Warning: ${state.warning}${state.keeps_snapshots ? ". Nothing is kept for training" : ""}`;
   if (at("warning").textContent !== warning) at("warning").textContent = warning;
   at("warning").hidden = !state.warning;
   document.title = [state.warning && "⚠ wrong results", state.name, state.model, "litekiln"].filter(Boolean).join(" · ");
@@ -210,7 +210,7 @@ function tell() {
   at("threads").textContent = `${state.threads} thread${state.threads === 1 ? "" : "s"}`;
   at("private").hidden = !state.counts_only;
   at("snapshot").hidden = state.counts_only;
-  at("keep").hidden = !state.keeps_snapshots || state.counts_only;
+  at("keep").hidden = !state.keeps_snapshots || state.counts_only || state.wrong_results;
   at("pause").textContent = state.paused ? "Resume" : "Pause";
   at("pause").setAttribute("aria-pressed", String(state.paused));
 }

@@ -280,7 +280,7 @@ def test_commands_that_write_say_by_which_user() -> None:
     """The image's own user may write in no folder of a reader's."""
     told = (ROOT / "docs" / "pi.md").read_text(encoding="utf-8")
     writing = [each for each in re.findall(r"docker run [^`\n]*", told) if re.search("--out|--snapshots", each)]
-    assert len(writing) == 3
+    assert len(writing) == 4
     assert all('--user "$(id -u)"' in each and '-v "$PWD:/data"' in each for each in writing)
 
 
