@@ -13,6 +13,7 @@ from litekiln.commands.models import _input_size
 from litekiln.errors import SourceError, UsageError
 from litekiln.paths import Project
 from litekiln.plan.build_plan import plan_build
+from litekiln.plan.read_once import ReadOnce
 from litekiln.recipes.pixels import InputPixels
 from litekiln.recipes.recipe import Qat, load_recipe
 from tests.helpers import reports
@@ -632,17 +633,17 @@ def test_the_command_takes_the_new_flags(home: Project, theirs: Path) -> None:
 def test_the_input_size_comes_from_the_source(home: Project, theirs: Path, write: Write, size: str) -> None:
     new(home, theirs, source=write(theirs / "net"), **PIXELS)
     recipe = load_recipe(home, "mine")
-    assert _input_size(home, recipe) == size
+    assert _input_size(ReadOnce(home), recipe) == size
     source = recipe.folder / (recipe.spec.source.file or "source/saved_model.pb")
     source.write_bytes(b"\x00")
-    assert _input_size(home, recipe) == "unreadable"
+    assert _input_size(ReadOnce(home), recipe) == "unreadable"
 
 
 def test_the_input_size_of_a_function_comes_from_what_was_built(home: Project, theirs: Path) -> None:
     new(home, theirs, source=write_code(theirs / "code"), function="nets.tiny:build", **PIXELS)
     recipe = load_recipe(home, "mine")
-    assert _input_size(home, recipe) == ""
+    assert _input_size(ReadOnce(home), recipe) == ""
     (bundle,) = reports.write_model(home.out, reports.plain(model="mine"))
-    assert _input_size(home, recipe) == "160x160"
+    assert _input_size(ReadOnce(home), recipe) == "160x160"
     (bundle / "report.json").write_text(json.dumps({"contract": {"height": 48, "width": 64}}), encoding="utf-8")
-    assert _input_size(home, recipe) == ""  # an edited report says nothing
+    assert _input_size(ReadOnce(home), recipe) == ""  # an edited report says nothing
