@@ -373,7 +373,7 @@ def plan_build(a, b, c, d, e): ...
         (
             "litekiln/plan/build_plan.py",
             ANOTHER_PLANNER,
-            "TypeError: plan_build() missing 2 required",
+            "TypeError: plan_build() missing 1 required",
         ),
         (
             "litekiln/recipes/recipe.py",
