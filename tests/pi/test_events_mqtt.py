@@ -17,6 +17,7 @@ from litekiln_pi.events.events import Watch
 from litekiln_pi.events.identity import Identity
 from litekiln_pi.events.mqtt import Mqtt
 from litekiln_pi.events.settings import SettingsFile
+from litekiln_pi.events.waiting import MOST_WAITING
 from tests.pi.brokers import PASSWORD, USER, Broker, broker, listening
 from tests.pi.fakes import wait_for
 from tests.pi.home_assistant import COMPONENTS, TOPIC
@@ -198,9 +199,9 @@ def test_by_tls_with_an_authority_of_ones_own(tmp_path: Path, monkeypatch: pytes
 
 def test_without_a_broker_events_wait_and_the_oldest_are_dropped(tmp_path: Path) -> None:
     pi = Pi(tmp_path, "mqtt://127.0.0.1:1")
-    for place in range(mqtt.MOST_WAITING + 20):
+    for place in range(MOST_WAITING + 20):
         pi.see(*([("cat", 0.3)] if place % 2 else []), seconds=5)
-    assert pi.sender.counts["dropped"] == pi.watch.latest - mqtt.MOST_WAITING > 0
+    assert pi.sender.counts["dropped"] == pi.watch.latest - MOST_WAITING > 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 from litekiln_pi.errors import BadUse
 from litekiln_pi.events import webhook
 from litekiln_pi.events.events import Event
-from litekiln_pi.events.webhook import MOST_WAITING, Webhook
+from litekiln_pi.events.waiting import MOST_WAITING
+from litekiln_pi.events.webhook import Webhook
 from tests.pi.fakes import wait_for
 
 SECRET = "geheim"

@@ -4,7 +4,6 @@ import os
 import ssl
 import sys
 import threading
-from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,23 +14,24 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from litekiln_pi.errors import BadUse
 from litekiln_pi.events.discovery import BIRTH, OFFLINE, ONLINE, Device, Messages
-from litekiln_pi.events.events import Event, Watch
+from litekiln_pi.events.events import Watch
+from litekiln_pi.events.waiting import DROPPED, SENT, Waiting
 from litekiln_pi.saying import Say
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 KEEP_ALIVE_SECONDS = 30  # the broker tells others that this Pi is offline after one and a half times as long
 LOOK_SECONDS = 1.0  # between two looks at whether frames still come
 FIRST_RETRY, LAST_RETRY = 1, 60  # seconds
-MOST_WAITING, MOST_QUEUED = 100, 1000  # events while there is no broker, messages while it is slow
-SENT, DROPPED = "sent", "dropped"
+MOST_QUEUED = 1000  # messages while the broker is slow
 
 
-class Mqtt:
+class Mqtt(Waiting):
     """One connection. `well` says whether frames come: while they don't, Home Assistant shows the sensors as unavailable."""
 
     name = "mqtt"
 
     def __init__(self, address: str, device: Device, watch: Watch, labels: list[str], well: Callable[[], bool], say: Say) -> None:
+        super().__init__(SENT, DROPPED)
         self._device, self._watch, self._labels, self._well, self._say = device, watch, labels, well, say
         self._host, self._port, secure = _parts(address)
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=device.all_configs.split("/")[2], protocol=MQTTv311)
@@ -41,12 +41,10 @@ class Mqtt:
         self._client.on_connect, self._client.on_disconnect = self._connected, self._disconnected
         self._client.on_connect_fail, self._client.on_message = self._failed, self._received
         self._log_in(secure=secure)
-        self._waiting: deque[Event] = deque()
         self._kept: Messages = {}  # what the broker keeps of this Pi
-        self._changed, self._up, self._stopping = threading.Condition(), False, False
+        self._up, self._stopping = False, False
         self._thread = threading.Thread(target=self._work, name="mqtt", daemon=True)
         self._trouble = ""
-        self.counts: Counter[str] = Counter({SENT: 0, DROPPED: 0})
 
     def _log_in(self, *, secure: bool) -> None:
         user, password, authority = (os.environ.get(f"LITEKILN_MQTT_{name}") for name in ("USER", "PASSWORD", "CA"))
@@ -76,15 +74,6 @@ class Mqtt:
                 self._client.publish(self._device.availability, OFFLINE, qos=1, retain=True).wait_for_publish(1)
         self._client.disconnect()
         self._client.loop_stop()
-
-    def put(self, event: Event) -> None:
-        """Send an event later. It never waits."""
-        with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
-                self._waiting.popleft()
-                self.counts[DROPPED] += 1
-            self._waiting.append(event)
-            self._changed.notify_all()
 
     def _work(self) -> None:
         while True:

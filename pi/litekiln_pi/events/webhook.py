@@ -6,35 +6,31 @@ import json
 import socket
 import ssl
 import threading
-from collections import Counter, deque
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 from litekiln_pi.errors import BadUse
 from litekiln_pi.events.events import Event
+from litekiln_pi.events.waiting import DROPPED, FAILED, SENT, Waiting
 from litekiln_pi.saying import Say
 
-MOST_WAITING = 100  # events; the oldest are dropped for newer ones
 RETRY_SECONDS = (1.0, 5.0, 25.0)  # before each further try for one event
 STALL_SECONDS, WHOLE_SECONDS = 5.0, 15.0  # for each step of a request, and for all of it
 BUSY = (408, 425, 429)
-SENT, FAILED, DROPPED = "sent", "failed", "dropped"
 
 
-class Webhook:
+class Webhook(Waiting):
     """What receives the events. Messages name only its host: the rest of its address may be a secret."""
 
     name = "webhook"
 
     def __init__(self, address: str, pi: str, say: Say, *, retries: tuple[float, ...] = RETRY_SECONDS) -> None:
+        super().__init__(SENT, FAILED, DROPPED)
         self._host, self._port, self._secure, self._target, self._headers = _parts(address)
         self._pi, self._say, self._retries = pi, say, retries
-        self._waiting: deque[Event] = deque()
-        self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
         self._trouble = ""
-        self.counts: Counter[str] = Counter({SENT: 0, FAILED: 0, DROPPED: 0})
 
     def start(self) -> None:
         self._thread.start()
@@ -43,15 +39,6 @@ class Webhook:
         """End without sending what waits."""
         self._stopping.set()
         with self._changed:
-            self._changed.notify_all()
-
-    def put(self, event: Event) -> None:
-        """Send an event later. It never waits."""
-        with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
-                self._waiting.popleft()
-                self.counts[DROPPED] += 1
-            self._waiting.append(event)
             self._changed.notify_all()
 
     def _work(self) -> None:
