@@ -378,7 +378,8 @@ def test_killed_at_any_call_it_runs_one_of_them_and_the_same_command_completes(
     assert cuts > 15
 
 
-def test_a_cut_between_switch_and_health_goes_back_at_the_next_boot(pi: FakePi) -> None:
+def _cut_while_the_sick_one_is_tried(pi: FakePi) -> None:
+    """The power goes just after the service was started with an image that won't be healthy; then the Pi starts."""
     pi.forget_calls()
     pi.update(NEW.digest)
     start = pi.state["calls"].index(["systemctl", "restart", "litekiln.service"]) + 1
@@ -387,6 +388,10 @@ def test_a_cut_between_switch_and_health_goes_back_at_the_next_boot(pi: FakePi) 
     pi.faults(f"kill-after {start}")
     assert pi.update(SICK.digest).returncode == -signal.SIGKILL
     pi.boots()
+
+
+def test_a_cut_between_switch_and_health_goes_back_at_the_next_boot(pi: FakePi) -> None:
+    _cut_while_the_sick_one_is_tried(pi)
     assert (pi.runs, pi.chosen["LITEKILN_IMAGE_STATE"]) == (SICK.id, "trying")
     done = pi.update("--resume")
     assert (done.returncode, pi.runs) == (5, OLD.id), done.stdout
@@ -394,14 +399,7 @@ def test_a_cut_between_switch_and_health_goes_back_at_the_next_boot(pi: FakePi) 
 
 
 def test_a_cut_while_a_third_image_is_tried_goes_back_to_a_healthy_one(pi: FakePi) -> None:
-    pi.forget_calls()
-    pi.update(NEW.digest)
-    start = pi.state["calls"].index(["systemctl", "restart", "litekiln.service"]) + 1
-    pi.update("--back")
-    pi.forget_calls()
-    pi.faults(f"kill-after {start}")
-    pi.update(SICK.digest)
-    pi.boots()
+    _cut_while_the_sick_one_is_tried(pi)
     assert pi.update(NEWER.digest).returncode == 0
     assert pi.chosen["LITEKILN_IMAGE_BEFORE"] == f"sha256:{OLD.id}", "not the one that was never seen healthy"
 
